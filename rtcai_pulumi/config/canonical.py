@@ -1,0 +1,75 @@
+"""The canonical form of a conversation: what create, diff and journal compare.
+
+Two configurations with the same canonical form start the same agent, so that nobody restarts one for a difference in
+spelling: order of keys, 1 for 1.0, an empty block, the order of a set, a default that is stated or left out.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic_core import PydanticUndefined
+
+from rtcai_pulumi.config.block import Block
+from rtcai_pulumi.config.conversation import Data, Mode
+from rtcai_pulumi.config.unknown import UNKNOWN, contains_unknown
+from rtcai_pulumi.config.wire import data_of, nested_blocks, plain
+
+_UNORDERED: Final = frozenset({"ignoreBracketTextSet", "interruptWords"})
+_OWN_PROMPT: Final = ("customPrompt", "customPromptKeyWord", "customPromptFormat")
+
+
+def canonical(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The canonical form of flat inputs, valid or not, with unknowns left where they are.
+
+    Returns:
+        ``cname``, the blocks, and ``extra`` with the blocks that have no name yet.
+    """
+    data = data_of(inputs)
+    blocks = {name: block for name, block in data.items() if name in Data.wire_names()}
+    extra = {name: block for name, block in data.items() if name not in blocks}
+    if Mode.of(data) is Mode.PARAMETERS:
+        # Elsewhere what is left out comes from the agent, so that stating a default can change something.
+        blocks = _with_defaults(Data, blocks)
+    form = {"cname": inputs.get("cname"), **_ordered(Data, blocks), "extra": extra}
+    return {name: value for name, value in form.items() if value is not None and value != {}}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same on the wire; true is not 1, as it is in Python. An unknown is like nothing."""
+    return not contains_unknown([one, other]) and _text(one) == _text(other)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _with_defaults(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
+    """A block with the documented defaults of what it leaves out, at any depth."""
+    inner = nested_blocks(model)
+    filled = dict(block)
+    for name, field in model.model_fields.items():
+        wire_name = field.alias or name
+        if wire_name in inner:
+            nested = filled.get(wire_name, {})
+            filled[wire_name] = _with_defaults(inner[wire_name], nested) if isinstance(nested, dict) else nested
+        elif wire_name not in filled and field.default not in {None, PydanticUndefined}:
+            filled[wire_name] = plain(field.default)
+    if "role" not in block and any(block.get(name) for name in _OWN_PROMPT):
+        # Whether a role left out beside an own prompt means 0 is not documented: stating it may change something.
+        filled.pop("role", None)
+    return filled
+
+
+def _ordered(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
+    """A block whose sets are sorted and whose empty blocks are gone, at any depth."""
+    inner = nested_blocks(model)
+    form: dict[str, Any] = {}
+    for name, value in block.items():
+        if name in inner and isinstance(value, dict):
+            form[name] = _ordered(inner[name], value)
+        elif name in _UNORDERED and isinstance(value, list) and UNKNOWN not in value:
+            form[name] = sorted(value, key=_text)
+        else:
+            form[name] = value
+    return {name: value for name, value in form.items() if value != {}}

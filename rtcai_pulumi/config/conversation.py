@@ -1,0 +1,77 @@
+"""A whole conversation: the create body laid flat, and the inputs that only the provider reads."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from rtcai_pulumi.config.block import Block
+from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
+from rtcai_pulumi.config.setting import BlockSetting, Setting
+
+TASK_TYPE: Final = 7
+"""``taskType`` of a real-time conversation; the same URL starts other products under other numbers."""
+
+CNAME_MAX_BYTES: Final = 64
+
+ReplaceStrategy = Literal["stop-first", "start-first"]
+
+
+def _within_bytes(cname: str) -> str:
+    if len(cname.encode("utf-8", "surrogatepass")) > CNAME_MAX_BYTES:
+        raise PydanticCustomError("string_too_long", "longer than 64 bytes of UTF-8", {"max_length": CNAME_MAX_BYTES})
+    return cname
+
+
+class Data(Block):
+    """The blocks: ``data`` of the create body."""
+
+    agent: BlockSetting[Agent] = Field(None)
+    """A Yunxin agent that brings all settings (mode *agent*); no other block beside it."""
+    asr: BlockSetting[Asr] = Field(None)
+    """Speech recognition. Required in mode *parameters*."""
+    llm: BlockSetting[Llm] = Field(None)
+    """Language model. Required in mode *parameters*."""
+    tts: BlockSetting[Tts] = Field(None)
+    """Speech synthesis. Required in mode *parameters*."""
+    pipeline: BlockSetting[Pipeline] = Field(None)
+    """Interruption and greeting."""
+
+
+class Conversation(Data):
+    """Everything that one `RealtimeConversation` is stated with; property names in state are the camelCase ones."""
+
+    cname: Setting[Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_within_bytes)]] = (
+        Field()
+    )
+    """Name of the room, 1 to 64 bytes of UTF-8. Required."""
+    request_id: Setting[str] = Field(None)
+    """Free text for troubleshooting. Made up where it is left out; a change of it alone changes nothing."""
+    replace_strategy: Setting[ReplaceStrategy] = Field("stop-first")
+    """What a replacement in the same room does first. Default ``"stop-first"``: the room is silent for a moment, but
+    two agents never talk to each other. A replacement into another room always starts the new agent first."""
+
+
+BLOCK_NAMES: Final = tuple(Data.wire_names())
+
+
+class Mode(StrEnum):
+    """The three ways to call the service (API page, "请求体示例")."""
+
+    PARAMETERS = "parameters"
+    """Every setting from ``asr``, ``llm``, ``tts`` and ``pipeline``."""
+    AGENT = "agent"
+    """Every setting from the Yunxin agent named in ``agent``."""
+    AGENT_AND_PARAMETERS = "agent+parameters"
+    """``llm.enableAgent``: what the blocks leave out comes from the agent."""
+
+    @classmethod
+    def of(cls, blocks: Any) -> "Mode":
+        """The mode that a body's ``data``, or flat inputs, ask for."""
+        llm = blocks.get("llm")
+        if blocks.get("agent") is not None:
+            return cls.AGENT
+        if isinstance(llm, dict) and llm.get("enableAgent") is True:
+            return cls.AGENT_AND_PARAMETERS
+        return cls.PARAMETERS

@@ -1,0 +1,163 @@
+"""Everything that is wrong with stated inputs, all at once, without ever showing a value.
+
+A value may be a secret, and whoever reads the message has it in the program anyway. What a message does show: the
+path, the limits, and the nearest good value.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from rtcai_pulumi.config.block import Block, nearest
+from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.config.wire import nested_blocks
+
+NULL: Final = "null is not a value; leave the field out"
+
+_SENTENCES: Final = {
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "finite_number": "must be a finite number",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "mapping_type": "must be an object",
+    "is_instance_of": "must be a list",
+    "sequence_str": "must be a list",
+    "missing": "required",
+    "string_too_short": "must not be empty",
+    "string_too_long": "longer than 64 bytes of UTF-8 (1 to 64); shorten it",
+}
+_BOUNDS: Final = {"greater_than_equal": "ge", "less_than_equal": "le", "greater_than": "gt", "less_than": "lt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    path: str
+    """Where, from the root of the inputs, as in ``tts.ignoreBracketTextSet[0]``."""
+    reason: str
+    """What is wrong, with the limits and the nearest good value."""
+    unlisted: bool = False
+    """Whether it is a field that the API page does not list."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def field_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with single fields: names, types and ranges. Unknown values are left alone at any depth."""
+    try:
+        Conversation.model_validate(dict(inputs))
+    except ValidationError as error:
+        found = [
+            _problem(details)
+            for details in error.errors(include_url=False)
+            if details["input"] is not UNKNOWN or details["type"] == "extra_forbidden"
+        ]
+        return list(dict.fromkeys(found))
+    return []
+
+
+def path_of(location: Iterable[str | int]) -> str:
+    """A path as people write it: ``llm.customPromptKeyWord.age``, ``pipeline.interruptWords[1]``."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path or "(root)"
+
+
+def unlisted_field(path: str, name: str, owner: type[Block]) -> Problem:
+    """The problem of a field that its block does not have."""
+    near = nearest(name, owner.wire_names())
+    hint = f"did you mean {near}?" if near else f"the fields here are {', '.join(owner.wire_names())}"
+    return Problem(path, f"unknown field; {hint} (a field that the API page does not list belongs into extra)", True)
+
+
+def _problem(details: ErrorDetails) -> Problem:
+    location = details["loc"]
+    owner, field = _field(location)
+    path = path_of(location)
+    if details["type"] == "extra_forbidden":
+        return unlisted_field(path, str(location[-1]), owner)
+    if details["input"] is None:
+        return Problem(path, NULL)
+    return Problem(path, _reason(details, field))
+
+
+def _field(location: tuple[int | str, ...]) -> tuple[type[Block], FieldInfo | None]:
+    """The block that a location lies in, and the block's field."""
+    owner: type[Block] = Conversation
+    field = None
+    for part in location:
+        inner = nested_blocks(owner)
+        field = next((known for name, known in owner.model_fields.items() if part == (known.alias or name)), None)
+        if part not in inner or part == location[-1]:
+            break
+        owner = inner[str(part)]
+    return owner, field
+
+
+def _reason(details: ErrorDetails, field: FieldInfo | None) -> str:
+    kind, value = details["type"], details["input"]
+    limits = f" ({text})" if field and (text := limits_of(field)) else ""
+    if kind == "int_type" and isinstance(value, float):
+        return f"must be a whole number{limits}; the nearest is {_nearest_whole(value, field)}"
+    if kind == "literal_error" and field:
+        return _choice(value, [str(option) for option in get_args(field.annotation)])
+    if kind in _BOUNDS:
+        bound, closed = details["ctx"][_BOUNDS[kind]], kind.endswith("_equal")
+        good = (
+            f"nearest good value is {_number(bound)}"
+            if closed
+            else f"default is {_number(field.default if field else bound)}"
+        )
+        return f"out of range{limits}; the {good}"
+    return _SENTENCES[kind] + limits if kind in _SENTENCES else details["msg"]
+
+
+def _choice(value: object, options: list[str]) -> str:
+    near = nearest(value, options) if isinstance(value, str) else None
+    return f"must be {' or '.join(options)}" + (f"; the nearest is {near}" if near else "")
+
+
+def limits_of(field: FieldInfo) -> str:
+    """The range of a field in words, as in ``0.8 to 2``; empty where it has none."""
+    match {name: _number(bound) for name, bound in _bounds(field).items()}:
+        case {"ge": low, "le": high}:
+            return f"{low} to {high}"
+        case {"gt": low, "lt": high}:
+            return f"more than {low} and less than {high}"
+        case {"ge": low}:
+            return f"{low} or more"
+        case _:
+            return ""
+
+
+def _bounds(field: FieldInfo) -> dict[str, float]:
+    return {
+        name: getattr(item, name)
+        for item in field.metadata
+        for name, kind in (("ge", Ge), ("le", Le), ("gt", Gt), ("lt", Lt))
+        if isinstance(item, kind)
+    }
+
+
+def _number(value: float) -> str:
+    return f"{value:.15g}"
+
+
+def _nearest_whole(value: float, field: FieldInfo | None) -> str:
+    """The whole number nearest to a fraction, within the field's range."""
+    bounds = _bounds(field) if field else {}
+    whole = min(max(round(value), bounds.get("ge", -math.inf)), bounds.get("le", math.inf))
+    return _number(whole)

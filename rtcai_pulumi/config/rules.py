@@ -1,0 +1,130 @@
+"""The rules that tie several fields together. Each looks only at what it needs and is silent where that is unknown."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from rtcai_pulumi.config.block import Block
+from rtcai_pulumi.config.conversation import BLOCK_NAMES, Conversation, Data, Mode
+from rtcai_pulumi.config.problems import Problem
+from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.config.wire import nested_blocks
+
+_HOLE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_SPEAKABLE: Final = re.compile(r"[\w-]{1,40}")
+_VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
+
+
+def rule_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+    """Every cross-field problem of flat inputs."""
+    rules = (_modes, _prompts, _holes, _interrupt_words, _extras)
+    return [problem for rule in rules for problem in rule(inputs)]
+
+
+def _block(owner: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """A block whose fields can be judged: None where it is absent, unknown or no object."""
+    block = owner.get(name)
+    return block if isinstance(block, dict) else None
+
+
+def _modes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """API page, "请求体示例": three ways to call, each with its own required fields."""
+    stated = [name for name in BLOCK_NAMES if inputs.get(name) is not None]
+    llm = _block(inputs, "llm")
+    if "agent" in stated:
+        for name in stated:
+            if name != "agent":
+                yield Problem(name, "no other block is allowed beside agent: all settings come from the agent")
+        return
+    enable_agent = llm.get("enableAgent") if llm else None
+    if inputs.get("llm") is UNKNOWN or enable_agent is UNKNOWN or inputs.get("agent") is UNKNOWN:
+        return
+    if enable_agent is True:
+        if "agentParam" not in (llm or {}):
+            yield Problem("llm.agentParam", "required where enableAgent is true")
+        return
+    if not stated:
+        yield Problem(
+            "data",
+            "no block is stated: give agent (mode agent), or asr, llm and tts (mode parameters), "
+            "or llm with enableAgent and agentParam (mode agent+parameters)",
+        )
+        return
+    for name, vendor in _VENDORS.items():
+        block = _block(inputs, name)
+        if name not in stated:
+            yield Problem(name, f"required in mode {Mode.PARAMETERS}, together with asr, llm and tts")
+        elif block is not None and vendor not in block:
+            yield Problem(f"{name}.{vendor}", f"required in mode {Mode.PARAMETERS}")
+
+
+def _prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """API page, "LLM 角色": a preset, or a prompt of one's own in one of two ways."""
+    llm = _block(inputs, "llm")
+    role = llm.get("role") if llm else None
+    if llm is None or role is UNKNOWN or isinstance(role, bool) or not isinstance(role, int | float):
+        return
+    own = [name for name in ("customPrompt", "customPromptKeyWord", "customPromptFormat") if llm.get(name)]
+    if 1 <= role <= 14 and own:
+        yield Problem("llm.role", f"a preset role probably hides {own[0]}; state role 0, or no prompt of your own")
+    if role != 0 or "agent" in inputs or Mode.of(inputs) is not Mode.PARAMETERS or llm.get("enableAgent") is UNKNOWN:
+        return
+    if llm.get("customPrompt"):
+        return
+    if "customPromptKeyWord" in llm and "customPromptFormat" not in llm:
+        yield Problem("llm", "role 0 with customPromptKeyWord needs customPromptFormat, the template for the keywords")
+    elif "customPromptFormat" in llm and "customPromptKeyWord" not in llm:
+        yield Problem("llm", "role 0 with customPromptFormat needs customPromptKeyWord, the texts for the template")
+    elif "customPromptKeyWord" not in llm:
+        yield Problem("llm", "role 0 needs customPrompt, or customPromptKeyWord with customPromptFormat; not empty")
+
+
+def _holes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """A hole that no keyword fills would be spoken as it stands."""
+    llm = _block(inputs, "llm") or {}
+    template, keywords = llm.get("customPromptFormat"), llm.get("customPromptKeyWord")
+    if not isinstance(template, str) or not isinstance(keywords, dict):
+        return
+    for number, hole in enumerate(dict.fromkeys(_HOLE.findall(template)), start=1):
+        if hole not in keywords:
+            # The template is free text and may be a secret: only what looks like a keyword is shown of it.
+            name = f"{{{{{hole}}}}}" if _SPEAKABLE.fullmatch(hole) else f"number {number}"
+            yield Problem("llm.customPromptFormat", f"no keyword for the hole {name}; add it to customPromptKeyWord")
+
+
+def _interrupt_words(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    pipeline = _block(inputs, "pipeline") or {}
+    mode = pipeline.get("interruptMode")
+    if mode == 4 and not isinstance(mode, bool) and pipeline.get("interruptWords", []) == []:
+        yield Problem("pipeline.interruptWords", "interruptMode 4 needs at least one word")
+
+
+def _extras(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """What has a name of its own is stated under it, so that it is validated and compared."""
+    top = Conversation.wire_names() | {"taskType": "", "data": ""}
+    yield from _extra(inputs.get("extra"), "extra", top)
+    yield from _inner_extras(inputs, Data, "")
+
+
+def _inner_extras(owner: Mapping[str, Any], model: type[Block], path: str) -> Iterator[Problem]:
+    for name, inner in nested_blocks(model).items():
+        if (block := _block(owner, name)) is not None:
+            yield from _extra(block.get("extra"), f"{path}{name}.extra", inner.wire_names())
+            yield from _inner_extras(block, inner, f"{path}{name}.")
+
+
+def _extra(extra: Any, path: str, named: Mapping[str, str]) -> Iterator[Problem]:
+    if not isinstance(extra, dict):
+        return
+    for key in extra:
+        if key in named or key in named.values():
+            yield Problem(f"{path}.{key}", "has a name of its own: state it there, not in extra")
+    if not _finite(extra):
+        yield Problem(path, "holds a number that is not finite; JSON has none")
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return all(map(_finite, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or math.isfinite(value)

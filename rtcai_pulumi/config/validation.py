@@ -1,0 +1,79 @@
+"""What is wrong with a conversation, in the two forms that it is stated in: flat inputs and a whole create body."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from rtcai_pulumi.config.block import Block, nearest
+from rtcai_pulumi.config.conversation import BLOCK_NAMES, TASK_TYPE, Data
+from rtcai_pulumi.config.problems import NULL, Problem, field_problems, path_of, unlisted_field
+from rtcai_pulumi.config.rules import rule_problems
+from rtcai_pulumi.config.wire import flat_inputs, nested_blocks
+
+_BODY_NAMES: Final = ("cname", "requestId", "taskType", "data")
+
+
+def input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+    """Every independent problem of flat inputs, one for each place; empty where there is none."""
+    found: dict[str, Problem] = {}
+    for problem in (*field_problems(inputs), *rule_problems(inputs)):
+        found.setdefault(problem.path, problem)
+    return list(found.values())
+
+
+def body_problems(body: Any) -> list[Problem]:
+    """Every problem of a whole create body, with paths from its root (``data.asr.asrVendor``)."""
+    found = {problem.path: problem for problem in nesting_problems(body)}
+    if isinstance(body, dict) and isinstance(body.get("data"), dict):
+        # What is beside data in the flat inputs must not come from inside it.
+        flat = {"cname": body.get("cname"), "requestId": body.get("requestId")}
+        data = {name: block for name, block in body["data"].items() if name in BLOCK_NAMES}
+        inputs = {name: value for name, value in {**flat, **data}.items() if value is not None}
+        for problem in (*input_problems(inputs), *_extra_on_the_wire(body["data"], Data, ())):
+            top = problem.path in {"cname", "requestId", "data"}
+            path = problem.path if top else f"data.{problem.path}"
+            found.setdefault(path, replace(problem, path=path))
+    return list(found.values())
+
+
+def nesting_problems(body: Any) -> list[Problem]:
+    """What cannot be expressed as inputs: nulls, a wrong ``taskType``, blocks outside ``data`` and the like."""
+    if not isinstance(body, dict):
+        return [Problem("(root)", "must be an object with cname, taskType and data")]
+    found = list(_nulls(body, ()))
+    found += [Problem(name, "required") for name in ("cname", "taskType", "data") if name not in body]
+    task_type = body.get("taskType", TASK_TYPE)
+    if isinstance(task_type, bool) or task_type != TASK_TYPE:
+        found.append(Problem("taskType", f"must be the number {TASK_TYPE}: a real-time conversation"))
+    if not isinstance(body.get("data", {}), dict):
+        found.append(Problem("data", "must be an object with the blocks"))
+    for name in body.keys() - set(_BODY_NAMES):
+        near = nearest(name, _BODY_NAMES)
+        hint = "blocks belong into data" if name in BLOCK_NAMES else f"did you mean {near}?" if near else "not listed"
+        found.append(Problem(name, f"unknown field; {hint}", True))
+    if isinstance(body.get("data"), dict):
+        found += [unlisted_field(f"data.{name}", name, Data) for name in body["data"] if name not in BLOCK_NAMES]
+    return found
+
+
+def inputs_of_body(body: Any) -> dict[str, Any]:
+    """The flat inputs of a create body whose nesting is right."""
+    return flat_inputs(body)
+
+
+def _nulls(value: Any, location: tuple[str | int, ...]) -> Iterator[Problem]:
+    if value is None:
+        yield Problem(path_of(location), NULL)
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _nulls(item, (*location, key))
+
+
+def _extra_on_the_wire(owner: Mapping[str, Any], model: type[Block], location: tuple[str, ...]) -> Iterator[Problem]:
+    """`extra` is the provider's own; on the wire it is one more unknown field."""
+    for name, inner in nested_blocks(model).items():
+        block = owner.get(name)
+        if isinstance(block, dict):
+            if "extra" in block:
+                yield unlisted_field(path_of((*location, name, "extra")), "extra", inner)
+            yield from _extra_on_the_wire(block, inner, (*location, name))

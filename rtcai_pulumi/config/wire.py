@@ -1,0 +1,65 @@
+"""The one place that knows how a conversation looks on the wire.
+
+Inputs arrive flat (``cname``, ``requestId``, the blocks, ``extra``); the service takes the blocks under ``data``.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rtcai_pulumi.config.block import Block
+from rtcai_pulumi.config.conversation import BLOCK_NAMES, TASK_TYPE, Data
+
+_EXACT: Final = 2**53  # from here on a float no longer tells one whole number from the next
+
+
+def nested_blocks(model: type[Block]) -> dict[str, type[Block]]:
+    """The fields of a block that are blocks themselves, by the names of the wire."""
+    return {
+        field.alias or name: field.annotation
+        for name, field in model.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Block)
+    }
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: whole floats as integers (the engine makes every number a float), nulls left out."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _merged(model: type[Block], block: Any) -> Any:
+    """A block with its `extra` merged in, at any depth; what is no object is left as it is."""
+    if not isinstance(block, dict):
+        return block
+    inner = nested_blocks(model)
+    extra = block.get("extra")
+    stated = {key: _merged(inner[key], item) if key in inner else item for key, item in block.items() if key != "extra"}
+    return {**(extra if isinstance(extra, dict) else {}), **stated}
+
+
+def data_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``data`` of the create body: just what was stated, each `extra` merged into its place."""
+    stated = {name: inputs[name] for name in (*BLOCK_NAMES, "extra") if inputs.get(name) is not None}
+    merged: dict[str, Any] = _merged(Data, plain(stated))
+    return merged
+
+
+def create_body(inputs: Mapping[str, Any], request_id: str) -> dict[str, Any]:
+    """The body of ``task/create``: no default that was not stated, no null, nothing that only the provider reads."""
+    return {"cname": inputs["cname"], "requestId": request_id, "taskType": TASK_TYPE, "data": data_of(inputs)}
+
+
+def close_body(cid: int, task_id: str) -> dict[str, Any]:
+    """The body of ``task/close``."""
+    return {"cid": cid, "taskType": TASK_TYPE, "taskId": task_id}
+
+
+def flat_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs that a create body stands for; the inverse of `create_body`."""
+    named = {name: body[name] for name in ("cname", "requestId") if name in body}
+    return {**named, **body["data"]}
