@@ -110,7 +110,7 @@ def _field(location: tuple[int | str, ...]) -> tuple[type[Block], FieldInfo | No
 def _reason(details: ErrorDetails, field: FieldInfo | None) -> str:
     kind, value = details["type"], details["input"]
     limits = f" ({text})" if field and (text := limits_of(field)) else ""
-    if kind == "int_type" and isinstance(value, float):
+    if kind == "int_type" and isinstance(value, float) and math.isfinite(value):
         return f"must be a whole number{limits}; the nearest is {_nearest_whole(value, field)}"
     if kind == "literal_error" and field:
         return _choice(value, [str(option) for option in get_args(field.annotation)])

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, Conversation, Data, Mode
-from rtcai_pulumi.config.problems import Problem
+from rtcai_pulumi.config.problems import Problem, path_of
 from rtcai_pulumi.config.unknown import UNKNOWN
-from rtcai_pulumi.config.wire import nested_blocks
+from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
 
 _HOLE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _SPEAKABLE: Final = re.compile(r"[\w-]{1,40}")
@@ -18,7 +18,7 @@ _VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
 
 def rule_problems(inputs: Mapping[str, Any]) -> list[Problem]:
     """Every cross-field problem of flat inputs."""
-    rules = (_modes, _prompts, _holes, _interrupt_words, _extras)
+    rules = (_modes, _prompts, _holes, _interrupt_words, _extras, _numbers)
     return [problem for rule in rules for problem in rule(inputs)]
 
 
@@ -120,11 +120,16 @@ def _extra(extra: Any, path: str, named: Mapping[str, str]) -> Iterator[Problem]
     for key in extra:
         if key in named or key in named.values():
             yield Problem(f"{path}.{key}", "has a name of its own: state it there, not in extra")
-    if not _finite(extra):
-        yield Problem(path, "holds a number that is not finite; JSON has none")
 
 
-def _finite(value: Any) -> bool:
-    if isinstance(value, dict | list):
-        return all(map(_finite, value.values() if isinstance(value, dict) else value))
-    return not isinstance(value, float) or math.isfinite(value)
+def _numbers(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    """What JSON has no number for, and what the engine would round: it carries every number as a 64-bit float."""
+    if isinstance(value, Mapping | list):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _numbers(item, (*location, key))
+    elif isinstance(value, int | float) and abs(value) >= EXACT_LIMIT:
+        yield Problem(
+            path_of(location), "too large: the engine keeps numbers exact below 2^53 only; write it as a string"
+        )
+    elif isinstance(value, float) and math.isnan(value):
+        yield Problem(path_of(location), "must be a finite number")

@@ -9,7 +9,8 @@ from typing import Any, Final
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, TASK_TYPE, Data
 
-_EXACT: Final = 2**53  # from here on a float no longer tells one whole number from the next
+EXACT_LIMIT: Final = 2**53
+"""From here on a float no longer tells one whole number from the next."""
 
 
 def nested_blocks(model: type[Block]) -> dict[str, type[Block]]:
@@ -23,7 +24,7 @@ def nested_blocks(model: type[Block]) -> dict[str, type[Block]]:
 
 def plain(value: Any) -> Any:
     """A value as JSON has it: whole floats as integers (the engine makes every number a float), nulls left out."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_LIMIT:
         return int(value)
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items() if item is not None}

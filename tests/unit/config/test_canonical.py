@@ -51,7 +51,10 @@ blocks = {
 }
 conversations = st.fixed_dictionaries(
     {"cname": st.text(min_size=1, max_size=8)},
-    optional={**blocks, "extra": st.dictionaries(st.sampled_from(["x", "y"]), st.integers(), max_size=2)},
+    optional={
+        **blocks,
+        "extra": st.dictionaries(st.sampled_from(["x", "y"]), st.integers(1 - 2**53, 2**53 - 1), max_size=2),
+    },
 )
 
 

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -109,14 +110,19 @@ def test_the_room_is_limited_in_bytes_not_characters() -> None:
         (parameters(asr={"extra": {"srcLan": "AUTO"}}), "asr.extra.srcLan"),
         (parameters(asr={"extra": {"src_lan": "AUTO"}}), "asr.extra.src_lan"),
         (parameters(llm={"realTimeParam": {"extra": {"voice": "x"}}}), "llm.realTimeParam.extra.voice"),
-        (parameters(extra={"pipeline": {}}), "extra.pipeline"),
         (parameters(extra={"cname": "r"}), "extra.cname"),
         (parameters(extra={"taskType": 6}), "extra.taskType"),
-        (parameters(extra={"new": float("nan")}), "extra"),
+        (parameters(extra={"pipeline": {}}), "extra.pipeline"),
     ],
 )
 def test_extra_refuses_what_has_a_name_of_its_own(inputs: dict[str, Any], path: str) -> None:
     assert paths(inputs) == [path]
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 1e300, math.inf, math.nan])
+def test_a_number_that_the_engine_or_json_cannot_carry_is_reported_where_it_is(number: float) -> None:
+    assert paths(parameters(extra={"new": {"deep": [0, number]}})) == ["extra.new.deep[1]"]
+    assert paths(parameters(asr={"maxSentenceSilence": number})) == ["asr.maxSentenceSilence"]
 
 
 def test_extra_takes_fields_that_are_not_listed() -> None:

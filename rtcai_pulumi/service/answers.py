@@ -1,0 +1,142 @@
+"""What an answer means: HTTP status and body code together, as a result or as one of the errors.
+
+Either of the two may tell of a failure; which status comes with which code is not documented (API page, "错误码").
+"""
+
+import re
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from rtcai_pulumi.service import errors
+from rtcai_pulumi.service.errors import Facts, RtcAiError
+from rtcai_pulumi.service.signing import CHECK_SUM_SECONDS
+
+_MISSING: Final = re.compile(r"不存在|not exist|not found|no such", re.IGNORECASE)
+_ROOM: Final = re.compile(r"房间|room|channel", re.IGNORECASE)
+_TASK: Final = re.compile(r"任务|task", re.IGNORECASE)
+_SOMETHING_ELSE: Final = re.compile(r"应用|用户|智能体|app|user|uid|agent|key|token", re.IGNORECASE)
+
+_Meaning = tuple[type[RtcAiError], str, str]
+
+_INVALID: Final[_Meaning] = (
+    errors.InvalidRequest,
+    "the request is not valid",
+    "check the blocks and their values against the API page",
+)
+_SIGNATURE: Final[_Meaning] = (
+    errors.NotAuthenticated,
+    "it does not accept the signature",
+    "check AppKey, AppSecret or token, and the clock",
+)
+_REPEATED: Final[_Meaning] = (
+    errors.DuplicateRequest,
+    "it has seen this request before",
+    "find out what the first request did",
+)
+_TOO_FAST: Final[_Meaning] = (errors.RateLimited, "too many requests", "lower the rate and run again")
+_BY_CODE: Final[dict[int, _Meaning]] = {
+    400: _INVALID,
+    401: _SIGNATURE,
+    402: _SIGNATURE,
+    403: _SIGNATURE,
+    408: (errors.ServerFailed, "it ran out of time", "look at the room before you start the agent again"),
+    414: _SIGNATURE,
+    416: _TOO_FAST,
+    417: _REPEATED,
+    429: _TOO_FAST,
+    431: _REPEATED,
+    601: _INVALID,
+    611: (errors.NotPermitted, "the app has no caption right", "have it enabled by a support ticket"),
+    612: (errors.NotPermitted, "the app does not support captions", "check how the service is set up for the app"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, with its body where that is a JSON object."""
+
+    status: int
+    body: dict[str, Any] | None
+    date: str | None = None
+    """The header ``Date``."""
+
+    @property
+    def code(self) -> int | None:
+        """The code in the body, where there is one."""
+        code = (self.body or {}).get("code")
+        if isinstance(code, str) and code.isdecimal():
+            return int(code)
+        whole = isinstance(code, int) or (isinstance(code, float) and code.is_integer())
+        return int(code) if whole and not isinstance(code, bool) else None  # type: ignore[arg-type]  # whole tells that it is a number
+
+    @property
+    def text(self) -> str | None:
+        """The service's words: ``errmsg``, then ``msg``, then ``message``."""
+        for name in ("errmsg", "msg", "message"):
+            if text := (self.body or {}).get(name):
+                return str(text)
+        return None
+
+    @property
+    def successful(self) -> bool:
+        """HTTP 200 and code 200: nothing less is a success."""
+        return self.status == 200 and self.code == 200
+
+
+def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
+    """The error that an answer stands for.
+
+    Args:
+        verb: what was asked, as the rest of a sentence: "start the agent".
+        answer: an answer that is not a success, or lacks what a success must have.
+        facts: what is known of the call; its text is redacted already.
+        now: this machine's time in seconds since 1970, to find a wrong clock.
+    """
+    facts = replace(facts, status=answer.status, code=answer.code)
+    if answer.status >= 500 or (answer.code or 0) in {500, 503, 514}:
+        return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")
+    if answer.successful or answer.code == 200 or (answer.status == 200 and answer.code is None):
+        summary = f"The service was asked to {verb}, and its answer is not one that the API page shows."
+        return errors.AnswerUnreadable(summary, facts, "look at the room; report the answer with its ids")
+    if missing := _missing(verb, answer, facts):
+        return missing
+    if answer.code is None and (answer.status == 404 or 300 <= answer.status < 400):
+        summary = f"Something answered at {facts.endpoint} that is not the service."
+        return errors.WrongEndpoint(summary, facts, "check RTCAI_ENDPOINT (config rtcai:endpoint)")
+    code = answer.status if answer.status in {408, 429} or answer.code is None else answer.code
+    if 500 <= code < 600:
+        return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")
+    kind, reason, advice = _BY_CODE.get(code, (errors.Refused, "it gives a code that is not documented", ""))
+    if kind is errors.NotAuthenticated and (skew := clock_skew(answer, now)) is not None:
+        reason = f"this machine's clock is {abs(skew) / 60:.0f} minutes {'ahead' if skew > 0 else 'behind'}"
+        advice = "set the clock: a signature is valid for five minutes"
+    return _failed(kind, verb, reason, facts, advice or "report code, text and ids to the service's support")
+
+
+def clock_skew(answer: Answer, now: float) -> float | None:
+    """By how many seconds this machine's clock is wrong, where that is enough to spoil a signature; else None."""
+    if answer.date is None:
+        return None
+    try:
+        skew = now - parsedate_to_datetime(answer.date).timestamp()
+    except ValueError:
+        return None
+    return skew if abs(skew) > CHECK_SUM_SECONDS else None
+
+
+def _failed(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice: str) -> RtcAiError:
+    return kind(f"The service did not {verb}: {reason}.", facts, advice)
+
+
+def _missing(verb: str, answer: Answer, facts: Facts) -> RtcAiError | None:
+    """The error of an answer that says that room or task do not exist; its number is not documented."""
+    text = answer.text or ""
+    told = answer.code == 404 or (bool(_MISSING.search(text)) and answer.code not in _BY_CODE)
+    about_room, about_task = bool(_ROOM.search(text)), bool(_TASK.search(text))
+    if not told or (_SOMETHING_ELSE.search(text) and not (about_room or about_task)):
+        return None
+    if facts.task is not None and (about_task or not about_room):
+        return errors.TaskNotFound(f"The service did not {verb}: there is no such task.", facts)
+    advice = "have someone join the room, or create it first"
+    return errors.RoomNotFound(f"The service did not {verb}: the room does not exist.", facts, advice)

@@ -1,0 +1,205 @@
+"""The client of the task API and the room API: one method a call, one attempt a method call.
+
+Every attempt has a nonce, time and CheckSum of its own; the trace id is the caller's, the same for all attempts of one
+logical call.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx
+
+from rtcai_pulumi.config.wire import close_body
+from rtcai_pulumi.service import errors
+from rtcai_pulumi.service.answers import Answer, failure
+from rtcai_pulumi.service.errors import Facts
+from rtcai_pulumi.service.redaction import redact, texts_in
+from rtcai_pulumi.service.settings import Settings
+from rtcai_pulumi.service.signing import check_sum
+
+_CONTENT_TYPE: Final = "application/json;charset=UTF-8"
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.LocalProtocolError,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+)
+# Shorter than any server's own limit: a connection that the server has just closed makes a create look lost.
+_IDLE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the service tells of a task that it started; shown once and never again."""
+
+    cid: int
+    """The room's number, 64 bits."""
+    task_id: str
+    """Unique in the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the room API tells of a room."""
+
+    cid: int
+    """The room's number; a room that ended and was opened again has another."""
+    ended: bool
+    """Whether ``stats`` says 3 or 4, which an older version documented as ended."""
+
+
+class Client:
+    """Talks to the service; safe to share between threads.
+
+    With an AppSecret it speaks the server flavour, else the client flavour with token and uid.
+
+    Raises:
+        ConnectionFailed: no connection was made, nothing was sent.
+        Refused: the service says that it did not do it (or one of its subclasses).
+        OutcomeUnknown: the service may have done it (or one of its subclasses).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.time,
+        nonce: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._nonce = nonce
+        limits = httpx.Limits(keepalive_expiry=_IDLE_SECONDS)
+        self._http = httpx.Client(timeout=settings.timeout, limits=limits, transport=transport)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def create_task(self, body: Mapping[str, Any], *, trace_id: str) -> Task:
+        """Start the agent that a create body describes (API page, "开启实时对话").
+
+        Raises:
+            RoomNotFound: nobody has opened the room yet.
+            OutcomeUnknown: an agent may be in the room; the message has the ids to look for it.
+        """
+        facts = Facts(room=body["cname"], request_id=body["requestId"], trace_id=trace_id)
+        answer = self._task_call("create", "start the agent", body, body["cname"], facts)
+        task = _task_of(answer.body or {})
+        if task is None:
+            raise failure("start the agent", answer, self._told(facts, answer, texts_in(body["data"])), self._clock())
+        return task
+
+    def close_task(self, cid: int, task_id: str, *, cname: str, trace_id: str) -> None:
+        """Stop an agent (API page, "停止实时对话任务"); may be repeated safely.
+
+        Raises:
+            TaskNotFound: it is not there any more, which is as good.
+        """
+        facts = Facts(room=cname, cid=cid, task=task_id, trace_id=trace_id)
+        self._task_call("close", "stop the agent", close_body(cid, task_id), cname, facts)
+
+    def query_room(self, cname: str) -> Room:
+        """The room that has a name now (room API, ``GET /v3/api/rooms``).
+
+        Raises:
+            RoomNotFound: there is no room of that name.
+            SettingsError: there is no AppSecret, without which the room API cannot be asked.
+        """
+        if self.settings.app_secret is None:
+            advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
+            raise errors.SettingsError("The room API cannot be asked without an AppSecret.", Facts(room=cname), advice)
+        verb, facts = "tell about the room", Facts(room=cname, endpoint=self.settings.room_endpoint)
+        headers = self._signature(self.settings.app_secret)
+        url = f"{self.settings.room_endpoint}/v3/api/rooms?cname={quote(cname, safe='')}"
+        answer = self._send("GET", url, headers, facts)
+        body = answer.body or {}
+        cid = _cid_of(body)
+        if not answer.successful or cid is None or body.get("cname", cname) != cname:
+            raise failure(verb, answer, self._told(facts, answer, ()), self._clock())
+        return Room(cid, ended=body.get("stats") in {3, 4})
+
+    def _task_call(self, call: str, verb: str, body: Mapping[str, Any], cname: str, facts: Facts) -> Answer:
+        settings = self.settings
+        facts = replace(facts, endpoint=settings.endpoint)
+        if settings.app_secret is not None:
+            path, headers = f"/v1/api/task/{call}", self._signature(settings.app_secret)
+        else:
+            path, headers = f"/ai/task/{call}", self._token(cname)
+        headers |= {"Content-Type": _CONTENT_TYPE, "X-custom-traceid": facts.trace_id or ""}
+        content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        answer = self._send("POST", settings.endpoint + path, headers, facts, content)
+        if not answer.successful:
+            raise failure(verb, answer, self._told(facts, answer, texts_in(body.get("data"))), self._clock())
+        return answer
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], facts: Facts, content: bytes | None = None
+    ) -> Answer:
+        # The library takes header values as ASCII only; the name of a room may be anything.
+        encoded = {name.encode(): value.encode() for name, value in headers.items()}
+        try:
+            response = self._http.request(method, url, headers=encoded, content=content)
+        except _NOT_SENT as error:
+            summary = f"No connection to {facts.endpoint}: nothing was sent."
+            advice = "check the network, a proxy, and RTCAI_ENDPOINT (config rtcai:endpoint)"
+            raise errors.ConnectionFailed(summary, replace(facts, reason=self._words(error)), advice) from None
+        except httpx.HTTPError as error:
+            summary = "The connection broke before the answer was complete."
+            if isinstance(error, httpx.TimeoutException):
+                summary = f"The service did not answer within {self.settings.timeout:g} seconds."
+            raise errors.AnswerLost(summary, replace(facts, reason=self._words(error))) from None
+        return Answer(response.status_code, _json_object(response), response.headers.get("Date"))
+
+    def _signature(self, app_secret: str) -> dict[str, str]:
+        nonce, cur_time = self._nonce(), str(int(self._clock()))
+        sums = {"Nonce": nonce, "CurTime": cur_time, "CheckSum": check_sum(app_secret, nonce, cur_time)}
+        return {"AppKey": self.settings.app_key, **sums}
+
+    def _token(self, cname: str) -> dict[str, str]:
+        token, uid = self.settings.token or "", self.settings.uid or ""
+        return {"AppKey": self.settings.app_key, "Token": token, "Cname": cname, "Uid": uid}
+
+    def _told(self, facts: Facts, answer: Answer, inputs: Iterable[str]) -> Facts:
+        """The facts with the service's own words, which may echo what it was sent."""
+        text = redact(answer.text, [*self.settings.secrets, *inputs]) if answer.text else None
+        return replace(facts, text=text)
+
+    def _words(self, error: Exception) -> str:
+        return redact(f"{type(error).__name__}: {error}", self.settings.secrets)
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _task_of(body: Mapping[str, Any]) -> Task | None:
+    """The task in a create answer; None where the answer lacks what a success must have."""
+    cid, result = _cid_of(body), body.get("result")
+    task_id = result.get("taskId") if isinstance(result, dict) else None
+    return Task(cid, task_id) if cid is not None and isinstance(task_id, str) and task_id else None
+
+
+def _cid_of(body: Mapping[str, Any]) -> int | None:
+    """The room's number in an answer; some JSON libraries write 64-bit numbers as strings."""
+    value = body.get("cid")
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

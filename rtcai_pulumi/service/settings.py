@@ -1,0 +1,124 @@
+"""Credentials and settings: from the environment first, then from the stack's config.
+
+They are never resource inputs, and they are read at the first request, so that a preview needs none.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from rtcai_pulumi.service.errors import SettingsError
+
+TASK_ENDPOINT: Final = "https://rtc-ai.yunxinapi.com"
+ROOM_ENDPOINT: Final = "https://rtc.yunxinapi.com"
+DEFAULT_TIMEOUT: Final = 10.0
+
+HOW_TO_SET: Final = (
+    "set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment, or run `pulumi config set rtcai:appKey …` and "
+    "`pulumi config set --secret rtcai:appSecret …`"
+)
+
+Lookup = Callable[[str], Any]
+"""Gives the value of a config key (``rtcai:appKey``), or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the service is reached."""
+
+    app_key: str
+    """The app's key; not a secret."""
+    app_secret: str | None = field(default=None, repr=False)
+    """Signs requests of the server flavour; where it is set, it wins over the token."""
+    token: str | None = field(default=None, repr=False)
+    """RTC token of the client flavour."""
+    uid: str | None = None
+    """The user that the token was made for."""
+    endpoint: str = TASK_ENDPOINT
+    """Base URL of the task API."""
+    room_endpoint: str = ROOM_ENDPOINT
+    """Base URL of the room API."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds for one attempt."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return tuple(secret for secret in (self.app_secret, self.token) if secret)
+
+
+def missing_credentials(env: Mapping[str, str], config: Lookup) -> list[str]:
+    """The names of the credentials that are set nowhere; empty where there are enough."""
+    found = _Source(env, config)
+    if not found.text("appKey"):
+        return ["RTCAI_APP_KEY", "RTCAI_APP_SECRET"] if not found.text("appSecret") else ["RTCAI_APP_KEY"]
+    if found.text("appSecret") or (found.text("token") and found.text("uid")):
+        return []
+    return ["RTCAI_UID"] if found.text("token") else ["RTCAI_APP_SECRET"]
+
+
+def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
+    """The settings in force.
+
+    Raises:
+        SettingsError: credentials are missing, or a setting is wrong; all of them in one message.
+    """
+    found = _Source(env, config)
+    missing = missing_credentials(env, config)
+    wrong = [message for message in (found.wrong_url("endpoint"), found.wrong_url("roomEndpoint")) if message]
+    timeout = found.seconds("timeout", DEFAULT_TIMEOUT)
+    if timeout is None:
+        wrong.append(f"{_both('timeout')} must be a number of seconds above 0")
+    if missing:
+        wrong.insert(0, f"no credentials: {' and '.join(missing)}")
+    if wrong or timeout is None:
+        raise SettingsError(f"RTC AI cannot be reached with these settings: {'; '.join(wrong)}.", advice=HOW_TO_SET)
+    endpoint = (found.text("endpoint") or TASK_ENDPOINT).rstrip("/")
+    same_host = ROOM_ENDPOINT if endpoint == TASK_ENDPOINT else endpoint
+    return Settings(
+        app_key=found.text("appKey") or "",
+        app_secret=found.text("appSecret"),
+        token=found.text("token"),
+        uid=found.text("uid"),
+        endpoint=endpoint,
+        room_endpoint=(found.text("roomEndpoint") or same_host).rstrip("/"),
+        timeout=timeout,
+    )
+
+
+def environment_name(key: str) -> str:
+    """The environment's name of a config key: ``appKey`` is RTCAI_APP_KEY."""
+    return "RTCAI_" + "".join(f"_{char}" if char.isupper() else char.upper() for char in key)
+
+
+def _both(key: str) -> str:
+    return f"{environment_name(key)} (config rtcai:{key})"
+
+
+class _Source:
+    """The environment before the config; an empty value is as good as none."""
+
+    def __init__(self, env: Mapping[str, str], config: Lookup) -> None:
+        self._env = env
+        self._config = config
+
+    def text(self, key: str) -> str | None:
+        value = self._env.get(environment_name(key)) or self._config(f"rtcai:{key}")
+        return str(value).strip() or None if value is not None else None
+
+    def seconds(self, key: str, default: float) -> float | None:
+        try:
+            value = float(self.text(key) or default)
+        except ValueError:
+            return None
+        return value if 0 < value < math.inf else None
+
+    def wrong_url(self, key: str) -> str | None:
+        try:
+            parts = urlsplit(self.text(key) or TASK_ENDPOINT)
+            good = parts.scheme in {"http", "https"} and parts.hostname and not parts.query and "@" not in parts.netloc
+        except ValueError:
+            good = False
+        return None if good else f"{_both(key)} must be a URL such as {TASK_ENDPOINT}, without a user or a query"
