@@ -1,0 +1,58 @@
+"""AI agents in RTC rooms, stated in code: a Pulumi dynamic provider for NetEase Yunxin RTC AI.
+
+`RealtimeConversation` stands for one agent in one room; `Agent`, `Asr`, `Llm`, `Tts` and `Pipeline` are the blocks that
+say what kind of agent.
+"""
+
+from rtcai_pulumi.config.blocks import Agent, AgentParam, Asr, Llm, Pipeline, RealTimeParam, Tts
+from rtcai_pulumi.config.role import Role
+from rtcai_pulumi.conversation import InvalidBody, RealtimeConversation
+from rtcai_pulumi.service.errors import (
+    AnswerLost,
+    AnswerUnreadable,
+    ConnectionFailed,
+    DuplicateRequest,
+    InvalidRequest,
+    NotAuthenticated,
+    NotPermitted,
+    OtherAccount,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    RoomNotFound,
+    RtcAiError,
+    ServerFailed,
+    SettingsError,
+    TaskNotFound,
+    WrongEndpoint,
+)
+
+__all__ = [
+    "Agent",
+    "AgentParam",
+    "AnswerLost",
+    "AnswerUnreadable",
+    "Asr",
+    "ConnectionFailed",
+    "DuplicateRequest",
+    "InvalidBody",
+    "InvalidRequest",
+    "Llm",
+    "NotAuthenticated",
+    "NotPermitted",
+    "OtherAccount",
+    "OutcomeUnknown",
+    "Pipeline",
+    "RateLimited",
+    "RealTimeParam",
+    "RealtimeConversation",
+    "Refused",
+    "Role",
+    "RoomNotFound",
+    "RtcAiError",
+    "ServerFailed",
+    "SettingsError",
+    "TaskNotFound",
+    "Tts",
+    "WrongEndpoint",
+]

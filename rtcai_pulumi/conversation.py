@@ -1,0 +1,213 @@
+"""The resource that stands for one AI agent in one room."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Never, Self
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+from pulumi.dynamic import Resource
+
+from rtcai_pulumi.config.block import Block, misspelt_keyword
+from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
+from rtcai_pulumi.config.conversation import Conversation, ReplaceStrategy
+from rtcai_pulumi.config.setting import BlockSetting, Setting
+from rtcai_pulumi.config.validation import nesting_problems
+from rtcai_pulumi.config.wire import flat_inputs
+from rtcai_pulumi.program import declare
+from rtcai_pulumi.provider import ConversationProvider
+
+_OUTPUT_ONLY = ("cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
+
+
+class InvalidBody(pulumi.RunError):
+    """A whole create body that cannot be read: a null, a block outside ``data``, an unknown field. Mend the body."""
+
+
+class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"):
+    """One AI agent in one RTC room: `pulumi up` starts it, a change replaces it, `pulumi destroy` stops it.
+
+    Each argument may be a Pulumi ``Output``, and so may each value inside a block. Values are checked at preview, all
+    of them together. The three modes: `agent` alone; or `asr`, `llm` and `tts`; or `llm` with ``enable_agent`` and
+    ``agent_param``, beside whichever blocks are to override that agent.
+
+    Raises:
+        TypeError: a misspelt keyword; the message names the nearest one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        cname: Input[str],
+        agent: BlockSetting[Agent] = None,
+        asr: BlockSetting[Asr] = None,
+        llm: BlockSetting[Llm] = None,
+        tts: BlockSetting[Tts] = None,
+        pipeline: BlockSetting[Pipeline] = None,
+        extra: Setting[Mapping[str, Any]] = None,
+        request_id: Setting[str] = None,
+        replace_strategy: Setting[ReplaceStrategy] = None,
+        opts: ResourceOptions | None = None,
+        **misspelt: Never,
+    ) -> None:
+        """Declare the agent.
+
+        Args:
+            name: the resource's name in the program.
+            cname: the room's name, 1 to 64 bytes of UTF-8.
+            agent: a Yunxin agent that brings all settings with it.
+            asr: speech recognition.
+            llm: language model.
+            tts: speech synthesis.
+            pipeline: interruption and greeting.
+            extra: whole blocks that the API page does not list yet, by their names on the wire.
+            request_id: free text for troubleshooting; made up where it is left out.
+            replace_strategy: ``"stop-first"`` (default) or ``"start-first"``: what a replacement in the same room
+                does first.
+            opts: Pulumi's options.
+            misspelt: refused.
+        """
+        for keyword in misspelt:
+            known = [field for field in Conversation.model_fields if field != "extra"]
+            raise TypeError(misspelt_keyword(type(self).__name__, keyword, [*known, "extra", "opts"]))
+        stated = Conversation(
+            cname=cname,
+            agent=agent,
+            asr=asr,
+            llm=llm,
+            tts=tts,
+            pipeline=pipeline,
+            extra=extra,
+            request_id=request_id,
+            replace_strategy=replace_strategy,
+        )
+        self._declare(name, _stated(stated), opts)
+
+    @classmethod
+    def from_body(cls, name: str, body: Mapping[str, Any], opts: ResourceOptions | None = None) -> Self:
+        """Declare the agent that a whole create body describes, as the API page shows it.
+
+        Args:
+            name: the resource's name in the program.
+            body: ``cname``, ``taskType`` and ``data``, perhaps ``requestId``; values may be outputs.
+            opts: Pulumi's options.
+
+        Raises:
+            InvalidBody: what no resource could express (a null, a wrong ``taskType``, a block outside ``data``); all
+                of it in one message. Wrong values are reported at preview, like those of any other resource.
+        """
+        problems = nesting_problems(body)
+        if problems:
+            lines = "".join(f"\n  {problem}" for problem in problems)
+            message = f"the body of conversation {name!r} cannot be read:{lines}"
+            raise InvalidBody(message)
+        conversation = cls.__new__(cls)
+        conversation._declare(name, _stated(flat_inputs(body)), opts)
+        return conversation
+
+    def _declare(self, name: str, inputs: dict[str, Any], opts: ResourceOptions | None) -> None:
+        # A property that is to come back from the provider must be named here, even without a value.
+        every = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
+        super().__init__(ConversationProvider(), name, {**every, **declare(name, inputs)}, opts)
+
+    @property
+    def cid(self) -> Output[str]:
+        """The room's number, as decimal digits; a room that was opened again has another."""
+        return self._output("cid")
+
+    @property
+    def task_id(self) -> Output[str]:
+        """The task's id, unique in the room."""
+        return self._output("taskId")
+
+    @property
+    def request_id(self) -> Output[str]:
+        """The request's id: the one stated, or the one made up."""
+        return self._output("requestId")
+
+    @property
+    def trace_id(self) -> Output[str]:
+        """The id under which the service's logs know the create."""
+        return self._output("traceId")
+
+    @property
+    def created_at(self) -> Output[str]:
+        """When the agent was started: ISO 8601, UTC."""
+        return self._output("createdAt")
+
+    @property
+    def app_key(self) -> Output[str]:
+        """The AppKey that the agent was started under; not a secret."""
+        return self._output("appKey")
+
+    @property
+    def endpoint(self) -> Output[str]:
+        """The base URL that the agent was started at."""
+        return self._output("endpoint")
+
+    @property
+    def mode(self) -> Output[str]:
+        """``parameters``, ``agent`` or ``agent+parameters``."""
+        return self._output("mode")
+
+    @property
+    def cname(self) -> Output[str]:
+        """The room's name."""
+        return self._output("cname")
+
+    @property
+    def agent(self) -> Output[dict[str, Any] | None]:
+        """The block ``agent`` as it was stated, by the names of the wire."""
+        return self._output("agent")
+
+    @property
+    def asr(self) -> Output[dict[str, Any] | None]:
+        """The block ``asr`` as it was stated, by the names of the wire."""
+        return self._output("asr")
+
+    @property
+    def llm(self) -> Output[dict[str, Any] | None]:
+        """The block ``llm`` as it was stated, by the names of the wire."""
+        return self._output("llm")
+
+    @property
+    def tts(self) -> Output[dict[str, Any] | None]:
+        """The block ``tts`` as it was stated, by the names of the wire."""
+        return self._output("tts")
+
+    @property
+    def pipeline(self) -> Output[dict[str, Any] | None]:
+        """The block ``pipeline`` as it was stated, by the names of the wire."""
+        return self._output("pipeline")
+
+    @property
+    def extra(self) -> Output[dict[str, Any] | None]:
+        """The blocks without a name of their own, as they were stated."""
+        return self._output("extra")
+
+    @property
+    def replace_strategy(self) -> Output[str | None]:
+        """What a replacement in the same room does first, where it was stated."""
+        return self._output("replaceStrategy")
+
+    def _output(self, name: str) -> Output[Any]:
+        """An output under its name in state; the names in Python are this class's."""
+        output: Output[Any] = pulumi.get(self, name)
+        return output
+
+
+def _stated(value: Any) -> Any:
+    """A value as the engine takes it: blocks as dicts with the names of the wire, enums as their values."""
+    if isinstance(value, Output):
+        return value.apply(_stated)
+    if isinstance(value, Block):
+        names = {python: wire for wire, python in type(value).wire_names().items()} | {"extra": "extra"}
+        return _stated({names[field]: getattr(value, field) for field in value.model_fields_set})
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: _stated(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_stated(item) for item in value]
+    return value

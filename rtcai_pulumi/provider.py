@@ -1,0 +1,117 @@
+"""The dynamic door: serves the lifecycle to the engine through a Pulumi dynamic provider. No logic of its own.
+
+It runs in the plugin process. Engine rules that shape it: what `configure` sets holds for all threads of the process;
+an exception is printed with all its frames unless ``sys.tracebacklimit`` is 0; a failed check with a property name
+prints that property's value; `read` must return a dict, empty for "gone"; a line on stderr becomes a message of the
+stack.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+)
+from pulumi.output import Unknown
+
+from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.lifecycle.check import check
+from rtcai_pulumi.lifecycle.create import create
+from rtcai_pulumi.lifecycle.delete import delete
+from rtcai_pulumi.lifecycle.diff import diff
+from rtcai_pulumi.lifecycle.read import read
+from rtcai_pulumi.service.errors import SettingsError
+from rtcai_pulumi.service.settings import resolve
+
+if TYPE_CHECKING:
+    from pulumi.dynamic import ConfigureRequest
+
+    from rtcai_pulumi.service.client import Client
+    from rtcai_pulumi.service.settings import Settings
+
+_PROVIDER_KEY = "__provider"
+
+
+class ConversationProvider(ResourceProvider):
+    """Serves `check`, `diff`, `create`, `read` and `delete` of a conversation.
+
+    The state of every stack holds a reference to this class by its name, for ever: module and name must not change,
+    and an instance must hold nothing before `configure`.
+    """
+
+    serialize_as_secret_always = False  # the reference is a constant; as a secret it would be ciphertext in each state
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Keep the stack's config. Settings are resolved at the first request: a preview needs none."""
+        sys.tracebacklimit = 0
+        self._config = req.config.get
+        self._connecting = Lock()
+        self._client: Client | None = None
+        self._unusable = False
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
+        return CheckResult(news, [CheckFailure("", str(problem)) for problem in check(_properties(news))])
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Replace the agent where the canonical forms differ."""
+        difference = diff(_properties(_olds), _properties(_news))
+        return DiffResult(
+            changes=bool(difference.replaces),
+            replaces=list(difference.replaces),
+            delete_before_replace=difference.stop_first,
+        )
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Start the agent."""
+        created = create(_properties(props), self._connect())
+        return CreateResult(created.id, created.outputs)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Drop the agent from state where its room is surely gone."""
+        reading = read(id_, props, self._connect)
+        if reading.warning:
+            sys.stderr.write(f"warning: {reading.warning}\n")
+        return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Stop the agent."""
+        delete(_id, _props, self._connect())
+
+    def _connect(self) -> Client:
+        """The one client of this process, made at the first request."""
+        with self._connecting:
+            if self._client is None:
+                from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
+
+                self._client = Client(self._settings())
+            return self._client
+
+    def _settings(self) -> Settings:
+        """The settings; what is wrong with them is said once, not once for each room."""
+        if self._unusable:
+            message = "RTC AI cannot be reached: see the other error of this run about its settings."
+            raise SettingsError(message)
+        try:
+            return resolve(os.environ, self._config)
+        except SettingsError:
+            self._unusable = True
+            raise
+
+
+def _properties(props: Any) -> Any:
+    """Properties as the lifecycle knows them: its own mark for an unknown at any depth, nothing of the engine's."""
+    if isinstance(props, dict):
+        return {key: _properties(value) for key, value in props.items() if key != _PROVIDER_KEY}
+    if isinstance(props, list):
+        return [_properties(value) for value in props]
+    return UNKNOWN if isinstance(props, Unknown) else props
