@@ -68,7 +68,7 @@ class Block(BaseModel, metaclass=_StatedMeta):
         use_attribute_docstrings=True,
     )
 
-    extra: Setting[Mapping[str, Any]] = Field(None)
+    extra: Setting[Mapping[str, Any]] = Field(default=None)
     """Fields that the API page does not list yet, by the names of the wire; sent beside the others. A field that has
     a name of its own here is refused."""
 

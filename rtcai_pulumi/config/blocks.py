@@ -28,107 +28,107 @@ class Agent(Block):
 class Asr(Block):
     """Automatic speech recognition (block ``asr``)."""
 
-    asr_vendor: Setting[Integer] = Field(None)
+    asr_vendor: Setting[Integer] = Field(default=None)
     """Number of the ASR supplier; the samples use 6. Open: numbers that are not known here pass. Required in mode
     *parameters*."""
-    src_lan: Setting[str] = Field("AUTO")
+    src_lan: Setting[str] = Field(default="AUTO")
     """Source language. Default ``"AUTO"``."""
-    max_sentence_silence: Setting[Integer] = Field(0, ge=0)
+    max_sentence_silence: Setting[Integer] = Field(default=0, ge=0)
     """Silence that ends a sentence, in milliseconds, 0 or more. Default 0: the service decides."""
-    enable_custom_appkey: Setting[bool] = Field(False)
+    enable_custom_appkey: Setting[bool] = Field(default=False)
     """Use your own account at the ASR supplier. Default false."""
-    enable_semantic_vad: Setting[bool] = Field(False)
+    enable_semantic_vad: Setting[bool] = Field(default=False)
     """Break sentences by their meaning. Default false."""
-    vocabulary_id: Setting[str] = Field("")
+    vocabulary_id: Setting[str] = Field(default="")
     """Id of a list of hot words. Default empty."""
 
 
 class RealTimeParam(Block):
     """Settings of the real-time voice mode (block ``llm.realTimeParam``)."""
 
-    vad_threshold: Setting[float] = Field(0.5, gt=0, lt=1)
+    vad_threshold: Setting[float] = Field(default=0.5, gt=0, lt=1)
     """Voice activity threshold, more than 0 and less than 1: above it, sound counts as speech. Default 0.5."""
-    vad_silence_duration: Setting[Integer] = Field(500, ge=0)
+    vad_silence_duration: Setting[Integer] = Field(default=500, ge=0)
     """Silence that ends a sentence, in milliseconds, 0 or more. Default 500."""
-    voice: Setting[str] = Field(None)
+    voice: Setting[str] = Field(default=None)
     """Voice of the real-time model; which there are depends on `Llm.llm_vendor`."""
 
 
 class AgentParam(Block):
     """The agent of mode *agent+parameters* (block ``llm.agentParam``); state `agent_id` and `user_id`."""
 
-    agent_vendor: Setting[Integer] = Field(None)
+    agent_vendor: Setting[Integer] = Field(default=None)
     """Number of the agent's supplier; the samples use 1 with a Yunxin agent. Open."""
-    user_id: Setting[str] = Field(None)
+    user_id: Setting[str] = Field(default=None)
     """The end user who talks to the agent."""
-    agent_id: Setting[str] = Field(None)
+    agent_id: Setting[str] = Field(default=None)
     """Id of the agent."""
 
 
 class Llm(Block):
     """The large language model and who it is to be (block ``llm``)."""
 
-    llm_vendor: Setting[Integer] = Field(None)
+    llm_vendor: Setting[Integer] = Field(default=None)
     """Number of the LLM supplier; the samples use 1. Open. Required in mode *parameters*."""
-    role: Setting[Integer] = Field(1, ge=0, le=14)
+    role: Setting[Integer] = Field(default=1, ge=0, le=14)
     """`Role`, 0 to 14: 0 for a prompt of your own, else one of the service's. Default 1. Together with a prompt of
     your own state 0: what the service does with another or none is not documented."""
-    custom_prompt: Setting[str] = Field(None)
+    custom_prompt: Setting[str] = Field(default=None)
     """Your own prompt, whole. Not together with `role` 1 to 14."""
-    custom_prompt_key_word: Setting[Mapping[str, Setting[str]]] = Field(None)
+    custom_prompt_key_word: Setting[Mapping[str, Setting[str]]] = Field(default=None)
     """Keywords for `custom_prompt_format`: free names, each with its text."""
-    custom_prompt_format: Setting[str] = Field(None)
+    custom_prompt_format: Setting[str] = Field(default=None)
     """Template of your own prompt; the service puts each keyword into its hole ``{{keyword}}``."""
-    temperature: Setting[float] = Field(0.8, ge=0, le=1)
+    temperature: Setting[float] = Field(default=0.8, ge=0, le=1)
     """Temperature, 0 to 1. Default 0.8."""
-    context_size: Setting[Integer] = Field(3, ge=1, le=20)
+    context_size: Setting[Integer] = Field(default=3, ge=1, le=20)
     """How many turns of context the model is given, 1 to 20. Default 3."""
-    enable_vision: Setting[bool] = Field(False)
+    enable_vision: Setting[bool] = Field(default=False)
     """Let the model see video. Default false."""
-    enable_web_search: Setting[bool] = Field(None)
+    enable_web_search: Setting[bool] = Field(default=None)
     """Let the model search the web. Stands only in the page's samples: no default is documented, so that leaving it
     out and false are different."""
-    enable_realtime: Setting[bool] = Field(False)
+    enable_realtime: Setting[bool] = Field(default=False)
     """Real-time voice mode. Default false."""
-    real_time_param: BlockSetting[RealTimeParam] = Field(None)
+    real_time_param: BlockSetting[RealTimeParam] = Field(default=None)
     """Settings of the real-time voice mode."""
-    enable_agent: Setting[bool] = Field(False)
+    enable_agent: Setting[bool] = Field(default=False)
     """Mode *agent+parameters*: take from an agent what the blocks leave out. Needs `agent_param`. Default false."""
-    agent_param: BlockSetting[AgentParam] = Field(None)
+    agent_param: BlockSetting[AgentParam] = Field(default=None)
     """The agent of mode *agent+parameters*."""
-    enable_custom_appkey: Setting[bool] = Field(False)
+    enable_custom_appkey: Setting[bool] = Field(default=False)
     """Use your own account at the LLM supplier. Default false."""
 
 
 class Tts(Block):
     """Text to speech (block ``tts``)."""
 
-    tts_vendor: Setting[Integer] = Field(None)
+    tts_vendor: Setting[Integer] = Field(default=None)
     """Number of the TTS supplier; the samples use 6. Open. Required in mode *parameters*."""
-    voice: Setting[str] = Field(None)
+    voice: Setting[str] = Field(default=None)
     """Name of the voice, or the id of a cloned voice."""
-    language: Setting[Literal["Chinese", "English"]] = Field(None)
+    language: Setting[Literal["Chinese", "English"]] = Field(default=None)
     """Language of the speech."""
-    gender: Setting[Literal["Female", "Male"]] = Field(None)
+    gender: Setting[Literal["Female", "Male"]] = Field(default=None)
     """Gender of the voice."""
-    speed: Setting[float] = Field(1, ge=0.8, le=2)
+    speed: Setting[float] = Field(default=1, ge=0.8, le=2)
     """Speed of the speech, 0.8 to 2. Default 1."""
-    volume: Setting[float] = Field(1, ge=0.5, le=2)
+    volume: Setting[float] = Field(default=1, ge=0.5, le=2)
     """Volume of the speech, 0.5 to 2. Default 1."""
-    ignore_bracket_text_set: Setting[Sequence[Setting[Integer]]] = Field(None)
+    ignore_bracket_text_set: Setting[Sequence[Setting[Integer]]] = Field(default=None)
     """Kinds of brackets whose text is not spoken, as in ``[1, 2]``; order has no meaning. Open."""
-    enable_custom_appkey: Setting[bool] = Field(False)
+    enable_custom_appkey: Setting[bool] = Field(default=False)
     """Use your own account at the TTS supplier. Default false."""
 
 
 class Pipeline(Block):
     """How the conversation runs (block ``pipeline``)."""
 
-    interrupt_mode: Setting[Integer] = Field(2)
+    interrupt_mode: Setting[Integer] = Field(default=2)
     """How a user interrupts the agent; 4: by `interrupt_words`. Open. Default 2."""
-    interrupt_words: Setting[Sequence[Setting[Annotated[str, Field(min_length=1)]]]] = Field(None)
+    interrupt_words: Setting[Sequence[Setting[Annotated[str, Field(min_length=1)]]]] = Field(default=None)
     """Words that interrupt the agent; order has no meaning. At least one where `interrupt_mode` is 4."""
-    enable_welcome_message: Setting[bool] = Field(True)
+    enable_welcome_message: Setting[bool] = Field(default=True)
     """Greet whoever is in the room. Default true."""
-    welcome_message: Setting[str] = Field("")
+    welcome_message: Setting[str] = Field(default="")
     """The greeting. Default empty: the service picks one, where `enable_welcome_message` is true."""

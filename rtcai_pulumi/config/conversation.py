@@ -27,15 +27,15 @@ def _within_bytes(cname: str) -> str:
 class Data(Block):
     """The blocks: ``data`` of the create body."""
 
-    agent: BlockSetting[Agent] = Field(None)
+    agent: BlockSetting[Agent] = Field(default=None)
     """A Yunxin agent that brings all settings (mode *agent*); no other block beside it."""
-    asr: BlockSetting[Asr] = Field(None)
+    asr: BlockSetting[Asr] = Field(default=None)
     """Speech recognition. Required in mode *parameters*."""
-    llm: BlockSetting[Llm] = Field(None)
+    llm: BlockSetting[Llm] = Field(default=None)
     """Language model. Required in mode *parameters*."""
-    tts: BlockSetting[Tts] = Field(None)
+    tts: BlockSetting[Tts] = Field(default=None)
     """Speech synthesis. Required in mode *parameters*."""
-    pipeline: BlockSetting[Pipeline] = Field(None)
+    pipeline: BlockSetting[Pipeline] = Field(default=None)
     """Interruption and greeting."""
 
 
@@ -46,9 +46,9 @@ class Conversation(Data):
         Field()
     )
     """Name of the room, 1 to 64 bytes of UTF-8. Required."""
-    request_id: Setting[str] = Field(None)
+    request_id: Setting[str] = Field(default=None)
     """Free text for troubleshooting. Made up where it is left out; a change of it alone changes nothing."""
-    replace_strategy: Setting[ReplaceStrategy] = Field("stop-first")
+    replace_strategy: Setting[ReplaceStrategy] = Field(default="stop-first")
     """What a replacement in the same room does first. Default ``"stop-first"``: the room is silent for a moment, but
     two agents never talk to each other. A replacement into another room always starts the new agent first."""
 
