@@ -1,0 +1,32 @@
+"""The commands of ``rtcai``. What a command needs is imported when it runs."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from rtcai_pulumi.cli.emulator import emulator
+
+app = typer.Typer(
+    name="rtcai",
+    no_args_is_help=True,
+    # A traceback with the values of variables could show an AppSecret.
+    pretty_exceptions_enable=False,
+)
+app.command()(emulator)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rtcai {version('rtcai-pulumi')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _rtcai(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Tools for AI agents in RTC rooms."""

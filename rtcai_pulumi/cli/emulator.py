@@ -1,0 +1,75 @@
+"""``rtcai emulator``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 to listen on; 0 picks a free one.")]
+_State = Annotated[
+    Path | None,
+    typer.Option(
+        dir_okay=False,
+        help="File that keeps rooms and tasks, so that a restarted emulator goes on where it was. "
+        "Without it they are gone at the end.",
+    ),
+]
+_Rooms = Annotated[
+    Literal["auto", "required"],
+    typer.Option(help="A create in a room that does not exist: auto opens the room, required refuses."),
+]
+_AllowUnknownFields = Annotated[
+    bool, typer.Option("--allow-unknown-fields", help="Let fields pass that the API page does not list.")
+]
+_RoomMissingCode = Annotated[
+    int, typer.Option(min=201, help='Code of the answer "room does not exist"; the real one is not documented.')
+]
+_TaskMissingCode = Annotated[
+    int, typer.Option(min=201, help='Code of the answer "no such task"; the real one is not documented.')
+]
+_LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    typer.Option(help="How much goes to stderr; info is a line for each request."),
+]
+
+
+def emulator(
+    *,
+    port: _Port = 8907,
+    state: _State = None,
+    rooms: _Rooms = "auto",
+    allow_unknown_fields: _AllowUnknownFields = False,
+    room_missing_code: _RoomMissingCode = 404,
+    task_missing_code: _TaskMissingCode = 404,
+    log_level: _LogLevel = "info",
+) -> None:
+    """Run a local stand-in of the RTC-AI service until SIGTERM or Ctrl+C.
+
+    It listens on 127.0.0.1 only, and prints one line with its URL once it does.
+
+    It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or those in RTCAI_EMULATOR_APP_KEY and
+    RTCAI_EMULATOR_APP_SECRET.
+
+    GET /-/tasks and GET /-/requests on that URL show what runs and what was asked.
+    """
+    try:
+        from rtcai_pulumi.emulator import command  # noqa: PLC0415  the extra "emulator" may be missing
+        from rtcai_pulumi.emulator.errors import CannotStart  # noqa: PLC0415  as above
+        from rtcai_pulumi.emulator.settings import Rooms, settings_from  # noqa: PLC0415  as above
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"starlette", "uvicorn"}:
+            raise
+        sys.exit('rtcai emulator needs the extra "emulator": pip install "rtcai-pulumi[emulator]"')
+    settings = settings_from(
+        os.environ,
+        rooms=Rooms(rooms),
+        allow_unknown_fields=allow_unknown_fields,
+        room_missing_code=room_missing_code,
+        task_missing_code=task_missing_code,
+    )
+    try:
+        command.run(settings, port, state, log_level)
+    except CannotStart as error:
+        sys.exit(f"rtcai emulator: {error}")

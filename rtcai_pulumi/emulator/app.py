@@ -1,0 +1,57 @@
+"""Which path leads to which operation."""
+
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Match, Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from rtcai_pulumi.emulator import room_api, task_api
+from rtcai_pulumi.emulator.admin import Admin
+from rtcai_pulumi.emulator.admin_api import admin_routes
+from rtcai_pulumi.emulator.call import Flavour
+from rtcai_pulumi.emulator.emulated import EmulatedService
+from rtcai_pulumi.emulator.exchange import Exchange, Operation
+
+_ROOM_QUERY: Final = Operation("room-query", room_api.query)
+_ROOM_MEMBERS: Final = Operation("room-members", room_api.members)
+_ROOM_DELETE: Final = Operation("room-delete", room_api.delete)
+
+_OPERATIONS: Final = (
+    ("POST", "/v1/api/task/create", Operation("create", task_api.create)),
+    ("POST", "/v1/api/task/close", Operation("close", task_api.close)),
+    ("POST", "/ai/task/create", Operation("create", task_api.create, Flavour.CLIENT)),
+    ("POST", "/ai/task/close", Operation("close", task_api.close, Flavour.CLIENT)),
+    ("POST", "/v2/api/room", Operation("room-create", room_api.create)),
+    ("GET", "/v2/api/rooms/{cid}", _ROOM_QUERY),
+    ("GET", "/v3/api/rooms", _ROOM_QUERY),
+    ("GET", "/v2/api/rooms/{cid}/members", _ROOM_MEMBERS),
+    ("GET", "/v2/api/rooms/{cid}/members/{uid}", _ROOM_MEMBERS),
+    ("GET", "/v3/api/rooms/members", _ROOM_MEMBERS),
+    ("DELETE", "/v2/api/rooms/{cid}", _ROOM_DELETE),
+    ("DELETE", "/v3/api/rooms", _ROOM_DELETE),
+)
+
+
+class _Elsewhere(BaseRoute):
+    """Every path and method that no other route takes; a pattern would miss paths with a line break."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match any request."""
+        return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve it."""
+        await self._exchange(scope, receive, send)
+
+
+def application(service: EmulatedService) -> Starlette:
+    """The emulator as an ASGI application."""
+    routes: list[BaseRoute] = [Mount("/-", routes=admin_routes(Admin(service), service.clock))]
+    routes += [Route(path, Exchange(service, operation), methods=[method]) for method, path, operation in _OPERATIONS]
+    # Recorded like the others: a client with a wrong endpoint should be found out.
+    routes.append(_Elsewhere(Exchange(service, None)))
+    return Starlette(routes=routes)

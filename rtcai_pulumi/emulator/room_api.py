@@ -1,0 +1,106 @@
+"""Open, query and delete a room, by number (``/v2``) and by name (``/v3``) (api.md section 10)."""
+
+from typing import Any, Final
+
+from rtcai_pulumi.emulator.answers import INVALID, ROOM_MISSING, Answer, success
+from rtcai_pulumi.emulator.call import Call
+from rtcai_pulumi.emulator.emulated import EmulatedService
+from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.fields import Field, is_room_name, is_uid, require_fields
+from rtcai_pulumi.emulator.state import Room, Task
+
+_CREATE: Final = (
+    Field("channelName", is_room_name, "must be a string of 1 to 64 bytes of UTF-8"),
+    Field("mode", lambda value: type(value) is int and value == 2, "must be the number 2"),
+    Field("uid", is_uid, "must be a whole number of 64 bits, 0 or more"),
+)
+_INITIAL: Final = 1
+_IN_PROGRESS: Final = 2
+_AGENT_ROLE: Final = 0
+"""``userRole`` of an agent."""
+
+
+async def create(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """Open a room; one that is open already keeps its number.
+
+    Raises:
+        Refused: 400 for the body.
+    """
+    body = call.body()
+    require_fields(body, _CREATE, allow_unknown=service.settings.allow_unknown_fields)
+    room = await service.open_room(body["channelName"], body["uid"])
+    return success(request_id, cid=room.cid)
+
+
+async def query(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """Tell what is known of an open room.
+
+    Raises:
+        Refused: 400 for the query, the room's code where no such room is open.
+    """
+    room, _ = _asked(service, call)
+    total = len(service.state.members(room.cid))
+    return success(
+        request_id,
+        cid=room.cid,
+        cname=room.cname,
+        uid=room.uid,
+        total=total,
+        stats=_IN_PROGRESS if total else _INITIAL,
+        createtime=room.opened_ms,
+        destroytime=0,
+    )
+
+
+async def members(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """Tell who is in an open room: its agents.
+
+    Raises:
+        Refused: 400 for the query, the room's code where no such room is open.
+    """
+    room, filters = _asked(service, call, "uid", "userRole")
+    found = [_member(task) for task in service.state.members(room.cid)]
+    wanted = {name: _number(name, value) for name, value in filters.items()}
+    shown = [member for member in found if wanted.items() <= member.items()]
+    return success(request_id, errmsg="", cid=room.cid, cname=room.cname, total=len(shown), members=shown)
+
+
+async def delete(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """End a room and every task in it.
+
+    Raises:
+        Refused: 400 for the query, the room's code where no such room is open.
+    """
+    room, _ = _asked(service, call)
+    await service.end_room(room)
+    return success(request_id, errmsg="")
+
+
+def _member(task: Task) -> dict[str, Any]:
+    return {"uid": task.agent_uid, "starttime": task.started_ms, "userRole": _AGENT_ROLE}
+
+
+def _asked(service: EmulatedService, call: Call, *filters: str) -> tuple[Room, dict[str, str]]:
+    """The room that a request asks for, by number in its path or by name in its query, and what filters its members."""
+    call.without_body()
+    stated = {**dict(call.query), **call.path_params}
+    by_number = "cid" in call.path_params
+    names = filters if by_number else (*filters, "cname")
+    unknown = [] if service.settings.allow_unknown_fields else [name for name, _ in call.query if name not in names]
+    if unknown or len(dict(call.query)) < len(call.query):
+        raise Refused(INVALID, "; ".join(f"{name}: unknown field" for name in unknown) or "query: a name comes twice")
+    if by_number:
+        room = service.state.room_of(_number("cid", stated["cid"]))
+    elif is_room_name(stated.get("cname")):
+        room = service.state.rooms.get(stated["cname"])
+    else:
+        raise Refused(INVALID, "cname: must be 1 to 64 bytes of UTF-8")
+    if room is None:
+        raise Refused(service.settings.room_missing_code, ROOM_MISSING)
+    return room, {name: stated[name] for name in filters if name in stated}
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20):
+        raise Refused(INVALID, f"{name}: must be a whole number")
+    return int(text)

@@ -1,0 +1,212 @@
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.emulator.api import body, sha1
+
+RTCAI = str(Path(sys.executable).with_name("rtcai"))
+
+
+class Running:
+    """A real `rtcai emulator` that has printed its first line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self.first_line = process.stdout.readline()
+        self.url = self.first_line.rpartition(" ")[2].strip()
+        self.http = httpx.Client(base_url=self.url, trust_env=False)
+
+    def create(self, content: Any = None, *, key: str = "emulator-app-key", secret: str = "emulator-app-secret") -> Any:
+        nonce, cur_time = uuid4().hex, str(int(time.time()))
+        signature = {"Nonce": nonce, "CurTime": cur_time, "CheckSum": sha1(secret + nonce + cur_time)}
+        answer = self.http.post("/v1/api/task/create", json=content or body(), headers={"AppKey": key, **signature})
+        return answer.json()
+
+    def tasks(self) -> list[dict[str, Any]]:
+        answer: dict[str, list[dict[str, Any]]] = self.http.get("/-/tasks").json()
+        return answer["tasks"]
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
+        """Exit code, rest of stdout, and stderr after a signal."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=30)
+        return self.process.returncode, out, err
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start `rtcai emulator --port 0`; whatever still runs at the end of the test is killed."""
+    with ExitStack() as left:
+
+        def started(*options: str) -> Running:
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(
+                [RTCAI, "emulator", "--port", "0", *options], stdout=pipe, stderr=pipe, text=True
+            )
+            left.enter_context(process)
+            left.callback(process.kill)
+            running = Running(process)
+            left.callback(running.http.close)
+            return running
+
+        yield started
+
+
+def failing(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([RTCAI, "emulator", *options], capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_its_one_line_names_the_url_at_which_it_answers(start: Start) -> None:
+    running = start()
+    assert re.fullmatch(r"rtcai emulator ready on http://127\.0\.0\.1:\d+\n", running.first_line)
+    health = running.http.get("/-/health").json()
+    assert (health["status"], health["pid"]) == ("ok", running.process.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_exit_code_0_and_no_noise(start: Start, number: signal.Signals) -> None:
+    running = start("--log-level", "warning")
+    running.create()
+    assert running.end(number) == (0, "", "")
+
+
+def test_clients_that_never_finish_do_not_hold_up_the_end_nor_make_noise(start: Start) -> None:
+    running = start("--log-level", "warning")
+    running.tasks()
+    url = httpx.URL(running.url)
+    with socket.create_connection((url.host, url.port or 0), timeout=30) as halfway:
+        halfway.sendall(
+            b"POST /v1/api/task/create HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert halfway.recv(100).startswith(b"HTTP/1.1 100")
+        assert running.end() == (0, "", "")
+
+
+def test_it_listens_on_this_machine_only(start: Start) -> None:
+    port = httpx.URL(start().url).port or 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+
+
+def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        run = failing("--port", str(port))
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.count("\n") == 1
+    assert f"port {port} of 127.0.0.1 is taken" in run.stderr
+
+
+def test_it_takes_the_port_that_it_is_given() -> None:
+    with Emulator() as free:
+        port = httpx.URL(free.url).port
+    with subprocess.Popen([RTCAI, "emulator", "--port", str(port)], stdout=subprocess.PIPE, text=True) as process:
+        assert Running(process).url == f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+def test_it_knows_the_placeholder_credentials(start: Start) -> None:
+    running = start()
+    assert running.create()["code"] == 200
+    assert running.create(key="another")["code"] == 402
+
+
+def test_credentials_come_from_the_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTCAI_EMULATOR_APP_KEY", "key")
+    monkeypatch.setenv("RTCAI_EMULATOR_APP_SECRET", "canary-secret")
+    running = start("--log-level", "debug")
+    assert running.create(key="key", secret="canary-secret")["code"] == 200
+    assert running.create()["code"] == 402
+    _, _, log = running.end()
+    assert "/v1/api/task/create" in log
+    assert "canary-secret" not in log
+
+
+def test_empty_variables_count_as_not_set(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTCAI_EMULATOR_APP_KEY", "")
+    monkeypatch.setenv("RTCAI_EMULATOR_APP_SECRET", "")
+    assert start().create()["code"] == 200
+
+
+def test_options_reach_the_service(start: Start) -> None:
+    running = start(
+        "--rooms", "required", "--allow-unknown-fields", "--room-missing-code", "1404", "--task-missing-code", "2404"
+    )
+    assert running.create(body(newField=1))["code"] == 1404
+
+
+def test_a_restarted_emulator_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
+    state = str(tmp_path / "state.json")
+    first = start("--state", state)
+    first.create()
+    before = first.tasks()
+    first.end()
+    assert start("--state", state).tasks() == before
+
+
+def test_a_corrupt_state_file_is_one_line_and_is_left_alone(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    state.write_text('{"version": 1}')
+    run = failing("--port", "0", "--state", str(state))
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.count("\n") == 1
+    assert str(state) in run.stderr
+    assert state.read_text() == '{"version": 1}'
+
+
+@pytest.mark.parametrize("answered", [1, 40, 120])
+def test_a_kill_in_the_middle_of_many_writes_loses_no_answered_task(
+    start: Start, tmp_path: Path, answered: int
+) -> None:
+    state = str(tmp_path / "state.json")
+    running = start("--state", state, "--log-level", "error")
+    told: list[str] = []
+
+    def create_until_killed(worker: int) -> None:
+        while True:
+            try:
+                answer = running.create(body(cname=f"room-{worker}"))
+            except httpx.TransportError:
+                return
+            told.append(answer["result"]["taskId"])
+            if len(told) == answered:
+                running.process.kill()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(create_until_killed, range(8)))
+    with Emulator(state=state) as again:
+        kept = {task["taskId"] for task in again.tasks()}
+    assert len(told) >= answered
+    assert set(told) <= kept
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--port", "65536"], ["--port", "-1"], ["--port", "x"], ["--rooms", "some"], ["--log-level", "loud"]]
+)
+def test_a_wrong_value_is_a_usage_error_that_names_the_option(wrong: list[str]) -> None:
+    run = failing(*wrong)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert wrong[0] in run.stderr
+
+
+def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
+    shown = failing("--help").stdout
+    for word in ("/-/tasks", "/-/requests", "emulator-app-key", "RTCAI_EMULATOR_APP_SECRET", "--state"):
+        assert word in shown

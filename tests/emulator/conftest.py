@@ -1,0 +1,28 @@
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.emulator.api import Api
+
+
+@pytest.fixture(scope="session")
+def long_running() -> Iterator[Emulator]:
+    """One emulator for all tests that do without an own one."""
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(long_running: Emulator) -> Emulator:
+    """An emulator as if it had just been started."""
+    long_running.clock.offset = 0.0
+    long_running.reset()
+    return long_running
+
+
+@pytest.fixture
+def api(emulator: Emulator) -> Iterator[Api]:
+    with httpx.Client(base_url=emulator.url, trust_env=False) as http:
+        yield Api(emulator, http)

@@ -1,0 +1,142 @@
+import os
+import re
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.emulator.api import Api, body, close_body
+
+EVERY_PATH = [
+    ("GET", "/-/health"),
+    ("GET", "/-/tasks"),
+    ("GET", "/-/rooms"),
+    ("GET", "/-/requests"),
+    ("POST", "/-/reset"),
+    ("PUT", "/-/rooms/r"),
+    ("DELETE", "/-/rooms/r"),
+    ("DELETE", "/-/tasks/1/t"),
+]
+
+
+def shown(api: Api, path: str) -> Any:
+    return api.http.get(path).json()
+
+
+def test_health_names_the_process_and_the_instance(api: Api) -> None:
+    health = shown(api, "/-/health")
+    assert (health["status"], health["pid"]) == ("ok", os.getpid())
+    assert shown(api, "/-/health")["instance"] == health["instance"]
+
+
+def test_two_emulators_have_different_instances(api: Api) -> None:
+    with Emulator() as other:
+        theirs = api.http.get(f"{other.url}/-/health").json()["instance"]
+    assert theirs != shown(api, "/-/health")["instance"]
+
+
+def test_tasks_are_shown_in_order_of_start_with_all_that_is_known(api: Api) -> None:
+    first = api.create(body("agent", cname="one"), api.signed(**{"X-custom-traceid": "trace"}))
+    api.create(body(cname="two"))
+    api.close(close_body(first))
+    ended, running = shown(api, "/-/tasks")["tasks"]
+    assert ended == {
+        "taskId": first["result"]["taskId"],
+        "cid": first["cid"],
+        "cname": "one",
+        "mode": "agent",
+        "state": "ended",
+        "startedAt": ended["startedAt"],
+        "endedAt": ended["endedAt"],
+        "requestId": first["requestId"],
+        "traceId": "trace",
+        "data": body("agent")["data"],
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", ended["startedAt"])
+    assert ended["startedAt"] <= ended["endedAt"]
+    assert (running["cname"], running["state"], running["endedAt"]) == ("two", "running", None)
+
+
+def test_rooms_are_shown_while_they_are_open(api: Api) -> None:
+    cid = api.create(body(cname="one"))["cid"]
+    (room,) = shown(api, "/-/rooms")["rooms"]
+    assert (room["cid"], room["cname"]) == (cid, "one")
+    api.http.delete("/-/rooms/one")
+    assert shown(api, "/-/rooms") == {"rooms": []}
+
+
+def test_reset_forgets_tasks_rooms_requests_and_nonces(api: Api) -> None:
+    headers = api.signed()
+    api.create(headers=headers)
+    assert api.http.post("/-/reset").status_code == 200
+    assert shown(api, "/-/tasks") == {"tasks": []}
+    assert shown(api, "/-/rooms") == {"rooms": []}
+    assert shown(api, "/-/requests") == {"requests": []}
+    assert api.create(headers=headers)["code"] == 200
+
+
+def test_a_room_can_be_opened_by_anyone_on_this_machine(api: Api) -> None:
+    cid = api.http.put("/-/rooms/keynote").json()["cid"]
+    assert api.get("/v3/api/rooms", cname="keynote")["cid"] == cid
+
+
+def test_ending_a_room_ends_its_tasks(api: Api) -> None:
+    api.create()
+    assert api.http.delete(f"/-/rooms/{body()['cname']}").status_code == 200
+    assert [task["state"] for task in shown(api, "/-/tasks")["tasks"]] == ["ended"]
+
+
+def test_ending_a_room_can_leave_its_tasks_running(api: Api) -> None:
+    api.create()
+    api.http.delete(f"/-/rooms/{body()['cname']}?endTasks=false")
+    assert [task["state"] for task in shown(api, "/-/tasks")["tasks"]] == ["running"]
+    assert shown(api, "/-/rooms") == {"rooms": []}
+
+
+def test_a_task_can_be_ended_behind_the_clients_back(api: Api) -> None:
+    created = api.create()
+    api.http.delete(f"/-/tasks/{created['cid']}/{created['result']['taskId']}")
+    assert api.close(close_body(created))["errmsg"] == "任务不存在"
+
+
+@pytest.mark.parametrize("path", ["/-/rooms/nobody", "/-/tasks/1/t", "/-/tasks/x/t", f"/-/tasks/{'9' * 5000}/t"])
+def test_what_is_not_there_cannot_be_ended(api: Api, path: str) -> None:
+    answer = api.http.delete(path)
+    assert answer.status_code == 404
+    assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("cname", ["a/b", "a b", "会议室1", "?#%"])
+def test_any_room_name_can_stand_in_the_path(api: Api, cname: str) -> None:
+    api.create(body(cname=cname))
+    quoted = "".join(f"%{byte:02X}" for byte in cname.encode())
+    assert api.http.delete(f"/-/rooms/{quoted}").status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_PATH)
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "127.0.0.2", "127.0.0.1@evil", ""]
+)
+def test_a_foreign_host_is_refused_on_every_path(api: Api, method: str, path: str, host: str) -> None:
+    api.create()
+    answer = api.http.request(method, path, headers={"Host": host})
+    assert answer.status_code == 403
+    assert [task["state"] for task in api.emulator.tasks()] == ["running"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:1", "localhost", "LocalHost:8907", "[::1]", "[::1]:8907"])
+def test_every_name_of_this_machine_is_accepted(api: Api, host: str) -> None:
+    assert api.http.get("/-/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_PATH)
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_a_page_of_another_site_is_refused_on_every_path(api: Api, method: str, path: str, origin: str) -> None:
+    api.create()
+    answer = api.http.request(method, path, headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert [task["state"] for task in api.emulator.tasks()] == ["running"]
+
+
+def test_a_page_of_its_own_may_ask(api: Api) -> None:
+    assert api.http.post("/-/reset", headers={"Origin": api.emulator.url}).status_code == 200
