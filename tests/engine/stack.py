@@ -1,0 +1,126 @@
+"""A stack of the real engine: the CLI, run against the emulator, with nothing of the developer's."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtcai_pulumi.emulator import Emulator
+
+PROJECT = Path(__file__).parents[2]
+TYPE = "pulumi-python:dynamic/rtcai:RealtimeConversation"
+# The last language host that can be built from Go modules dies at its start now and then, before anything happened.
+HOST_DIED = "failed to discover package requirements"
+
+
+def search_path() -> str:
+    """PATH with this environment's Python and the project's own CLI first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), str(PROJECT / ".tools" / "bin"), os.environ["PATH"]])
+
+
+def cli() -> str:
+    """The Pulumi CLI; a test that needs the engine fails without it, and is never skipped."""
+    found = shutil.which("pulumi", path=search_path())
+    if found is None:
+        message = "no pulumi CLI: run `make setup`"
+        raise RuntimeError(message)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one command did."""
+
+    code: int
+    output: str
+
+    def succeeded(self) -> "Run":
+        """This run, which must have succeeded."""
+        assert self.code == 0, self.output
+        return self
+
+    def failed(self) -> "Run":
+        """This run, which must have failed; and without frames."""
+        assert self.code != 0, self.output
+        return self
+
+
+class Stack:
+    """One stack with a project folder, a backend and a PULUMI_HOME of its own."""
+
+    def __init__(self, folder: Path, emulator: Emulator | None, name: str = "test") -> None:
+        self.folder = folder
+        self.name = name
+        self.environment = {
+            "PATH": search_path(),
+            "HOME": str(folder / "home"),
+            "PULUMI_HOME": str(folder / "home" / "pulumi"),
+            "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
+            "RTCAI_JOURNAL": str(folder / "journal.db"),
+        }
+        if emulator is not None:
+            self.environment |= {
+                "RTCAI_APP_KEY": emulator.app_key,
+                "RTCAI_APP_SECRET": emulator.app_secret,
+                "RTCAI_ENDPOINT": emulator.url,
+            }
+        for part in ("backend", "home/pulumi", "program"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        # The virtual environment is named for hosts that honour it; PATH serves the ones that do not.
+        environment = Path(sys.executable).parents[1]
+        options = f"{{toolchain: pip, virtualenv: {environment}}}"
+        project = f"name: rooms\nruntime: {{name: python, options: {options}}}\n"
+        (folder / "program" / "Pulumi.yaml").write_text(project, encoding="utf-8")
+        self.pulumi("stack", "init", name).succeeded()
+
+    def program(self, source: str) -> None:
+        """State another program."""
+        (self.folder / "program" / "__main__.py").write_text(source, encoding="utf-8")
+
+    def pulumi(self, *arguments: str, **environment: str) -> Run:
+        """Run a command of the CLI in the project's folder."""
+        for _ in range(2):
+            done = subprocess.run(
+                [cli(), *arguments, "--non-interactive"],
+                cwd=self.folder / "program",
+                env={**self.environment, **environment},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                timeout=300,
+                check=False,
+                start_new_session=True,  # of a shell's background job the CLI would inherit that SIGINT is ignored
+            )
+            if HOST_DIED not in done.stdout:
+                break
+        return Run(done.returncode, done.stdout)
+
+    def preview(self, *arguments: str, **environment: str) -> Run:
+        return self.pulumi("preview", *arguments, **environment)
+
+    def up(self, *arguments: str, **environment: str) -> Run:
+        return self.pulumi("up", "--yes", *arguments, **environment)
+
+    def refresh(self, **environment: str) -> Run:
+        return self.pulumi("refresh", "--yes", **environment)
+
+    def destroy(self, *arguments: str, **environment: str) -> Run:
+        return self.pulumi("destroy", "--yes", *arguments, **environment)
+
+    def state_text(self) -> str:
+        """The state as the backend's file holds it: secrets are ciphertext."""
+        return (self.folder / "backend" / ".pulumi" / "stacks" / "rooms" / f"{self.name}.json").read_text("utf-8")
+
+    def conversations(self) -> dict[str, dict[str, Any]]:
+        """The conversations in state, by their names in the program."""
+        deployment = json.loads(self.state_text())["checkpoint"]["latest"] or {}
+        rooms = [resource for resource in deployment.get("resources", []) if resource["type"] == TYPE]
+        return {resource["urn"].rpartition("::")[2]: resource for resource in rooms}

@@ -1,0 +1,170 @@
+"""Bad input: one clear error each, all at once, before anything is touched."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.stack import Stack
+from tests.engine.test_up import one_room
+from tests.samples import INVALID, SERVICE, invalid_paths
+
+EVERY_WRONG_BODY = f"""
+import json, pathlib, pulumi
+from rtcai_pulumi import InvalidBody, RealtimeConversation
+for path in sorted(pathlib.Path({str(SERVICE)!r}, "samples", "invalid").glob("*.json")):
+    try:
+        RealtimeConversation.from_body(path.stem, json.loads(path.read_text("utf-8")))
+    except InvalidBody as error:
+        pulumi.log.error(f"{{path.stem}} refused: {{error}}")
+"""
+
+
+def test_every_wrong_body_fails_the_one_preview_at_its_path(stack: Stack, emulator: Emulator) -> None:
+    stack.program(EVERY_WRONG_BODY)
+    run = stack.preview().failed()
+    lines = run.output.partition("Diagnostics:")[2].splitlines()
+    for name in INVALID:
+        path = invalid_paths()[name]
+        reported = f"RealtimeConversation '{name}' has a problem: {path.removeprefix('data.')}:"
+        refused = f"the body of conversation '{name}' cannot be read:"
+        if refused in run.output:
+            start = next(number for number, line in enumerate(lines) if refused in line)
+            assert lines[start + 1].strip().startswith(f"{path}: ")
+        else:
+            assert reported in run.output, name
+    assert "Traceback" not in run.output
+    assert emulator.requests() == []
+
+
+def test_problems_of_outputs_are_reported_by_check(stack: Stack, emulator: Emulator) -> None:
+    stack.program(
+        """
+import pulumi
+from rtcai_pulumi import Asr, Llm, RealtimeConversation, Role, Tts
+late = pulumi.Output.from_input
+RealtimeConversation("host", cname="keynote", asr=Asr(asr_vendor=late("a secret?")),
+    tts=Tts(tts_vendor=6, speed=late(9)), llm=late(Llm(llm_vendor=1, role=Role.CUSTOM)))
+"""
+    )
+    run = stack.preview().failed()
+    for problem in ("asr.asrVendor: must be a whole number", "tts.speed: out of range (0.8 to 2)", "llm: role 0 needs"):
+        assert f"resource 'host' has a problem: {problem}" in run.output
+    assert "a secret?" not in run.output
+    assert "Traceback" not in run.output
+    assert emulator.requests() == []
+
+
+def test_a_body_that_cannot_be_read_is_refused_in_the_program_without_frames(stack: Stack) -> None:
+    stack.program(
+        """
+from rtcai_pulumi import RealtimeConversation
+RealtimeConversation.from_body("host", {"cname": "r", "taskType": 6, "asr": {}, "data": {"llm": {"role": None}}})
+"""
+    )
+    run = stack.preview().failed()
+    assert "error: the body of conversation 'host' cannot be read:" in run.output
+    for problem in (
+        "data.llm.role: null",
+        "taskType: must be the number 7",
+        "asr: unknown field; blocks belong into data",
+    ):
+        assert problem in run.output
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        ("Asr(asr_vender=6)", "Asr() got an unexpected keyword argument 'asr_vender'; did you mean 'asr_vendor'?"),
+        ('RealtimeConversation("r", cname="r", pipelin=None)', "'pipelin'; did you mean 'pipeline'?"),
+    ],
+)
+def test_a_misspelt_keyword_fails_in_the_program_with_the_nearest_name(stack: Stack, call: str, hint: str) -> None:
+    stack.program(f"from rtcai_pulumi import Asr, RealtimeConversation\n{call}\n")
+    run = stack.preview().failed()
+    assert "TypeError" in run.output
+    assert hint in run.output
+
+
+def test_without_credentials_preview_warns_once_and_up_fails_with_both_ways_to_set_them(stack: Stack) -> None:
+    for name in ("RTCAI_APP_KEY", "RTCAI_APP_SECRET"):
+        del stack.environment[name]
+    other = one_room(cname="other").replace('"host"', '"other"')
+    stack.program(one_room() + other)
+    preview = stack.preview().succeeded().output
+    assert preview.partition("Diagnostics:")[2].count("warning: no credentials for RTC AI") == 1
+
+    run = stack.up("--skip-preview").failed()
+    told = run.output.partition("Diagnostics:")[2]
+    assert told.count("no credentials: RTCAI_APP_KEY and RTCAI_APP_SECRET") == 1
+    assert told.count("set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment") == 1
+    assert "pulumi config set --secret rtcai:appSecret" in told
+    assert "Traceback" not in run.output
+    assert stack.conversations() == {}
+
+
+def test_credentials_in_the_stack_s_config_serve_as_well(stack: Stack, emulator: Emulator) -> None:
+    key, secret = stack.environment.pop("RTCAI_APP_KEY"), stack.environment.pop("RTCAI_APP_SECRET")
+    stack.pulumi("config", "set", "rtcai:appKey", key).succeeded()
+    stack.pulumi("config", "set", "--secret", "rtcai:appSecret", secret).succeeded()
+    stack.program(one_room())
+    assert "no credentials" not in stack.preview().succeeded().output
+    stack.up().succeeded()
+    assert len(emulator.tasks()) == 1
+    stack.destroy().succeeded()
+    assert secret not in stack.state_text()
+
+
+def test_an_unreachable_endpoint_is_named_with_what_to_check(stack: Stack) -> None:
+    stack.program(one_room())
+    run = stack.up("--skip-preview", RTCAI_ENDPOINT="http://127.0.0.1:1").failed()
+    assert "rtcai_pulumi.ConnectionFailed: No connection to http://127.0.0.1:1: nothing was sent." in run.output
+    assert "to do: check the network, a proxy, and RTCAI_ENDPOINT (config rtcai:endpoint)" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_a_wrong_secret_is_told_as_such_and_never_shown(stack: Stack) -> None:
+    stack.program(one_room())
+    run = stack.up("--skip-preview", RTCAI_APP_SECRET="wrong-canary-secret").failed()
+    assert "rtcai_pulumi.NotAuthenticated: The service did not start the agent" in run.output
+    assert "check AppKey, AppSecret or token, and the clock" in run.output
+    assert "wrong-canary-secret" not in run.output
+
+
+@contextmanager
+def cut_off() -> Iterator[str]:
+    """A service that takes a request and breaks the connection instead of answering."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+
+        thread = Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def test_a_lost_create_names_room_request_and_trace(stack: Stack) -> None:
+    stack.program(one_room(more=", request_id='request-42'"))
+    with cut_off() as url:
+        run = stack.up("--skip-preview", RTCAI_ENDPOINT=url).failed()
+    assert "rtcai_pulumi.AnswerLost: The connection broke before the answer was complete." in run.output
+    assert "An agent may be in the room that no state knows of." in run.output
+    for fact in ("room: keynote", "request id: request-42", "trace id: "):
+        assert fact in run.output
+    assert "Traceback" not in run.output
+    assert stack.conversations() == {}
+
+
+def test_two_conversations_in_one_room_are_warned_of(stack: Stack) -> None:
+    stack.program(one_room() + one_room().replace('"host"', '"guest"'))
+    preview = stack.preview().succeeded().output
+    warning = "warning: conversations 'host' and 'guest' share the room 'keynote'"
+    assert preview.partition("Diagnostics:")[2].count(warning) == 1
