@@ -1,0 +1,46 @@
+# Every target works from a plain shell: the virtual environment need not be activated. `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+# Before another target a finished set-up has nothing to say.
+QUIET := $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up preview down status test lint format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Prepare .venv (package, extras, test tools) and .tools (the Pulumi CLI), and nothing else
+	@$(PYTHON) tools/setup.py $(QUIET)
+	@$(PYTHON) tools/pulumi-cli/install.py $(QUIET)
+
+up: setup ## Start the agents of __main__.py: on the local emulator, or on the service where credentials are set
+	@$(BIN)/python -m tools.dev up
+
+preview: setup ## Show what `make up` would change; sends nothing
+	@$(BIN)/python -m tools.dev preview
+
+down: setup ## Stop the agents, then the emulator
+	@$(BIN)/python -m tools.dev down
+
+status: setup ## Show the agents that this checkout's stacks know
+	@$(BIN)/python -m tools.dev status
+
+test: lint ## Check everything: lint, then all tests under the real engine
+	$(BIN)/python -m pytest
+
+lint: setup ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy rtcai_pulumi tests tools __main__.py
+	@# One by one: every program is a __main__ of its own.
+	set -e; for example in examples/*/; do $(BIN)/mypy $$example; done
+	$(BIN)/lint-imports
+
+format: setup ## Put the code into the project's format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, .tools and all caches; never .rtcai, which knows the agents that run
+	rm -rf .venv .tools dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find rtcai_pulumi tests examples tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,157 @@
+"""The emulator in the background: started once, found again, and nothing else ever ended."""
+
+import http.server
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.dev import processes
+from tools.dev.emulator import Emulator
+from tools.dev.refusal import RefusalError
+
+STAND_IN = """
+import http.server, json, os, sys
+if "DIES" in os.environ:
+    sys.exit("cannot go on: the reason")
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        tasks = {"tasks": [{"taskId": "t", "cid": 1, "cname": "room", "mode": "agent", "state": "running"}]}
+        body = json.dumps({"status": "ok", "pid": os.getpid()} if self.path == "/-/health" else tasks).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
+    """Makes the emulator of a checkout named by its folder; ends them all."""
+    made: list[Emulator] = []
+
+    def emulator(folder: str = "checkout", **environ: str) -> Emulator:
+        made.append(Emulator(tmp_path / folder, {**os.environ, **environ}, (sys.executable, "-c", STAND_IN)))
+        return made[-1]
+
+    yield emulator
+    for emulator_made in made:
+        emulator_made.stop()
+
+
+@pytest.fixture
+def foreign_port() -> Iterator[int]:
+    """A port where something answers that is no emulator."""
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def pid_of(emulator: Emulator) -> int:
+    running = emulator.running()
+    assert running
+    return running[0]
+
+
+def test_it_is_ready_when_start_returns_and_is_started_once(make: Callable[..., Emulator], free_port: int) -> None:
+    emulator = make()
+    emulator.start(free_port)
+    first = pid_of(emulator)
+    assert emulator.tasks(free_port)[0]["taskId"] == "t"
+    make().start(free_port)
+    assert pid_of(emulator) == first
+
+
+def test_it_is_ended_once(make: Callable[..., Emulator], free_port: int) -> None:
+    emulator = make()
+    emulator.start(free_port)
+    pid = pid_of(emulator)
+    assert emulator.stop()
+    assert processes.arguments(pid) == []
+    assert not emulator.stop()
+
+
+@pytest.mark.parametrize("content", ["", "no json", "[]", '{"pid": "x"}'])
+def test_a_broken_pid_file_is_no_obstacle(
+    make: Callable[..., Emulator], tmp_path: Path, free_port: int, content: str
+) -> None:
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "emulator.pid").write_text(content)
+    make().start(free_port)
+    assert make().stop()
+
+
+def test_a_pid_that_belongs_to_another_process_now_is_never_ended(
+    make: Callable[..., Emulator], tmp_path: Path, free_port: int
+) -> None:
+    (tmp_path / "checkout").mkdir()
+    record = tmp_path / "checkout" / "emulator.pid"
+    record.write_text(json.dumps({"pid": os.getpid(), "port": free_port}))
+    assert make().running() is None
+    assert not make().stop()
+    record.write_text(json.dumps({"pid": os.getpid(), "port": free_port}))
+    emulator = make()
+    emulator.start(free_port)
+    assert pid_of(emulator) != os.getpid()
+
+
+def test_a_lost_pid_file_is_written_again(make: Callable[..., Emulator], tmp_path: Path, free_port: int) -> None:
+    emulator = make()
+    emulator.start(free_port)
+    first = pid_of(emulator)
+    (tmp_path / "checkout" / "emulator.pid").unlink()
+    emulator.start(free_port)
+    assert pid_of(emulator) == first
+
+
+def test_another_port_moves_it(make: Callable[..., Emulator], free_port: int) -> None:
+    emulator = make()
+    emulator.start(free_port)
+    first = pid_of(emulator)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        other: int = server.getsockname()[1]
+    make().start(other)
+    assert emulator.running() == (pid_of(emulator), other)
+    assert processes.arguments(first) == []
+
+
+def test_a_port_taken_by_another_program_is_named(make: Callable[..., Emulator], foreign_port: int) -> None:
+    emulator = make()
+    with pytest.raises(RefusalError, match=f"Port {foreign_port}.* taken by another program") as refused:
+        emulator.start(foreign_port)
+    assert f"RTCAI_DEV_PORT={foreign_port % 65535 + 1}" in str(refused.value)
+    assert emulator.running() is None
+
+
+def test_the_emulator_of_another_checkout_is_left_alone(make: Callable[..., Emulator], free_port: int) -> None:
+    other = make("other")
+    other.start(free_port)
+    with pytest.raises(RefusalError, match=f"process {pid_of(other)}, an emulator but not this checkout's"):
+        make().start(free_port)
+    assert pid_of(other)
+
+
+def test_one_that_dies_at_its_start_is_reported_with_its_last_lines(
+    make: Callable[..., Emulator], free_port: int
+) -> None:
+    emulator = make(DIES="1")
+    with pytest.raises(RefusalError, match="exit code 1") as refused:
+        emulator.start(free_port)
+    assert "  | cannot go on: the reason" in str(refused.value)
+    assert str(emulator.log) in str(refused.value)
+    assert emulator.running() is None
+
+
+def test_one_that_does_not_answer_is_reported_with_its_log(make: Callable[..., Emulator], free_port: int) -> None:
+    with pytest.raises(RefusalError, match="does not list its tasks: ConnectError"):
+        make().tasks(free_port)

@@ -1,0 +1,200 @@
+"""How the CLI is run: repeated where the language host died, waited for on signals, freed from dead runs."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tools.dev.engine import Engine
+from tools.dev.refusal import RefusalError
+from tools.dev.target import PROJECT, Target
+
+HOST_DIED = "error: failed to discover package requirements: error reading from server: EOF"
+
+FAKE_PULUMI = """
+import json, os, pathlib, signal, sys
+log = pathlib.Path(os.environ["LOG"])
+with log.open("a") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+script = pathlib.Path(os.environ["SCRIPT"])
+steps = script.read_text().splitlines()
+if steps:
+    script.write_text("\\n".join(steps[1:]))
+    if steps[0] == "wait":
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
+        pathlib.Path(os.environ["FIFO"]).write_text("waiting")
+        signal.pause()
+    print(steps[0], file=sys.stderr)
+    sys.exit(255)
+"""
+
+
+@dataclass
+class Stack:
+    """A stack whose CLI only takes notes, and fails with one line of `script` after the other."""
+
+    target: Target
+    folder: Path
+
+    def fails_with(self, *lines: str) -> None:
+        (self.folder / "script").write_text("\n".join(lines))
+
+    @property
+    def calls(self) -> list[list[str]]:
+        log = self.folder / "log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.target.backend / ".pulumi" / "stacks" / PROJECT / "dev.json"
+
+    def holds(self, state: str) -> None:
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        self.checkpoint.write_text(state)
+
+    def is_locked_by(self, pid: int, host: str) -> Path:
+        lock = self.target.backend / ".pulumi" / "locks" / "organization" / PROJECT / "dev" / "1.json"
+        lock.parent.mkdir(parents=True)
+        lock.write_text(json.dumps({"pid": pid, "hostname": host}))
+        return lock
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    program = tmp_path / "path" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\n{FAKE_PULUMI}")
+    program.chmod(0o755)
+    os.mkfifo(tmp_path / "fifo")
+    environ = {name.upper(): str(tmp_path / name) for name in ("log", "script", "fifo")}
+    made = Stack(Target("dev", tmp_path / "dev", {"PATH": str(program.parent), **environ}), tmp_path)
+    made.fails_with()
+    return made
+
+
+def test_a_run_is_repeated_once_where_the_language_host_died(stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
+    stack.fails_with(HOST_DIED)
+    assert Engine(stack.target).run("up", "--yes") == 0
+    assert len(stack.calls) == 2
+    assert stack.calls[0] == stack.calls[1]
+    said = capfd.readouterr()
+    assert "running it again" in said.out
+    assert HOST_DIED in said.err
+
+
+def test_a_run_is_repeated_no_more_than_once(stack: Stack) -> None:
+    stack.fails_with(HOST_DIED, HOST_DIED)
+    assert Engine(stack.target).run("up") == 255
+    assert len(stack.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["error: update failed", "error: failed to discover package requirements: no such file", "EOF"]
+)
+def test_no_other_failure_is_repeated(stack: Stack, line: str) -> None:
+    stack.fails_with(line)
+    assert Engine(stack.target).run("up") == 255
+    assert len(stack.calls) == 1
+
+
+def test_a_sigterm_is_a_sigint_to_the_engine_which_is_waited_for(stack: Stack) -> None:
+    stack.fails_with("wait")
+
+    def interrupt() -> None:
+        (stack.folder / "fifo").read_text()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        Engine(stack.target).run("up")
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_without_a_cli_it_says_what_to_do(stack: Stack) -> None:
+    (stack.folder / "path" / "pulumi").unlink()
+    with pytest.raises(RefusalError, match="make setup"):
+        Engine(stack.target).run("up")
+
+
+def test_a_failed_question_shows_the_clis_reason(stack: Stack) -> None:
+    stack.fails_with("error: the reason")
+    with pytest.raises(RefusalError, match="the reason"):
+        Engine(stack.target).set_config("room", "x")
+
+
+@pytest.fixture
+def other_run(stack: Stack) -> Iterator[subprocess.Popen[bytes]]:
+    stack.fails_with("wait")
+    environ = dict(stack.target.environment)
+    with subprocess.Popen([stack.folder / "path" / "pulumi", "up"], env=environ) as child:
+        (stack.folder / "fifo").read_text()
+        yield child
+        child.kill()
+
+
+def test_the_lock_of_a_run_at_work_is_respected(stack: Stack, other_run: subprocess.Popen[bytes]) -> None:
+    stack.holds("half a st")
+    lock = stack.is_locked_by(other_run.pid, socket.gethostname())
+    with pytest.raises(RefusalError, match=f"process {other_run.pid}") as refused:
+        Engine(stack.target).take_over()
+    assert str(lock) in str(refused.value)
+    assert lock.exists()
+    assert stack.checkpoint.read_text() == "half a st"
+
+
+def test_the_lock_of_another_machine_is_respected(stack: Stack) -> None:
+    lock = stack.is_locked_by(1, "another-machine")
+    with pytest.raises(RefusalError, match="another machine"):
+        Engine(stack.target).take_over()
+    assert lock.exists()
+
+
+@pytest.mark.parametrize("pid", [2**22 + 1, os.getpid()], ids=["no such process", "a process that is no engine"])
+def test_the_lock_of_a_run_that_is_gone_is_cancelled(stack: Stack, pid: int) -> None:
+    stack.holds("{}")
+    stack.is_locked_by(pid, socket.gethostname())
+    Engine(stack.target).take_over()
+    assert stack.calls == [["cancel", "--yes", "--stack", "dev", "--non-interactive"]]
+
+
+def test_the_lock_of_a_stack_that_was_never_finished_is_removed(stack: Stack) -> None:
+    lock = stack.is_locked_by(2**22 + 1, socket.gethostname())
+    Engine(stack.target).take_over()
+    assert not lock.exists()
+    assert stack.calls == []
+
+
+def test_a_half_written_state_gives_way_to_the_last_good_one(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    stack.holds('{"version": 3, "checkpo')
+    good = stack.checkpoint.with_suffix(".json.bak")
+    good.write_text('{"version": 3}')
+    Engine(stack.target).take_over()
+    assert stack.checkpoint.read_text() == '{"version": 3}'
+    assert "half written" in capsys.readouterr().out
+
+
+def test_a_good_state_is_left_alone(stack: Stack) -> None:
+    stack.holds('{"version": 3}')
+    stack.checkpoint.with_suffix(".json.bak").write_text('{"version": 2}')
+    Engine(stack.target).take_over()
+    assert stack.checkpoint.read_text() == '{"version": 3}'
+
+
+def test_a_stack_whose_first_state_was_half_written_is_made_again(stack: Stack) -> None:
+    stack.holds("")
+    engine = Engine(stack.target)
+    engine.take_over()
+    assert not engine.exists()
+    engine.make_stack()
+    assert stack.calls[0][2:5] == ["stack", "init", "dev"]

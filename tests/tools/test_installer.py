@@ -1,0 +1,268 @@
+"""The installer of the Pulumi CLI, run as `make setup` runs it, with made-up `pulumi`, `curl` and `go` on PATH."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PINNED = "3.259.0"
+SUM = "h1:MoJElH3Y/VwV1tfTVNCh2BJuc3HxB7OPmvvYzaDe89c="
+PARTS = {"pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python"}
+
+FAKE_INSTALLER = """
+mkdir -p "$3/bin"
+printf '%s\\n' "$@" > "$RECORD"
+printf '%s' "$HOME" > "$RECORD.home"
+for part in pulumi pulumi-language-python pulumi-language-python-exec pulumi-resource-pulumi-python; do
+    printf '#!/bin/sh\\necho v3.259.0\\n' > "$3/bin/$part"
+    chmod 755 "$3/bin/$part"
+done
+"""
+
+FAKE_GO = """
+import json, os, pathlib, signal, sys
+arguments = sys.argv[1:]
+if arguments[:2] == ["list", "-m"]:
+    if "TOO_OLD" in os.environ:
+        sys.exit("go: go.mod requires go >= 1.25.11 (running go 1.22.1; GOTOOLCHAIN=local)")
+elif arguments[:2] == ["mod", "download"]:
+    print(json.dumps({"Dir": os.environ["MODULE"], "Sum": os.environ["SUM"]}))
+else:
+    target = pathlib.Path(arguments[arguments.index("-o") + 1])
+    if target.name == "pulumi" and "FAIL" in os.environ:
+        sys.exit("some/package: no such luck")
+    target.write_text("#!/bin/sh\\necho v3.259.0\\n")
+    target.chmod(0o755)
+    if target.name == "pulumi" and "STUCK" in os.environ:
+        pathlib.Path(os.environ["STUCK"]).write_text(str(os.getpid()))
+        signal.pause()
+"""
+
+
+@dataclass
+class Machine:
+    """A machine of which only the made-up programs in `path` are known."""
+
+    path: Path
+    tools: Path
+    script: Path
+    environ: dict[str, str]
+
+    def has(self, name: str, text: str) -> Path:
+        """Put a program on PATH."""
+        self.path.mkdir(exist_ok=True)
+        program = self.path / name
+        program.write_text(text)
+        program.chmod(0o755)
+        return program
+
+    def has_pulumi(self, says: str) -> None:
+        self.has("pulumi", f"#!/bin/sh\necho '{says}'\n")
+
+    def has_go(self) -> None:
+        module = self.tools.parent / "module"
+        for script in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
+            (module / script).parent.mkdir(parents=True, exist_ok=True)
+            (module / script).write_text("#!/bin/sh\n")
+        self.environ |= {"MODULE": str(module), "SUM": SUM}
+        self.has("go", f"#!{sys.executable}\n{FAKE_GO}")
+
+    def command(self, *options: str) -> list[str]:
+        return [sys.executable, str(self.script), "--into", str(self.tools), *options]
+
+    def install(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*options), env=self.environ, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def leaves_nothing_half_made(self) -> bool:
+        return {file.name for file in self.tools.iterdir()} == {"install.lock"}
+
+    def is_complete(self) -> bool:
+        whole = {file.name for file in (self.tools / "bin").iterdir()} == PARTS | {"installed.json"}
+        return whole and {file.name for file in self.tools.iterdir()} == {"bin", "install.lock"}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, root: Path) -> Machine:
+    path = tmp_path / "path"
+    path.mkdir()
+    for needed in ("sh", "mkdir", "chmod", "cp"):
+        real = shutil.which(needed)
+        assert real
+        (path / needed).symlink_to(real)
+    environ = {"PATH": str(path), "HOME": str(tmp_path / "home"), "RECORD": str(tmp_path / "record")}
+    return Machine(path, tmp_path / "tools", root / "tools" / "pulumi-cli" / "install.py", environ)
+
+
+@pytest.mark.parametrize("version", ["v3.216.0", "3.259.0", "v3.300.0-alpha.5", "v4.0.1"])
+def test_a_recent_pulumi_on_path_is_taken(machine: Machine, version: str) -> None:
+    machine.has_pulumi(version)
+    machine.has("pulumi-language-python", "#!/bin/sh\n")
+    ended = machine.install()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "on PATH: nothing to do" in ended.stdout
+    assert machine.leaves_nothing_half_made()
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [("v3.215.9", "older than 3.216.0"), ("v2.99.0", "older than 3.216.0"), ("what?", "says no version")],
+)
+def test_another_pulumi_on_path_is_passed_over_with_the_reason(machine: Machine, says: str, why: str) -> None:
+    machine.has_pulumi(says)
+    machine.has("pulumi-language-python", "#!/bin/sh\n")
+    ended = machine.install("--only", "path")
+    assert ended.returncode == 1
+    assert why in ended.stdout
+
+
+def test_a_pulumi_without_a_language_host_is_passed_over(machine: Machine) -> None:
+    machine.has_pulumi("v3.259.0")
+    assert "no pulumi-language-python" in machine.install("--only", "path").stdout
+
+
+def test_the_language_host_may_stand_beside_what_a_link_on_path_points_to(machine: Machine, tmp_path: Path) -> None:
+    machine.has_pulumi("v3.259.0")
+    machine.has("pulumi-language-python", "#!/bin/sh\n")
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "pulumi").symlink_to(machine.path / "pulumi")
+    machine.environ["PATH"] = str(linked)
+    assert machine.install("--only", "path").returncode == 0
+
+
+def test_the_vendors_installer_is_told_to_touch_no_profile(machine: Machine, tmp_path: Path) -> None:
+    machine.has("curl", f"#!{sys.executable}\nimport sys\nopen(sys.argv[-2], 'w').write('''{FAKE_INSTALLER}''')\n")
+    ended = machine.install()
+    assert ended.returncode == 0, ended.stdout
+    assert "is now in" in ended.stdout
+    assert "(vendor)" in ended.stdout
+    told = (tmp_path / "record").read_text().split("\n")
+    assert told[0] == "--no-edit-path"
+    assert told[3:5] == ["--version", PINNED]
+    assert Path((tmp_path / "record.home").read_text()) != tmp_path / "home"
+    assert machine.is_complete()
+
+
+def test_a_second_run_does_nothing(machine: Machine) -> None:
+    machine.has_go()
+    assert machine.install().returncode == 0
+    before = (machine.tools / "bin" / "pulumi").stat()
+    (machine.path / "go").unlink()
+    again = machine.install()
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "nothing to do" in again.stdout
+    assert (machine.tools / "bin" / "pulumi").stat() == before
+
+
+def test_without_the_download_site_it_goes_on_to_the_build(machine: Machine) -> None:
+    machine.has("curl", "#!/bin/sh\necho 'curl: (6) Could not resolve host' >&2\nexit 6\n")
+    machine.has_go()
+    ended = machine.install()
+    assert ended.returncode == 0, ended.stdout
+    assert "Could not resolve host" in ended.stdout
+    assert "(build)" in ended.stdout
+    assert machine.is_complete()
+    assert all(os.access(machine.tools / "bin" / part, os.X_OK) for part in PARTS)
+
+
+def test_without_go_it_says_what_to_install(machine: Machine) -> None:
+    ended = machine.install()
+    assert ended.returncode == 1
+    assert "neither curl nor wget is on PATH" in ended.stdout
+    assert re.search(r"PATH has no go: install Go 1\.\d+\.\d+ or newer", ended.stdout)
+    assert machine.leaves_nothing_half_made()
+
+
+def test_with_an_old_go_it_says_what_to_install(machine: Machine) -> None:
+    machine.has_go()
+    machine.environ["TOO_OLD"] = "1"
+    ended = machine.install("--only", "build")
+    assert ended.returncode == 1
+    assert "running go 1.22.1" in ended.stdout
+    assert "install Go 1.25" in ended.stdout
+
+
+def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(machine: Machine) -> None:
+    machine.has_go()
+    machine.environ["FAIL"] = "1"
+    ended = machine.install("--only", "build")
+    assert ended.returncode == 1
+    assert "some/package: no such luck" in ended.stdout
+    assert machine.leaves_nothing_half_made()
+
+
+def test_scripts_with_another_checksum_are_not_used(machine: Machine) -> None:
+    machine.has_go()
+    machine.environ["SUM"] = "h1:other"
+    ended = machine.install("--only", "build")
+    assert ended.returncode == 1
+    assert "has checksum h1:other" in ended.stdout
+    assert machine.leaves_nothing_half_made()
+
+
+@pytest.fixture
+def stuck(machine: Machine, tmp_path: Path) -> Callable[[], tuple[subprocess.Popen[str], int]]:
+    """Starts an installer whose build never ends; returns it with the process id of that build."""
+    machine.has_go()
+    fifo = tmp_path / "stuck"
+    os.mkfifo(fifo)
+
+    def start() -> tuple[subprocess.Popen[str], int]:
+        environ = {**machine.environ, "STUCK": str(fifo)}
+        child = subprocess.Popen(machine.command("--only", "build"), env=environ, text=True, stderr=subprocess.PIPE)
+        return child, int(fifo.read_text())
+
+    return start
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_ends_the_build_and_leaves_nothing(
+    machine: Machine, stuck: Callable[[], tuple[subprocess.Popen[str], int]], number: signal.Signals
+) -> None:
+    child, build = stuck()
+    child.send_signal(number)
+    child.communicate(timeout=30)
+    assert child.returncode == (130 if number == signal.SIGINT else 143)
+    assert machine.leaves_nothing_half_made()
+    with pytest.raises(ProcessLookupError):
+        os.kill(build, 0)
+    assert machine.install("--only", "build").returncode == 0
+    assert machine.is_complete()
+
+
+def test_killed_it_leaves_no_half_cli_and_the_next_run_clears_up(
+    machine: Machine, stuck: Callable[[], tuple[subprocess.Popen[str], int]]
+) -> None:
+    child, build = stuck()
+    child.kill()
+    child.communicate(timeout=30)
+    os.kill(build, signal.SIGKILL)
+    assert not (machine.tools / "bin").exists()
+    assert machine.install("--only", "build").returncode == 0
+    assert machine.is_complete()
+
+
+def test_an_installation_of_other_pins_is_replaced(machine: Machine) -> None:
+    machine.has_go()
+    assert machine.install("--only", "build").returncode == 0
+    record = machine.tools / "bin" / "installed.json"
+    wanted = json.loads(record.read_text())
+    record.write_text(json.dumps({**wanted, "pins": "of last year"}))
+    assert "is now in" in machine.install("--only", "build").stdout
+    assert json.loads(record.read_text()) == wanted
+
+
+def test_the_pinned_version_is_the_one_that_go_mod_pins(root: Path) -> None:
+    folder = root / "tools" / "pulumi-cli"
+    assert f'ENGINE = "{PINNED}"' in (folder / "pins.py").read_text()
+    assert f"github.com/pulumi/pulumi/pkg/v3 v{PINNED} " in (folder / "engine" / "go.mod").read_text()

@@ -1,0 +1,141 @@
+"""The real service is touched only after a yes on a terminal; here an emulator that stands elsewhere plays its part."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tools.dev import target
+from tools.dev.emulator import Emulator
+
+SECRET = "a-secret-that-nobody-may-see"
+
+
+@dataclass
+class Service:
+    """A stand-in of the service, started with credentials that only its user knows."""
+
+    emulator: Emulator
+    port: int
+
+    def rooms(self, state: str = "running") -> list[str]:
+        return sorted(task["cname"] for task in self.emulator.tasks(self.port) if task["state"] == state)
+
+
+@dataclass
+class Checkout:
+    """The targets of this checkout with credentials set and state in a scratch folder."""
+
+    root: Path
+    state: Path
+    environ: dict[str, str]
+
+    def runs(self, verb: str) -> subprocess.CompletedProcess[str]:
+        """Run a target where there is no terminal."""
+        argv = [sys.executable, "-m", "tools.dev", verb]
+        return subprocess.run(
+            argv, cwd=self.root, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    def runs_on_a_terminal(self, verb: str, answer: str) -> tuple[int, str]:
+        """Run a target on a terminal, answer its one question, and return its exit code and all it wrote."""
+        ours, theirs = pty.openpty()
+        argv = [sys.executable, "-m", "tools.dev", verb]
+        with subprocess.Popen(
+            argv, cwd=self.root, env=self.environ, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        ) as child:
+            os.close(theirs)
+            written = b""
+            try:
+                while block := os.read(ours, 65536):
+                    if b"[y/N]" not in written and b"[y/N]" in written + block:
+                        os.write(ours, f"{answer}\n".encode())
+                    written += block
+            except OSError:
+                pass  # how Linux tells that the other side of a terminal has gone
+            os.close(ours)
+        return child.returncode, written.decode()
+
+    def holds_no_secret(self) -> bool:
+        return not any(SECRET.encode() in file.read_bytes() for file in self.state.rglob("*") if file.is_file())
+
+
+@pytest.fixture
+def service(tmp_path: Path, free_port: int, environ: dict[str, str]) -> Iterator[Service]:
+    own = {"RTCAI_EMULATOR_APP_KEY": "own-key", "RTCAI_EMULATOR_APP_SECRET": SECRET}
+    emulator = Emulator(tmp_path / "service", {**environ, **own})
+    emulator.start(free_port)
+    yield Service(emulator, free_port)
+    emulator.stop()
+
+
+@pytest.fixture
+def checkout(root: Path, tmp_path: Path, environ: dict[str, str], free_port: int) -> Checkout:
+    credentials = {"RTCAI_APP_KEY": "own-key", "RTCAI_APP_SECRET": SECRET}
+    settings = {"RTCAI_DEV_DIR": str(tmp_path / "state"), "RTCAI_ENDPOINT": target.endpoint(free_port), "TERM": "xterm"}
+    return Checkout(root, tmp_path / "state", {**environ, **credentials, **settings})
+
+
+def test_without_a_terminal_it_refuses_and_says_how_to_run_it_by_hand(checkout: Checkout) -> None:
+    ended = checkout.runs("up")
+    assert ended.returncode == 2
+    assert "there is no terminal to ask on" in ended.stderr
+    assert "RTCAI_ROOM=<room> make up" in ended.stderr
+    assert "pulumi up --refresh" in ended.stderr
+    assert SECRET not in ended.stdout + ended.stderr
+    assert not checkout.state.exists()
+
+
+def test_with_nothing_to_stop_it_says_so_and_succeeds(checkout: Checkout) -> None:
+    ended = checkout.runs("down")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Nothing to stop: stack live is empty.\n", "")
+
+
+def test_half_of_the_credentials_are_refused(checkout: Checkout) -> None:
+    del checkout.environ["RTCAI_APP_KEY"]
+    ended = checkout.runs("up")
+    assert ended.returncode == 2
+    assert "incomplete" in ended.stderr
+    assert SECRET not in ended.stdout + ended.stderr
+
+
+def test_no_room_is_invented(checkout: Checkout) -> None:
+    ended = checkout.runs("preview")
+    assert ended.returncode == 2
+    assert "RTCAI_ROOM" in ended.stderr
+
+
+def test_a_no_starts_nothing(checkout: Checkout, service: Service) -> None:
+    checkout.environ["RTCAI_ROOM"] = "keynote"
+    code, written = checkout.runs_on_a_terminal("up", "")
+    assert code == 1
+    assert "Nothing was done." in written
+    assert service.rooms() == []
+
+
+def test_a_yes_starts_one_agent_in_the_named_room_and_another_yes_stops_it(
+    checkout: Checkout, service: Service
+) -> None:
+    checkout.environ["RTCAI_ROOM"] = "keynote"
+    code, written = checkout.runs_on_a_terminal("up", "y")
+    assert code == 0, written
+    assert "real service" in written
+    assert "room 'keynote'" in written
+    assert "1 agent running, all started now." in written
+    assert SECRET not in written
+    assert service.rooms() == ["keynote"]
+
+    refused = checkout.runs("down")
+    assert refused.returncode == 2
+    assert service.rooms() == ["keynote"]
+
+    code, written = checkout.runs_on_a_terminal("down", "yes")
+    assert code == 0, written
+    assert "Stopped: 1 agent." in written
+    assert (service.rooms(), service.rooms("ended")) == ([], ["keynote"])
+    assert checkout.holds_no_secret()

@@ -1,0 +1,143 @@
+"""`make up`, `status` and `down` as a newcomer types them: the real engine, the real emulator, a state of its own."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tools.dev import target
+from tools.dev.emulator import Emulator
+
+ROOMS = ["demo-agent", "demo-agent-and-parameters", "demo-parameters"]
+
+
+@dataclass
+class Checkout:
+    """This checkout with its state in a scratch folder and its emulator on a port of its own."""
+
+    root: Path
+    environ: dict[str, str]
+    port: int
+    emulator: Emulator
+
+    def make(self, *targets: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", *targets], cwd=self.root, env={**self.environ, **environ}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def tasks(self) -> list[tuple[str, str]]:
+        return [
+            (task["cname"], task["taskId"]) for task in self.emulator.tasks(self.port) if task["state"] == "running"
+        ]
+
+    def rooms(self) -> list[str]:
+        return sorted(room for room, _ in self.tasks())
+
+
+@pytest.fixture
+def checkout(root: Path, tmp_path: Path, environ: dict[str, str], free_port: int) -> Iterator[Checkout]:
+    own = {"RTCAI_DEV_DIR": str(tmp_path / "state"), "RTCAI_DEV_PORT": str(free_port)}
+    dev = target.dev({**environ, **own})
+    emulator = Emulator(dev.folder, dev.environment)
+    yield Checkout(root, {**environ, **own}, free_port, emulator)
+    emulator.stop()
+
+
+def succeeded(ended: subprocess.CompletedProcess[str]) -> str:
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_alone_it_lists_every_target(checkout: Checkout) -> None:
+    listed = succeeded(checkout.make())
+    for name in ("setup", "up", "preview", "down", "status", "test", "lint", "format", "clean"):
+        assert f"make {name} " in listed
+
+
+def test_up_then_up_then_down_then_down(checkout: Checkout) -> None:
+    first = succeeded(checkout.make("up"))
+    tasks = checkout.tasks()
+    assert sorted(room for room, _ in tasks) == ROOMS
+    assert "3 agents running, all started now." in first
+    for room, task_id in tasks:
+        assert any(line.split()[0::2] == [room, task_id] for line in first.splitlines() if line.endswith("running"))
+
+    second = succeeded(checkout.make("up"))
+    assert "Nothing to change: 3 agents already running." in second
+    assert checkout.tasks() == tasks
+
+    shown = succeeded(checkout.make("status"))
+    assert all(task_id in shown for _, task_id in tasks)
+
+    assert "Stopped: 3 agents, the emulator." in succeeded(checkout.make("down"))
+    assert checkout.emulator.running() is None
+    assert "Nothing to stop" in succeeded(checkout.make("down"))
+
+
+def test_preview_starts_nothing(checkout: Checkout) -> None:
+    assert "4 to create" in succeeded(checkout.make("preview"))
+    assert checkout.emulator.running() is None
+
+
+def test_down_stops_agents_whose_emulator_has_ended_meanwhile(checkout: Checkout) -> None:
+    succeeded(checkout.make("up"))
+    tasks = checkout.tasks()
+    checkout.emulator.stop()
+    assert "the emulator is not running" in succeeded(checkout.make("status"))
+    # The port that the agents were started on stays theirs.
+    stopped = succeeded(checkout.make("down", RTCAI_DEV_PORT=str(checkout.port % 65535 + 1)))
+    assert f"Port {checkout.port} instead of" in stopped
+    assert "Stopped: 3 agents, the emulator." in stopped
+    checkout.emulator.start(checkout.port)
+    ended = {task["taskId"] for task in checkout.emulator.tasks(checkout.port) if task["state"] == "ended"}
+    assert ended == {task_id for _, task_id in tasks}
+
+
+def test_up_brings_back_an_emulator_that_has_ended(checkout: Checkout) -> None:
+    succeeded(checkout.make("up"))
+    tasks = checkout.tasks()
+    checkout.emulator.stop()
+    assert "Nothing to change: 3 agents already running." in succeeded(checkout.make("up"))
+    assert checkout.tasks() == tasks
+    succeeded(checkout.make("down"))
+
+
+def test_interrupted_it_can_be_run_again(checkout: Checkout) -> None:
+    # A session of its own: as on a terminal, the interrupt reaches make, the tool and the engine at once.
+    with subprocess.Popen(
+        ["make", "up"], cwd=checkout.root, env=checkout.environ, stdin=subprocess.DEVNULL, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout
+        for line in child.stdout:
+            if "creating" in line:
+                os.killpg(child.pid, signal.SIGINT)
+                break
+        _, errors = child.communicate()
+    assert child.returncode != 0
+    assert "Run `make up` again to go on." in errors
+
+    assert "3 agents" in succeeded(checkout.make("up"))
+    assert checkout.rooms() == ROOMS
+    assert "Stopped: 3 agents, the emulator." in succeeded(checkout.make("down"))
+
+
+def test_a_second_target_at_the_same_time_is_refused(checkout: Checkout) -> None:
+    with subprocess.Popen(
+        ["make", "up"], cwd=checkout.root, env=checkout.environ, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout
+        child.stdout.readline()
+        second = checkout.make("down")
+        child.communicate()
+    assert child.returncode == 0
+    assert second.returncode != 0
+    assert "Another `make` target is at work on stack dev" in second.stderr
+    assert checkout.rooms() == ROOMS
+    succeeded(checkout.make("down"))

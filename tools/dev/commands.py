@@ -1,0 +1,217 @@
+"""What each target does, in order."""
+
+import fcntl
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from tools.dev import agents, live, target
+from tools.dev.agents import Agent, count
+from tools.dev.emulator import Emulator
+from tools.dev.engine import Engine
+from tools.dev.refusal import RefusalError
+from tools.dev.target import Target
+
+
+def up(environ: Mapping[str, str]) -> int:
+    """Start the agents that `__main__.py` declares and show them."""
+    chosen = target.chosen(environ)
+    if chosen.name == "live":
+        live.require_terminal("up")
+    with _alone(chosen):
+        return _up_live(chosen, environ) if chosen.name == "live" else _up_dev(chosen, environ)
+
+
+def preview(environ: Mapping[str, str]) -> int:
+    """Show what `up` would change; no request is sent to the service or the emulator."""
+    chosen = target.chosen(environ)
+    with _alone(chosen):
+        engine, known = _taken_over(chosen)
+        if chosen.name == "live":
+            room = live.room(environ, known)
+            engine.make_stack()
+            engine.set_config("room", room)
+            return engine.run("preview")
+        engine.make_stack()
+        return engine.run("preview", environment=_endpoint(_port(known, environ)))
+
+
+def down(environ: Mapping[str, str]) -> int:
+    """Stop the agents and, for the stack on the emulator, the emulator."""
+    chosen = target.chosen(environ)
+    with _alone(chosen):
+        return _down_live(chosen) if chosen.name == "live" else _down_dev(chosen, environ)
+
+
+def status(environ: Mapping[str, str]) -> int:
+    """Show the agents of both stacks; nothing is asked of the service."""
+    dev = target.dev(environ)
+    known = agents.in_state(Engine(dev).resources())
+    emulator = Emulator(dev.folder, dev.environment)
+    running = emulator.running()
+    if running is None:
+        print("dev: the emulator is not running")
+        rows = [(agent, "the emulator is not running") for agent in known]
+    else:
+        print(f"dev: the emulator runs on {target.endpoint(running[1])} (process {running[0]}), log {emulator.log}")
+        rows = agents.with_states(known, agents.of_emulator(emulator.tasks(running[1])))
+    _show(rows)
+    print("live: the real service")
+    _show([(agent, "started") for agent in agents.in_state(Engine(target.live(environ)).resources())])
+    return 0
+
+
+def _up_dev(chosen: Target, environ: Mapping[str, str]) -> int:
+    engine, before = _taken_over(chosen)
+    port = _port(before, environ)
+    emulator = Emulator(chosen.folder, chosen.environment)
+    emulator.start(port)
+    print(f"No RTC-AI credentials are set: the agents run on the local emulator, {target.endpoint(port)}", flush=True)
+    engine.make_stack()
+    code = engine.run("up", "--refresh", "--yes", environment=_endpoint(port))
+    after = agents.in_state(engine.resources())
+    rows = agents.with_states(after, agents.of_emulator(emulator.tasks(port)))
+    _show(rows)
+    if code == 0:
+        print(_outcome(before, after, rows))
+    else:
+        print(f"{_failed('up', code)} The emulator's log: {emulator.log}")
+    return code
+
+
+def _up_live(chosen: Target, environ: Mapping[str, str]) -> int:
+    engine, before = _taken_over(chosen)
+    room = live.room(environ, before)
+    print(f"RTC-AI credentials are set: this is the real service, at {_service(environ)}.")
+    print(f"  room {room!r}, stack live, state and journal in {chosen.folder}")
+    for agent in before:
+        print(f"  now: task {agent.task_id} in room {agent.room!r}")
+    sys.stdout.flush()
+    engine.make_stack()
+    engine.set_config("room", room)
+    code = engine.run("preview")
+    if code != 0:
+        print(f"{_failed('preview', code)} Nothing was done.")
+        return code
+    live.agree(f"Have this one agent in room {room!r} on the real service?")
+    code = engine.run("up", "--refresh", "--yes")
+    after = agents.in_state(engine.resources())
+    # "started" and no more: the service has no query for a task.
+    rows = [(agent, "started") for agent in after]
+    _show(rows)
+    if code == 0:
+        print(_outcome(before, after, rows))
+    else:
+        print(_failed("up", code))
+    return code
+
+
+def _down_dev(chosen: Target, environ: Mapping[str, str]) -> int:
+    engine, known = _taken_over(chosen)
+    emulator = Emulator(chosen.folder, chosen.environment)
+    destroyed = bool(engine.resources())
+    if destroyed:
+        port = _port(known, environ)
+        if known:
+            # Its state file brings back the tasks that it had when it ended.
+            emulator.start(port)
+        code = engine.run("destroy", "--yes", environment=_endpoint(port))
+        if code != 0:
+            print(f"{_failed('destroy', code)} The emulator is left running.")
+            return code
+    stopped = emulator.stop()
+    if destroyed or stopped:
+        print(f"Stopped: {count(len(known))}{', the emulator' if stopped else ''}.")
+    else:
+        print("Nothing to stop: stack dev is empty and the emulator is not running.")
+    return 0
+
+
+def _down_live(chosen: Target) -> int:
+    if not Engine(chosen).resources():
+        print("Nothing to stop: stack live is empty.")
+        return 0
+    live.require_terminal("down")
+    engine, known = _taken_over(chosen)
+    print("RTC-AI credentials are set: this is the real service.")
+    for agent in known:
+        print(f"  now: task {agent.task_id} in room {agent.room!r}")
+    live.agree(f"Stop {count(len(known))} on the real service?")
+    code = engine.run("destroy", "--yes")
+    if code == 0:
+        print(f"Stopped: {count(len(known))}.")
+    else:
+        print(_failed("destroy", code))
+    return code
+
+
+def _taken_over(chosen: Target) -> tuple[Engine, list[Agent]]:
+    """Return the stack's engine, and its agents as the last run left them."""
+    engine = Engine(chosen)
+    engine.take_over()
+    return engine, agents.in_state(engine.resources())
+
+
+def _endpoint(port: int) -> dict[str, str]:
+    return {"RTCAI_ENDPOINT": target.endpoint(port)}
+
+
+def _port(known: list[Agent], environ: Mapping[str, str]) -> int:
+    """Return the emulator's port: agents stay where they were started, whatever RTCAI_DEV_PORT says now."""
+    wanted = target.wanted_port(environ)
+    port = next((port for agent in known if (port := urlsplit(agent.endpoint).port)), wanted)
+    if port != wanted:
+        print(f"Port {port} instead of {wanted}: the agents of this checkout were started there.", flush=True)
+    return port
+
+
+def _service(environ: Mapping[str, str]) -> str:
+    return urlsplit(environ.get("RTCAI_ENDPOINT", "")).hostname or "its public endpoint"
+
+
+def _show(rows: list[tuple[Agent, str]]) -> None:
+    print()
+    if rows:
+        agents.show(rows)
+    else:
+        print("  no agents")
+    print(flush=True)
+
+
+def _outcome(before: list[Agent], after: list[Agent], rows: list[tuple[Agent, str]]) -> str:
+    known, kept = {agent.key for agent in after}, {agent.key for agent in before}
+    strangers = sum(agent.key not in known for agent, _ in rows)
+    idle = sum(agent.key in known and state not in ("running", "started") for agent, state in rows)
+    if idle:
+        line = f"{count(len(after))} in the stack, {idle} of them not running."
+    elif after and known == kept:
+        line = f"Nothing to change: {count(len(after))} already running."
+    else:
+        new = len(known - kept)
+        line = f"{count(len(after))} running, {'all' if new == len(after) else new} started now."
+    return line + (f" {count(strangers)} more: {agents.NOT_IN_STACK}." if strangers else "")
+
+
+def _failed(verb: str, code: int) -> str:
+    return f"pulumi {verb} failed (exit code {code}): its lines above say why. The target can be run again."
+
+
+@contextmanager
+def _alone(chosen: Target) -> Iterator[None]:
+    """Hold this checkout's stack for one target at a time.
+
+    Raises:
+        RefusalError: another target holds it.
+    """
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    # The system lets go of it with the process, however that ends: it is never stale.
+    with (chosen.folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusalError(
+                f"Another `make` target is at work on stack {chosen.name} of this checkout.\n"
+                "  Wait until it has ended and run this again."
+            ) from None
+        yield

@@ -1,0 +1,51 @@
+"""What this machine knows of a process."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def arguments(pid: int) -> list[str]:
+    """Return the command line of a process; nothing where there is no such process, or only its remains."""
+    if pid <= 0:
+        return []
+    if Path("/proc/self/cmdline").exists():
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
+        except OSError:
+            return []
+        return line.decode(errors="replace").split("\0") if line else []
+    ps = shutil.which("ps")
+    if ps is None:
+        return []
+    asked = subprocess.run([ps, "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return asked.stdout.split()
+
+
+def runs(pid: int, options: Sequence[str]) -> bool:
+    """Whether the process `pid` was started with these options, side by side."""
+    # Joined, because `ps` gives no borders between arguments, and a path may hold spaces.
+    return f" {' '.join(options)} " in f" {' '.join(arguments(pid))} "
+
+
+def is_engine(pid: int) -> bool:
+    """Whether the process `pid` is a Pulumi CLI."""
+    return any(Path(argument).name.lstrip(".").startswith("pulumi") for argument in arguments(pid))
+
+
+def end(pid: int, options: Sequence[str], seconds: float = 10.0) -> None:
+    """End the process `pid` that was started with `options`: first in good order, then by force.
+
+    The options are compared before each signal, so that a number that another process has got meanwhile is safe.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not runs(pid, options):
+            return
+        os.kill(pid, number)
+        limit = time.monotonic() + seconds
+        while runs(pid, options) and time.monotonic() < limit:
+            time.sleep(0.02)

@@ -1,0 +1,146 @@
+"""The three ways to a Pulumi CLI with a Python language host: PATH, the vendor's installer, a build from Go modules."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pins
+import progress
+
+HERE = Path(__file__).resolve().parent
+
+CONNECT_SECONDS = 5
+SCRIPT_SECONDS = 30
+VENDOR_SECONDS = 600
+
+
+class NoWayError(Exception):
+    """This way leads to no CLI here. The message says why and, for the last way, what to install."""
+
+
+def on_path(search: str) -> str:
+    """Say which CLI stands on the search path `search`.
+
+    Raises:
+        NoWayError: there is none, it is too old, or no language host for Python goes with it.
+    """
+    pulumi = shutil.which("pulumi", path=search)
+    if pulumi is None:
+        raise NoWayError("PATH has no pulumi")
+    version = version_of(Path(pulumi))
+    if version < pins.OLDEST:
+        raise NoWayError(f"{pulumi} is {_dotted(version)}, older than {_dotted(pins.OLDEST)}")
+    beside = os.pathsep.join([str(Path(pulumi).parent), str(Path(pulumi).resolve().parent), search])
+    if shutil.which("pulumi-language-python", path=beside) is None:
+        raise NoWayError(f"{pulumi} has no pulumi-language-python beside it or on PATH")
+    return f"v{_dotted(version)} at {pulumi}"
+
+
+def by_vendor(into: Path, env: Mapping[str, str]) -> None:
+    """Let the vendor's installer put the pinned version into `into`/bin.
+
+    Raises:
+        NoWayError: the download site cannot be reached, or the installer failed or took too long.
+    """
+    script = into / "install.sh"
+    # The installer edits no shell profile with --no-edit-path. A home of its own holds it to that, whatever its
+    # next release does; curl still finds the user's settings.
+    home = {**env, "HOME": str(into), "CURL_HOME": env.get("CURL_HOME", env.get("HOME", ""))}
+    fetched = progress.run("fetching the installer", _fetch(script, env), cwd=into, env=home, seconds=SCRIPT_SECONDS)
+    if not fetched.good:
+        raise NoWayError(_why(f"{pins.INSTALLER_URL} cannot be fetched", fetched, SCRIPT_SECONDS))
+    argv = ["sh", str(script), "--no-edit-path", "--install-root", str(into), "--version", pins.ENGINE]
+    ended = progress.run("the vendor's installer", argv, cwd=into, env=home, seconds=VENDOR_SECONDS)
+    if not ended.good:
+        raise NoWayError(_why("the vendor's installer failed", ended, VENDOR_SECONDS))
+
+
+def by_build(into: Path, env: Mapping[str, str]) -> None:
+    """Build the pinned versions from Go modules into `into`/bin; go.sum verifies every module.
+
+    Raises:
+        NoWayError: Go is missing, too old, or a download or a build failed.
+    """
+    target = into / "bin"
+    target.mkdir()
+    build_env = {**env, "GOWORK": "off"}
+    _check_go(build_env)
+    _copy_scripts(target, build_env)
+    for folder, package, flags in (
+        ("language-host", pins.LANGUAGE_HOST_PACKAGE, "-s -w"),
+        ("engine", pins.ENGINE_PACKAGE, f"-s -w -X {pins.VERSION_VARIABLE}=v{pins.ENGINE}"),
+    ):
+        name = package.rpartition("/")[2]
+        argv = ["go", "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags]
+        argv += ["-o", str(target / name), package]
+        ended = progress.run(f"building {name}", argv, cwd=HERE / folder, env=build_env, counted="packages")
+        if not ended.good:
+            raise NoWayError(_why(f"go build of {name} failed", ended))
+
+
+def version_of(pulumi: Path) -> tuple[int, int, int]:
+    """Ask a CLI for its version.
+
+    Raises:
+        NoWayError: it does not start or does not say one.
+    """
+    env = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"}
+    try:
+        asked = subprocess.run([pulumi, "version"], env=env, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoWayError(f"{pulumi} does not start: {error}") from None
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", asked.stdout.strip())
+    if asked.returncode != 0 or found is None:
+        raise NoWayError(f"{pulumi} version says no version: {(asked.stdout + asked.stderr).strip()[:200]!r}")
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def _fetch(script: Path, env: Mapping[str, str]) -> list[str]:
+    seconds = str(CONNECT_SECONDS)
+    if shutil.which("curl", path=env.get("PATH")):
+        quick = ["--fail", "--silent", "--show-error", "--location", "--connect-timeout", seconds]
+        return ["curl", *quick, "--output", str(script), pins.INSTALLER_URL]
+    if shutil.which("wget", path=env.get("PATH")):
+        return ["wget", "--quiet", "--tries=1", f"--timeout={seconds}", "-O", str(script), pins.INSTALLER_URL]
+    raise NoWayError("neither curl nor wget is on PATH")
+
+
+def _check_go(env: Mapping[str, str]) -> None:
+    wanted = re.search(r"^go (\S+)$", (HERE / "engine" / "go.mod").read_text(), re.MULTILINE)
+    advice = f"install Go {wanted[1] if wanted else ''} or newer (https://go.dev/dl) and run `make setup` again"
+    if shutil.which("go", path=env.get("PATH")) is None:
+        raise NoWayError(f"PATH has no go: {advice}")
+    # In the module's own folder Go compares itself with what go.mod asks for, and fetches a newer one where it may.
+    asked = subprocess.run(
+        ["go", "list", "-m"], cwd=HERE / "engine", env=env, capture_output=True, text=True, check=False
+    )
+    if asked.returncode != 0:
+        raise NoWayError(f"this Go cannot build it ({asked.stderr.strip()}): {advice}")
+
+
+def _copy_scripts(target: Path, env: Mapping[str, str]) -> None:
+    argv = ["go", "mod", "download", "-json", pins.SCRIPTS_MODULE]
+    # Outside any module, so that the download neither reads nor changes a go.mod.
+    asked = subprocess.run(argv, cwd=target, env=env, capture_output=True, text=True, check=False)
+    answer: dict[str, str] = json.loads(asked.stdout) if asked.stdout.strip() else {}
+    if asked.returncode != 0 or "Dir" not in answer:
+        raise NoWayError(f"go cannot download {pins.SCRIPTS_MODULE}: {answer.get('Error') or asked.stderr.strip()}")
+    if answer["Sum"] != pins.SCRIPTS_SUM:
+        raise NoWayError(f"{pins.SCRIPTS_MODULE} has checksum {answer['Sum']}, not {pins.SCRIPTS_SUM}: not used")
+    for script in pins.SCRIPTS:
+        copy = target / Path(script).name
+        shutil.copyfile(Path(answer["Dir"]) / script, copy)
+        copy.chmod(0o755)
+
+
+def _why(what: str, ended: progress.Ended, seconds: float | None = None) -> str:
+    how = f"not done after {seconds:.0f} s" if ended.returncode is None else f"exit code {ended.returncode}"
+    return "\n    ".join([f"{what} ({how})", *ended.tail])
+
+
+def _dotted(version: tuple[int, int, int]) -> str:
+    return ".".join(map(str, version))
