@@ -14,7 +14,7 @@ from rtcai_pulumi.config.conversation import Conversation, ReplaceStrategy
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 from rtcai_pulumi.config.validation import nesting_problems
 from rtcai_pulumi.config.wire import flat_inputs
-from rtcai_pulumi.program import declare
+from rtcai_pulumi.program import declare, owner_of
 from rtcai_pulumi.provider import ConversationProvider
 
 _OUTPUT_ONLY = ("cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
@@ -48,6 +48,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         extra: Setting[Mapping[str, Any]] = None,
         request_id: Setting[str] = None,
         replace_strategy: Setting[ReplaceStrategy] = None,
+        wait_for_room: Setting[float] = None,
+        adopt: Setting[str] = None,
         opts: ResourceOptions | None = None,
         **misspelt: Never,
     ) -> None:
@@ -65,12 +67,15 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             request_id: free text for troubleshooting; made up where it is left out.
             replace_strategy: ``"stop-first"`` (default) or ``"start-first"``: what a replacement in the same room
                 does first.
+            wait_for_room: for how many seconds a create waits for a room that does not exist yet, 0 (default) to 3600.
+            adopt: a task that runs already, as ``"cid/taskId"``, to be taken into care instead of starting one;
+                ignored once journal or state has ever held it.
             opts: Pulumi's options.
             misspelt: refused.
         """
         for keyword in misspelt:
-            known = [field for field in Conversation.model_fields if field != "extra"]
-            raise TypeError(misspelt_keyword(type(self).__name__, keyword, [*known, "extra", "opts"]))
+            known = [field for field in Conversation.model_fields if field != "owner"]
+            raise TypeError(misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
         stated = Conversation(
             cname=cname,
             agent=agent,
@@ -81,6 +86,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             extra=extra,
             request_id=request_id,
             replace_strategy=replace_strategy,
+            wait_for_room=wait_for_room,
+            adopt=adopt,
         )
         self._declare(name, _stated(stated), opts)
 
@@ -109,7 +116,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
     def _declare(self, name: str, inputs: dict[str, Any], opts: ResourceOptions | None) -> None:
         # A property that is to come back from the provider must be named here, even without a value.
         every = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
-        super().__init__(ConversationProvider(), name, {**every, **declare(name, inputs)}, opts)
+        owner = owner_of(f"pulumi-python:{self._resource_type_name}", name, opts)
+        super().__init__(ConversationProvider(), name, {**every, **declare(name, inputs), "owner": owner}, opts)
 
     @property
     def cid(self) -> Output[str]:
@@ -190,6 +198,16 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
     def replace_strategy(self) -> Output[str | None]:
         """What a replacement in the same room does first, where it was stated."""
         return self._output("replaceStrategy")
+
+    @property
+    def wait_for_room(self) -> Output[float | None]:
+        """For how many seconds a create waits for its room, where it was stated."""
+        return self._output("waitForRoom")
+
+    @property
+    def adopt(self) -> Output[str | None]:
+        """The task that was to be adopted, where it was stated."""
+        return self._output("adopt")
 
     def _output(self, name: str) -> Output[Any]:
         """An output under its name in state; the names in Python are this class's."""

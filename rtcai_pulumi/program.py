@@ -9,16 +9,19 @@ import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pulumi
 import pulumi.runtime
+import yaml  # Pulumi itself depends on it
 from pulumi.runtime.config import get_config
 
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.lifecycle.check import check
+from rtcai_pulumi.lifecycle.owner import owner, owner_prefix
 from rtcai_pulumi.service.settings import HOW_TO_SET, missing_credentials
 
 
@@ -62,6 +65,30 @@ def declare(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     pulumi.Output.from_input(inputs["cname"]).apply(lambda room: _warn_of_shared_room(run, room, name))
     cname = pulumi.Output.all(inputs["cname"], all_declared()).apply(lambda values: values[0])
     return {**inputs, "cname": cname}
+
+
+def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str]:
+    """Whom a task is started for: the resource's URN with its parents, and a digest of the backend.
+
+    A dynamic provider is told neither URN nor stack, so that the resource must say it.
+    """
+    prefix = owner_prefix(os.environ, _project_backend())
+    urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
+    return urn.apply(lambda known: owner(prefix, known))
+
+
+def _project_backend() -> str | None:
+    """The backend that the project file names, where it does."""
+    if os.environ.get("PULUMI_BACKEND_URL"):
+        return None
+    for ending in ("yaml", "yml", "json"):
+        file = Path(pulumi.get_root_directory()) / f"Pulumi.{ending}"
+        if file.is_file():
+            project: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+            backend = project.get("backend") if isinstance(project, dict) else None
+            url = backend.get("url") if isinstance(backend, dict) else None
+            return url if isinstance(url, str) else None
+    return None
 
 
 def _this_run() -> _Run:

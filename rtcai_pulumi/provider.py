@@ -20,21 +20,26 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     ResourceProvider,
+    UpdateResult,
 )
 from pulumi.output import Unknown
 
 from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.engine import Engine, engine_address, widen_pool
 from rtcai_pulumi.lifecycle.check import check
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.read import read
+from rtcai_pulumi.lifecycle.run import Run
+from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.service.errors import SettingsError
-from rtcai_pulumi.service.settings import resolve
+from rtcai_pulumi.service.settings import concurrency_of, resolve
 
 if TYPE_CHECKING:
     from pulumi.dynamic import ConfigureRequest
 
+    from rtcai_pulumi.lifecycle.journal import Journal
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 
@@ -42,7 +47,7 @@ _PROVIDER_KEY = "__provider"
 
 
 class ConversationProvider(ResourceProvider):
-    """Serves `check`, `diff`, `create`, `read` and `delete` of a conversation.
+    """Serves `check`, `diff`, `create`, `read`, `update` and `delete` of a conversation.
 
     The state of every stack holds a reference to this class by its name, for ever: module and name must not change,
     and an instance must hold nothing before `configure`.
@@ -54,47 +59,68 @@ class ConversationProvider(ResourceProvider):
         """Keep the stack's config. Settings are resolved at the first request: a preview needs none."""
         sys.tracebacklimit = 0
         self._config = req.config.get
-        self._connecting = Lock()
+        self._opening = Lock()
         self._client: Client | None = None
+        self._journal: Journal | None = None
         self._unusable = False
+        self._engine = Engine(engine_address(sys.argv))
+        self._engine.watch()
+        self._run = Run(self._connect, self._open_journal, self._engine.lives, _tell)
+        widen_pool(concurrency_of(os.environ, self._config))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
         return CheckResult(news, [CheckFailure("", str(problem)) for problem in check(_properties(news))])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Replace the agent where the canonical forms differ."""
-        difference = diff(_properties(_olds), _properties(_news))
+        """Replace the agent where the canonical forms differ, or the journal knows that it is over."""
+        difference = diff(_id, _properties(_olds), _properties(_news), self._run)
         return DiffResult(
-            changes=bool(difference.replaces),
+            changes=bool(difference.replaces) or difference.settles,
             replaces=list(difference.replaces),
             delete_before_replace=difference.stop_first,
         )
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Start the agent."""
-        created = create(_properties(props), self._connect())
+        with self._engine.call():
+            created = create(_properties(props), self._run)
         return CreateResult(created.id, created.outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Drop the agent from state where its room is surely gone."""
-        reading = read(id_, props, self._connect)
+        reading = read(id_, _properties(props), self._run)
         if reading.warning:
-            sys.stderr.write(f"warning: {reading.warning}\n")
+            _tell(f"warning: {reading.warning}")
         return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Close what an earlier run left beside the agent."""
+        with self._engine.call():
+            return UpdateResult(update(_id, _properties(_olds), _properties(_news), self._run))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Stop the agent."""
-        delete(_id, _props, self._connect())
+        with self._engine.call():
+            delete(_id, _properties(_props), self._run)
 
     def _connect(self) -> Client:
         """The one client of this process, made at the first request."""
-        with self._connecting:
+        with self._opening:
             if self._client is None:
                 from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
 
                 self._client = Client(self._settings())
             return self._client
+
+    def _open_journal(self) -> Journal:
+        """The one journal of this process, opened at the first use."""
+        with self._opening:
+            if self._journal is None:
+                from rtcai_pulumi.lifecycle.journal import Journal, journal_path  # noqa: PLC0415  nor a database
+
+                self._journal = Journal(journal_path(os.environ))
+            return self._journal
 
     def _settings(self) -> Settings:
         """The settings; what is wrong with them is said once, not once for each room."""
@@ -106,6 +132,11 @@ class ConversationProvider(ResourceProvider):
         except SettingsError:
             self._unusable = True
             raise
+
+
+def _tell(line: str) -> None:
+    """Show a line to the user: the engine passes on what a plugin writes to stderr."""
+    sys.stderr.write(f"{line}\n")
 
 
 def _properties(props: Any) -> Any:

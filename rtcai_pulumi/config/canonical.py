@@ -4,6 +4,7 @@ Two configurations with the same canonical form start the same agent, so that no
 spelling: order of keys, 1 for 1.0, an empty block, the order of a set, a default that is stated or left out.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -38,6 +39,11 @@ def canonical(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def same(one: Any, other: Any) -> bool:
     """Whether two values are the same on the wire; true is not 1, as it is in Python. An unknown is like nothing."""
     return not contains_unknown([one, other]) and _text(one) == _text(other)
+
+
+def digest(inputs: Mapping[str, Any]) -> str:
+    """A fingerprint of the canonical form: SHA-256, as hex. It tells whether two creates ask for the same agent."""
+    return hashlib.sha256(_text(canonical(inputs)).encode()).hexdigest()
 
 
 def _text(value: Any) -> str:

@@ -51,6 +51,13 @@ class Conversation(Data):
     replace_strategy: Setting[ReplaceStrategy] = Field(default="stop-first")
     """What a replacement in the same room does first. Default ``"stop-first"``: the room is silent for a moment, but
     two agents never talk to each other. A replacement into another room always starts the new agent first."""
+    wait_for_room: Setting[float] = Field(default=0, ge=0, le=3600)
+    """For how many seconds a create waits for a room that does not exist yet, 0 to 3600. Default 0: not at all."""
+    adopt: Setting[Annotated[str, Field(pattern=r"^[1-9][0-9]*/\S+$")]] = Field(default=None)
+    """A task that runs already, as ``"cid/taskId"``, to be taken into care instead of starting one. Ignored once
+    journal or state has ever held that task."""
+    owner: Setting[str] = Field(default=None)
+    """Which resource the task is for: added by the resource class, because a dynamic provider is told no URN."""
 
 
 BLOCK_NAMES: Final = tuple(Data.wire_names())

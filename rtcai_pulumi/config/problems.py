@@ -33,6 +33,7 @@ _SENTENCES: Final = {
     "is_instance_of": "must be a list",
     "sequence_str": "must be a list",
     "missing": "required",
+    "string_pattern_mismatch": "must be cid/taskId, as in 1144707127429101/2a784467d647bb87b60b719f6fa56333",
     "string_too_short": "must not be empty",
     "string_too_long": "longer than 64 bytes of UTF-8 (1 to 64); shorten it",
 }

@@ -1,19 +1,28 @@
-"""`create`: start the agent, and say what the state must hold to stop it again."""
+"""`create`: exactly one agent for its resource, and what the state must hold to stop it again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import Mode
-from rtcai_pulumi.config.wire import create_body
-from rtcai_pulumi.service.errors import OutcomeUnknown
+from rtcai_pulumi.config.wire import create_body, data_of
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.settle import lost, settle
+from rtcai_pulumi.lifecycle.settling import before_create
+from rtcai_pulumi.service.errors import Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
+from rtcai_pulumi.service.retry import Policy
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.service.client import Client
+    from rtcai_pulumi.lifecycle.run import Run
+
+
+ADDED_OUTPUTS: Final = ("requestId", "cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
+"""What a create adds to the inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +37,130 @@ class Created:
 
 def create(
     inputs: Mapping[str, Any],
-    client: Client,
+    run: Run,
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> Created:
-    """Start exactly one agent: one request, never repeated.
+    """Settle what earlier runs left of this owner, then start one agent, and write both down before anyone is told.
 
     Raises:
-        OutcomeUnknown: nobody can tell whether an agent was started; the message names room, request id and trace id.
+        OutcomeUnknown: nobody can tell whether an agent was started; the message names room, request id and trace id,
+            and the journal remembers them.
+        TakenOver: nobody waits for the answer any more; no agent was left.
         RtcAiError: no agent was started.
     """
-    request_id = str(inputs.get("requestId") or new_id())
-    trace_id = new_id().replace("-", "")
-    body = create_body(inputs, request_id)
+    journal, owner = run.journal, str(inputs.get("owner") or "")
+    kept = None
+    if owner:
+        left = before_create(journal.records(owner), process=journal.process, shown=run.shown, digest=digest(inputs))
+        kept = settle(left, inputs, run)
+    record = kept or _adopted(inputs, owner, run, new_id) or _started(inputs, owner, run, new_id)
+    journal.hand_over(record)
+    added = (
+        record.request_id,
+        str(record.cid),
+        record.task_id,
+        record.trace_id,
+        now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        record.app_key,
+        record.endpoint,
+        str(Mode.of(data_of(inputs))),
+    )
+    return Created(f"{record.cid}/{record.task_id}", {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))})
+
+
+def _intent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
+    settings = run.client.settings
+    return Record(
+        trace_id=new_id().replace("-", ""),
+        owner=owner,
+        app_key=settings.app_key,
+        endpoint=settings.endpoint,
+        cname=str(inputs["cname"]),
+        request_id=str(inputs.get("requestId") or new_id()),
+        digest=digest(inputs),
+        process=run.journal.process,
+    )
+
+
+def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
+    """Start an agent: intent, request, result, each on disk before the next."""
+    record = run.journal.add(_intent(inputs, owner, run, new_id))
+    body = create_body(inputs, record.request_id)
+    client = run.client
+
+    def attempt() -> tuple[int, str]:
+        task = client.create_task(
+            body, trace_id=record.trace_id, before_sending=lambda: run.require_turn(record.trace_id)
+        )
+        return task.cid, task.task_id
+
+    def waiting(error: RtcAiError, seconds: float) -> None:
+        if isinstance(error, RoomNotFound):
+            run.tell(f"room {record.cname} does not exist yet; asking again in {seconds:.1f} seconds")
+
+    policy = Policy(repeats_unknown_outcomes=False, wait_for_room=float(inputs.get("waitForRoom") or 0))
     try:
-        task = client.create_task(body, trace_id=trace_id)
+        cid, task_id = run.retrier.run(attempt, policy, waiting)
     except OutcomeUnknown as error:
-        raise type(error)(_lost(error.summary), error.facts, _LOST_ADVICE) from None
-    outputs = {
-        **inputs,
-        "requestId": request_id,
-        "cid": str(task.cid),
-        "taskId": task.task_id,
-        "traceId": trace_id,
-        "createdAt": now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "appKey": client.settings.app_key,
-        "endpoint": client.settings.endpoint,
-        "mode": str(Mode.of(body["data"])),
-    }
-    return Created(f"{task.cid}/{task.task_id}", outputs)
+        raise lost(error) from None
+    except TakenOver:
+        raise
+    except RtcAiError:
+        run.journal.forget(record)  # surely not accepted
+        raise
+    answered = run.journal.answered(record, cid, task_id)
+    if answered is not None and run.engine_lives():
+        return answered
+    raise _unwanted(record, answered, cid, task_id, run)
 
 
-def _lost(summary: str) -> str:
-    return f"{summary} An agent may be in the room that no state knows of."
+def _unwanted(record: Record, answered: Record | None, cid: int, task_id: str, run: Run) -> TakenOver:
+    """Close a task that nobody's state will ever know of, and say so."""
+    if answered is None:
+        # The record is another run's now. What this request started gets a record of its own, so that the other run
+        # sees it closed where the service repeats its answer.
+        orphan = Record(
+            trace_id=f"{record.trace_id}-{run.journal.process}",
+            owner=record.owner,
+            app_key=record.app_key,
+            endpoint=record.endpoint,
+            cname=record.cname,
+            request_id=record.request_id,
+            digest=record.digest,
+            process=run.journal.process,
+            state=State.OPEN,
+            cid=cid,
+            task_id=task_id,
+        )
+        answered = run.journal.add(orphan)
+    run.close(answered)
+    reason = "another run has taken it over" if run.engine_lives() else "the engine that asked for it is gone"
+    facts = Facts(room=record.cname, cid=cid, task=task_id, trace_id=record.trace_id)
+    return TakenOver(f"The agent was stopped as soon as it had started: {reason}.", facts)
 
 
-_LOST_ADVICE = (
-    "look into the room before the next up: where an agent is there, end the room (this throws out everybody) or have "
-    "the service's support end the task by these ids; where none is there, run up again"
-)
+def _adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:
+    """Take a task into care that someone else started; None where none is named, or it was in care before.
+
+    Raises:
+        RtcAiError: its room is gone, or has another number: there is nothing to adopt.
+    """
+    named = inputs.get("adopt")
+    if not named or any(record.task == named for record in run.journal.records()):
+        return None
+    cid, _, task_id = str(named).partition("/")
+    facts = Facts(room=str(inputs["cname"]), cid=cid, task=task_id)
+    advice = "name a task that runs, or leave adopt out to start an agent"
+    try:
+        room = run.client.query_room(str(inputs["cname"]))
+    except RoomNotFound:
+        summary = "There is nothing to adopt: the room does not exist."
+        raise RoomNotFound(summary, facts, advice) from None
+    if room.cid != int(cid):
+        summary = f"There is nothing to adopt: the room has the number {room.cid} now."
+        raise RoomNotFound(summary, facts, advice)
+    intent = _intent(inputs, owner, run, new_id)
+    run.journal.add(intent)
+    return run.journal.answered(intent, int(cid), task_id)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from rtcai_pulumi.lifecycle.task import StoredTask
+from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.lifecycle.run import require_account
+from rtcai_pulumi.lifecycle.settling import is_closed
+from rtcai_pulumi.lifecycle.task import record_of
 from rtcai_pulumi.service.errors import OtherAccount, RoomNotFound, RtcAiError
+from rtcai_pulumi.service.retry import Policy
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.service.client import Client
+    from rtcai_pulumi.lifecycle.record import Record
+    from rtcai_pulumi.lifecycle.run import Run
+
+_POLICY: Final = Policy(repeats_unknown_outcomes=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +30,33 @@ class Reading:
     """What made the answer doubtful; the state is kept then."""
 
 
-def read(resource_id: str, outputs: Mapping[str, Any], connect: Callable[[], Client]) -> Reading:
+def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
     """Ask the room API whether the room of a task is still the one that it was started in.
 
     Args:
         resource_id: ``{cid}/{taskId}``.
         outputs: what the state holds.
-        connect: gives the client; raises SettingsError where there are no credentials.
+        run: the service and the journal.
 
     Raises:
         OtherAccount: the settings name another AppKey or endpoint than the task was started under.
     """
-    task = StoredTask.of(resource_id, outputs)
+    run.shown.add(resource_id)
+    if is_closed(run.journal.records_of_task(resource_id), resource_id):
+        return Reading(gone=True)
+    task = record_of(resource_id, outputs, process=run.journal.process)
+    reading = _ask(task, run)
+    if reading.gone:
+        for record in run.journal.records_of_task(resource_id):
+            run.journal.mark(record, State.CLOSED)
+    return reading
+
+
+def _ask(task: Record, run: Run) -> Reading:
     try:
-        client = connect()
-        task.require_same_account(client.settings, "ask about")
-        room = client.query_room(task.cname)
+        client = run.client
+        require_account(task, client.settings)
+        room = run.retrier.run(lambda: client.query_room(task.cname), _POLICY)
     except RoomNotFound:
         return Reading(gone=True)
     except OtherAccount:

@@ -1,50 +1,32 @@
 """The task that a resource stands for, as the engine's state holds it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-from rtcai_pulumi.service.errors import Facts, OtherAccount
-from rtcai_pulumi.service.settings import Settings
+from rtcai_pulumi.config.canonical import digest
+from rtcai_pulumi.lifecycle.record import Record, State
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTask:
-    """What identifies a task: the only handle that there is, for the service cannot list its tasks."""
+def record_of(resource_id: str, outputs: Mapping[str, Any], *, process: int) -> Record:
+    """The journal's record of a task that only the state knows: of an older release, or of another machine.
 
-    cname: str
-    cid: int
-    task_id: str
-    app_key: str
-    endpoint: str
-
-    @classmethod
-    def of(cls, resource_id: str, outputs: Mapping[str, Any]) -> Self:
-        """The task of a resource, from its id ``{cid}/{taskId}`` and its outputs."""
-        cid, _, task_id = resource_id.partition("/")
-        return cls(
-            cname=str(outputs["cname"]),
-            cid=int(cid),
-            task_id=task_id,
-            app_key=str(outputs["appKey"]),
-            endpoint=str(outputs["endpoint"]),
-        )
-
-    def require_same_account(self, settings: Settings, verb: str) -> None:
-        """Refuse to speak of a task to an account that does not know it: its "not there" would mean nothing.
-
-        Raises:
-            OtherAccount: the settings name another AppKey or endpoint than the task was started under.
-        """
-        differences = [
-            f"{name} is {given}, and the task was started under {stored}"
-            for name, given, stored in (
-                ("RTCAI_APP_KEY (config rtcai:appKey)", settings.app_key, self.app_key),
-                ("RTCAI_ENDPOINT (config rtcai:endpoint)", settings.endpoint, self.endpoint),
-            )
-            if given != stored
-        ]
-        if differences:
-            summary = f"Cannot {verb} this agent with these settings: {'; '.join(differences)}."
-            facts = Facts(room=self.cname, cid=self.cid, task=self.task_id)
-            raise OtherAccount(summary, facts, "set the values that the task was started under, and run again")
+    Args:
+        resource_id: ``{cid}/{taskId}``.
+        outputs: what the state holds.
+        process: the process that answers for the record.
+    """
+    cid, _, task_id = resource_id.partition("/")
+    return Record(
+        trace_id=f"state-{cid}-{task_id}",
+        owner=str(outputs.get("owner") or ""),
+        app_key=str(outputs["appKey"]),
+        endpoint=str(outputs["endpoint"]),
+        cname=str(outputs["cname"]),
+        request_id=str(outputs.get("requestId") or ""),
+        digest=digest(outputs),
+        process=process,
+        state=State.OPEN,
+        cid=int(cid),
+        task_id=task_id,
+        handed=True,
+    )

@@ -60,6 +60,8 @@ class Answer:
     body: dict[str, Any] | None
     date: str | None = None
     """The header ``Date``."""
+    retry_after: str | None = None
+    """The header ``Retry-After``."""
 
     @property
     def code(self) -> int | None:
@@ -93,7 +95,7 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
         facts: what is known of the call; its text is redacted already.
         now: this machine's time in seconds since 1970, to find a wrong clock.
     """
-    facts = replace(facts, status=answer.status, code=answer.code)
+    facts = replace(facts, status=answer.status, code=answer.code, retry_after=seconds_to_wait(answer, now))
     if answer.status >= 500 or (answer.code or 0) in {500, 503, 514}:
         return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")
     if answer.successful or answer.code == 200 or (answer.status == 200 and answer.code is None):
@@ -116,13 +118,25 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
 
 def clock_skew(answer: Answer, now: float) -> float | None:
     """By how many seconds this machine's clock is wrong, where that is enough to spoil a signature; else None."""
-    if answer.date is None:
-        return None
+    moment = _moment(answer.date)
+    return now - moment if moment is not None and abs(now - moment) > CHECK_SUM_SECONDS else None
+
+
+def seconds_to_wait(answer: Answer, now: float) -> float | None:
+    """How long the service asks to wait: its ``Retry-After`` is a number of seconds or a date."""
+    asked = answer.retry_after or ""
+    if asked.strip().isdecimal():
+        return float(asked)
+    moment = _moment(answer.retry_after)
+    return max(moment - now, 0.0) if moment is not None else None
+
+
+def _moment(date: str | None) -> float | None:
+    """An HTTP date as seconds since 1970; None where it is none."""
     try:
-        skew = now - parsedate_to_datetime(answer.date).timestamp()
+        return parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:
         return None
-    return skew if abs(skew) > CHECK_SUM_SECONDS else None
 
 
 def _failed(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice: str) -> RtcAiError:

@@ -7,8 +7,10 @@ logical call.
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import BoundedSemaphore
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -17,7 +19,8 @@ import httpx
 from rtcai_pulumi.config.wire import close_body
 from rtcai_pulumi.service import errors
 from rtcai_pulumi.service.answers import Answer, failure
-from rtcai_pulumi.service.errors import Facts
+from rtcai_pulumi.service.errors import Facts, RateLimited, RtcAiError
+from rtcai_pulumi.service.rate import Pace
 from rtcai_pulumi.service.redaction import redact, texts_in
 from rtcai_pulumi.service.settings import Settings
 from rtcai_pulumi.service.signing import check_sum
@@ -76,7 +79,12 @@ class Client:
         self.settings = settings
         self._clock = clock
         self._nonce = nonce
-        limits = httpx.Limits(keepalive_expiry=_IDLE_SECONDS)
+        self._pace = Pace(settings.max_rps)
+        self._places = BoundedSemaphore(settings.concurrency)
+        connections = settings.concurrency
+        limits = httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
+        )
         self._http = httpx.Client(timeout=settings.timeout, limits=limits, transport=transport)
 
     def close(self) -> None:
@@ -89,18 +97,25 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def create_task(self, body: Mapping[str, Any], *, trace_id: str) -> Task:
+    def create_task(
+        self, body: Mapping[str, Any], *, trace_id: str, before_sending: Callable[[], None] = lambda: None
+    ) -> Task:
         """Start the agent that a create body describes (API page, "开启实时对话").
+
+        Args:
+            body: the create body.
+            trace_id: names the logical call; the same for all its attempts.
+            before_sending: called when it is this request's turn, right before its first byte; raises to stop it.
 
         Raises:
             RoomNotFound: nobody has opened the room yet.
             OutcomeUnknown: an agent may be in the room; the message has the ids to look for it.
         """
         facts = Facts(room=body["cname"], request_id=body["requestId"], trace_id=trace_id)
-        answer = self._task_call("create", "start the agent", body, body["cname"], facts)
+        answer = self._task_call("create", "start the agent", body, facts, before_sending)
         task = _task_of(answer.body or {})
         if task is None:
-            raise failure("start the agent", answer, self._told(facts, answer, texts_in(body["data"])), self._clock())
+            raise self._failure("start the agent", answer, facts, texts_in(body["data"]))
         return task
 
     def close_task(self, cid: int, task_id: str, *, cname: str, trace_id: str) -> None:
@@ -110,7 +125,7 @@ class Client:
             TaskNotFound: it is not there any more, which is as good.
         """
         facts = Facts(room=cname, cid=cid, task=task_id, trace_id=trace_id)
-        self._task_call("close", "stop the agent", close_body(cid, task_id), cname, facts)
+        self._task_call("close", "stop the agent", close_body(cid, task_id), facts)
 
     def query_room(self, cname: str) -> Room:
         """The room that has a name now (room API, ``GET /v3/api/rooms``).
@@ -123,28 +138,45 @@ class Client:
             advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
             raise errors.SettingsError("The room API cannot be asked without an AppSecret.", Facts(room=cname), advice)
         verb, facts = "tell about the room", Facts(room=cname, endpoint=self.settings.room_endpoint)
-        headers = self._signature(self.settings.app_secret)
+        secret = self.settings.app_secret
         url = f"{self.settings.room_endpoint}/v3/api/rooms?cname={quote(cname, safe='')}"
-        answer = self._send("GET", url, headers, facts)
+        with self._turn():
+            answer = self._send("GET", url, self._signature(secret), facts)
         body = answer.body or {}
         cid = _cid_of(body)
         if not answer.successful or cid is None or body.get("cname", cname) != cname:
-            raise failure(verb, answer, self._told(facts, answer, ()), self._clock())
+            raise self._failure(verb, answer, facts, ())
         return Room(cid, ended=body.get("stats") in {3, 4})
 
-    def _task_call(self, call: str, verb: str, body: Mapping[str, Any], cname: str, facts: Facts) -> Answer:
+    def _task_call(
+        self,
+        call: str,
+        verb: str,
+        body: Mapping[str, Any],
+        facts: Facts,
+        before_sending: Callable[[], None] = lambda: None,
+    ) -> Answer:
         settings = self.settings
         facts = replace(facts, endpoint=settings.endpoint)
-        if settings.app_secret is not None:
-            path, headers = f"/v1/api/task/{call}", self._signature(settings.app_secret)
-        else:
-            path, headers = f"/ai/task/{call}", self._token(cname)
-        headers |= {"Content-Type": _CONTENT_TYPE, "X-custom-traceid": facts.trace_id or ""}
         content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-        answer = self._send("POST", settings.endpoint + path, headers, facts, content)
+        with self._turn():
+            if settings.app_secret is not None:
+                path, headers = f"/v1/api/task/{call}", self._signature(settings.app_secret)
+            else:
+                path, headers = f"/ai/task/{call}", self._token(facts.room or "")
+            headers |= {"Content-Type": _CONTENT_TYPE, "X-custom-traceid": facts.trace_id or ""}
+            before_sending()
+            answer = self._send("POST", settings.endpoint + path, headers, facts, content)
         if not answer.successful:
-            raise failure(verb, answer, self._told(facts, answer, texts_in(body.get("data"))), self._clock())
+            raise self._failure(verb, answer, facts, texts_in(body.get("data")))
         return answer
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A place among the requests at once, and the moment to send; a signature is made only then: it grows old."""
+        with self._places:
+            self._pace.wait()
+            yield
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], facts: Facts, content: bytes | None = None
@@ -162,7 +194,18 @@ class Client:
             if isinstance(error, httpx.TimeoutException):
                 summary = f"The service did not answer within {self.settings.timeout:g} seconds."
             raise errors.AnswerLost(summary, replace(facts, reason=self._words(error))) from None
-        return Answer(response.status_code, _json_object(response), response.headers.get("Date"))
+        headers_back = response.headers
+        return Answer(
+            response.status_code, _json_object(response), headers_back.get("Date"), headers_back.get("Retry-After")
+        )
+
+    def _failure(self, verb: str, answer: Answer, facts: Facts, inputs: Iterable[str]) -> RtcAiError:
+        """The error of an answer; the service's own words may echo what it was sent."""
+        text = redact(answer.text, [*self.settings.secrets, *inputs]) if answer.text else None
+        error = failure(verb, answer, replace(facts, text=text), self._clock())
+        if isinstance(error, RateLimited):
+            self._pace.slow_down()
+        return error
 
     def _signature(self, app_secret: str) -> dict[str, str]:
         nonce, cur_time = self._nonce(), str(int(self._clock()))
@@ -172,11 +215,6 @@ class Client:
     def _token(self, cname: str) -> dict[str, str]:
         token, uid = self.settings.token or "", self.settings.uid or ""
         return {"AppKey": self.settings.app_key, "Token": token, "Cname": cname, "Uid": uid}
-
-    def _told(self, facts: Facts, answer: Answer, inputs: Iterable[str]) -> Facts:
-        """The facts with the service's own words, which may echo what it was sent."""
-        text = redact(answer.text, [*self.settings.secrets, *inputs]) if answer.text else None
-        return replace(facts, text=text)
 
     def _words(self, error: Exception) -> str:
         return redact(f"{type(error).__name__}: {error}", self.settings.secrets)

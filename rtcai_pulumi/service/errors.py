@@ -4,8 +4,10 @@
 
     RtcAiError
     ├── SettingsError          credentials or settings are missing or wrong; nothing was sent
+    ├── JournalError           the journal cannot be used; nothing is started without it
     ├── OtherAccount           the task belongs to another AppKey or endpoint than the settings name
     ├── ConnectionFailed       no connection was made; nothing was sent
+    ├── TakenOver              another run answers for this agent now, or no engine waits for it any more
     ├── Refused                the service answered that it did not do it
     │   ├── InvalidRequest     400, 601: the body is not as it should be
     │   ├── NotAuthenticated   402, 414: AppKey, AppSecret, token or clock
@@ -43,6 +45,8 @@ class Facts:
     """The service's own words, redacted."""
     reason: str | None = None
     """What the network library said."""
+    retry_after: float | None = None
+    """How long the service asks to wait, in seconds."""
     request_id: str | None = None
     trace_id: str | None = None
 
@@ -58,6 +62,7 @@ _LABELS = {
     "status": "HTTP status",
     "code": "service code",
     "text": "service text",
+    "retry_after": "retry after",
     "request_id": "request id",
     "trace_id": "trace id",
 }
@@ -83,12 +88,20 @@ class SettingsError(RtcAiError):
     """Credentials or settings are missing or wrong. State them in the environment or in the stack's config."""
 
 
+class JournalError(RtcAiError):
+    """The journal cannot be used. Nothing is started without it: a crash would leave an agent that nobody knows of."""
+
+
 class OtherAccount(RtcAiError):
     """The task was started under another AppKey or endpoint. Set those again: "gone" would be a wrong answer."""
 
 
 class ConnectionFailed(RtcAiError):
     """No connection was made, so nothing was sent. Check network and endpoint, then run again."""
+
+
+class TakenOver(RtcAiError):
+    """Another run answers for this agent now, or no engine waits for it any more. Nothing was left running."""
 
 
 class Refused(RtcAiError):

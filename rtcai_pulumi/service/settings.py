@@ -14,6 +14,8 @@ from rtcai_pulumi.service.errors import SettingsError
 TASK_ENDPOINT: Final = "https://rtc-ai.yunxinapi.com"
 ROOM_ENDPOINT: Final = "https://rtc.yunxinapi.com"
 DEFAULT_TIMEOUT: Final = 10.0
+DEFAULT_MAX_RPS: Final = 50.0
+DEFAULT_CONCURRENCY: Final = 32
 
 HOW_TO_SET: Final = (
     "set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment, or run `pulumi config set rtcai:appKey …` and "
@@ -42,6 +44,10 @@ class Settings:
     """Base URL of the room API."""
     timeout: float = DEFAULT_TIMEOUT
     """Seconds for one attempt."""
+    max_rps: float = DEFAULT_MAX_RPS
+    """Requests a second that this process sends at most."""
+    concurrency: int = DEFAULT_CONCURRENCY
+    """Operations at once."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -68,12 +74,18 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
     found = _Source(env, config)
     missing = missing_credentials(env, config)
     wrong = [message for message in (found.wrong_url("endpoint"), found.wrong_url("roomEndpoint")) if message]
-    timeout = found.seconds("timeout", DEFAULT_TIMEOUT)
-    if timeout is None:
+    timeout = found.number("timeout", DEFAULT_TIMEOUT)
+    max_rps = found.number("maxRps", DEFAULT_MAX_RPS)
+    concurrency = found.number("concurrency", DEFAULT_CONCURRENCY)
+    if not timeout > 0:
         wrong.append(f"{_both('timeout')} must be a number of seconds above 0")
+    if not max_rps > 0:
+        wrong.append(f"{_both('maxRps')} must be a number of requests a second above 0")
+    if not (concurrency >= 1 and concurrency == int(concurrency)):
+        wrong.append(f"{_both('concurrency')} must be a whole number of operations, 1 or more")
     if missing:
         wrong.insert(0, f"no credentials: {' and '.join(missing)}")
-    if wrong or timeout is None:
+    if wrong:
         raise SettingsError(f"RTC AI cannot be reached with these settings: {'; '.join(wrong)}.", advice=HOW_TO_SET)
     endpoint = (found.text("endpoint") or TASK_ENDPOINT).rstrip("/")
     same_host = ROOM_ENDPOINT if endpoint == TASK_ENDPOINT else endpoint
@@ -85,7 +97,15 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
         endpoint=endpoint,
         room_endpoint=(found.text("roomEndpoint") or same_host).rstrip("/"),
         timeout=timeout,
+        max_rps=max_rps,
+        concurrency=int(concurrency),
     )
+
+
+def concurrency_of(env: Mapping[str, str], config: Lookup) -> int:
+    """How many operations may run at once; the default where the setting is wrong, which `resolve` reports."""
+    stated = int(_Source(env, config).number("concurrency", DEFAULT_CONCURRENCY))
+    return stated if stated >= 1 else DEFAULT_CONCURRENCY
 
 
 def environment_name(key: str) -> str:
@@ -108,12 +128,13 @@ class _Source:
         value = self._env.get(environment_name(key)) or self._config(f"rtcai:{key}")
         return str(value).strip() or None if value is not None else None
 
-    def seconds(self, key: str, default: float) -> float | None:
+    def number(self, key: str, default: float) -> float:
+        """A finite number; 0, which no setting takes, where it is none."""
         try:
             value = float(self.text(key) or default)
         except ValueError:
-            return None
-        return value if 0 < value < math.inf else None
+            return 0
+        return value if math.isfinite(value) else 0
 
     def wrong_url(self, key: str) -> str | None:
         try:

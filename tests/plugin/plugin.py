@@ -1,10 +1,12 @@
 """The real plugin process, spoken to over gRPC as the engine does."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -74,20 +76,24 @@ def _strings(values: Mapping[str, str]) -> dict[str, struct_pb2.Value]:
 
 
 @contextmanager
-def running_plugin(**environment: str) -> Iterator[Plugin]:
-    """The process that the engine starts for dynamic providers, until the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "pulumi.dynamic", "127.0.0.1:1"],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        port = process.stdout.readline().strip()
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            try:
-                yield Plugin(channel)
-            finally:
-                process.terminate()
-                process.wait(timeout=30)
+def running_plugin(journal: Path, **environment: str) -> Iterator[Plugin]:
+    """The process that the engine starts for dynamic providers, until the end of the block.
+
+    It sees an engine that lives: a socket that listens at the address which is its first argument.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "pulumi.dynamic", f"127.0.0.1:{engine.getsockname()[1]}"],
+            env={"PATH": os.environ["PATH"], "RTCAI_JOURNAL": str(journal), **environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        with process.stdout:
+            port = process.stdout.readline().strip()
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                try:
+                    yield Plugin(channel)
+                finally:
+                    process.terminate()
+                    process.wait(timeout=30)

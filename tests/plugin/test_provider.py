@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -27,13 +28,13 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def plugin(emulator: Emulator) -> Iterator[Plugin]:
+def plugin(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
     environment = {
         "RTCAI_APP_KEY": emulator.app_key,
         "RTCAI_APP_SECRET": emulator.app_secret,
         "RTCAI_ENDPOINT": emulator.url,
     }
-    with running_plugin(**environment) as running:
+    with running_plugin(tmp_path_factory.mktemp("state") / "journal.db", **environment) as running:
         running.configure()
         yield running
 
@@ -120,20 +121,20 @@ def test_an_agent_lives_from_create_to_delete(plugin: Plugin, emulator: Emulator
 
 def test_an_error_has_no_frames_and_no_cause(plugin: Plugin, emulator: Emulator) -> None:
     emulator.reset()
-    id_, outputs = plugin.create(parameters())
+    _, outputs = plugin.create(parameters())
     with pytest.raises(grpc.RpcError) as caught:
-        plugin.delete(id_, {**outputs, "appKey": "another-key"})
+        plugin.delete("7/of-another-account", {**outputs, "appKey": "another-key"})
     text = caught.value.details() or ""
-    assert text.startswith("rtcai_pulumi.OtherAccount: Cannot stop this agent with these settings")
+    assert text.startswith("rtcai_pulumi.OtherAccount: The agent in room keynote cannot be reached with these settings")
     assert "another-key" in text
     assert "Traceback" not in text
     assert "File " not in text
     assert emulator.app_secret not in text
 
 
-def test_config_serves_where_the_environment_says_nothing(emulator: Emulator) -> None:
+def test_config_serves_where_the_environment_says_nothing(emulator: Emulator, tmp_path: Path) -> None:
     emulator.reset()
-    with running_plugin() as plugin:
+    with running_plugin(tmp_path / "journal.db") as plugin:
         plugin.configure(
             **{
                 "rtcai:appKey": emulator.app_key,

@@ -1,45 +1,98 @@
-"""A service for lifecycle tests: the real client over a transport that answers from a script."""
+"""A service for lifecycle tests: the real client over a transport that answers from a script, and a real journal."""
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.service.client import Client
+from rtcai_pulumi.service.retry import Retrier
 from rtcai_pulumi.service.settings import Settings
 
 CREATED: dict[str, Any] = {"code": 200, "requestId": "r", "cid": 1144707127429101, "result": {"taskId": "2a78"}}
-Reply = httpx.Response | type[httpx.TransportError]
+Failure = type[httpx.TransportError]
+Reply = httpx.Response | Failure | Callable[[], httpx.Response]
+
+
+def reply(status: int = 200, **body: Any) -> httpx.Response:
+    return httpx.Response(status, json=body)
 
 
 class Service:
-    """Answers each path from `replies` and keeps what it was asked."""
+    """Answers each call from `replies` and keeps what it was asked; a list is answered from front to back."""
 
-    def __init__(self, **replies: Reply) -> None:
+    def __init__(self, **replies: Reply | list[Reply]) -> None:
         self.replies = replies
         self.bodies: list[Any] = []
         self.traces: list[str] = []
         self.asked: list[str] = []
 
     def client(self, app_key: str = "the-key", endpoint: str = "http://service.test") -> Client:
-        settings = Settings(app_key, app_secret="the-secret", endpoint=endpoint, room_endpoint=endpoint)
+        settings = Settings(
+            app_key, app_secret="the-secret", endpoint=endpoint, room_endpoint=endpoint, max_rps=1e6, timeout=10
+        )
         return Client(settings, transport=httpx.MockTransport(self._answer))
-
-    def connect(self) -> Callable[[], Client]:
-        return self.client
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         call = request.url.path.rpartition("/")[2]
         self.asked.append(call)
         self.bodies.append(json.loads(request.content) if request.content else None)
         self.traces.append(request.headers.get("X-custom-traceid", ""))
-        reply = self.replies[call]
-        if isinstance(reply, httpx.Response):
-            return reply
-        message = "broken"
-        raise reply(message)
+        answer = self.replies[call]
+        if isinstance(answer, list):
+            answer = answer.pop(0)
+        if isinstance(answer, httpx.Response):
+            return answer
+        if isinstance(answer, type):
+            message = "broken"
+            raise answer(message)
+        return answer()
 
 
-def reply(status: int = 200, **body: Any) -> httpx.Response:
-    return httpx.Response(status, json=body)
+class Runs:
+    """Runs of the plugin, one after the other, on one journal; no wait takes time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "journal.db"
+        self.told: list[str] = []
+        self.now = 0.0
+        self._journals: list[Journal] = []
+
+    def next(
+        self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, app_key: str = "the-key"
+    ) -> Run:
+        """The run of another process; the ones before it have ended, unless they are kept alive."""
+        for journal in self._journals:
+            journal.close()
+        self._journals.clear()
+        return self.beside(service, engine_lives=engine_lives, app_key=app_key)
+
+    def beside(
+        self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, app_key: str = "the-key"
+    ) -> Run:
+        """The run of another process, beside those that still live."""
+        journal = Journal(self.path)
+        self._journals.append(journal)
+        client = service.client(app_key)
+        retrier = Retrier(clock=lambda: self.now, sleep=self._sleep, dice=lambda: 1.0)
+        return Run(
+            lambda: client,
+            lambda: journal,
+            engine_lives,
+            self.told.append,
+            retrier,
+            sleep=self._sleep,
+            clock=lambda: self.now,
+        )
+
+    def end(self) -> None:
+        """End all processes."""
+        for journal in self._journals:
+            journal.close()
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -5,19 +6,37 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.lifecycle.create import create
-from rtcai_pulumi.service.errors import AnswerLost, OutcomeUnknown, RateLimited, RtcAiError
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.errors import (
+    AnswerLost,
+    DuplicateRequest,
+    OtherAccount,
+    OutcomeUnknown,
+    RateLimited,
+    RoomNotFound,
+    RtcAiError,
+    TakenOver,
+)
 from tests.samples import load, parameters
-from tests.unit.lifecycle.fakes import CREATED, Service, reply
+from tests.unit.lifecycle.fakes import CREATED, Reply, Runs, Service, reply
+
+OWNER = "backend:urn:pulumi:dev::rooms::type::host"
+OWNED = parameters(owner=OWNER)
+CLOSED = reply(code=200, errmsg="")
 
 
-def test_the_outputs_repeat_the_inputs_and_add_what_stops_the_agent() -> None:
+def created(task: str = "2a78", cid: int = 7) -> httpx.Response:
+    return reply(code=200, requestId="r", cid=cid, result={"taskId": task})
+
+
+def test_the_outputs_repeat_the_inputs_and_add_what_stops_the_agent(runs: Runs) -> None:
     service = Service(create=reply(**CREATED))
     inputs = parameters(requestId="r-1")
-    created = create(
-        inputs, service.client(), now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), new_id=lambda: "a-b-c"
+    made = create(
+        inputs, runs.next(service), now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), new_id=lambda: "a-b-c"
     )
-    assert created.id == "1144707127429101/2a78"
-    assert created.outputs == {
+    assert made.id == "1144707127429101/2a78"
+    assert made.outputs == {
         **inputs,
         "cid": "1144707127429101",
         "taskId": "2a78",
@@ -31,11 +50,12 @@ def test_the_outputs_repeat_the_inputs_and_add_what_stops_the_agent() -> None:
     assert service.traces == ["abc"]
 
 
-def test_the_body_is_what_the_service_s_schema_asks_for() -> None:
+def test_the_body_is_what_the_service_s_schema_asks_for(runs: Runs) -> None:
     service = Service(create=reply(**CREATED))
-    created = create(parameters(asr={"asrVendor": 6.0}, replaceStrategy="start-first"), service.client())
+    inputs = parameters(asr={"asrVendor": 6.0}, replaceStrategy="start-first", waitForRoom=3.0, owner=OWNER)
+    made = create(inputs, runs.next(service))
     Draft202012Validator(load("create.schema.json")).validate(service.bodies[0])
-    assert service.bodies[0]["requestId"] == created.outputs["requestId"]
+    assert service.bodies[0]["requestId"] == made.outputs["requestId"]
 
 
 @pytest.mark.parametrize(
@@ -46,37 +66,269 @@ def test_the_body_is_what_the_service_s_schema_asks_for() -> None:
         ({"cname": "r", "llm": {"enableAgent": True, "agentParam": {}}}, "agent+parameters"),
     ],
 )
-def test_the_mode_is_told(inputs: dict[str, object], mode: str) -> None:
-    assert create(inputs, Service(create=reply(**CREATED)).client()).outputs["mode"] == mode
+def test_the_mode_is_told(runs: Runs, inputs: dict[str, object], mode: str) -> None:
+    assert create(inputs, runs.next(Service(create=reply(**CREATED)))).outputs["mode"] == mode
+
+
+def test_the_intent_is_on_disk_before_the_request_and_the_result_before_the_answer(runs: Runs) -> None:
+    seen: list[State] = []
+
+    def answer() -> httpx.Response:
+        seen.extend(record.state for record in run.journal.records(OWNER))
+        return created()
+
+    run = runs.next(Service(create=answer))
+    create(OWNED, run)
+    (record,) = run.journal.records(OWNER)
+    assert seen == [State.ASKED]
+    assert (record.state, record.task, record.handed) == (State.OPEN, "7/2a78", True)
 
 
 @pytest.mark.parametrize("answer", [httpx.ReadTimeout, httpx.ReadError, reply(500), reply(code=200), reply(code=431)])
-def test_a_lost_create_names_room_request_and_trace_and_is_not_repeated(answer: httpx.Response) -> None:
+def test_a_lost_create_names_its_ids_is_not_repeated_and_stays_in_the_journal(runs: Runs, answer: Reply) -> None:
     service = Service(create=answer)
+    run = runs.next(service)
     with pytest.raises(OutcomeUnknown) as caught:
-        create(parameters(requestId="r-1"), service.client())
+        create({**OWNED, "requestId": "r-1"}, run)
     text = str(caught.value)
-    assert "An agent may be in the room that no state knows of." in text
-    assert "room: keynote" in text
-    assert "request id: r-1" in text
-    assert f"trace id: {service.traces[0]}" in text
-    assert "end the room" in text
+    for part in ("An agent may be in the room", "room: keynote", "request id: r-1", f"trace id: {service.traces[0]}"):
+        assert part in text
+    assert service.asked == ["create"]
+    assert [record.state for record in run.journal.records()] == [State.ASKED]
+
+
+@pytest.mark.parametrize("answer", [reply(code=402), reply(code=400), reply(code=404), httpx.ConnectError])
+def test_a_create_that_was_surely_not_done_leaves_no_record(runs: Runs, answer: Reply) -> None:
+    run = runs.next(Service(create=answer))
+    with pytest.raises(RtcAiError) as caught:
+        create(OWNED, run)
+    assert not isinstance(caught.value, OutcomeUnknown)
+    assert run.journal.records() == []
+
+
+def test_what_was_surely_not_accepted_is_asked_again_under_one_trace_id(runs: Runs) -> None:
+    service = Service(create=[reply(429), httpx.ConnectError, reply(code=416), created()])
+    create(OWNED, runs.next(service))
+    assert service.asked == ["create"] * 4
+    assert len(set(service.traces)) == 1
+
+
+def test_too_many_requests_end_in_an_error_one_day(runs: Runs) -> None:
+    with pytest.raises(RateLimited, match="too many requests"):
+        create(parameters(), runs.next(Service(create=reply(429))))
+
+
+def test_a_room_is_waited_for_where_that_is_stated(runs: Runs) -> None:
+    missing = reply(code=404, errmsg="房间不存在")
+    service = Service(create=[missing, missing, created()])
+    create({**OWNED, "waitForRoom": 30.0}, runs.next(service))
+    assert service.asked == ["create"] * 3
+    assert all("keynote does not exist yet" in line for line in runs.told)
+    with pytest.raises(RoomNotFound):
+        create(parameters(), runs.next(Service(create=missing)))
+
+
+def test_an_agent_that_an_earlier_run_left_is_closed_first(runs: Runs) -> None:
+    first = Service(create=created("old"))
+    create(OWNED, runs.next(first))
+    second = Service(create=created("new"), close=CLOSED)
+    made = create(OWNED, runs.next(second))
+    assert second.asked == ["close", "create"]
+    assert second.bodies[0] == {"cid": 7, "taskType": 7, "taskId": "old"}
+    assert made.id == "7/new"
+
+
+def test_an_agent_that_the_engine_has_shown_is_left_to_the_engine(runs: Runs) -> None:
+    create(OWNED, runs.next(Service(create=created("old"))))
+    service = Service(create=created("new"))
+    run = runs.next(service)
+    run.shown.add("7/old")
+    create(OWNED, run)
     assert service.asked == ["create"]
 
 
-def test_a_timed_out_create_says_how_long_it_waited() -> None:
-    with pytest.raises(AnswerLost, match="within 10 seconds"):
-        create(parameters(), Service(create=httpx.ReadTimeout).client())
+def test_an_agent_of_another_owner_is_left_alone(runs: Runs) -> None:
+    create(OWNED, runs.next(Service(create=created("old"))))
+    service = Service(create=created("new"))
+    create({**OWNED, "owner": "other:urn"}, runs.next(service))
+    create(parameters(), runs.next(Service(create=created("no owner"))))
+    create(parameters(), runs.next(Service(create=created("no owner either"))))
+    assert service.asked == ["create"]
 
 
-@pytest.mark.parametrize("answer", [reply(429), reply(code=402), httpx.ConnectError])
-def test_a_create_that_was_not_done_does_not_speak_of_an_agent(answer: httpx.Response) -> None:
-    with pytest.raises(RtcAiError) as caught:
-        create(parameters(), Service(create=answer).client())
-    assert "An agent may be" not in str(caught.value)
-    assert not isinstance(caught.value, OutcomeUnknown)
+def lose(runs: Runs, inputs: dict[str, object]) -> str:
+    """A create whose answer is lost; returns its trace id."""
+    service = Service(create=httpx.ReadTimeout)
+    with pytest.raises(AnswerLost):
+        create(inputs, runs.next(service))
+    return service.traces[0]
 
 
-def test_too_many_requests_are_told_as_such() -> None:
-    with pytest.raises(RateLimited, match="too many requests"):
-        create(parameters(), Service(create=reply(429)).client())
+def test_a_lost_create_is_asked_again_by_its_own_ids_and_its_answer_is_kept(runs: Runs) -> None:
+    trace = lose(runs, {**OWNED, "requestId": "r-1"})
+    service = Service(create=created("found"))
+    made = create({**OWNED, "requestId": "r-2"}, runs.next(service))
+    assert made.id == "7/found"
+    assert service.traces == [trace]
+    assert service.bodies[0]["requestId"] == "r-1"
+    assert "a second agent may be in the room" in runs.told[0]
+    assert trace in runs.told[0]
+
+
+def test_a_lost_create_of_another_configuration_is_asked_again_and_closed(runs: Runs) -> None:
+    trace = lose(runs, OWNED)
+    service = Service(create=[created("found"), created("new")], close=CLOSED)
+    made = create(parameters(owner=OWNER, tts={"speed": 2}), runs.next(service))
+    assert service.asked == ["create", "close", "create"]
+    assert service.traces[0] == trace
+    assert service.traces[2] != trace
+    assert made.id == "7/new"
+
+
+def test_a_lost_create_in_another_room_is_asked_for_in_its_own_room(runs: Runs) -> None:
+    lose(runs, OWNED)
+    service = Service(create=[created("found"), created("new")], close=CLOSED)
+    create({**OWNED, "cname": "elsewhere"}, runs.next(service))
+    assert [body.get("cname") for body in service.bodies] == ["keynote", None, "elsewhere"]
+
+
+def test_the_answer_of_a_task_that_was_closed_since_is_not_taken(runs: Runs) -> None:
+    trace = lose(runs, OWNED)
+    run = runs.next(Service())
+    (asked,) = run.journal.records(OWNER)
+    late = run.journal.add(replace(asked, trace_id=f"{trace}-9", process=run.journal.process))
+    answered = run.journal.answered(late, 7, "found")
+    assert answered is not None
+    run.journal.mark(answered, State.CLOSED)
+    service = Service(create=[created("found"), created("new")])
+    assert create(OWNED, runs.next(service)).id == "7/new"
+
+
+def test_a_service_that_knows_the_request_but_not_its_answer_stops_the_create(runs: Runs) -> None:
+    trace = lose(runs, OWNED)
+    service = Service(create=reply(code=431))
+    run = runs.next(service)
+    with pytest.raises(DuplicateRequest, match="was accepted, and the service does not tell its task") as caught:
+        create(OWNED, run)
+    assert trace in str(caught.value)
+    assert service.asked == ["create"]
+    assert [record.state for record in run.journal.records()] == [State.ASKED]
+
+
+def test_a_lost_create_whose_room_is_gone_is_gone_with_it(runs: Runs) -> None:
+    lose(runs, OWNED)
+    service = Service(create=[reply(code=404), created("new")])
+    assert create(OWNED, runs.next(service)).id == "7/new"
+
+
+def test_nothing_is_started_beside_what_cannot_be_closed(runs: Runs) -> None:
+    create(OWNED, runs.next(Service(create=created("old"))))
+    service = Service(close=reply(code=777), rooms=reply(code=200, cid=7, cname="keynote"))
+    with pytest.raises(RtcAiError, match="did not stop the agent"):
+        create(OWNED, runs.next(service))
+    assert "create" not in service.asked
+
+
+def test_what_another_account_started_is_an_error_that_names_both(runs: Runs) -> None:
+    create(OWNED, runs.next(Service(create=created("old"))))
+    with pytest.raises(OtherAccount, match="another-key"):
+        create(OWNED, runs.next(Service(), app_key="another-key"))
+
+
+def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
+    service = Service(create=created())
+    with pytest.raises(TakenOver, match="engine that asked for it is gone"):
+        create(OWNED, runs.next(service, engine_lives=lambda: False))
+    assert service.asked == []
+
+
+def test_no_request_is_sent_once_another_run_answers_for_the_record(runs: Runs) -> None:
+    def taken_over_meanwhile() -> httpx.Response:
+        other = runs.beside(Service())
+        other.journal.take_over(other.journal.records(OWNER)[0])
+        return reply(429)
+
+    service = Service(create=[taken_over_meanwhile, created()])
+    with pytest.raises(TakenOver, match="another run has taken it over"):
+        create(OWNED, runs.next(service))
+    assert service.asked == ["create"]
+
+
+def test_an_agent_whose_engine_is_gone_is_closed_as_soon_as_it_has_started(runs: Runs) -> None:
+    lives = iter([True, False, False])
+    service = Service(create=created(), close=CLOSED)
+    run = runs.next(service, engine_lives=lambda: next(lives))
+    with pytest.raises(TakenOver, match="stopped as soon as it had started"):
+        create(OWNED, run)
+    assert service.asked == ["create", "close"]
+    assert [record.state for record in run.journal.records()] == [State.CLOSED]
+
+
+def test_an_answer_that_comes_after_a_take_over_is_closed_under_a_record_of_its_own(runs: Runs) -> None:
+    def taken_over_meanwhile() -> httpx.Response:
+        other = runs.beside(Service())
+        other.journal.take_over(other.journal.records(OWNER)[0])
+        return created("late")
+
+    service = Service(create=taken_over_meanwhile, close=CLOSED)
+    run = runs.next(service)
+    with pytest.raises(TakenOver):
+        create(OWNED, run)
+    assert service.asked == ["create", "close"]
+    states = {record.task: record.state for record in run.journal.records(OWNER)}
+    assert states == {None: State.ASKED, "7/late": State.CLOSED}
+
+
+def test_a_create_that_another_living_process_still_works_on_is_waited_for(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old process gets its answer while the new one waits, sees that its engine is gone, and closes it itself."""
+    old = runs.next(Service()).journal
+    intent = old.add(
+        Record(
+            trace_id="t-old",
+            owner=OWNER,
+            app_key="the-key",
+            endpoint="http://service.test",
+            cname="keynote",
+            request_id="r",
+            digest="d",
+            process=old.process,
+        )
+    )
+    service = Service(create=created("new"))
+    run = runs.beside(service)
+
+    def sleep(seconds: float) -> None:
+        runs.now += seconds
+        if runs.now > 1 and (answered := old.answered(intent, 7, "old")):
+            old.mark(answered, State.CLOSED)
+
+    run.sleep = sleep
+    monkeypatch.setattr(run.journal, "lives", lambda _: True)  # within one process locks tell nothing
+    assert create(OWNED, run).id == "7/new"
+    assert service.asked == ["create"]
+    assert runs.now < 5
+
+
+def test_a_running_task_is_adopted_instead_of_starting_one(runs: Runs) -> None:
+    service = Service(rooms=reply(code=200, cid=7, cname="keynote"))
+    run = runs.next(service)
+    made = create({**OWNED, "adopt": "7/by-hand"}, run)
+    assert made.id == "7/by-hand"
+    assert service.asked == ["rooms"]
+    (record,) = run.journal.records(OWNER)
+    assert (record.state, record.task) == (State.OPEN, "7/by-hand")
+
+
+@pytest.mark.parametrize("room", [reply(code=404), reply(code=200, cid=8, cname="keynote")])
+def test_a_task_whose_room_is_gone_cannot_be_adopted(runs: Runs, room: httpx.Response) -> None:
+    with pytest.raises(RoomNotFound, match="nothing to adopt"):
+        create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=room)))
+
+
+def test_a_task_that_was_in_care_before_is_not_adopted_again(runs: Runs) -> None:
+    create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=reply(code=200, cid=7, cname="keynote"))))
+    service = Service(close=CLOSED, create=created("new"))
+    assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(service)).id == "7/new"
+    assert service.asked == ["close", "create"]

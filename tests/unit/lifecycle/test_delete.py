@@ -1,53 +1,111 @@
+from typing import Any
+
 import httpx
 import pytest
 
+from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
+from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.service.errors import OtherAccount, RtcAiError
-from tests.unit.lifecycle.fakes import Service, reply
+from tests.samples import parameters
+from tests.unit.lifecycle.fakes import Reply, Runs, Service, reply
 
 ID = "7/2a78"
-STATE = {"cname": "keynote", "cid": "7", "taskId": "2a78", "appKey": "the-key", "endpoint": "http://service.test"}
+STATE = {**parameters(), "cid": "7", "taskId": "2a78", "appKey": "the-key", "endpoint": "http://service.test"}
 REFUSED = reply(code=777, errmsg="not now")
+CLOSED = reply(code=200, errmsg="")
 
 
-def test_the_task_is_closed_by_room_and_task_number() -> None:
-    service = Service(close=reply(code=200, errmsg=""))
-    delete(ID, STATE, service.client())
+def states(run: Run) -> list[State]:
+    return [record.state for record in run.journal.records()]
+
+
+def test_the_task_is_closed_by_room_and_task_number(runs: Runs) -> None:
+    service = Service(close=CLOSED)
+    run = runs.next(service)
+    delete(ID, STATE, run)
     assert service.bodies == [{"cid": 7, "taskType": 7, "taskId": "2a78"}]
+    assert states(run) == [State.CLOSED]
+
+
+def test_a_task_that_the_journal_knows_as_closed_needs_no_request(runs: Runs) -> None:
+    delete(ID, STATE, runs.next(Service(close=CLOSED)))
+    service = Service()
+    delete(ID, STATE, runs.next(service))
+    assert service.asked == []
 
 
 @pytest.mark.parametrize(
     "answer", [reply(code=404), reply(code=5, errmsg="任务不存在"), reply(code=5, errmsg="房间不存在")]
 )
-def test_a_task_that_is_not_there_any_more_is_as_good(answer: httpx.Response) -> None:
+def test_a_task_that_is_not_there_any_more_is_as_good(runs: Runs, answer: httpx.Response) -> None:
     service = Service(close=answer)
-    delete(ID, STATE, service.client())
+    delete(ID, STATE, runs.next(service))
     assert service.asked == ["close"]
 
 
 @pytest.mark.parametrize("room", [reply(404, code=404), reply(code=200, cid=8, cname="keynote")])
-def test_a_refusal_does_not_matter_where_the_room_is_gone_or_another(room: httpx.Response) -> None:
+def test_a_refusal_does_not_matter_where_the_room_is_gone_or_another(runs: Runs, room: httpx.Response) -> None:
     service = Service(close=REFUSED, rooms=room)
-    delete(ID, STATE, service.client())
+    delete(ID, STATE, runs.next(service))
     assert service.asked == ["close", "rooms"]
 
 
 @pytest.mark.parametrize("room", [reply(code=200, cid=7, cname="keynote"), reply(500), httpx.ReadTimeout])
-def test_a_refusal_is_an_error_where_the_room_may_be_there(room: httpx.Response) -> None:
+def test_a_refusal_is_an_error_where_the_room_may_be_there_and_takes_closing_back(runs: Runs, room: Reply) -> None:
+    run = runs.next(Service(close=REFUSED, rooms=room))
     with pytest.raises(RtcAiError, match="not now"):
-        delete(ID, STATE, Service(close=REFUSED, rooms=room).client())
+        delete(ID, STATE, run)
+    assert states(run) == [State.OPEN]
 
 
-@pytest.mark.parametrize(
-    "answer", [httpx.ReadTimeout, httpx.ConnectError, reply(500), httpx.Response(200, text="<html>")]
-)
-def test_a_close_without_an_answer_is_an_error(answer: httpx.Response) -> None:
+@pytest.mark.parametrize("answer", [httpx.ReadTimeout, httpx.ConnectError, reply(500), reply(429), reply(code=503)])
+def test_a_close_is_repeated_until_it_is_answered(runs: Runs, answer: Reply) -> None:
+    service = Service(close=[answer, answer, CLOSED])
+    run = runs.next(service)
+    delete(ID, STATE, run)
+    assert service.asked == ["close"] * 3
+    assert states(run) == [State.CLOSED]
+
+
+def test_a_close_that_is_never_answered_is_an_error_and_stays_closing(runs: Runs) -> None:
+    run = runs.next(Service(close=reply(500)))
     with pytest.raises(RtcAiError):
-        delete(ID, STATE, Service(close=answer).client())
+        delete(ID, STATE, run)
+    assert states(run) == [State.CLOSING]
+    delete(ID, STATE, runs.next(Service(close=CLOSED)))
 
 
-def test_another_account_is_an_error_and_nothing_is_sent() -> None:
+def test_another_account_is_an_error_and_nothing_is_sent(runs: Runs) -> None:
     service = Service(close=reply(code=404))
     with pytest.raises(OtherAccount, match="another-key"):
-        delete(ID, STATE, service.client(app_key="another-key"))
+        delete(ID, STATE, runs.next(service, app_key="another-key"))
     assert service.asked == []
+
+
+def started(runs: Runs, task: str, *shown: str) -> dict[str, Any]:
+    answer = reply(code=200, requestId="r", cid=7, result={"taskId": task})
+    run = runs.next(Service(create=answer))
+    run.shown.update(shown)
+    return create(parameters(owner="b:urn"), run).outputs
+
+
+def test_what_was_left_and_never_handed_to_an_engine_is_closed_too(runs: Runs) -> None:
+    outputs = started(runs, "known")
+    lost = runs.next(Service(create=httpx.ReadTimeout))
+    lost.shown.add("7/known")
+    with pytest.raises(RtcAiError):
+        create(parameters(owner="b:urn"), lost)
+    service = Service(close=CLOSED, create=reply(code=200, cid=7, result={"taskId": "left"}))
+    delete("7/known", outputs, runs.next(service))
+    assert service.asked == ["close", "create", "close"]
+    assert service.bodies[2]["taskId"] == "left"
+
+
+def test_the_other_task_of_a_replacement_that_started_first_is_left_to_the_engine(runs: Runs) -> None:
+    outputs = started(runs, "old")
+    started(runs, "new", "7/old")
+    service = Service(close=CLOSED)
+    delete("7/old", outputs, runs.next(service))
+    assert [body["taskId"] for body in service.bodies] == ["old"]

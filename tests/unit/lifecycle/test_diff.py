@@ -3,24 +3,34 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.diff import Difference, diff
+from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.lifecycle.run import Run
+from rtcai_pulumi.lifecycle.update import update
 from tests.samples import parameters
+from tests.unit.lifecycle.fakes import Runs, Service, reply
 
 OUTPUTS = {"cid": "7", "taskId": "t", "traceId": "x", "createdAt": "…", "appKey": "k", "endpoint": "e", "mode": "m"}
 
 
-def changed(olds: dict[str, Any], news: dict[str, Any]) -> Difference:
+@pytest.fixture
+def run(runs: Runs) -> Run:
+    return runs.next(Service())
+
+
+def changed(run: Run, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
     """The difference between what an engine stored and what the program states now."""
-    return diff({**olds, **OUTPUTS, "requestId": "made up"}, news)
+    return diff("7/t", {**olds, **OUTPUTS, "requestId": "made up"}, news, run)
 
 
-def test_an_unchanged_program_changes_nothing() -> None:
-    assert changed(parameters(), parameters()).replaces == ()
+def test_an_unchanged_program_changes_nothing(run: Run) -> None:
+    assert changed(run, parameters(), parameters()).replaces == ()
 
 
 @pytest.mark.parametrize("news", [parameters(requestId="mine"), parameters(replaceStrategy="start-first")])
-def test_what_only_the_provider_reads_replaces_nothing(news: dict[str, Any]) -> None:
-    assert changed(parameters(), news).replaces == ()
+def test_what_only_the_provider_reads_replaces_nothing(run: Run, news: dict[str, Any]) -> None:
+    assert changed(run, parameters(), news).replaces == ()
 
 
 @pytest.mark.parametrize(
@@ -35,24 +45,66 @@ def test_what_only_the_provider_reads_replaces_nothing(news: dict[str, Any]) -> 
     ],
 )
 def test_anything_else_replaces_and_is_named(
-    olds: dict[str, Any], news: dict[str, Any], replaces: tuple[str, ...] | None
+    run: Run, olds: dict[str, Any], news: dict[str, Any], replaces: tuple[str, ...] | None
 ) -> None:
-    found = changed(olds, news).replaces
+    found = changed(run, olds, news).replaces
     assert found == replaces if replaces else set(found) == {"agent", "asr", "llm", "tts", "pipeline"}
 
 
-def test_in_the_same_room_the_old_agent_stops_first() -> None:
-    assert changed(parameters(), parameters(tts={"speed": 2})).stop_first
+def test_in_the_same_room_the_old_agent_stops_first(run: Run) -> None:
+    assert changed(run, parameters(), parameters(tts={"speed": 2})).stop_first
 
 
-def test_into_another_room_the_new_agent_starts_first() -> None:
-    assert not changed(parameters(), parameters(cname="other")).stop_first
+def test_into_another_room_the_new_agent_starts_first(run: Run) -> None:
+    assert not changed(run, parameters(), parameters(cname="other")).stop_first
 
 
-def test_start_first_starts_the_new_agent_first() -> None:
-    assert not changed(parameters(), parameters(tts={"speed": 2}, replaceStrategy="start-first")).stop_first
+def test_start_first_starts_the_new_agent_first(run: Run) -> None:
+    assert not changed(run, parameters(), parameters(tts={"speed": 2}, replaceStrategy="start-first")).stop_first
 
 
 @pytest.mark.parametrize("news", [parameters(llm=UNKNOWN), parameters(llm={"customPrompt": UNKNOWN})])
-def test_an_unknown_value_counts_as_a_change(news: dict[str, Any]) -> None:
-    assert changed(parameters(), news).replaces == ("llm",)
+def test_an_unknown_value_counts_as_a_change(run: Run, news: dict[str, Any]) -> None:
+    assert changed(run, parameters(), news).replaces == ("llm",)
+
+
+OWNED = parameters(owner="backend:urn:pulumi:dev::rooms::type::host")
+
+
+def started(runs: Runs, task: str) -> dict[str, Any]:
+    """The outputs of an agent that an earlier run started."""
+    answer = reply(code=200, requestId="r", cid=7, result={"taskId": task})
+    return create(OWNED, runs.next(Service(create=answer))).outputs
+
+
+@pytest.mark.parametrize("state", [State.CLOSING, State.CLOSED])
+def test_a_task_that_the_journal_knows_as_over_is_replaced(runs: Runs, state: State) -> None:
+    outputs = started(runs, "old")
+    run = runs.next(Service())
+    run.journal.mark(run.journal.records()[0], state)
+    assert diff("7/old", outputs, OWNED, run) == Difference(("taskId",), stop_first=True)
+
+
+def beside(runs: Runs) -> dict[str, Any]:
+    """An agent that the engine knows, and one beside it that a killed run left."""
+    outputs = started(runs, "known")
+    run = runs.next(Service(create=reply(code=200, cid=7, result={"taskId": "left"})))
+    run.shown.add("7/known")
+    create(OWNED, run)
+    return outputs
+
+
+def test_what_stands_beside_the_task_makes_it_an_update_that_closes_just_that(runs: Runs) -> None:
+    outputs = beside(runs)
+    service = Service(close=reply(code=200, errmsg=""))
+    run = runs.next(service)
+    assert diff("7/known", outputs, OWNED, run) == Difference(settles=True)
+    news = {**OWNED, "requestId": "another", "replaceStrategy": "start-first"}
+    assert update("7/known", outputs, news, run) == {**outputs, "replaceStrategy": "start-first"}
+    assert service.bodies == [{"cid": 7, "taskType": 7, "taskId": "left"}]
+    assert diff("7/known", outputs, OWNED, runs.next(service)) == Difference()
+
+
+def test_an_owner_that_is_not_known_yet_settles_nothing(runs: Runs) -> None:
+    outputs = beside(runs)
+    assert diff("7/known", outputs, {**OWNED, "owner": UNKNOWN}, runs.next(Service())) == Difference()

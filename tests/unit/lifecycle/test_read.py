@@ -3,17 +3,19 @@ from typing import NoReturn
 import httpx
 import pytest
 
+from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.read import read
-from rtcai_pulumi.service.client import Client
+from rtcai_pulumi.lifecycle.record import State
 from rtcai_pulumi.service.errors import OtherAccount, SettingsError
-from tests.unit.lifecycle.fakes import Service, reply
+from tests.samples import parameters
+from tests.unit.lifecycle.fakes import Runs, Service, reply
 
 ID = "7/2a78"
 STATE = {"cname": "keynote", "cid": "7", "taskId": "2a78", "appKey": "the-key", "endpoint": "http://service.test"}
 
 
-def test_a_room_that_is_still_there_keeps_the_task() -> None:
-    reading = read(ID, STATE, Service(rooms=reply(code=200, cid=7, cname="keynote", stats=2)).connect())
+def test_a_room_that_is_still_there_keeps_the_task(runs: Runs) -> None:
+    reading = read(ID, STATE, runs.next(Service(rooms=reply(code=200, cid=7, cname="keynote", stats=2))))
     assert (reading.gone, reading.warning) == (False, None)
 
 
@@ -21,8 +23,8 @@ def test_a_room_that_is_still_there_keeps_the_task() -> None:
     "answer",
     [reply(404, code=404), reply(code=1, errmsg="房间不存在"), reply(code=200, cid=8, cname="keynote")],
 )
-def test_a_room_that_is_gone_or_another_takes_the_task_with_it(answer: httpx.Response) -> None:
-    assert read(ID, STATE, Service(rooms=answer).connect()).gone
+def test_a_room_that_is_gone_or_another_takes_the_task_with_it(runs: Runs, answer: httpx.Response) -> None:
+    assert read(ID, STATE, runs.next(Service(rooms=answer))).gone
 
 
 @pytest.mark.parametrize(
@@ -40,30 +42,45 @@ def test_a_room_that_is_gone_or_another_takes_the_task_with_it(answer: httpx.Res
         reply(code=200, cid=7, cname="keynote", stats=3),
     ],
 )
-def test_doubt_is_never_gone_and_is_told(answer: httpx.Response) -> None:
-    reading = read(ID, STATE, Service(rooms=answer).connect())
+def test_doubt_is_never_gone_and_is_told(runs: Runs, answer: httpx.Response) -> None:
+    reading = read(ID, STATE, runs.next(Service(rooms=answer)))
     assert not reading.gone
     assert "keynote" in (reading.warning or "")
 
 
-def test_missing_credentials_are_doubt() -> None:
+def test_missing_credentials_are_doubt(runs: Runs) -> None:
     def connect() -> NoReturn:
         message = "no credentials"
         raise SettingsError(message)
 
-    reading = read(ID, STATE, connect)
+    run = runs.next(Service())
+    run.connect = connect
+    reading = read(ID, STATE, run)
     assert not reading.gone
     assert "no credentials" in (reading.warning or "")
 
 
-@pytest.mark.parametrize(("key", "endpoint"), [("another", "http://service.test"), ("the-key", "http://other.test")])
-def test_another_account_is_an_error_that_names_both(key: str, endpoint: str) -> None:
+def test_a_passing_fault_is_waited_out(runs: Runs) -> None:
+    service = Service(rooms=[reply(503), httpx.ReadTimeout, reply(code=404)])
+    assert read(ID, STATE, runs.next(service)).gone
+
+
+@pytest.mark.parametrize(("key", "value"), [("appKey", "another-key"), ("endpoint", "http://other.test")])
+def test_another_account_is_an_error_that_names_both(runs: Runs, key: str, value: str) -> None:
     service = Service(rooms=reply(404, code=404))
-
-    def connect() -> Client:
-        return service.client(key, endpoint)
-
     with pytest.raises(OtherAccount) as caught:
-        read(ID, STATE, connect)
-    assert {key, endpoint} & {"another", "http://other.test"} <= set(caught.value.summary.replace(",", " ").split())
+        read(ID, {**STATE, key: value}, runs.next(service))
+    assert value in caught.value.summary
+    assert STATE[key] in caught.value.summary
     assert service.asked == []
+
+
+def test_a_task_that_is_gone_is_noted_in_the_journal(runs: Runs) -> None:
+    answer = reply(code=200, requestId="r", cid=7, result={"taskId": "2a78"})
+    made = create(parameters(owner="b:urn"), runs.next(Service(create=answer)))
+    run = runs.next(Service(rooms=reply(code=404)))
+    assert read(made.id, made.outputs, run).gone
+    assert [record.state for record in run.journal.records()] == [State.CLOSED]
+    silent = Service()
+    assert read(made.id, made.outputs, runs.next(silent)).gone
+    assert silent.asked == []

@@ -1,0 +1,285 @@
+"""The journal: a write-ahead log of tasks started and closed, one file for all processes of a user.
+
+SQLite in WAL mode: it ships with Python, survives a kill in mid write, and serves many threads and processes at once.
+Every write is on disk (``synchronous=FULL``) before the call returns. Writes that threads ask for at the same moment
+share one transaction, and so one wait for the disk.
+
+Whether a process still lives is told by a lock that it holds on a byte of a file of its own, never by a process id: an
+id may be another process by now.
+"""
+
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.errors import JournalError
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_VERSION: Final = 1
+_BUSY_SECONDS: Final = 30.0
+_CLOSED_KEPT_DAYS: Final = 90
+_COLUMNS: Final = tuple(field.name for field in fields(Record))
+_TYPES: Final = {"trace_id": " TEXT PRIMARY KEY", "process": " INTEGER", "cid": " INTEGER", "handed": " INTEGER"}
+_NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.s3fs", "glusterfs", "lustre"}
+)
+
+
+def journal_path(env: Mapping[str, str]) -> Path:
+    """Where the journal is: ``RTCAI_JOURNAL``, else ``rtcai/journal.db`` in the user's folder for state."""
+    if named := env.get("RTCAI_JOURNAL"):
+        return Path(named).expanduser()
+    state = env.get("XDG_STATE_HOME") or Path(env.get("HOME") or Path.home()) / ".local" / "state"
+    return Path(state) / "rtcai" / "journal.db"
+
+
+class Journal:
+    """Records of creates; safe to share between threads.
+
+    Args:
+        path: the file; made with its folder where it is missing, readable by its user alone.
+
+    Raises:
+        JournalError: the file is no journal, is newer than this package, or lies on a network file system.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._work: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._locks = _opened_locks(path)
+        try:
+            connection = _opened(path)
+        except (OSError, sqlite3.Error) as error:
+            os.close(self._locks)
+            raise _unusable(path, error) from None
+        self._writer = threading.Thread(target=self._write, args=(connection,), name="rtcai-journal", daemon=True)
+        self._writer.start()
+        self.process = self._register()
+        """This process's number in the journal, new for every process."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish what is being written, and give up this process's lock."""
+        self._work.put(None)
+        self._writer.join()
+        os.close(self._locks)
+
+    def records(self, owner: str | None = None) -> list[Record]:
+        """The records of one owner, or all, oldest first."""
+        where, values = ("WHERE owner = ?", (owner,)) if owner is not None else ("", ())
+        query = f"SELECT {', '.join(_COLUMNS)} FROM records {where} ORDER BY rowid"  # noqa: S608  no value is put in
+        return [_record(row) for row in self._do(lambda database: database.execute(query, values).fetchall())]
+
+    def records_of_task(self, task: str) -> list[Record]:
+        """The records of one task, ``{cid}/{taskId}``; there are several where the service repeated an answer."""
+        cid, _, task_id = task.partition("/")
+        query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE task_id = ? AND cid = ?"  # noqa: S608  no value is put in
+        return [_record(row) for row in self._do(lambda base: base.execute(query, (task_id, int(cid))).fetchall())]
+
+    def record(self, trace_id: str) -> Record | None:
+        """One record; None where there is none."""
+        query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE trace_id = ?"  # noqa: S608  no value is put in
+        row = self._do(lambda database: database.execute(query, (trace_id,)).fetchone())
+        return _record(row) if row else None
+
+    def add(self, record: Record) -> Record:
+        """Write a record; on disk when this returns."""
+        written = replace(record, changed_at=_now())
+        marks = ", ".join("?" * len(_COLUMNS))
+        statement = f"INSERT INTO records ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608  no value is put in
+        self._do(lambda database: database.execute(statement, tuple(asdict(written).values())))
+        return written
+
+    def answered(self, record: Record, cid: int, task_id: str) -> Record | None:
+        """Write the answer of a create, if this process still answers for the record.
+
+        Returns:
+            The record with its task; None where another process has taken it over.
+        """
+        return self._change(
+            record.trace_id,
+            "state = ?, cid = ?, task_id = ? WHERE trace_id = ? AND process = ? AND state = ?",
+            (State.OPEN, cid, task_id, record.trace_id, self.process, State.ASKED),
+        )
+
+    def mark(self, record: Record, state: State) -> None:
+        """Write that a task is closing, closed, or open again after a definite refusal."""
+        self._change(record.trace_id, "state = ? WHERE trace_id = ?", (state, record.trace_id))
+
+    def hand_over(self, record: Record) -> None:
+        """Write that an engine is about to be given the task."""
+        self._change(record.trace_id, "handed = 1 WHERE trace_id = ?", (record.trace_id,))
+
+    def take_over(self, record: Record) -> Record | None:
+        """Answer for another process's record from now on; None where someone else was faster."""
+        return self._change(
+            record.trace_id,
+            "process = ? WHERE trace_id = ? AND process = ?",
+            (self.process, record.trace_id, record.process),
+        )
+
+    def forget(self, record: Record) -> None:
+        """Drop a record whose request was surely not accepted."""
+        self._do(lambda database: database.execute("DELETE FROM records WHERE trace_id = ?", (record.trace_id,)))
+
+    def lives(self, process: int) -> bool:
+        """Whether a process that wrote records still runs: it holds the lock of its number until it ends."""
+        if process == self.process:
+            return True
+        try:
+            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, process)
+        except OSError:
+            return True
+        fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, process)
+        return False
+
+    def _register(self) -> int:
+        number: int = self._do(lambda database: database.execute("INSERT INTO processes DEFAULT VALUES").lastrowid or 0)
+        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, number)
+        return number
+
+    def _change(self, trace_id: str, what: str, values: tuple[Any, ...]) -> Record | None:
+        def change(database: sqlite3.Connection) -> bool:
+            statement = f"UPDATE records SET changed_at = ?, {what}"  # noqa: S608  fixed words of this module
+            return database.execute(statement, (_now(), *values)).rowcount > 0
+
+        return self.record(trace_id) if self._do(change) else None
+
+    def _do(self, work: Work[T]) -> T:
+        done: Future[T] = Future()
+        self._work.put((work, done))
+        return done.result()
+
+    def _write(self, database: sqlite3.Connection) -> None:
+        """Do what threads ask for: all that waits at one moment in one transaction."""
+        ended = False
+        while not ended:
+            batch = [self._work.get()]
+            while not self._work.empty():
+                batch.append(self._work.get())
+            ended = None in batch
+            asked = [item for item in batch if item is not None]
+            if asked:
+                self._write_batch(database, asked)
+        database.close()
+
+    def _write_batch(self, database: sqlite3.Connection, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
+        outcomes: list[Any] = []
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            outcomes = [_by_itself(work, database) for work, _ in batch]
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            outcomes = [error] * len(batch)
+        for (_, done), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, sqlite3.Error):
+                done.set_exception(_unusable(self.path, outcome))
+            else:
+                done.set_result(outcome)
+
+
+def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | sqlite3.Error:
+    """Do one thread's work so that its failure undoes nothing of the others' in the same transaction."""
+    database.execute("SAVEPOINT work")
+    try:
+        result = work(database)
+    except sqlite3.Error as error:
+        database.execute("ROLLBACK TO work")
+        return error
+    finally:
+        database.execute("RELEASE work")
+    return result
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Record(**{**values, "state": State(values["state"]), "handed": bool(values["handed"])})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _opened_locks(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (kind := _file_system(path.parent)) in _NETWORK_FILE_SYSTEMS:
+            summary = f"The journal {path} lies on a network file system ({kind}), where locks cannot be trusted."
+            raise JournalError(summary, advice="name a file on a local disk in RTCAI_JOURNAL")
+        return os.open(path.with_name(f"{path.name}-processes"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    # Made before SQLite does, so that nobody else may read it, not even for a moment; SQLite's files beside it follow.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("BEGIN IMMEDIATE")
+        _migrate(database)
+        limit = (datetime.now(UTC) - timedelta(days=_CLOSED_KEPT_DAYS)).isoformat()
+        database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (State.CLOSED, limit))
+        database.execute("COMMIT")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    """Bring the tables to this package's version."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        message = f"it was written by a newer release (version {version})"
+        raise sqlite3.DatabaseError(message)
+    if version == 0:
+        database.execute("CREATE TABLE processes (number INTEGER PRIMARY KEY AUTOINCREMENT)")
+        columns = ", ".join(f"{name}{_TYPES.get(name, ' TEXT')}" for name in _COLUMNS)
+        database.execute(f"CREATE TABLE records ({columns})")
+        database.execute("CREATE INDEX records_by_owner ON records (owner)")
+        database.execute("CREATE INDEX records_by_task ON records (task_id)")
+        database.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _file_system(folder: Path) -> str | None:
+    """The kind of file system that a folder lies on; None where the system does not tell."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    here, deepest, kind = folder.resolve(), 0, None
+    for mount in mounts:
+        left, _, right = mount.partition(" - ")
+        point = Path(left.split()[4].replace("\\040", " "))
+        if here.is_relative_to(point) and len(point.parts) >= deepest:
+            deepest, kind = len(point.parts), right.split()[0]
+    return kind
+
+
+def _unusable(path: Path, error: Exception) -> JournalError:
+    advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
+    return JournalError(f"The journal {path} cannot be used: {error}.", advice=advice)

@@ -1,0 +1,47 @@
+"""Which resource a task was started for: its URN, and a digest of the backend that keeps its state.
+
+Two backends with equal stacks must not meet in one journal. The URL is digested because it may hold a password.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+DIGEST_LENGTH: Final = 16
+
+
+def owner_prefix(env: Mapping[str, str], project_backend: str | None) -> str:
+    """The part of an owner that all resources of a backend share.
+
+    Args:
+        env: the environment; ``PULUMI_BACKEND_URL`` comes first.
+        project_backend: the URL that the project file names, where it does; else the current login counts.
+    """
+    url = env.get("PULUMI_BACKEND_URL") or project_backend or _current_login(env) or ""
+    return hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def owner(prefix: str, urn: str) -> str:
+    """The owner of a task, as journal and state hold it."""
+    return f"{prefix}:{urn}"
+
+
+def urn_of(owner: str) -> str:
+    """The URN of an owner."""
+    return owner.partition(":")[2]
+
+
+def _current_login(env: Mapping[str, str]) -> str | None:
+    home = env.get("PULUMI_HOME") or Path(env.get("HOME") or Path.home()) / ".pulumi"
+    return _field(Path(home) / "credentials.json", "current")
+
+
+def _field(file: Path, name: str) -> str | None:
+    try:
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    value = content.get(name) if isinstance(content, dict) else None
+    return value if isinstance(value, str) else None

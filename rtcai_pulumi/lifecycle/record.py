@@ -1,0 +1,52 @@
+"""What the journal knows of one create, from before its first byte is sent until its task is closed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How far a create, and the task that it started, have come."""
+
+    ASKED = "asked"
+    """The request may be on its way, or may have been: no answer is known."""
+    OPEN = "open"
+    """The service answered: the task runs."""
+    CLOSING = "closing"
+    """A close may be on its way."""
+    CLOSED = "closed"
+    """The task is closed, or surely gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One line of the journal. It holds no secret: of the configuration only a digest."""
+
+    trace_id: str
+    """``X-custom-traceid`` of the create; names the record."""
+    owner: str
+    """Which resource it was for: a digest of the backend's URL, and the resource's URN."""
+    app_key: str
+    endpoint: str
+    cname: str
+    request_id: str
+    digest: str
+    """SHA-256 of the canonical form that was asked for."""
+    process: int
+    """The plugin process that answers for it; see `Journal.lives`."""
+    state: State = State.ASKED
+    cid: int | None = None
+    task_id: str | None = None
+    handed: bool = False
+    """Whether the task was handed to an engine, which may or may not have stored it."""
+    changed_at: str = ""
+    """When the state last changed: ISO 8601, UTC."""
+
+    @property
+    def task(self) -> str | None:
+        """The task as engines know it, ``{cid}/{taskId}``; None where no answer is known."""
+        return f"{self.cid}/{self.task_id}" if self.task_id is not None else None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there may be an agent in the room on account of this record."""
+        return self.state is not State.CLOSED

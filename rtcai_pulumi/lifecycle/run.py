@@ -1,0 +1,144 @@
+"""What the verbs of one plugin process share: the service, the journal, and what the engine has shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.settling import may_send
+from rtcai_pulumi.service.errors import Facts, OtherAccount, Refused, RoomNotFound, RtcAiError, TakenOver, TaskNotFound
+from rtcai_pulumi.service.retry import Policy, Retrier
+
+if TYPE_CHECKING:
+    from rtcai_pulumi.lifecycle.journal import Journal
+    from rtcai_pulumi.service.client import Client
+    from rtcai_pulumi.service.settings import Settings
+
+CLOSE_POLICY: Final = Policy(repeats_unknown_outcomes=True)
+_GLANCE: Final = 0.1
+"""Seconds between two looks at another process's record."""
+
+
+def _nothing(_: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One plugin process: one phase (preview, update, refresh, destroy) of one stack."""
+
+    connect: Callable[[], Client]
+    """Gives the client; raises SettingsError where there are no credentials."""
+    open_journal: Callable[[], Journal]
+    """Gives the journal; raises JournalError where it cannot be used."""
+    engine_lives: Callable[[], bool] = lambda: True
+    """Whether anybody waits for the answers of this process."""
+    tell: Callable[[str], None] = _nothing
+    """Shows a line to the user."""
+    retrier: Retrier = field(default_factory=Retrier)
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    shown: set[str] = field(default_factory=set)
+    """Tasks that the engine has named in this run, as ``{cid}/{taskId}``."""
+
+    @property
+    def client(self) -> Client:
+        """The service."""
+        return self.connect()
+
+    @property
+    def journal(self) -> Journal:
+        """The journal."""
+        return self.open_journal()
+
+    def require_turn(self, trace_id: str) -> None:
+        """Stop a create that nobody waits for: asked right before its first byte is sent.
+
+        Raises:
+            TakenOver: another process answers for the record, or the engine is gone.
+        """
+        record = self.journal.record(trace_id)
+        lives = self.engine_lives()
+        if not may_send(record, process=self.journal.process, engine_lives=lives):
+            reason = "another run has taken it over" if lives else "the engine that asked for it is gone"
+            message = f"The agent was not started: {reason}."
+            raise TakenOver(message, Facts(room=record.cname if record else None, trace_id=trace_id))
+
+    def close(self, record: Record) -> None:
+        """Close the task of a record: journal "closing", close, journal "closed".
+
+        Raises:
+            RtcAiError: the agent may still be in the room; after a definite refusal the record says "open" again.
+        """
+        require_account(record, self.client.settings)
+        before = record.state
+        self.journal.mark(record, State.CLOSING)
+        try:
+            self._request_close(record)
+        except Refused:
+            self.journal.mark(record, before)
+            raise
+        self.journal.mark(record, State.CLOSED)
+
+    def _request_close(self, record: Record) -> None:
+        """Have the service close a task; that it, or its room, is not there any more is as good."""
+        client, cid, task_id, trace_id = self.client, record.cid or 0, record.task_id or "", uuid4().hex
+
+        def attempt() -> None:
+            client.close_task(cid, task_id, cname=record.cname, trace_id=trace_id)
+
+        try:
+            self.retrier.run(attempt, CLOSE_POLICY)
+        except (TaskNotFound, RoomNotFound):
+            return
+        except Refused:
+            if not self._room_is_gone(record.cname, cid):
+                raise
+
+    def _room_is_gone(self, cname: str, cid: int) -> bool:
+        """Whether a task's room is surely gone; a refusal to close what is in no room is no error."""
+        try:
+            return self.client.query_room(cname).cid != cid
+        except RoomNotFound:
+            return True
+        except RtcAiError:
+            return False  # doubt: the refusal itself is the error to report
+
+    def settled_by_its_process(self, record: Record) -> Record | None:
+        """Wait for another process that still works on a record; for as long as one attempt of it can take.
+
+        Returns:
+            The record as it is then; None where it is gone.
+        """
+        until = self.clock() + self.client.settings.timeout + 5
+        current: Record | None = record
+        while current is not None and current.state is State.ASKED and current.process == record.process:
+            if not self.journal.lives(record.process) or self.clock() >= until:
+                break
+            self.sleep(_GLANCE)
+            current = self.journal.record(record.trace_id)
+        return current
+
+
+def require_account(record: Record, settings: Settings) -> None:
+    """Refuse to speak of a task to an account that does not know it: its "not there" would mean nothing.
+
+    Raises:
+        OtherAccount: the settings name another AppKey or endpoint than the task was started under.
+    """
+    differences = [
+        f"{name} is {given}, and the task was started under {stored}"
+        for name, given, stored in (
+            ("RTCAI_APP_KEY (config rtcai:appKey)", settings.app_key, record.app_key),
+            ("RTCAI_ENDPOINT (config rtcai:endpoint)", settings.endpoint, record.endpoint),
+        )
+        if given != stored
+    ]
+    if differences:
+        summary = f"The agent in room {record.cname} cannot be reached with these settings: {'; '.join(differences)}."
+        facts = Facts(cid=record.cid, task=record.task_id, request_id=record.request_id, trace_id=record.trace_id)
+        raise OtherAccount(summary, facts, "set the values that the task was started under, and run again")

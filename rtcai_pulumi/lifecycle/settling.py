@@ -1,0 +1,94 @@
+"""The rules by which a run deals with what earlier runs left: pure functions of records, without I/O.
+
+Each was needed by a sequence found in the model of engine, plugin, service and journal (``tests/model/``), which runs
+these very functions. "Shown" are the tasks that the engine itself has named in this run, to `diff`, `read` or
+`delete`: it knows them, and deals with them.
+"""
+
+from collections.abc import Collection, Iterable
+from enum import Enum
+
+from rtcai_pulumi.lifecycle.record import Record, State
+
+
+class Step(Enum):
+    """What is to be done about one record that an earlier run left."""
+
+    CLOSE = "close"
+    """Its task is known: close it."""
+    ASK_AND_KEEP = "ask and keep"
+    """It was never answered, and asks for what is wanted now: ask again under its own trace id, keep the answer."""
+    ASK_AND_CLOSE = "ask and close"
+    """It was never answered, and asks for something else: ask again under its own trace id, close the answer."""
+
+
+def left_by_earlier_runs(
+    records: Iterable[Record], *, process: int, shown: Collection[str], beside: str | None = None
+) -> list[Record]:
+    """The unfinished records of other processes, save the tasks that the engine has shown in this run.
+
+    Args:
+        records: all records of one owner.
+        process: the process that asks.
+        shown: tasks as ``{cid}/{taskId}``.
+        beside: the task that is to stay, where there is one.
+    """
+    known = {*shown, beside}
+    return [
+        record
+        for record in records
+        if record.unfinished and record.process != process and (record.task is None or record.task not in known)
+    ]
+
+
+def before_create(
+    records: Iterable[Record], *, process: int, shown: Collection[str], digest: str
+) -> list[tuple[Record, Step]]:
+    """What `create` settles first, so that there is one agent for its owner. At most one answer is kept."""
+    steps = []
+    kept = False
+    for record in left_by_earlier_runs(records, process=process, shown=shown):
+        keep = record.state is State.ASKED and record.digest == digest and not kept
+        kept = kept or keep
+        steps.append((record, _step(record, keep=keep)))
+    # What may be kept comes last: the agents beside it are gone by then.
+    return sorted(steps, key=lambda step: step[1] is Step.ASK_AND_KEEP)
+
+
+def beside_a_task(
+    records: Iterable[Record], *, process: int, shown: Collection[str], task: str
+) -> list[tuple[Record, Step]]:
+    """What `update` settles: whatever stands beside the one task that the engine knows and keeps."""
+    left = left_by_earlier_runs(records, process=process, shown=shown, beside=task)
+    return [(record, _step(record, keep=False)) for record in left]
+
+
+def after_delete(records: Iterable[Record], *, process: int, shown: Collection[str]) -> list[tuple[Record, Step]]:
+    """What `delete` settles afterwards: only what no engine was ever handed.
+
+    A replacement that starts first has two tasks that an engine knows; to close the other one here would leave the
+    room without an agent.
+    """
+    left = left_by_earlier_runs(records, process=process, shown=shown)
+    return [(record, _step(record, keep=False)) for record in left if not record.handed]
+
+
+def is_over(records: Iterable[Record], task: str) -> bool:
+    """Whether the journal knows a task as closing or closed: what the state says of it is out of date."""
+    return any(record.task == task and record.state in {State.CLOSING, State.CLOSED} for record in records)
+
+
+def is_closed(records: Iterable[Record], task: str) -> bool:
+    """Whether the journal knows a task as closed, so that closing it needs no request."""
+    return any(record.task == task and record.state is State.CLOSED for record in records)
+
+
+def may_send(record: Record | None, *, process: int, engine_lives: bool) -> bool:
+    """Whether a process may send the request of its record: it still answers for it, and someone waits for it."""
+    return record is not None and record.process == process and record.state is State.ASKED and engine_lives
+
+
+def _step(record: Record, *, keep: bool) -> Step:
+    if record.state is not State.ASKED:
+        return Step.CLOSE
+    return Step.ASK_AND_KEEP if keep else Step.ASK_AND_CLOSE

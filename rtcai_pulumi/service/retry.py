@@ -1,0 +1,106 @@
+"""Which attempts are repeated, when, and for how long: the one place for it.
+
+The policy may change in any release; what it must never do may not: repeat a create that the service may have
+accepted.
+
+============================  ======  =====  =====
+after                         create  close  query
+============================  ======  =====  =====
+no connection                 yes     yes    yes
+too many requests (429, 416)  yes     yes    yes
+the room does not exist       within ``wait_for_room``  no  no
+reset, time-out, 5xx          never   yes    yes
+any other refusal             no      no     no
+============================  ======  =====  =====
+
+The waits grow from a quarter of a second to five seconds, each with a random part, so that many rooms do not come back
+at once; a ``Retry-After`` of the service is honoured where it is longer. No connection is tried four times. A room is
+asked for again until ``wait_for_room`` has passed, everything else until two minutes have.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from rtcai_pulumi.service.errors import ConnectionFailed, OutcomeUnknown, RateLimited, RoomNotFound, RtcAiError
+
+T = TypeVar("T")
+
+_FIRST_WAIT: Final = 0.25
+_LONGEST_WAIT: Final = 5.0
+_LONGEST_RETRY_AFTER: Final = 60.0
+_PATIENCE: Final = 120.0
+_CONNECTION_ATTEMPTS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one verb repeats."""
+
+    repeats_unknown_outcomes: bool
+    """Whether doing it twice does no harm."""
+    wait_for_room: float = 0.0
+    """For how many seconds "the room does not exist" is asked again."""
+
+    def waits(self, error: RtcAiError, attempt: int, waited: float) -> bool:
+        """Whether to try again after an error.
+
+        Args:
+            error: what the last attempt met.
+            attempt: its number, from 1.
+            waited: seconds since the first attempt began.
+        """
+        if isinstance(error, RoomNotFound):
+            return waited < self.wait_for_room
+        if isinstance(error, ConnectionFailed):
+            return attempt < _CONNECTION_ATTEMPTS
+        repeated = isinstance(error, RateLimited) or (
+            self.repeats_unknown_outcomes and isinstance(error, OutcomeUnknown)
+        )
+        return repeated and waited < _PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Retrier:
+    """Runs attempts; its clock, its sleep and its dice are what tests replace."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    dice: Callable[[], float] = random.random
+
+    def run(
+        self, attempt: Callable[[], T], policy: Policy, tell: Callable[[RtcAiError, float], None] | None = None
+    ) -> T:
+        """Attempt until it succeeds or the policy says that it is enough.
+
+        Args:
+            attempt: one attempt; raises an `RtcAiError`.
+            policy: what is repeated.
+            tell: told of each error that is waited out, with the wait in seconds.
+
+        Raises:
+            RtcAiError: what the last attempt met.
+        """
+        began, number = self.clock(), 1
+        while True:
+            try:
+                return attempt()
+            except RtcAiError as error:
+                waited = self.clock() - began
+                if not policy.waits(error, number, waited):
+                    raise
+                wait = self._wait(error, number, policy, waited)
+                if tell:
+                    tell(error, wait)
+            self.sleep(wait)
+            number += 1
+
+    def _wait(self, error: RtcAiError, number: int, policy: Policy, waited: float) -> float:
+        grown = min(_FIRST_WAIT * 2.0 ** (number - 1), _LONGEST_WAIT)
+        wait = grown * (0.5 + self.dice() / 2)
+        if isinstance(error, RoomNotFound):
+            return min(wait, max(policy.wait_for_room - waited, 0.0))
+        asked = error.facts.retry_after or 0.0
+        return max(wait, min(asked, _LONGEST_RETRY_AFTER))

@@ -1,0 +1,234 @@
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rtcai_pulumi.lifecycle import journal as module
+from rtcai_pulumi.lifecycle.journal import Journal, journal_path
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.errors import JournalError
+
+WRITER = """
+import sys
+from pathlib import Path
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import Record
+journal = Journal(Path(sys.argv[1]))
+for number in range(int(sys.argv[2])):
+    trace = f"{journal.process}-{number}"
+    record = Record(trace_id=trace, owner="o", app_key="k", endpoint="e", cname="r", request_id="q", digest="d",
+        process=journal.process)
+    journal.add(record)
+    journal.answered(record, number, "task")
+    print(trace, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    with Journal(path) as opened:
+        yield opened
+
+
+def a_record(journal: Journal, trace_id: str = "t-1", owner: str = "owner", process: int | None = None) -> Record:
+    return Record(
+        trace_id=trace_id,
+        owner=owner,
+        app_key="key",
+        endpoint="http://service.test",
+        cname="keynote",
+        request_id="r-1",
+        digest="digest",
+        process=journal.process if process is None else process,
+    )
+
+
+def writer(path: Path, count: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def lines(process: subprocess.Popen[str], count: int) -> list[str]:
+    assert process.stdout is not None
+    return [process.stdout.readline().strip() for _ in range(count)]
+
+
+def test_a_record_comes_back_as_it_was_written(journal: Journal) -> None:
+    written = journal.add(a_record(journal))
+    assert journal.records("owner") == [written]
+    assert journal.records("another") == []
+    assert journal.record("t-1") == written
+    assert journal.record("t-2") is None
+    assert (written.state, written.task, written.unfinished) == (State.ASKED, None, True)
+
+
+def test_a_task_goes_from_asked_to_closed(journal: Journal) -> None:
+    record = journal.add(a_record(journal))
+    answered = journal.answered(record, 1144707127429101, "2a78")
+    assert answered is not None
+    assert (answered.state, answered.task, answered.handed) == (State.OPEN, "1144707127429101/2a78", False)
+    journal.hand_over(answered)
+    journal.mark(answered, State.CLOSING)
+    journal.mark(answered, State.CLOSED)
+    (last,) = journal.records()
+    assert (last.state, last.handed, last.unfinished) == (State.CLOSED, True, False)
+
+
+def test_a_record_that_was_taken_over_takes_no_answer_from_before(journal: Journal, path: Path) -> None:
+    record = journal.add(a_record(journal))
+    with Journal(path) as other:
+        taken = other.take_over(record)
+        assert taken is not None
+        assert taken.process == other.process
+        assert journal.answered(record, 7, "late") is None
+        assert journal.take_over(record) is None
+        assert other.answered(taken, 7, "mine") is not None
+
+
+def test_a_refused_create_leaves_nothing(journal: Journal) -> None:
+    journal.forget(journal.add(a_record(journal)))
+    assert journal.records() == []
+
+
+def test_what_was_written_is_there_after_the_process_is_killed(path: Path) -> None:
+    process = writer(path, 50)
+    traces = lines(process, 50)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    with Journal(path) as journal:
+        assert [record.trace_id for record in journal.records("o")] == traces
+        assert all(record.state is State.OPEN for record in journal.records())
+
+
+@pytest.mark.parametrize("written", [1, 7, 23])
+def test_a_kill_in_mid_write_leaves_whole_records(path: Path, written: int) -> None:
+    process = writer(path, 10_000)
+    traces = lines(process, written)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    with Journal(path) as journal:
+        found = journal.records()
+        assert [record.trace_id for record in found][:written] == traces
+        assert all(record.state is State.OPEN for record in found[:written])
+
+
+def test_a_process_lives_as_long_as_it_holds_its_lock(path: Path) -> None:
+    process = writer(path, 1)
+    (trace,) = lines(process, 1)
+    with Journal(path) as journal:
+        number = int(trace.partition("-")[0])
+        assert number != journal.process
+        assert journal.lives(journal.process)
+        assert journal.lives(number)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert not journal.lives(number)
+        assert not journal.lives(number), "asking must not take the lock for good"
+
+
+def test_many_threads_and_processes_write_at_once(journal: Journal, path: Path) -> None:
+    others = [writer(path, 100) for _ in range(3)]
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda number: journal.add(a_record(journal, f"mine-{number}")), range(300)))
+    for other in others:
+        lines(other, 100)
+        other.communicate("")
+    assert len(journal.records()) == 600
+    assert len({record.process for record in journal.records()}) == 4
+
+
+def test_only_its_user_may_read_it(journal: Journal) -> None:
+    journal.add(a_record(journal))
+    files = list(journal.path.parent.iterdir())
+    assert len(files) >= 3
+    for file in files:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    assert stat.S_IMODE(journal.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database, and precious" * 100)
+    with pytest.raises(JournalError, match="cannot be used"):
+        Journal(path)
+    assert path.read_bytes() == b"not a database, and precious" * 100
+
+
+def test_a_journal_of_a_newer_release_is_refused(path: Path) -> None:
+    Journal(path).close()
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(JournalError, match="newer release"):
+        Journal(path)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot be used"):
+        Journal(tmp_path / "file" / "journal.db")
+
+
+def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_file_system", lambda _: "nfs4")
+    with pytest.raises(JournalError, match="network file system"):
+        Journal(path)
+
+
+def test_the_kind_of_the_file_system_is_told() -> None:
+    assert module._file_system(Path("/proc/self")) == "proc"
+
+
+def test_records_closed_long_ago_are_dropped(path: Path) -> None:
+    with Journal(path) as journal:
+        old = journal.add(a_record(journal, "old"))
+        journal.mark(old, State.CLOSED)
+        journal.add(a_record(journal, "running"))
+    database = sqlite3.connect(path)
+    database.execute("UPDATE records SET changed_at = '2020-01-01T00:00:00.000Z'")
+    database.commit()
+    database.close()
+    with Journal(path) as journal:
+        assert [record.trace_id for record in journal.records()] == ["running"]
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({"RTCAI_JOURNAL": "/a/j.db", "XDG_STATE_HOME": "/x"}, "/a/j.db"),
+        ({"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/rtcai/journal.db"),
+        ({"HOME": "/h"}, "/h/.local/state/rtcai/journal.db"),
+    ],
+)
+def test_the_journal_is_the_user_s(env: dict[str, str], expected: str) -> None:
+    assert journal_path(env) == Path(expected)
+
+
+def test_a_write_that_fails_undoes_nothing_of_the_others(journal: Journal) -> None:
+    journal.add(a_record(journal, "taken"))
+
+    def add(number: int) -> bool:
+        try:
+            journal.add(a_record(journal, "taken" if number % 2 else f"free-{number}"))
+        except JournalError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as threads:
+        written = list(threads.map(add, range(64)))
+    assert written == [number % 2 == 0 for number in range(64)]
+    assert len(journal.records()) == 33
