@@ -5,12 +5,13 @@ mistakes in several rooms would show them room by room. And it knows nothing of 
 pass unseen.
 """
 
+import asyncio
 import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import pulumi
@@ -33,38 +34,57 @@ class InvalidProgram(pulumi.RunError):
 class _Run:
     """What the conversations of one run have in common."""
 
-    conversations: dict[str, str] = field(default_factory=dict)
-    """The first conversation of each room."""
-    problems: dict[str, list[Problem]] = field(default_factory=dict)
-    """What is wrong with the plain values of each conversation."""
-    reported: bool = False
+    stack: pulumi.Resource | None
+    rooms: dict[str, tuple[object, str]] = field(default_factory=dict)
+    """The first conversation of each room: a token of its own, and how it is called."""
+    unreported: list[tuple[str, Problem]] = field(default_factory=list)
+    """What is wrong with plain values, each with its conversation, until it has been said."""
+    problems: int = 0
 
 
-# By the stack of the run: the Automation API runs many programs in one process.
-_runs: WeakKeyDictionary[pulumi.Resource, _Run] = WeakKeyDictionary()
+# By the event loop that runs the program: the Automation API, and unit tests, run many programs in one process.
+_runs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Run] = WeakKeyDictionary()
 
 
-def declare(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Take note of a conversation before it is registered.
+def held_back(
+    owner: pulumi.Output[str], name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None
+) -> pulumi.Output[str]:
+    """Take note of a conversation before it is registered, and hold that back.
+
+    Only when the program has declared all that it declares at once does anyone know all problems; where there is one,
+    nothing further is registered.
 
     Args:
+        owner: the input that every conversation has; it waits.
         name: the resource's name.
         inputs: flat inputs by the names of the wire, with outputs among them.
+        opts: the resource's options.
 
     Returns:
-        The inputs, held back until the program has declared everything that it declares at once: only then does
-        anyone know all problems, and where there is one, nothing is registered.
+        The owner, later.
     """
     run = _this_run()
-    if problems := check(_plain_part(inputs)):
-        run.problems[name] = problems
+    label = repr(name) if opts is None or opts.parent is None else f"{name!r} in {opts.parent.pulumi_resource_name!r}"
+    found = check(_plain_part(inputs))
+    run.unreported += [(label, problem) for problem in found]
+    run.problems += len(found)
+    if isinstance(inputs.get("cname"), str | pulumi.Output):
+        token = object()
+        pulumi.Output.from_input(inputs["cname"]).apply(lambda room: _warn_of_shared_room(run, room, token, label))
 
-    async def all_declared() -> None:
+    async def may_go_on() -> None:
         _report(run)
+        for named in ("cname", "requestId"):
+            if isinstance(inputs.get(named), pulumi.Output) and await inputs[named].is_secret():
+                raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=named))
 
-    pulumi.Output.from_input(inputs["cname"]).apply(lambda room: _warn_of_shared_room(run, room, name))
-    cname = pulumi.Output.all(inputs["cname"], all_declared()).apply(lambda values: values[0])
-    return {**inputs, "cname": cname}
+    return pulumi.Output.all(owner, may_go_on()).apply(lambda values: str(values[0]))
+
+
+_MUST_NOT_HIDE: Final = (
+    "RealtimeConversation {label} has a problem: {name}: must not be a secret: messages, the journal and the service's "
+    "own logs name it; where it is none, say so by pulumi.Output.unsecret(…)"
+)
 
 
 def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str]:
@@ -93,11 +113,13 @@ def _project_backend() -> str | None:
 
 def _this_run() -> _Run:
     stack = pulumi.runtime.get_root_resource()
-    run = _runs.get(stack) if stack else None
-    if run is None:
-        run = _Run()
-        if stack is not None:
-            _runs[stack] = run
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _Run(stack)
+    run = _runs.get(loop)
+    if run is None or run.stack is not stack:
+        run = _runs[loop] = _Run(stack)
         if pulumi.runtime.is_dry_run():
             _warn_of_missing_credentials()
     return run
@@ -115,23 +137,22 @@ def _plain_part(value: Any) -> Any:
 
 
 def _report(run: _Run) -> None:
-    if not run.problems:
-        return
-    if not run.reported:
-        run.reported = True
-        for name, problems in run.problems.items():
-            for problem in problems:
-                pulumi.log.error(f"RealtimeConversation {name!r} has a problem: {problem}")
-    count = sum(map(len, run.problems.values()))
-    message = f"{count} problem{'s' * (count > 1)} in the conversations of this program; nothing was started or changed"
-    raise InvalidProgram(message)
+    for label, problem in run.unreported:
+        pulumi.log.error(f"RealtimeConversation {label} has a problem: {problem}")
+    run.unreported.clear()
+    if run.problems:
+        count = f"{run.problems} problem{'s' * (run.problems > 1)}"
+        message = f"{count} in the conversations of this program, each an error of its own; nothing further is started"
+        raise InvalidProgram(message)
 
 
-def _warn_of_shared_room(run: _Run, room: str, name: str) -> None:
-    first = run.conversations.setdefault(room, name)
-    if first != name:
+def _warn_of_shared_room(run: _Run, room: object, token: object, label: str) -> None:
+    if not isinstance(room, str):
+        return  # a wrong type is reported by check
+    first, first_label = run.rooms.setdefault(room, (token, label))
+    if first is not token:
         pulumi.log.warn(
-            f"conversations {first!r} and {name!r} share the room {room!r}: their agents will talk to each other; "
+            f"conversations {first_label} and {label} share the room {room!r}: their agents will talk to each other; "
             "give each a room of its own, or let one go"
         )
 

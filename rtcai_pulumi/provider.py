@@ -125,7 +125,7 @@ class ConversationProvider(ResourceProvider):
     def _settings(self) -> Settings:
         """The settings; what is wrong with them is said once, not once for each room."""
         if self._unusable:
-            message = "RTC AI cannot be reached: see the other error of this run about its settings."
+            message = "RTC AI cannot be reached: see the other message of this run about its settings."
             raise SettingsError(message)
         try:
             return resolve(os.environ, self._config)

@@ -54,7 +54,7 @@ def _modes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     for name, vendor in _VENDORS.items():
         block = _block(inputs, name)
         if name not in stated:
-            yield Problem(name, f"required in mode {Mode.PARAMETERS}, together with asr, llm and tts")
+            yield Problem(name, f"required in mode {Mode.PARAMETERS}, which takes asr, llm and tts")
         elif block is not None and vendor not in block:
             yield Problem(f"{name}.{vendor}", f"required in mode {Mode.PARAMETERS}")
 
@@ -72,11 +72,11 @@ def _prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         return
     if llm.get("customPrompt"):
         return
-    if "customPromptKeyWord" in llm and "customPromptFormat" not in llm:
+    if llm.get("customPromptKeyWord") and not llm.get("customPromptFormat"):
         yield Problem("llm", "role 0 with customPromptKeyWord needs customPromptFormat, the template for the keywords")
-    elif "customPromptFormat" in llm and "customPromptKeyWord" not in llm:
+    elif llm.get("customPromptFormat") and not llm.get("customPromptKeyWord"):
         yield Problem("llm", "role 0 with customPromptFormat needs customPromptKeyWord, the texts for the template")
-    elif "customPromptKeyWord" not in llm:
+    elif not llm.get("customPromptKeyWord"):
         yield Problem("llm", "role 0 needs customPrompt, or customPromptKeyWord with customPromptFormat; not empty")
 
 
@@ -89,7 +89,7 @@ def _holes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     for number, hole in enumerate(dict.fromkeys(_HOLE.findall(template)), start=1):
         if hole not in keywords:
             # The template is free text and may be a secret: only what looks like a keyword is shown of it.
-            name = f"{{{{{hole}}}}}" if _SPEAKABLE.fullmatch(hole) else f"number {number}"
+            name = f"{{{{{hole}}}}}" if _SPEAKABLE.fullmatch(hole) else f"number {number} (spaces count)"
             yield Problem("llm.customPromptFormat", f"no keyword for the hole {name}; add it to customPromptKeyWord")
 
 

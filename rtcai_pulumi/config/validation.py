@@ -38,20 +38,20 @@ def body_problems(body: Any) -> list[Problem]:
 
 def nesting_problems(body: Any) -> list[Problem]:
     """What cannot be expressed as inputs: nulls, a wrong ``taskType``, blocks outside ``data`` and the like."""
-    if not isinstance(body, dict):
+    if not isinstance(body, Mapping):
         return [Problem("(root)", "must be an object with cname, taskType and data")]
     found = list(_nulls(body, ()))
     found += [Problem(name, "required") for name in ("cname", "taskType", "data") if name not in body]
     task_type = body.get("taskType", TASK_TYPE)
     if isinstance(task_type, bool) or task_type != TASK_TYPE:
         found.append(Problem("taskType", f"must be the number {TASK_TYPE}: a real-time conversation"))
-    if not isinstance(body.get("data", {}), dict):
+    if not isinstance(body.get("data", {}), Mapping):
         found.append(Problem("data", "must be an object with the blocks"))
     for name in body.keys() - set(_BODY_NAMES):
         near = nearest(name, _BODY_NAMES)
         hint = "blocks belong into data" if name in BLOCK_NAMES else f"did you mean {near}?" if near else "not listed"
         found.append(Problem(name, f"unknown field; {hint}", True))
-    if isinstance(body.get("data"), dict):
+    if isinstance(body.get("data"), Mapping):
         found += [unlisted_field(f"data.{name}", name, Data) for name in body["data"] if name not in BLOCK_NAMES]
     return found
 
@@ -64,7 +64,7 @@ def inputs_of_body(body: Any) -> dict[str, Any]:
 def _nulls(value: Any, location: tuple[str | int, ...]) -> Iterator[Problem]:
     if value is None:
         yield Problem(path_of(location), NULL)
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield from _nulls(item, (*location, key))
 

@@ -16,6 +16,7 @@ from rtcai_pulumi.lifecycle.settle import lost, settle
 from rtcai_pulumi.lifecycle.settling import before_create
 from rtcai_pulumi.service.errors import Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
 from rtcai_pulumi.service.retry import Policy
+from rtcai_pulumi.service.settings import room_endpoint_of
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.run import Run
@@ -67,7 +68,10 @@ def create(
         record.endpoint,
         str(Mode.of(data_of(inputs))),
     )
-    return Created(f"{record.cid}/{record.task_id}", {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))})
+    outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
+    if record.room_endpoint != room_endpoint_of(record.endpoint):
+        outputs["roomEndpoint"] = record.room_endpoint  # elsewhere it can be told from the endpoint
+    return Created(f"{record.cid}/{record.task_id}", outputs)
 
 
 def _intent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
@@ -77,6 +81,7 @@ def _intent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
         owner=owner,
         app_key=settings.app_key,
         endpoint=settings.endpoint,
+        room_endpoint=settings.room_endpoint,
         cname=str(inputs["cname"]),
         request_id=str(inputs.get("requestId") or new_id()),
         digest=digest(inputs),
@@ -126,6 +131,7 @@ def _unwanted(record: Record, answered: Record | None, cid: int, task_id: str, r
             owner=record.owner,
             app_key=record.app_key,
             endpoint=record.endpoint,
+            room_endpoint=record.room_endpoint,
             cname=record.cname,
             request_id=record.request_id,
             digest=record.digest,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.lifecycle.record import State
-from rtcai_pulumi.lifecycle.run import require_account
+from rtcai_pulumi.lifecycle.run import require_account, require_room_api
 from rtcai_pulumi.lifecycle.settling import is_closed
 from rtcai_pulumi.lifecycle.task import record_of
 from rtcai_pulumi.service.errors import OtherAccount, RoomNotFound, RtcAiError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.record import Record
     from rtcai_pulumi.lifecycle.run import Run
 
-_POLICY: Final = Policy(repeats_unknown_outcomes=True)
+_POLICY: Final = Policy(repeats_unknown_outcomes=True, patience=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def _ask(task: Record, run: Run) -> Reading:
     try:
         client = run.client
         require_account(task, client.settings)
+        require_room_api(task, client.settings)
         room = run.retrier.run(lambda: client.query_room(task.cname), _POLICY)
     except RoomNotFound:
         return Reading(gone=True)

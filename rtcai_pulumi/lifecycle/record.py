@@ -27,6 +27,8 @@ class Record:
     """Which resource it was for: a digest of the backend's URL, and the resource's URN."""
     app_key: str
     endpoint: str
+    room_endpoint: str
+    """The room API that may be asked about its room; another one's "no such room" means nothing."""
     cname: str
     request_id: str
     digest: str

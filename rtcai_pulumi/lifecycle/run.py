@@ -96,13 +96,14 @@ class Run:
         except (TaskNotFound, RoomNotFound):
             return
         except Refused:
-            if not self._room_is_gone(record.cname, cid):
+            if not self._room_is_gone(record):
                 raise
 
-    def _room_is_gone(self, cname: str, cid: int) -> bool:
+    def _room_is_gone(self, record: Record) -> bool:
         """Whether a task's room is surely gone; a refusal to close what is in no room is no error."""
         try:
-            return self.client.query_room(cname).cid != cid
+            require_room_api(record, self.client.settings)
+            return self.client.query_room(record.cname).cid != record.cid
         except RoomNotFound:
             return True
         except RtcAiError:
@@ -130,12 +131,24 @@ def require_account(record: Record, settings: Settings) -> None:
     Raises:
         OtherAccount: the settings name another AppKey or endpoint than the task was started under.
     """
+    app_key = ("RTCAI_APP_KEY (config rtcai:appKey)", settings.app_key, record.app_key)
+    _require_same(record, app_key, ("RTCAI_ENDPOINT (config rtcai:endpoint)", settings.endpoint, record.endpoint))
+
+
+def require_room_api(record: Record, settings: Settings) -> None:
+    """Refuse to believe another room API about the room of a task.
+
+    Raises:
+        OtherAccount: the settings name another room API than the one at the task's start.
+    """
+    name = "RTCAI_ROOM_ENDPOINT (config rtcai:roomEndpoint)"
+    _require_same(record, (name, settings.room_endpoint, record.room_endpoint))
+
+
+def _require_same(record: Record, *settings: tuple[str, str, str]) -> None:
     differences = [
         f"{name} is {given}, and the task was started under {stored}"
-        for name, given, stored in (
-            ("RTCAI_APP_KEY (config rtcai:appKey)", settings.app_key, record.app_key),
-            ("RTCAI_ENDPOINT (config rtcai:endpoint)", settings.endpoint, record.endpoint),
-        )
+        for name, given, stored in settings
         if given != stored
     ]
     if differences:

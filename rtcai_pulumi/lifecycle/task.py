@@ -5,6 +5,7 @@ from typing import Any
 
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.settings import room_endpoint_of
 
 
 def record_of(resource_id: str, outputs: Mapping[str, Any], *, process: int) -> Record:
@@ -21,6 +22,7 @@ def record_of(resource_id: str, outputs: Mapping[str, Any], *, process: int) -> 
         owner=str(outputs.get("owner") or ""),
         app_key=str(outputs["appKey"]),
         endpoint=str(outputs["endpoint"]),
+        room_endpoint=str(outputs.get("roomEndpoint") or room_endpoint_of(str(outputs["endpoint"]))),
         cname=str(outputs["cname"]),
         request_id=str(outputs.get("requestId") or ""),
         digest=digest(outputs),

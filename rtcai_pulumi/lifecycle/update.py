@@ -27,4 +27,4 @@ def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], r
     run.shown.add(resource_id)
     records = journal.records(str(news["owner"]))
     settle(beside_a_task(records, process=journal.process, shown=run.shown, task=resource_id), news, run)
-    return {**news, **{name: olds[name] for name in ADDED_OUTPUTS if name in olds}}
+    return {**news, **{name: olds[name] for name in (*ADDED_OUTPUTS, "roomEndpoint") if name in olds}}

@@ -12,6 +12,7 @@ from rtcai_pulumi.service import errors
 from rtcai_pulumi.service.errors import Facts, RtcAiError
 from rtcai_pulumi.service.signing import CHECK_SUM_SECONDS
 
+_ENDPOINTS: Final = "check RTCAI_ENDPOINT and RTCAI_ROOM_ENDPOINT (config rtcai:endpoint, rtcai:roomEndpoint)"
 _MISSING: Final = re.compile(r"不存在|not exist|not found|no such", re.IGNORECASE)
 _ROOM: Final = re.compile(r"房间|room|channel", re.IGNORECASE)
 _TASK: Final = re.compile(r"任务|task", re.IGNORECASE)
@@ -105,7 +106,7 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
         return missing
     if answer.code is None and (answer.status == 404 or 300 <= answer.status < 400):
         summary = f"Something answered at {facts.endpoint} that is not the service."
-        return errors.WrongEndpoint(summary, facts, "check RTCAI_ENDPOINT (config rtcai:endpoint)")
+        return errors.WrongEndpoint(summary, facts, _ENDPOINTS)
     code = answer.status if answer.status in {408, 429} or answer.code is None else answer.code
     if 500 <= code < 600:
         return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")

@@ -22,7 +22,7 @@ from rtcai_pulumi.service.answers import Answer, failure
 from rtcai_pulumi.service.errors import Facts, RateLimited, RtcAiError
 from rtcai_pulumi.service.rate import Pace
 from rtcai_pulumi.service.redaction import redact, texts_in
-from rtcai_pulumi.service.settings import Settings
+from rtcai_pulumi.service.settings import Settings, environment_name
 from rtcai_pulumi.service.signing import check_sum
 
 _CONTENT_TYPE: Final = "application/json;charset=UTF-8"
@@ -31,6 +31,7 @@ _NOT_SENT: Final = (
     httpx.ConnectTimeout,
     httpx.LocalProtocolError,
     httpx.PoolTimeout,
+    httpx.ProxyError,  # the tunnel through the proxy never stood
     httpx.UnsupportedProtocol,
 )
 # Shorter than any server's own limit: a connection that the server has just closed makes a create look lost.
@@ -85,7 +86,17 @@ class Client:
         limits = httpx.Limits(
             max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
         )
-        self._http = httpx.Client(timeout=settings.timeout, limits=limits, transport=transport)
+        try:
+            self._http = httpx.Client(timeout=settings.timeout, limits=limits, transport=transport)
+        except (
+            ImportError,
+            ValueError,
+            OSError,
+            httpx.InvalidURL,
+        ) as error:  # what the library makes of its own environment variables
+            summary = f"The connection to RTC AI cannot be set up: {self._words(error)}."
+            advice = "check the environment's HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+            raise errors.SettingsError(summary, advice=advice) from None
 
     def close(self) -> None:
         """Close the connections."""
@@ -187,7 +198,8 @@ class Client:
             response = self._http.request(method, url, headers=encoded, content=content)
         except _NOT_SENT as error:
             summary = f"No connection to {facts.endpoint}: nothing was sent."
-            advice = "check the network, a proxy, and RTCAI_ENDPOINT (config rtcai:endpoint)"
+            key = "endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint"
+            advice = f"check the network, a proxy, and {environment_name(key)} (config rtcai:{key})"
             raise errors.ConnectionFailed(summary, replace(facts, reason=self._words(error)), advice) from None
         except httpx.HTTPError as error:
             summary = "The connection broke before the answer was complete."
@@ -217,6 +229,8 @@ class Client:
         return {"AppKey": self.settings.app_key, "Token": token, "Cname": cname, "Uid": uid}
 
     def _words(self, error: Exception) -> str:
+        if isinstance(error, httpx.LocalProtocolError):
+            return type(error).__name__  # its text quotes the header that it does not like
         return redact(f"{type(error).__name__}: {error}", self.settings.secrets)
 
 

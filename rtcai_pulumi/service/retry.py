@@ -15,7 +15,8 @@ any other refusal             no      no     no
 
 The waits grow from a quarter of a second to five seconds, each with a random part, so that many rooms do not come back
 at once; a ``Retry-After`` of the service is honoured where it is longer. No connection is tried four times. A room is
-asked for again until ``wait_for_room`` has passed, everything else until two minutes have.
+asked for again until ``wait_for_room`` has passed, everything else until two minutes have (a query: fifteen seconds,
+because its doubt is no error).
 """
 
 import random
@@ -31,7 +32,6 @@ T = TypeVar("T")
 _FIRST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 5.0
 _LONGEST_RETRY_AFTER: Final = 60.0
-_PATIENCE: Final = 120.0
 _CONNECTION_ATTEMPTS: Final = 4
 
 
@@ -43,6 +43,8 @@ class Policy:
     """Whether doing it twice does no harm."""
     wait_for_room: float = 0.0
     """For how many seconds "the room does not exist" is asked again."""
+    patience: float = 120.0
+    """For how many seconds everything else is."""
 
     def waits(self, error: RtcAiError, attempt: int, waited: float) -> bool:
         """Whether to try again after an error.
@@ -59,7 +61,7 @@ class Policy:
         repeated = isinstance(error, RateLimited) or (
             self.repeats_unknown_outcomes and isinstance(error, OutcomeUnknown)
         )
-        return repeated and waited < _PATIENCE
+        return repeated and waited < self.patience
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
     """
     found = _Source(env, config)
     missing = missing_credentials(env, config)
-    wrong = [message for message in (found.wrong_url("endpoint"), found.wrong_url("roomEndpoint")) if message]
+    keys = ("appKey", "appSecret", "token", "uid")
+    wrong = [message for message in map(found.wrong_url, ("endpoint", "roomEndpoint")) if message]
+    wrong += [message for message in map(found.wrong_text, keys) if message]
     timeout = found.number("timeout", DEFAULT_TIMEOUT)
     max_rps = found.number("maxRps", DEFAULT_MAX_RPS)
     concurrency = found.number("concurrency", DEFAULT_CONCURRENCY)
@@ -86,20 +88,25 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
     if missing:
         wrong.insert(0, f"no credentials: {' and '.join(missing)}")
     if wrong:
-        raise SettingsError(f"RTC AI cannot be reached with these settings: {'; '.join(wrong)}.", advice=HOW_TO_SET)
+        advice = HOW_TO_SET if missing else "correct what is named above, and run again"
+        raise SettingsError(f"RTC AI cannot be reached with these settings: {'; '.join(wrong)}.", advice=advice)
     endpoint = (found.text("endpoint") or TASK_ENDPOINT).rstrip("/")
-    same_host = ROOM_ENDPOINT if endpoint == TASK_ENDPOINT else endpoint
     return Settings(
         app_key=found.text("appKey") or "",
         app_secret=found.text("appSecret"),
         token=found.text("token"),
         uid=found.text("uid"),
         endpoint=endpoint,
-        room_endpoint=(found.text("roomEndpoint") or same_host).rstrip("/"),
+        room_endpoint=(found.text("roomEndpoint") or room_endpoint_of(endpoint)).rstrip("/"),
         timeout=timeout,
         max_rps=max_rps,
         concurrency=int(concurrency),
     )
+
+
+def room_endpoint_of(endpoint: str) -> str:
+    """The room API that belongs to a task API, where nothing else is stated."""
+    return ROOM_ENDPOINT if endpoint == TASK_ENDPOINT else endpoint
 
 
 def concurrency_of(env: Mapping[str, str], config: Lookup) -> int:
@@ -125,8 +132,8 @@ class _Source:
         self._config = config
 
     def text(self, key: str) -> str | None:
-        value = self._env.get(environment_name(key)) or self._config(f"rtcai:{key}")
-        return str(value).strip() or None if value is not None else None
+        stated = self._env.get(environment_name(key), "").strip()
+        return stated or str(self._config(f"rtcai:{key}") or "").strip() or None
 
     def number(self, key: str, default: float) -> float:
         """A finite number; 0, which no setting takes, where it is none."""
@@ -139,7 +146,13 @@ class _Source:
     def wrong_url(self, key: str) -> str | None:
         try:
             parts = urlsplit(self.text(key) or TASK_ENDPOINT)
-            good = parts.scheme in {"http", "https"} and parts.hostname and not parts.query and "@" not in parts.netloc
+            plain = not (parts.query or parts.fragment or "@" in parts.netloc) and parts.port != 0
+            good = plain and parts.scheme in {"http", "https"} and parts.hostname
         except ValueError:
             good = False
         return None if good else f"{_both(key)} must be a URL such as {TASK_ENDPOINT}, without a user or a query"
+
+    def wrong_text(self, key: str) -> str | None:
+        """Whether a value could not stand in a header: tools that encode a token wrap it into lines."""
+        good = (self.text(key) or "").isprintable()
+        return None if good else f"{_both(key)} holds a line break or another character that cannot be printed"

@@ -43,9 +43,10 @@ class Run:
         assert self.code == 0, self.output
         return self
 
-    def failed(self) -> "Run":
-        """This run, which must have failed; and without frames."""
+    def failed(self, *, frames: bool = False) -> "Run":
+        """This run, which must have failed; without frames, unless the program itself raised."""
         assert self.code != 0, self.output
+        assert frames == ("Traceback" in self.output), self.output
         return self
 
 

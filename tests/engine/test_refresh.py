@@ -40,9 +40,10 @@ def test_a_room_that_was_opened_again_is_another_room(stack: Stack, emulator: Em
 def test_doubt_keeps_the_state_and_warns(stack: Stack, emulator: Emulator) -> None:
     stack.program(one_room())
     stack.up().succeeded()
-    run = stack.refresh(RTCAI_ROOM_ENDPOINT="http://127.0.0.1:1").succeeded()
+    emulator.fault("query", "answer", code=402)
+    run = stack.refresh().succeeded()
     assert "warning: Whether the agent in room keynote is still there is not known; kept." in run.output
-    assert "http://127.0.0.1:1" in run.output
+    assert "service code: 402" in run.output
     assert list(stack.conversations()) == ["host"]
     assert len(live(emulator)) == 1
 

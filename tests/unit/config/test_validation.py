@@ -85,6 +85,17 @@ def test_a_preset_role_beside_an_own_prompt_is_reported(field: str) -> None:
     assert paths(parameters(llm={"role": 3, field: "Be kind."})) == ["llm.role"]
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"customPromptKeyWord": {}, "customPromptFormat": ""},
+        {"customPromptKeyWord": {"a": "b"}, "customPromptFormat": ""},
+    ],
+)
+def test_an_own_prompt_must_not_be_empty_in_either_way(own: dict[str, Any]) -> None:
+    assert paths(parameters(llm={"role": 0, **own})) == ["llm"]
+
+
 def test_a_hole_without_a_keyword_is_named() -> None:
     llm = {"role": 0, "customPromptKeyWord": {"name": "Le"}, "customPromptFormat": "I am {{name}}, {{age}}."}
     (problem,) = input_problems(parameters(llm=llm))

@@ -31,9 +31,14 @@ class Service:
         self.traces: list[str] = []
         self.asked: list[str] = []
 
-    def client(self, app_key: str = "the-key", endpoint: str = "http://service.test") -> Client:
+    def client(self, app_key: str = "the-key", room_endpoint: str = "http://service.test") -> Client:
         settings = Settings(
-            app_key, app_secret="the-secret", endpoint=endpoint, room_endpoint=endpoint, max_rps=1e6, timeout=10
+            app_key,
+            app_secret="the-secret",
+            endpoint="http://service.test",
+            room_endpoint=room_endpoint,
+            max_rps=1e6,
+            timeout=10,
         )
         return Client(settings, transport=httpx.MockTransport(self._answer))
 
@@ -62,22 +67,18 @@ class Runs:
         self.now = 0.0
         self._journals: list[Journal] = []
 
-    def next(
-        self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, app_key: str = "the-key"
-    ) -> Run:
+    def next(self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, **account: str) -> Run:
         """The run of another process; the ones before it have ended, unless they are kept alive."""
         for journal in self._journals:
             journal.close()
         self._journals.clear()
-        return self.beside(service, engine_lives=engine_lives, app_key=app_key)
+        return self.beside(service, engine_lives=engine_lives, **account)
 
-    def beside(
-        self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, app_key: str = "the-key"
-    ) -> Run:
+    def beside(self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, **account: str) -> Run:
         """The run of another process, beside those that still live."""
         journal = Journal(self.path)
         self._journals.append(journal)
-        client = service.client(app_key)
+        client = service.client(**account)
         retrier = Retrier(clock=lambda: self.now, sleep=self._sleep, dice=lambda: 1.0)
         return Run(
             lambda: client,

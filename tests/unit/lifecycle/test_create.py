@@ -290,6 +290,7 @@ def test_a_create_that_another_living_process_still_works_on_is_waited_for(
             owner=OWNER,
             app_key="the-key",
             endpoint="http://service.test",
+            room_endpoint="http://service.test",
             cname="keynote",
             request_id="r",
             digest="d",
@@ -332,3 +333,10 @@ def test_a_task_that_was_in_care_before_is_not_adopted_again(runs: Runs) -> None
     service = Service(close=CLOSED, create=created("new"))
     assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(service)).id == "7/new"
     assert service.asked == ["close", "create"]
+
+
+def test_a_room_api_of_its_own_is_remembered(runs: Runs) -> None:
+    derived = create(parameters(), runs.next(Service(create=created())))
+    stated = create(parameters(), runs.next(Service(create=created("x")), room_endpoint="http://other.test"))
+    assert "roomEndpoint" not in derived.outputs
+    assert stated.outputs["roomEndpoint"] == "http://other.test"

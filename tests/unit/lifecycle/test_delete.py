@@ -84,6 +84,13 @@ def test_another_account_is_an_error_and_nothing_is_sent(runs: Runs) -> None:
     assert service.asked == []
 
 
+def test_another_room_api_does_not_make_a_refusal_a_success(runs: Runs) -> None:
+    service = Service(close=REFUSED, rooms=reply(404, code=404))
+    with pytest.raises(RtcAiError, match="not now"):
+        delete(ID, STATE, runs.next(service, room_endpoint="http://other.test"))
+    assert service.asked == ["close"]
+
+
 def started(runs: Runs, task: str, *shown: str) -> dict[str, Any]:
     answer = reply(code=200, requestId="r", cid=7, result={"taskId": task})
     run = runs.next(Service(create=answer))

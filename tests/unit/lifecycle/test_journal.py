@@ -23,8 +23,8 @@ from rtcai_pulumi.lifecycle.record import Record
 journal = Journal(Path(sys.argv[1]))
 for number in range(int(sys.argv[2])):
     trace = f"{journal.process}-{number}"
-    record = Record(trace_id=trace, owner="o", app_key="k", endpoint="e", cname="r", request_id="q", digest="d",
-        process=journal.process)
+    record = Record(trace_id=trace, owner="o", app_key="k", endpoint="e", room_endpoint="e", cname="r",
+        request_id="q", digest="d", process=journal.process)
     journal.add(record)
     journal.answered(record, number, "task")
     print(trace, flush=True)
@@ -49,6 +49,7 @@ def a_record(journal: Journal, trace_id: str = "t-1", owner: str = "owner", proc
         owner=owner,
         app_key="key",
         endpoint="http://service.test",
+        room_endpoint="http://service.test",
         cname="keynote",
         request_id="r-1",
         digest="digest",

@@ -84,3 +84,12 @@ def test_a_task_that_is_gone_is_noted_in_the_journal(runs: Runs) -> None:
     silent = Service()
     assert read(made.id, made.outputs, runs.next(silent)).gone
     assert silent.asked == []
+
+
+def test_another_room_api_is_not_believed(runs: Runs) -> None:
+    service = Service(rooms=reply(404, code=404))
+    with pytest.raises(OtherAccount, match=r"RTCAI_ROOM_ENDPOINT .* is http://other\.test"):
+        read(ID, STATE, runs.next(service, room_endpoint="http://other.test"))
+    assert service.asked == []
+    stored = {**STATE, "roomEndpoint": "http://other.test"}
+    assert read(ID, stored, runs.next(service, room_endpoint="http://other.test")).gone

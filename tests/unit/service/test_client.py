@@ -160,6 +160,8 @@ def test_a_cid_written_as_a_string_is_read() -> None:
         (httpx.ConnectError, errors.ConnectionFailed),
         (httpx.ConnectTimeout, errors.ConnectionFailed),
         (httpx.PoolTimeout, errors.ConnectionFailed),
+        (httpx.ProxyError, errors.ConnectionFailed),
+        (httpx.LocalProtocolError, errors.ConnectionFailed),
         (httpx.ReadTimeout, errors.AnswerLost),
         (httpx.ReadError, errors.AnswerLost),
         (httpx.WriteError, errors.AnswerLost),
@@ -291,3 +293,27 @@ def test_only_a_clear_answer_says_that_there_is_no_room(reply: httpx.Response, k
 def test_the_room_api_cannot_be_asked_with_a_token() -> None:
     with pytest.raises(errors.SettingsError, match="AppSecret"):
         query(answer(code=200, cid=9), app_secret=None, token="t", uid="1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ALL_PROXY", "socks5://127.0.0.1:1"), ("SSL_CERT_FILE", "/nonexistent"), ("HTTPS_PROXY", "a:b:c")],
+)
+def test_an_environment_that_the_library_cannot_use_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(errors.SettingsError, match="cannot be set up") as caught:
+        Client(Settings("key", app_secret="secret"))
+    assert name in str(caught.value)
+
+
+def test_the_setting_to_check_is_the_one_of_the_endpoint_that_failed() -> None:
+    def handler(_: httpx.Request) -> httpx.Response:
+        message = "refused"
+        raise httpx.ConnectError(message)
+
+    with pytest.raises(errors.ConnectionFailed, match="RTCAI_ROOM_ENDPOINT"):
+        query(handler)
+    with pytest.raises(errors.ConnectionFailed, match="RTCAI_ENDPOINT"):
+        create(handler)

@@ -56,7 +56,16 @@ def test_missing_credentials_say_both_ways_to_set_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["rtc.example", "ftp://rtc.example", "https://u:p@rtc.example", "http://[", "https://x?a=1"]
+    "url",
+    [
+        "rtc.example",
+        "ftp://rtc.example",
+        "https://u:p@rtc.example",
+        "http://[",
+        "https://x?a=1",
+        "http://h:abc",
+        "http://h/#x",
+    ],
 )
 @pytest.mark.parametrize("timeout", ["0", "-1", "soon", "inf", "nan"])
 def test_all_wrong_settings_are_named_together_without_their_values(url: str, timeout: str) -> None:
@@ -66,6 +75,19 @@ def test_all_wrong_settings_are_named_together_without_their_values(url: str, ti
     for name in ("RTCAI_ENDPOINT", "RTCAI_ROOM_ENDPOINT", "RTCAI_TIMEOUT"):
         assert name in caught.value.summary
     assert url not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["RTCAI_APP_KEY", "RTCAI_APP_SECRET", "RTCAI_TOKEN", "RTCAI_UID"])
+def test_a_line_break_in_a_credential_is_named_and_never_shown(name: str) -> None:
+    env = {**CREDENTIALS, name: "wrapped-by\nsome-tool"}
+    with pytest.raises(SettingsError, match=f"{name} .* holds a line break") as caught:
+        resolve(env, nothing)
+    assert "wrapped-by" not in str(caught.value)
+    assert "correct what is named above" in str(caught.value)
+
+
+def test_a_blank_variable_does_not_hide_the_config() -> None:
+    assert resolve({**CREDENTIALS, "RTCAI_APP_SECRET": "  "}, {"rtcai:appSecret": "s"}.get).app_secret == "s"
 
 
 def test_secrets_are_not_in_the_settings_text() -> None:

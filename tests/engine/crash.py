@@ -1,0 +1,202 @@
+"""Runs of the CLI that are killed at a moment of the test's choosing."""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.stack import Stack, cli
+
+HOOK = Path(__file__).parent / "hook"
+PATIENCE = 90
+IN_THE_PLUGIN = (
+    "before the intent",
+    "after the intent",
+    "the answer has arrived",
+    "the journal has it",
+    "the engine is about to be told",
+    "closing is noted",
+    "closed is noted",
+)
+AT_THE_SERVICE = {
+    "the create has been sent": ("create", "arrived"),
+    "the create has been done": ("create", "worked"),
+    "the close has been sent": ("close", "arrived"),
+    "the close has been done": ("close", "worked"),
+}
+
+
+class Stops:
+    """Waits until as many threads of the plugin as wished stand at the moment, and lets them go on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(64)
+        self._listener.settimeout(PATIENCE)
+        self._held: list[socket.socket] = []
+        self.plugin = 0
+
+    def wait(self, count: int = 1) -> None:
+        """Return when this many threads stand there."""
+        while len(self._held) < count:
+            connection, _ = self._listener.accept()
+            connection.settimeout(PATIENCE)
+            self.plugin = int(connection.makefile().readline())
+            self._held.append(connection)
+
+    def release(self) -> None:
+        """Let all go on, and whoever comes later too."""
+        self._listener.close()
+        self.path.unlink(missing_ok=True)
+        for connection in self._held:
+            connection.close()
+        self._held.clear()
+
+
+@dataclass
+class Interrupted:
+    """A run that stands at its moment, and what may be done to it."""
+
+    process: subprocess.Popen[str]
+    release: Callable[[], None]
+    plugins: Callable[[], list[int]]
+
+    def kill_engine(self) -> None:
+        """`kill -9` of the engine: its plugin lives on."""
+        self.process.kill()
+        self.process.wait()
+
+    def kill_plugin(self) -> None:
+        """`kill -9` of the plugin: the engine lives on and fails in order."""
+        for plugin in self.plugins():
+            os.kill(plugin, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+    def interrupt(self, times: int) -> None:
+        """One SIGINT asks the engine to stop after the running calls; a second one to stop at once."""
+        for _ in range(times):
+            self.process.send_signal(signal.SIGINT)
+        if times > 1:
+            self.process.wait(PATIENCE)
+
+    def finish(self) -> None:
+        """Let what lives go on to its end."""
+        plugins = self.plugins()
+        self.release()
+        self.process.wait(PATIENCE)
+        for plugin in plugins:
+            wait_for_end(plugin)
+
+
+def session_of(process: int) -> int | None:
+    """The session of a process; None where it is gone or a zombie."""
+    try:
+        state, _, _, session = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:4]
+    except (OSError, ValueError):
+        return None
+    return None if state == "Z" else int(session)
+
+
+def plugins_of(session: int) -> list[int]:
+    """The Python processes of dynamic plugins in a session."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and session_of(int(entry.name)) == session:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"pulumi.dynamic" in arguments and b"python" in arguments[0]:
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for_end(process: int) -> None:
+    """Return when a process that is no child of ours has ended."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([handle], [], [], PATIENCE)[0], f"process {process} did not end"
+    finally:
+        os.close(handle)
+
+
+def end_session(session: int) -> None:
+    """End what a killed run left, by process id."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and session_of(int(entry.name)) == session:
+            os.kill(int(entry.name), signal.SIGKILL)
+
+
+def _read_all(stream: IO[str], into: list[str]) -> None:
+    into.append(stream.read())
+
+
+@contextmanager
+def interrupted(
+    stack: Stack, emulator: Emulator, command: list[str], moment: str, *, count: int = 1, **environment: str
+) -> Iterator[Interrupted]:
+    """A run of the CLI that has come to a moment; whatever it leaves is ended with the block.
+
+    Args:
+        stack: the stack.
+        emulator: the service.
+        command: of the CLI, as in ``["up", "--yes"]``.
+        moment: one of `IN_THE_PLUGIN` or `AT_THE_SERVICE`.
+        count: how many calls must stand there.
+        environment: more of it.
+    """
+    with ExitStack() as ends:
+        if moment in AT_THE_SERVICE:
+            verb, at = AT_THE_SERVICE[moment]
+            hold = emulator.hold(verb, at=at, times=None)  # type: ignore[arg-type]  # the table holds its words
+            ends.callback(hold.release)
+            release = hold.release
+
+            def reached() -> None:
+                hold.wait(count=count, timeout=PATIENCE)
+
+        else:
+            stops = Stops(stack.folder / "moments")
+            ends.callback(stops.release)
+            release = stops.release
+
+            def reached() -> None:
+                stops.wait(count)
+
+            environment |= {"TEST_MOMENT": moment, "TEST_MOMENTS": str(stops.path), "PYTHONPATH": str(HOOK)}
+        process = subprocess.Popen(
+            [cli(), *command, "--non-interactive"],
+            cwd=stack.folder / "program",
+            env={**stack.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        ends.callback(end_session, process.pid)
+        ends.enter_context(process)
+        output: list[str] = []
+        assert process.stdout is not None
+        reader = Thread(target=_read_all, args=(process.stdout, output))
+        reader.start()
+        try:
+            reached()
+        except TimeoutError:
+            process.kill()
+            reader.join()
+            message = f"the run never came to {moment!r}: {output[0]}"
+            raise AssertionError(message) from None
+        yield Interrupted(process, release, lambda: plugins_of(process.pid))
+        end_session(process.pid)
+        reader.join()
