@@ -29,6 +29,23 @@ _RoomMissingCode = Annotated[
 _TaskMissingCode = Annotated[
     int, typer.Option(min=201, help='Code of the answer "no such task"; the real one is not documented.')
 ]
+_Dedup = Annotated[
+    Literal["ignore", "replay", "refuse"],
+    typer.Option(
+        help="A create whose X-custom-traceid came before: ignore starts another task, replay repeats the first "
+        "answer, refuse answers code 431. What the service does is not documented."
+    ),
+]
+_MaxRps = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Requests a second for each of create, close and the room API; above it HTTP 429. Without it no limit.",
+    ),
+]
+_RetryAfter = Annotated[
+    bool, typer.Option("--retry-after", help="Answers to requests above --max-rps have the header Retry-After.")
+]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     typer.Option(help="How much goes to stderr; info is a line for each request."),
@@ -43,21 +60,24 @@ def emulator(
     allow_unknown_fields: _AllowUnknownFields = False,
     room_missing_code: _RoomMissingCode = 404,
     task_missing_code: _TaskMissingCode = 404,
+    dedup: _Dedup = "ignore",
+    max_rps: _MaxRps = None,
+    retry_after: _RetryAfter = False,
     log_level: _LogLevel = "info",
 ) -> None:
     """Run a local stand-in of the RTC-AI service until SIGTERM or Ctrl+C.
 
-    It listens on 127.0.0.1 only, and prints one line with its URL once it does.
-
-    It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or those in RTCAI_EMULATOR_APP_KEY and
+    It listens on 127.0.0.1 only, and prints one line with its URL once it does. It knows one AppKey:
+    emulator-app-key with the AppSecret emulator-app-secret, or those in RTCAI_EMULATOR_APP_KEY and
     RTCAI_EMULATOR_APP_SECRET.
 
-    GET /-/tasks and GET /-/requests on that URL show what runs and what was asked.
+    GET /-/tasks and GET /-/requests on that URL show what runs and what was asked. /-/faults makes requests fail,
+    /-/settings changes --rooms, --dedup, --max-rps and --retry-after while it runs, /-/clock sets its time.
     """
     try:
         from rtcai_pulumi.emulator import command  # noqa: PLC0415  the extra "emulator" may be missing
         from rtcai_pulumi.emulator.errors import CannotStart  # noqa: PLC0415  as above
-        from rtcai_pulumi.emulator.settings import Rooms, settings_from  # noqa: PLC0415  as above
+        from rtcai_pulumi.emulator.settings import Dedup, Rooms, settings_from  # noqa: PLC0415  as above
     except ModuleNotFoundError as missing:
         if missing.name not in {"starlette", "uvicorn"}:
             raise
@@ -68,6 +88,9 @@ def emulator(
         allow_unknown_fields=allow_unknown_fields,
         room_missing_code=room_missing_code,
         task_missing_code=task_missing_code,
+        dedup=Dedup(dedup),
+        max_rps=max_rps,
+        retry_after=retry_after,
     )
     try:
         command.run(settings, port, state, log_level)

@@ -6,15 +6,17 @@ For tests, in a thread of this process::
         ...  # RTCAI_ENDPOINT=emulator.url
         assert [task["state"] for task in emulator.tasks()] == ["running"]
 
-As a command: ``rtcai emulator``. Where the service's page is silent, ``docs/differences.md`` says what is done here.
+As a command: ``rtcai emulator``. How to make it fail, and how to crash against it: ``docs/emulator.md``. Where the
+service's page is silent, ``docs/differences.md`` says what is done here.
 """
 
 try:
     from rtcai_pulumi.emulator.embedded import Emulator
+    from rtcai_pulumi.emulator.hold import Hold
 except ModuleNotFoundError as _missing:
     if _missing.name not in {"starlette", "uvicorn"}:
         raise
     _sentence = f'the emulator needs {_missing.name}: pip install "rtcai-pulumi[emulator]"'
     raise ModuleNotFoundError(_sentence, name=_missing.name) from None
 
-__all__ = ["Emulator"]
+__all__ = ["Emulator", "Hold"]

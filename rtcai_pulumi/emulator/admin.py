@@ -3,11 +3,16 @@
 One method for each path under ``/-/``, and the same methods for the Python fixture.
 """
 
+import asyncio
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from rtcai_pulumi.emulator.clock import iso
+from rtcai_pulumi.emulator.clock import ClockOffset, iso
 from rtcai_pulumi.emulator.emulated import EmulatedService
+from rtcai_pulumi.emulator.errors import Dropped
+from rtcai_pulumi.emulator.faults import fault_of
+from rtcai_pulumi.emulator.settings import SettingsChange
 from rtcai_pulumi.emulator.state import Room, Task
 
 
@@ -33,9 +38,93 @@ class Admin:
         """Every API request, in the order in which they came."""
         return self._service.record.shown()
 
+    async def stats(self) -> dict[str, Any]:
+        """How many requests there were, and how many at once."""
+        return self._service.gauge.shown()
+
     async def reset(self) -> None:
-        """Forget all rooms, tasks, nonces and requests."""
+        """Forget all rooms, tasks, nonces, requests, counts and faults, and hang up on every request that waits."""
         await self._service.reset()
+
+    async def settings(self) -> dict[str, Any]:
+        """The settings that can be changed, as they are."""
+        return SettingsChange.of(self._service.settings).model_dump(mode="json", by_alias=True)
+
+    async def change_settings(self, change: SettingsChange) -> dict[str, Any]:
+        """Change settings from the next request on; what they are now."""
+        self._service.settings = change.applied_to(self._service.settings)
+        return await self.settings()
+
+    async def clock(self) -> dict[str, Any]:
+        """The emulator's time, and how far it is off."""
+        clock = self._service.clock
+        return {"now": iso(clock.now()), "offset": clock.offset}
+
+    async def set_clock(self, offset: ClockOffset) -> dict[str, Any]:
+        """Set how far the emulator's time is off; what it is now."""
+        self._service.clock.offset = offset.offset
+        return await self.clock()
+
+    async def add_fault(self, stated: Mapping[str, Any]) -> dict[str, Any]:
+        """Set a fault.
+
+        Raises:
+            NotUnderstood: it is none.
+        """
+        return self._service.faults.add(fault_of(stated)).shown()
+
+    async def faults(self) -> list[dict[str, Any]]:
+        """Every fault that is set, in order of setting, with what it has done."""
+        return self._service.faults.shown()
+
+    async def fault(self, number: int) -> dict[str, Any]:
+        """One fault.
+
+        Raises:
+            LookupError: there is none with this number.
+        """
+        return self._service.faults.get(number).shown()
+
+    async def remove_fault(self, number: int) -> None:
+        """Take a fault back; the requests that it holds go on.
+
+        Raises:
+            LookupError: there is none with this number.
+        """
+        self._service.faults.remove(number)
+
+    async def clear_faults(self) -> None:
+        """Take all faults back; the requests that they hold go on."""
+        self._service.faults.clear()
+
+    async def release(self, number: int) -> dict[str, Any]:
+        """Let go on what a fault holds; it holds nothing more, and stays in the list.
+
+        Raises:
+            LookupError: there is none with this number.
+        """
+        fault = self._service.faults.get(number)
+        fault.release()
+        return fault.shown()
+
+    async def until_held(self, number: int, count: int, seconds: float) -> dict[str, Any]:
+        """Wait until a fault has held so many requests, those included that are gone; the fault then.
+
+        Raises:
+            LookupError: there is none with this number; or it was released, removed or reset before.
+            TimeoutError: there were fewer when the time was over.
+        """
+        fault = self._service.faults.get(number)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._service.waits.until(fault.gate.until_reached(count))
+        except TimeoutError:
+            message = f"{fault.gate.reached} of {count} requests were held within {seconds:g} seconds"
+            raise TimeoutError(message) from None
+        except Dropped:
+            message = "the emulator was reset or stopped"
+            raise LookupError(message) from None
+        return fault.shown()
 
     async def open_room(self, cname: str) -> int:
         """Open a room, as if someone had joined; its number, also where it was open."""

@@ -11,10 +11,11 @@ from rtcai_pulumi.emulator.admin import Admin
 from rtcai_pulumi.emulator.admin_api import admin_routes
 from rtcai_pulumi.emulator.call import Flavour
 from rtcai_pulumi.emulator.emulated import EmulatedService
-from rtcai_pulumi.emulator.exchange import Exchange, Operation
+from rtcai_pulumi.emulator.exchange import Exchange
+from rtcai_pulumi.emulator.operation import Operation
 
-_ROOM_QUERY: Final = Operation("room-query", room_api.query)
-_ROOM_MEMBERS: Final = Operation("room-members", room_api.members)
+_ROOM_QUERY: Final = Operation("query", room_api.query)
+_ROOM_MEMBERS: Final = Operation("members", room_api.members)
 _ROOM_DELETE: Final = Operation("room-delete", room_api.delete)
 
 _OPERATIONS: Final = (

@@ -106,7 +106,7 @@ async def received(request: Request, flavour: Flavour) -> Call:
         kept += chunk if size <= MAX_BODY else b""
     content, unreadable = None, None
     try:
-        content = _parsed(bytes(kept), size)
+        content = parsed(bytes(kept), size)
     except Refused as refused:
         unreadable = refused
     headers: dict[str, tuple[bytes, ...]] = {}
@@ -117,7 +117,16 @@ async def received(request: Request, flavour: Flavour) -> Call:
     return Call(flavour, request.method, path, query, request.path_params, headers, size, content, unreadable)
 
 
-def _parsed(raw: bytes, size: int) -> Any:
+def parsed(raw: bytes, size: int) -> Any:
+    """What a body says as JSON.
+
+    Args:
+        raw: the bytes, as far as they were kept.
+        size: how many there were.
+
+    Raises:
+        Refused: it is too large, no JSON, or such as only some parsers take.
+    """
     if size > MAX_BODY:
         raise Refused(INVALID, f"the body is larger than {MAX_BODY} bytes")
     try:

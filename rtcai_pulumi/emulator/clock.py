@@ -5,6 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from rtcai_pulumi.emulator.statements import Statement
+
+MAX_OFFSET: Final = 1e9
+"""Seconds: some thirty years, within which every time has a date."""
 
 
 @dataclass(slots=True)
@@ -27,6 +35,13 @@ class Clock:
     def http_date(self) -> str:
         """The time as the ``Date`` header has it."""
         return formatdate(self.now(), usegmt=True)
+
+
+class ClockOffset(Statement):
+    """How far the emulator's clock is to be off."""
+
+    offset: Annotated[float, Field(ge=-MAX_OFFSET, le=MAX_OFFSET)]
+    """Seconds; below 0 it is behind."""
 
 
 def iso(seconds: float) -> str:

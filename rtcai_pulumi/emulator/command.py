@@ -36,4 +36,4 @@ def run(settings: Settings, port: int, state: Path | None, log_level: str) -> No
             sys.stdout.write(f"rtcai emulator ready on {url_of(listener)}\n")
             sys.stdout.flush()
 
-        asyncio.run(Server(application(service), listener, ready).serve_until_end())
+        asyncio.run(Server(application(service), listener, ready, service.end).serve_until_end())

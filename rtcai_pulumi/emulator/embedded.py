@@ -1,26 +1,47 @@
 """An emulator in a thread of this process."""
 
-import asyncio
-import copy
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
-from threading import Thread
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
 
 from rtcai_pulumi.emulator.admin import Admin
 from rtcai_pulumi.emulator.app import application
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.emulated import EmulatedService
+from rtcai_pulumi.emulator.faults import At
+from rtcai_pulumi.emulator.hold import Hold
+from rtcai_pulumi.emulator.running import Running
 from rtcai_pulumi.emulator.server import Server, listening, url_of
-from rtcai_pulumi.emulator.settings import PLACEHOLDER_APP_KEY, PLACEHOLDER_APP_SECRET, Rooms, Settings
+from rtcai_pulumi.emulator.settings import PLACEHOLDER_APP_KEY, PLACEHOLDER_APP_SECRET, Settings, SettingsChange
 from rtcai_pulumi.emulator.state_file import StateFile
+from rtcai_pulumi.emulator.statements import understood
+from rtcai_pulumi.emulator.verbs import Verbs
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 30.0
-"""Seconds that a method waits for the emulator's thread before it raises `TimeoutError`."""
+
+class Changes(TypedDict, total=False):
+    """The keywords of `Emulator.change_settings`."""
+
+    rooms: Literal["auto", "required"]
+    dedup: Literal["ignore", "replay", "refuse"]
+    max_rps: int | None
+    retry_after: bool
+
+
+class Parts(TypedDict, total=False):
+    """What the kinds of faults have of their own: the further keywords of `Emulator.fault`."""
+
+    status: int
+    code: int
+    errmsg: str
+    headers: Mapping[str, str]
+    before: float
+    after: float
+    work: bool
+    form: Literal["html", "broken", "empty"]
+    at: At
 
 
 class Emulator:
@@ -35,9 +56,14 @@ class Emulator:
         app_secret: its AppSecret.
         room_missing_code: ``code`` of "room does not exist", which is not documented.
         task_missing_code: ``code`` of "no such task", which is not documented.
+        dedup: what a create gets whose ``X-custom-traceid`` came before: ``"ignore"``: another task; ``"replay"``: the
+            answer of the first; ``"refuse"``: code 431.
+        max_rps: requests a second for each of create, close and the room API; None: no limit.
+        retry_after: answers to requests above the limit have the header ``Retry-After``.
         clock: what the emulator takes for the time of day; the real time where it is left out.
 
     Raises:
+        ValueError: a setting makes no sense; the message names it.
         CannotStart: on entering the block: the port is taken, or the state file cannot be used.
     """
 
@@ -52,6 +78,9 @@ class Emulator:
         app_secret: str = PLACEHOLDER_APP_SECRET,
         room_missing_code: int = 404,
         task_missing_code: int = 404,
+        dedup: Literal["ignore", "replay", "refuse"] = "ignore",
+        max_rps: int | None = None,
+        retry_after: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.app_key = app_key
@@ -59,12 +88,19 @@ class Emulator:
         self.clock = clock or Clock()
         self.url = ""
         """Where it answers, as in ``http://127.0.0.1:40123``; empty until the block is entered."""
-        self._settings = Settings(
-            app_key, app_secret, Rooms(rooms), allow_unknown_fields, room_missing_code, task_missing_code
+        change = {"rooms": rooms, "dedup": dedup, "max_rps": max_rps, "retry_after": retry_after}
+        self._settings = understood(SettingsChange, change, by_name=True).applied_to(
+            Settings(
+                app_key,
+                app_secret,
+                allow_unknown_fields=allow_unknown_fields,
+                room_missing_code=room_missing_code,
+                task_missing_code=task_missing_code,
+            )
         )
         self._port = port
         self._state_path = None if state is None else Path(state)
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._left = ExitStack()
 
     def __enter__(self) -> Self:
@@ -77,7 +113,9 @@ class Emulator:
             state_file = undone.enter_context(closing(StateFile(self._state_path))) if self._state_path else None
             service = EmulatedService.started(self._settings, self.clock, state_file)
             self.url = url_of(listener)
-            self._running = _Running(Admin(service), lambda ready: Server(application(service), listener, ready))
+            self._running = Running(
+                Admin(service), lambda ready: Server(application(service), listener, ready, service.end)
+            )
             self._left = undone.pop_all()
         return self
 
@@ -100,8 +138,101 @@ class Emulator:
         """Every API request until now, in the order in which they came, as ``GET /-/requests`` shows them."""
         return self._ask(Admin.requests)
 
+    def stats(self) -> dict[str, Any]:
+        """How many requests there were since the last reset, and how many task requests at once, as ``GET /-/stats``
+        shows them: ``inFlight``, ``maxInFlight``, ``requests``, ``byVerb``, ``throttled``.
+        """
+        return self._ask(Admin.stats)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that can be changed, as ``GET /-/settings`` shows them."""
+        return self._ask(Admin.settings)
+
+    def change_settings(self, **changes: Unpack[Changes]) -> None:
+        """Change settings from the next request on, as in ``change_settings(dedup="replay", max_rps=50)``.
+
+        Raises:
+            ValueError: a setting makes no sense; the message names it.
+        """
+        change = understood(SettingsChange, changes, by_name=True)
+        self._ask(lambda admin: admin.change_settings(change))
+
+    def fault(
+        self,
+        verb: Verbs,
+        kind: Literal["answer", "answer-after", "latency", "hang", "half", "reset", "garbage", "hold"],
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+        cname: str | None = None,
+        **parts: Unpack[Parts],
+    ) -> int:
+        """Set a fault; ``docs/emulator.md`` lists the kinds and what belongs to each.
+
+        Args:
+            verb: for which operation; ``"*"`` for any.
+            kind: what happens.
+            times: to how many requests; None: until it is removed.
+            skip: how many requests pass first.
+            cname: only for requests about this room.
+            **parts: what belongs to the kind, as in ``work=True``.
+
+        Returns:
+            Its number, for `remove_fault`.
+
+        Raises:
+            ValueError: it makes no sense; the message names every part that is wrong.
+        """
+        stated = {"verb": verb, "kind": kind, "times": times, "skip": skip, "cname": cname, **parts}
+        number: int = self._ask(lambda admin: admin.add_fault(stated))["id"]
+        return number
+
+    def hold(
+        self,
+        verb: Verbs,
+        *,
+        at: At = "arrived",
+        times: int | None = 1,
+        skip: int = 0,
+        cname: str | None = None,
+    ) -> Hold:
+        """Hold requests until they are released.
+
+        Args:
+            verb: which operation; ``"*"`` for any.
+            at: where: ``"arrived"``: the request is there and nothing is done; ``"worked"``: the work is done and
+                nothing is answered.
+            times: how many requests; None: all until it is released.
+            skip: how many requests pass first.
+            cname: only requests about this room.
+
+        Raises:
+            ValueError: it makes no sense; the message names every part that is wrong.
+        """
+        number = self.fault(verb, "hold", at=at, times=times, skip=skip, cname=cname)
+        return Hold(self._served(), number)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Every fault that is set, in order of setting, with what it has done, as ``GET /-/faults`` shows them."""
+        return self._ask(Admin.faults)
+
+    def remove_fault(self, number: int) -> None:
+        """Take a fault back; the requests that it holds go on.
+
+        Raises:
+            LookupError: there is none with this number.
+        """
+        self._ask(lambda admin: admin.remove_fault(number))
+
+    def clear_faults(self) -> None:
+        """Take all faults back; the requests that they hold go on."""
+        self._ask(Admin.clear_faults)
+
     def reset(self) -> None:
-        """Forget all rooms, tasks, nonces and requests."""
+        """Forget all rooms, tasks, nonces, requests, counts and faults, and hang up on every request that waits.
+
+        Settings and clock stay as they are.
+        """
         self._ask(Admin.reset)
 
     def open_room(self, cname: str) -> int:
@@ -125,36 +256,10 @@ class Emulator:
         self._ask(lambda admin: admin.end_task(int(cid), task_id))
 
     def _ask(self, work: Callable[[Admin], Coroutine[Any, Any, T]]) -> T:
-        """Do something where all changes are made, in the emulator's event loop."""
+        return self._served().ask(work)
+
+    def _served(self) -> Running:
         if self._running is None:
             message = "the emulator does not run: use it within `with Emulator() as emulator:`"
             raise RuntimeError(message)
-        # Copied here and not in the loop: a test that looks often must not slow down what it looks at.
-        return copy.deepcopy(self._running.ask(work))
-
-
-class _Running:
-    """One thread with one event loop, from the moment it accepts connections until it has ended."""
-
-    def __init__(self, admin: Admin, server: Callable[[Callable[[], None]], Server]) -> None:
-        self._admin = admin
-        self._accepting: Future[asyncio.AbstractEventLoop] = Future()
-        self._server = server(lambda: self._accepting.set_result(asyncio.get_running_loop()))
-        self._thread = Thread(target=self._serve, name="rtcai-emulator", daemon=True)
-        self._thread.start()
-        self._loop = self._accepting.result()
-
-    def ask(self, work: Callable[[Admin], Coroutine[Any, Any, T]]) -> T:
-        return asyncio.run_coroutine_threadsafe(work(self._admin), self._loop).result(_PATIENCE)
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._server.end)
-        self._thread.join()
-
-    def _serve(self) -> None:
-        try:
-            asyncio.run(self._server.serve_until_end())
-        except BaseException as error:  # whoever waits for the start must hear of it, whatever it was
-            if self._accepting.done():
-                raise
-            self._accepting.set_exception(error)
+        return self._running

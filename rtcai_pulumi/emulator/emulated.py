@@ -6,13 +6,18 @@ from uuid import uuid4
 
 from rtcai_pulumi.emulator.checksum import Nonces
 from rtcai_pulumi.emulator.clock import Clock
+from rtcai_pulumi.emulator.duplicates import Duplicates
+from rtcai_pulumi.emulator.fault_list import FaultList
+from rtcai_pulumi.emulator.gauge import Gauge
+from rtcai_pulumi.emulator.rate import Windows
 from rtcai_pulumi.emulator.record import Record
 from rtcai_pulumi.emulator.settings import Settings
 from rtcai_pulumi.emulator.state import Room, State, Task
 from rtcai_pulumi.emulator.state_file import StateFile
+from rtcai_pulumi.emulator.waits import Waits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EmulatedService:
     """One emulated service. Its parts change in one event loop only."""
 
@@ -22,8 +27,16 @@ class EmulatedService:
     state_file: StateFile | None = None
     nonces: Nonces = field(default_factory=Nonces)
     record: Record = field(default_factory=Record)
+    waits: Waits = field(default_factory=Waits)
+    faults: FaultList = field(default_factory=FaultList)
+    windows: Windows = field(default_factory=Windows)
+    gauge: Gauge = field(default_factory=Gauge)
     instance: str = field(default_factory=lambda: uuid4().hex)
     """A random id: tells a restarted emulator from the one before."""
+    duplicates: Duplicates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.duplicates = Duplicates(self.waits)
 
     @classmethod
     def started(cls, settings: Settings, clock: Clock, state_file: StateFile | None) -> Self:
@@ -52,8 +65,12 @@ class EmulatedService:
         await self.keep()
 
     async def reset(self) -> None:
-        """Forget everything that happened."""
-        self.state.clear()
-        self.nonces.clear()
-        self.record.clear()
+        """Forget everything that happened, and every fault; what waits is hung up on and does no work any more."""
+        self.waits.drop()
+        for forgetful in (self.state, self.nonces, self.record, self.faults, self.windows, self.gauge):
+            forgetful.clear()
         await self.keep()
+
+    def end(self) -> None:
+        """Hang up on everything that waits: nobody will let it go on."""
+        self.waits.end()

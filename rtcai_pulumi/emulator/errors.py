@@ -4,6 +4,10 @@
 
     Exception
     ├── Refused                  the service says no to one request
+    ├── NoAnswer                 one request ends without an answer
+    │   ├── ClientGone
+    │   └── Dropped
+    ├── NotUnderstood            a fault, a setting or a time that makes no sense; also a ValueError
     └── CannotStart              the emulator does not come up
         ├── PortTaken
         └── StateFileUnusable
@@ -17,6 +21,28 @@ class Refused(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+class NoAnswer(Exception):
+    """One request ends without an answer. The text says why, in the words of the record."""
+
+
+class ClientGone(NoAnswer):
+    """The client went away while its request was held; there is nobody to answer."""
+
+    def __init__(self) -> None:
+        super().__init__("client gone")
+
+
+class Dropped(NoAnswer):
+    """The emulator was reset or stopped while the request waited; the client is hung up on."""
+
+    def __init__(self) -> None:
+        super().__init__("dropped")
+
+
+class NotUnderstood(ValueError):
+    """A fault, a setting or a time that makes no sense. The message names every key that is wrong, and the rule."""
 
 
 class CannotStart(Exception):

@@ -1,42 +1,35 @@
-"""The path of one API request, from its first byte to its answer."""
+"""The path of one API request, from its last byte to its answer."""
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from rtcai_pulumi.emulator.answers import INTERNAL, NO_SUCH_PATH, Answer, failure
+from rtcai_pulumi.emulator.addressed import room_of
+from rtcai_pulumi.emulator.answers import INTERNAL, NO_SUCH_PATH, Answer, failure, too_fast
 from rtcai_pulumi.emulator.call import Call, Flavour, received
 from rtcai_pulumi.emulator.checksum import verify_checksum
+from rtcai_pulumi.emulator.connection import Connection
+from rtcai_pulumi.emulator.duplicates import Turn
 from rtcai_pulumi.emulator.emulated import EmulatedService
-from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.errors import NoAnswer, Refused
+from rtcai_pulumi.emulator.interference import Ending, Interference
+from rtcai_pulumi.emulator.operation import Operation
+from rtcai_pulumi.emulator.record import Entry
 from rtcai_pulumi.emulator.responses import response
 from rtcai_pulumi.emulator.tokens import verify_token
+from rtcai_pulumi.emulator.verbs import group_of
 
 _log = logging.getLogger("rtcai_pulumi.emulator")
-
-Work = Callable[[EmulatedService, Call, str], Awaitable[Answer]]
-"""What an operation does once the sender is known: the answer to a call, under a request id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation of the API."""
-
-    verb: str
-    """Its name for people: ``create``, ``close``, ``room-query`` …"""
-    work: Work
-    flavour: Flavour = Flavour.SERVER
 
 
 class Exchange:
     """Serves one operation; None is any path that the service does not have.
 
-    Everything that happens to a request happens here, in this order: it is read, recorded, its sender is verified, the
-    work is done, the answer is recorded and sent. So here is where a fault would step in between.
+    Everything that happens to a request happens here, in this order: it is read, recorded, counted against the rate
+    limit, its faults are chosen, its sender is verified, it is held against the trace ids of those before, the work is
+    done, the answer is recorded and sent. Faults step in before the sender is verified, and after the work.
     """
 
     def __init__(self, service: EmulatedService, operation: Operation | None) -> None:
@@ -52,23 +45,70 @@ class Exchange:
             _log.debug("a client went away before the end of its request")
             return
         entry = self._service.record.begin(call, self._service.clock.now(), time.perf_counter())
-        answer = await self._answer(call)
-        entry.finish(answer, time.perf_counter())
-        # Neither headers nor query nor body: the log must never hold a CheckSum, a token or a prompt.
-        _log.info("%s %a: HTTP %d, code %s", call.method, call.path, answer.status, answer.code)
-        await response(answer, self._service.clock)(scope, receive, send)
-
-    async def _answer(self, call: Call) -> Answer:
+        connection = Connection(scope, receive, send)
         if self._operation is None:
-            return NO_SUCH_PATH
-        request_id = call.request_id()
+            await self._end(Ending(NO_SUCH_PATH), entry, connection)
+            return
+        with self._service.gauge.counted(self._operation.verb):
+            try:
+                ending = await self._ending(self._operation, entry, connection)
+            except NoAnswer as reason:
+                _log.info("%s %a: no answer, %s", call.method, call.path, reason)
+                entry.break_off(str(reason), time.perf_counter())
+                await connection.hang_up()
+            else:
+                await self._end(ending, entry, connection)
+
+    async def _end(self, ending: Ending, entry: Entry, connection: Connection) -> None:
+        call, answer = entry.call, ending.answer
+        # Neither headers nor query nor body: the log must never hold a CheckSum, a token or a prompt.
+        if ending.cut:
+            _log.info("%s %a: no answer, cut: %s", call.method, call.path, ending.cut)
+            entry.break_off(f"cut: {ending.cut}", time.perf_counter())
+        else:
+            _log.info("%s %a: HTTP %d, code %s", call.method, call.path, answer.status, answer.code)
+            entry.finish(answer, time.perf_counter())
+        await ending.reach(connection, response(answer, self._service.clock))
+
+    async def _ending(self, operation: Operation, entry: Entry, connection: Connection) -> Ending:
+        service, call, request_id = self._service, entry.call, entry.call.request_id()
+        settings = service.settings
+        # First of all, as a gateway in front of the service would: what comes too fast uses up neither nonce nor fault.
+        if seconds := service.windows.admit(group_of(operation.verb), settings.max_rps, service.clock.now()):
+            service.gauge.throttled()
+            return Ending(too_fast(seconds, request_id, retry_after=settings.retry_after))
+        taken = service.faults.take(operation.verb, lambda: room_of(operation.verb, call, service.state))
+        entry.faults = taken.shown()
+        interference = Interference(taken, service.waits, connection)
+        turn = service.duplicates.arrived(call) if operation.verb == "create" else None
+        try:
+            await interference.pause("arrived")
+            worked = await self._worked(operation, call, request_id, turn, connection) if interference.works else None
+        finally:
+            if turn:
+                service.duplicates.end(turn)
+        await interference.pause("worked")
+        return interference.ending(worked, request_id)
+
+    async def _worked(
+        self, operation: Operation, call: Call, request_id: str, turn: Turn | None, connection: Connection
+    ) -> Answer:
+        service = self._service
+
+        async def work() -> Answer:
+            return await operation.work(service, call, request_id)
+
         try:
             self._verify(call)
-            return await self._operation.work(self._service, call, request_id)
+            if turn is None:
+                return await work()
+            return await service.duplicates.once(turn, service.state, service.settings.dedup, connection, work)
         except Refused as refused:
             return failure(refused, request_id)
+        except NoAnswer:
+            raise
         except Exception:  # the client is owed an answer in the documented form whatever breaks here, a full disk say
-            _log.exception("%s failed inside the emulator", self._operation.verb)
+            _log.exception("%s failed inside the emulator", operation.verb)
             return failure(Refused(INTERNAL, "the emulator failed; see its log"), request_id)
 
     def _verify(self, call: Call) -> None:

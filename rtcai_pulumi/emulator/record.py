@@ -1,7 +1,7 @@
 """The record of API requests, in the order in which they came; no CheckSum, token or secret gets in."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rtcai_pulumi.emulator.answers import Answer
@@ -24,11 +24,19 @@ class Entry:
     """Seconds by a clock that nobody sets."""
     answer: Answer | None = None
     latency: float | None = None
-    """Seconds from the end of the request to its answer."""
+    """Seconds from the end of the request to its answer, or to its end without one."""
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    """The faults that were applied to it."""
+    end: str | None = None
+    """How it ended; None while it is in flight."""
 
     def finish(self, answer: Answer, now: float) -> None:
         """Note the answer, right before it is sent."""
-        self.answer, self.latency = answer, now - self.began
+        self.answer, self.latency, self.end = answer, now - self.began, "answered"
+
+    def break_off(self, end: str, now: float) -> None:
+        """Note that there is no answer, or no whole one, and why."""
+        self.latency, self.end = now - self.began, end
 
     def shown(self) -> dict[str, Any]:
         """The entry as JSON."""
@@ -43,6 +51,8 @@ class Entry:
             "code": self.answer.code if self.answer else None,
             "startedAt": iso(self.started),
             "latencyMs": None if self.latency is None else round(self.latency * 1000, 3),
+            "end": self.end,
+            "faults": self.faults,
         }
 
 

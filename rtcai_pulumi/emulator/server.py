@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from rtcai_pulumi.emulator.connection import TransportProtocol
 from rtcai_pulumi.emulator.errors import CannotStart, PortTaken
 
 HOST: Final = "127.0.0.1"
@@ -52,13 +53,22 @@ def url_of(listener: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """Serves until `end`, SIGTERM or SIGINT; a signal is a normal end, so the process may exit with 0."""
+    """Serves until `end`, SIGTERM or SIGINT; a signal is a normal end, so the process may exit with 0.
 
-    def __init__(self, app: Starlette, listener: socket.socket, ready: Callable[[], None]) -> None:
+    Args:
+        app: what answers.
+        listener: what it listens on; closed at the end.
+        ready: called once connections are accepted.
+        ending: called when the end begins, to let go of requests that would wait for ever.
+    """
+
+    def __init__(
+        self, app: Starlette, listener: socket.socket, ready: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=TransportProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -73,6 +83,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._listener = listener
         self._ready = ready
+        self._ending = ending
 
     async def serve_until_end(self) -> None:
         """Accept connections, call back once that is so, and return after the end. The listener is closed then."""
@@ -90,6 +101,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; who has not sent the whole request, or does not read the answer, is hung up on after the grace."""
+        self._ending()
         hang_up = asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._hang_up)
         try:
             await super().shutdown(sockets=sockets)

@@ -1,9 +1,13 @@
-"""What an emulator is started with."""
+"""What an emulator is started with, and what of it can be changed while it runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self
+
+from pydantic import Field
+
+from rtcai_pulumi.emulator.statements import Statement
 
 PLACEHOLDER_APP_KEY: Final = "emulator-app-key"
 PLACEHOLDER_APP_SECRET: Final = "emulator-app-secret"  # noqa: S105  a placeholder, documented, good for this machine only
@@ -18,9 +22,20 @@ class Rooms(StrEnum):
     """It is refused: somebody has to open the room first."""
 
 
+class Dedup(StrEnum):
+    """What a create gets whose ``X-custom-traceid`` came before."""
+
+    IGNORE = "ignore"
+    """What every create gets: the id means nothing."""
+    REPLAY = "replay"
+    """The answer of the first create with that id; no second task is started."""
+    REFUSE = "refuse"
+    """A refusal: code 431."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that is fixed for the life of one emulator."""
+    """How one emulator behaves. What a `SettingsChange` lists can be changed while it runs."""
 
     app_key: str = PLACEHOLDER_APP_KEY
     app_secret: str = PLACEHOLDER_APP_SECRET
@@ -31,11 +46,34 @@ class Settings:
     """``code`` of "room does not exist". The real number is not documented."""
     task_missing_code: int = 404
     """``code`` of "no such task". The real number is not documented."""
+    dedup: Dedup = Dedup.IGNORE
+    max_rps: int | None = None
+    """Requests a second for each group of operations; None: no limit."""
+    retry_after: bool = False
+    """Whether the answer to a request above the limit has the header ``Retry-After``."""
 
     @property
     def secrets(self) -> Mapping[str, str]:
         """The AppSecret of each known AppKey."""
         return {self.app_key: self.app_secret}
+
+
+class SettingsChange(Statement):
+    """What can be changed while an emulator runs; what is left out stays as it is."""
+
+    rooms: Annotated[Rooms, Field(strict=False)] = Rooms.AUTO
+    dedup: Annotated[Dedup, Field(strict=False)] = Dedup.IGNORE
+    max_rps: Annotated[int, Field(ge=1)] | None = Field(None, alias="maxRps")
+    retry_after: bool = Field(default=False, alias="retryAfter")
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """The settings with what is stated."""
+        return replace(settings, **{name: getattr(self, name) for name in self.model_fields_set})
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What can be changed, as it is now."""
+        return cls.model_validate({name: getattr(settings, name) for name in cls.model_fields}, by_name=True)
 
 
 def settings_from(environment: Mapping[str, str], **stated: Any) -> Settings:

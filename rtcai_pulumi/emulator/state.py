@@ -10,6 +10,15 @@ KEPT_ENDED_TASKS: Final = 5000
 """How many ended tasks are remembered, so that neither memory nor the state file grows for ever."""
 
 
+TraceKey = tuple[str, str]
+"""An AppKey and a trace id that it used."""
+
+
+def trace_key(app_key: str | None, trace_id: str | None) -> TraceKey | None:
+    """Under what a create is known to its sender; None where it has no trace id."""
+    return (app_key, trace_id) if app_key and trace_id else None
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """An open room."""
@@ -43,6 +52,8 @@ class Task:
     """``X-custom-traceid`` of the create."""
     data: Mapping[str, Any]
     """``data`` of the create body as it was sent."""
+    app_key: str = ""
+    """Who started it; empty where a state file of an older emulator does not say."""
 
     @property
     def running(self) -> bool:
@@ -58,6 +69,9 @@ class State:
         self.tasks: dict[tuple[int, str], Task] = {(task.cid, task.task_id): task for task in tasks}
         self.revision = 0
         """Goes up with every change."""
+        self._traced: dict[TraceKey, Task] = {}
+        for task in self.tasks.values():
+            self._note_trace(task)
 
     def room_of(self, cid: int) -> Room | None:
         """The open room with this number."""
@@ -91,10 +105,14 @@ class State:
         data: Mapping[str, Any],
         request_id: str,
         trace_id: str | None,
+        app_key: str = "",
     ) -> Task:
         """Start an agent in a room, beside those that are there."""
-        task = Task(room.cid, uuid4().hex, room.cname, _new_number(), mode, now_ms, None, request_id, trace_id, data)
+        task = Task(
+            room.cid, uuid4().hex, room.cname, _new_number(), mode, now_ms, None, request_id, trace_id, data, app_key
+        )
         self.tasks[task.cid, task.task_id] = task
+        self._note_trace(task)
         self.revision += 1
         return task
 
@@ -103,6 +121,10 @@ class State:
         task = self.tasks.get((cid, task_id))
         return task if task and task.running else None
 
+    def traced(self, key: TraceKey) -> Task | None:
+        """The first task that was started under a trace id, as it was at its start; it may have ended."""
+        return self._traced.get(key)
+
     def end_task(self, task: Task, now_ms: int) -> None:
         """End an agent; the room stays open."""
         self.tasks[task.cid, task.task_id] = replace(task, ended_ms=now_ms)
@@ -110,13 +132,23 @@ class State:
         if len(self.tasks) > KEPT_ENDED_TASKS:
             ended = [key for key, known in self.tasks.items() if not known.running]
             for key in ended[:-KEPT_ENDED_TASKS]:
-                del self.tasks[key]
+                self._forget_trace(self.tasks.pop(key))
 
     def clear(self) -> None:
         """Forget every room and task."""
         self.rooms.clear()
         self.tasks.clear()
+        self._traced.clear()
         self.revision += 1
+
+    def _note_trace(self, task: Task) -> None:
+        if key := trace_key(task.app_key, task.trace_id):
+            self._traced.setdefault(key, task)
+
+    def _forget_trace(self, task: Task) -> None:
+        key = trace_key(task.app_key, task.trace_id)
+        if key and self._traced[key].task_id == task.task_id:
+            del self._traced[key]
 
 
 def _new_number() -> int:

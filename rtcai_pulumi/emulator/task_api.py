@@ -5,7 +5,7 @@ from typing import Any, Final
 from rtcai_pulumi.config.conversation import TASK_TYPE, Mode
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.validation import body_problems
-from rtcai_pulumi.emulator.answers import CONTENT, INVALID, ROOM_MISSING, TASK_MISSING, Answer, success
+from rtcai_pulumi.emulator.answers import CONTENT, INVALID, ROOM_MISSING, TASK_MISSING, Answer, created, success
 from rtcai_pulumi.emulator.call import Call, Flavour
 from rtcai_pulumi.emulator.emulated import EmulatedService
 from rtcai_pulumi.emulator.errors import Refused
@@ -35,12 +35,17 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
         raise Refused(service.settings.room_missing_code, ROOM_MISSING)
     now_ms, data = service.clock.now_ms(), body["data"]
     room = service.state.open_room(cname, 0, now_ms)
-    trace_id = call.shown_header("X-custom-traceid")
     task = service.state.start_task(
-        room, now_ms, mode=Mode.of(data).value, data=data, request_id=request_id, trace_id=trace_id
+        room,
+        now_ms,
+        mode=Mode.of(data).value,
+        data=data,
+        request_id=request_id,
+        trace_id=call.shown_header("X-custom-traceid"),
+        app_key=call.shown_header("AppKey") or "",
     )
     await service.keep()
-    return success(request_id, cid=task.cid, result={"taskId": task.task_id})
+    return created(task)
 
 
 async def close(service: EmulatedService, call: Call, request_id: str) -> Answer:

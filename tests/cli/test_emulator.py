@@ -16,6 +16,7 @@ import pytest
 
 from rtcai_pulumi.emulator import Emulator
 from tests.emulator.api import body, sha1
+from tests.emulator.raw import until
 
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
 
@@ -99,6 +100,19 @@ def test_clients_that_never_finish_do_not_hold_up_the_end_nor_make_noise(start: 
         assert running.end() == (0, "", "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_requests_that_wait_do_not_hold_up_the_end_nor_make_noise(start: Start, number: signal.Signals) -> None:
+    running = start("--log-level", "warning")
+    for kind, parts in (("hold", {"at": "worked"}), ("hang", {"work": False}), ("latency", {"before": 3600})):
+        running.http.post("/-/faults", json={"verb": "create", "kind": kind, **parts}).raise_for_status()
+    running.http.post("/-/faults", json={"verb": "create", "kind": "hold", "times": 2}).raise_for_status()
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(running.create) for _ in range(3)]
+        until(lambda: running.http.get("/-/stats").json()["inFlight"] == 3)
+        assert running.end(number) == (0, "", "")
+        assert all(isinstance(result.exception(30), httpx.TransportError) for result in waiting)
+
+
 def test_it_listens_on_this_machine_only(start: Start) -> None:
     port = httpx.URL(start().url).port or 0
     with pytest.raises(ConnectionRefusedError):
@@ -152,6 +166,14 @@ def test_options_reach_the_service(start: Start) -> None:
     assert running.create(body(newField=1))["code"] == 1404
 
 
+def test_what_its_options_say_can_be_seen_and_changed_while_it_runs(start: Start) -> None:
+    running = start("--dedup", "refuse", "--max-rps", "50", "--retry-after", "--rooms", "required")
+    stated = {"rooms": "required", "dedup": "refuse", "maxRps": 50, "retryAfter": True}
+    assert running.http.get("/-/settings").json() == stated
+    assert running.http.patch("/-/settings", json={"rooms": "auto"}).json() == {**stated, "rooms": "auto"}
+    assert running.create()["code"] == 200
+
+
 def test_a_restarted_emulator_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
     state = str(tmp_path / "state.json")
     first = start("--state", state)
@@ -198,7 +220,16 @@ def test_a_kill_in_the_middle_of_many_writes_loses_no_answered_task(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--port", "65536"], ["--port", "-1"], ["--port", "x"], ["--rooms", "some"], ["--log-level", "loud"]]
+    "wrong",
+    [
+        ["--port", "65536"],
+        ["--port", "-1"],
+        ["--port", "x"],
+        ["--rooms", "some"],
+        ["--log-level", "loud"],
+        ["--dedup", "always"],
+        ["--max-rps", "0"],
+    ],
 )
 def test_a_wrong_value_is_a_usage_error_that_names_the_option(wrong: list[str]) -> None:
     run = failing(*wrong)
@@ -208,5 +239,13 @@ def test_a_wrong_value_is_a_usage_error_that_names_the_option(wrong: list[str]) 
 
 def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
     shown = failing("--help").stdout
-    for word in ("/-/tasks", "/-/requests", "emulator-app-key", "RTCAI_EMULATOR_APP_SECRET", "--state"):
+    for word in (
+        "/-/tasks",
+        "/-/requests",
+        "emulator-app-key",
+        "RTCAI_EMULATOR_APP_SECRET",
+        "--state",
+        "/-/faults",
+        "--max-rps",
+    ):
         assert word in shown

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -18,11 +19,20 @@ def long_running() -> Iterator[Emulator]:
 def emulator(long_running: Emulator) -> Emulator:
     """An emulator as if it had just been started."""
     long_running.clock.offset = 0.0
+    long_running.change_settings(rooms="auto", dedup="ignore", max_rps=None, retry_after=False)
     long_running.reset()
     return long_running
 
 
 @pytest.fixture
 def api(emulator: Emulator) -> Iterator[Api]:
-    with httpx.Client(base_url=emulator.url, trust_env=False) as http:
+    with httpx.Client(base_url=emulator.url, trust_env=False, timeout=60) as http:
         yield Api(emulator, http)
+
+
+@pytest.fixture
+def apart(emulator: Emulator) -> Iterator[Executor]:
+    """Threads for requests that are not answered at once."""
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+        emulator.reset()  # a test that failed half-way has left requests that nobody would let go on

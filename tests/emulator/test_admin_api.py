@@ -1,10 +1,13 @@
 import os
 import re
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.emulator.admin_faults import INTERFERING
 from tests.emulator.api import Api, body, close_body
 
 EVERY_PATH = [
@@ -16,6 +19,9 @@ EVERY_PATH = [
     ("PUT", "/-/rooms/r"),
     ("DELETE", "/-/rooms/r"),
     ("DELETE", "/-/tasks/1/t"),
+    ("GET", "/-/stats"),
+    *((method, f"/-{path.replace('{number:int}', '1')}") for method, path, _ in INTERFERING),
+    ("GET", "/-/nowhere"),
 ]
 
 
@@ -136,6 +142,40 @@ def test_a_page_of_another_site_is_refused_on_every_path(api: Api, method: str, 
     answer = api.http.request(method, path, headers={"Origin": origin})
     assert answer.status_code == 403
     assert [task["state"] for task in api.emulator.tasks()] == ["running"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/-/nowhere"),
+        ("POST", "/-/health"),
+        ("GET", "/-/reset"),
+        ("PATCH", "/-/faults"),
+        ("HEAD", "/-/x"),
+        ("GET", "/-/"),
+    ],
+)
+def test_what_is_not_there_is_said_with_the_emulators_date(api: Api, method: str, path: str) -> None:
+    api.emulator.clock.offset = 86400.0
+    answer = api.http.request(method, path)
+    assert answer.status_code == 404
+    assert method == "HEAD" or "no such path" in answer.json()["error"]
+    assert parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time() > 86000
+
+
+def test_stats_are_those_since_the_last_reset(api: Api) -> None:
+    api.create()
+    api.get("/v3/api/rooms", cname="r")
+    assert shown(api, "/-/stats") == {
+        "inFlight": 0,
+        "maxInFlight": 1,
+        "requests": 1,
+        "byVerb": {"create": 1, "query": 1},
+        "throttled": 0,
+    }
+    assert shown(api, "/-/stats") == api.emulator.stats()
+    api.http.post("/-/reset")
+    assert shown(api, "/-/stats") == {"inFlight": 0, "maxInFlight": 0, "requests": 0, "byVerb": {}, "throttled": 0}
 
 
 def test_a_page_of_its_own_may_ask(api: Api) -> None:

@@ -12,6 +12,7 @@ from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.errors import PortTaken, StateFileUnusable
 from tests.cli.without import run_without
 from tests.emulator.api import Api, body, close_body
+from tests.emulator.raw import sent
 
 # The emulator asks for the rest of it: so it is known to have begun to read.
 HALF_A_REQUEST = b"POST /v1/api/task/create HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
@@ -84,6 +85,22 @@ def test_it_leaves_no_thread_and_no_open_file() -> None:
     before = left()
     with Emulator() as emulator:
         started(emulator)
+    assert left() == before
+
+
+def test_requests_that_wait_leave_no_thread_and_no_open_file() -> None:
+    def left() -> tuple[set[threading.Thread], int]:
+        return set(threading.enumerate()), len(list(Path("/dev/fd").iterdir()))
+
+    with Emulator():
+        pass
+    before = left()
+    with Emulator() as emulator, httpx.Client(base_url=emulator.url, trust_env=False, timeout=60) as http:
+        api = Api(emulator, http)
+        holds = [emulator.hold("create", at=at) for at in ("arrived", "worked")]
+        with sent(api), sent(api):
+            for hold in holds:
+                hold.wait()
     assert left() == before
 
 
@@ -164,6 +181,52 @@ def test_it_can_be_started_again_after_its_end() -> None:
         with emulator:
             started(emulator)
             assert len(emulator.tasks()) == 1
+
+
+def test_faults_are_set_by_keyword_and_removed_by_number(api: Api) -> None:
+    number = api.emulator.fault("create", "answer", status=503, code=514, errmsg="busy", times=None, cname="r", skip=1)
+    assert api.emulator.faults() == [
+        {
+            "id": number,
+            "verb": "create",
+            "kind": "answer",
+            "skip": 1,
+            "cname": "r",
+            "status": 503,
+            "code": 514,
+            "errmsg": "busy",
+            "times": None,
+            "left": None,
+            "applied": 0,
+        }
+    ]
+    api.emulator.remove_fault(number)
+    assert api.emulator.faults() == []
+    with pytest.raises(LookupError, match=f"no fault {number} is set"):
+        api.emulator.remove_fault(number)
+
+
+def test_a_fault_that_makes_no_sense_is_refused_and_sets_none(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="status: not known here"):
+        emulator.fault("create", "reset", status=500)
+    with pytest.raises(ValueError, match="times: "):
+        emulator.hold("create", times=0)
+    assert emulator.faults() == []
+
+
+def test_settings_are_changed_by_keyword(emulator: Emulator) -> None:
+    emulator.change_settings(dedup="refuse", max_rps=7)
+    assert emulator.settings() == {"rooms": "auto", "dedup": "refuse", "maxRps": 7, "retryAfter": False}
+    with pytest.raises(ValueError, match="maxRps: not known here; known are rooms, dedup, max_rps, retry_after"):
+        emulator.change_settings(maxRps=1)  # type: ignore[call-arg]  # the mistake that is tested
+
+
+def test_it_starts_with_the_settings_it_was_given_also_the_second_time() -> None:
+    emulator = Emulator(rooms="required", dedup="replay", max_rps=5, retry_after=True)
+    for _ in range(2):
+        with emulator:
+            assert emulator.settings() == {"rooms": "required", "dedup": "replay", "maxRps": 5, "retryAfter": True}
+            emulator.change_settings(dedup="ignore")
 
 
 def test_a_wrong_choice_of_rooms_is_refused() -> None:

@@ -53,6 +53,16 @@ def test_a_running_and_an_ended_task_stay_what_they_are(path: Path) -> None:
     assert again.state.running_task(running.cid, running.task_id) == running
 
 
+def test_a_file_of_an_emulator_that_kept_no_appkeys_is_read(path: Path) -> None:
+    task = saved(path)
+    content = json.loads(path.read_text())
+    del content["tasks"][0]["app_key"]
+    path.write_text(json.dumps(content))
+    again = StateFile(path)
+    again.close()
+    assert list(again.state.tasks.values()) == [task]
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o666])
 def test_only_its_user_can_read_it_whoever_could_before(path: Path, mode: int) -> None:
     saved(path)

@@ -1,0 +1,145 @@
+"""The faults that are set, in order of setting, and which of them a request takes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final
+
+from rtcai_pulumi.emulator.faults import Answered, At, Fault, Latency, Outcome, Sort, Stop
+from rtcai_pulumi.emulator.gate import Gate
+from rtcai_pulumi.emulator.verbs import Verb
+
+_SORTS: Final[tuple[Sort, ...]] = ("delay", "stop", "outcome")
+
+
+@dataclass(slots=True)
+class SetFault:
+    """One fault from its setting to its removal."""
+
+    number: int
+    fault: Fault
+    passed: int = 0
+    """Requests that it let pass, of those it is to skip."""
+    applied: int = 0
+    """Requests that have taken it."""
+    gate: Gate = field(default_factory=Gate)
+    """Where a `Stop` holds requests; nothing comes to it with the other kinds."""
+    released: bool = False
+
+    @property
+    def left(self) -> int | None:
+        """For how many requests it still is; None: until it is removed."""
+        if self.released:
+            return 0
+        return None if self.fault.times is None else self.fault.times - self.applied
+
+    def wants(self, verb: Verb, room: Callable[[], str | None]) -> bool:
+        """Whether it is for such a request, and for one more."""
+        fault = self.fault
+        return fault.verb in {"*", verb} and self.left != 0 and (fault.cname is None or fault.cname == room())
+
+    def release(self) -> None:
+        """Let go on what it holds, and hold nothing more."""
+        self.released = True
+        self.gate.open()
+
+    def shown(self) -> dict[str, Any]:
+        """The fault as JSON: as it was stated, and how far it has come."""
+        stated = self.fault.model_dump(exclude_defaults=True)
+        counted = {"times": self.fault.times, "left": self.left, "applied": self.applied}
+        return {"id": self.number, **stated, **counted, **({"held": self.gate.held} if self._stops else {})}
+
+    @property
+    def _stops(self) -> bool:
+        return isinstance(self.fault, Stop)
+
+
+class Taken:
+    """The faults that one request takes: at most one of each sort."""
+
+    def __init__(self, taken: dict[Sort, SetFault]) -> None:
+        self._taken = taken
+
+    @property
+    def outcome(self) -> Outcome | Answered | None:
+        """How the request ends, where not with its own answer."""
+        fault = self._taken["outcome"].fault if "outcome" in self._taken else None
+        return fault if isinstance(fault, Outcome | Answered) else None
+
+    def seconds(self, at: At) -> float:
+        """The delay at a point."""
+        fault = self._taken["delay"].fault if "delay" in self._taken else None
+        if not isinstance(fault, Latency):
+            return 0.0
+        return fault.before if at == "arrived" else fault.after
+
+    def gate(self, at: At) -> Gate | None:
+        """Where the request is held at a point; None: nowhere."""
+        stop = self._taken.get("stop")
+        return stop.gate if stop and isinstance(stop.fault, Stop) and stop.fault.point == at else None
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Which they are, for the record."""
+        return [{"id": taken.number, "kind": taken.fault.kind} for taken in self._taken.values()]
+
+
+class FaultList:
+    """All faults of one emulator."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self._set: dict[int, SetFault] = {}
+
+    def add(self, fault: Fault) -> SetFault:
+        """Set a fault; it comes after those that are set."""
+        placed = SetFault(next(self._numbers), fault)
+        self._set[placed.number] = placed
+        return placed
+
+    def get(self, number: int) -> SetFault:
+        """A fault by its number.
+
+        Raises:
+            LookupError: there is none.
+        """
+        if number not in self._set:
+            message = f"no fault {number} is set"
+            raise LookupError(message)
+        return self._set[number]
+
+    def remove(self, number: int) -> None:
+        """Take a fault back; what it holds goes on.
+
+        Raises:
+            LookupError: there is none.
+        """
+        self.get(number).release()
+        del self._set[number]
+
+    def clear(self) -> None:
+        """Take all of them back."""
+        for number in list(self._set):
+            self.remove(number)
+
+    def take(self, verb: Verb, room: Callable[[], str | None]) -> Taken:
+        """What a request takes: of each sort the first that is for it.
+
+        `skip` counts the requests that come to a fault, hence not those that an earlier one of its sort took. `room`
+        tells the name of the room that the request is about; it is asked where a fault wants to know.
+        """
+        taken: dict[Sort, SetFault] = {}
+        for sort in _SORTS:
+            for placed in self._set.values():
+                if placed.fault.sort != sort or not placed.wants(verb, room):
+                    continue
+                if placed.passed < placed.fault.skip:
+                    placed.passed += 1
+                    continue
+                placed.applied += 1
+                taken[sort] = placed
+                break
+        return Taken(taken)
+
+    def shown(self) -> list[dict[str, Any]]:
+        """All of them as JSON, in order of setting; those that are used up too, until they are removed."""
+        return [placed.shown() for placed in self._set.values()]

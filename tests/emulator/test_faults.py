@@ -1,0 +1,119 @@
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.emulator.errors import NotUnderstood
+from rtcai_pulumi.emulator.faults import KINDS, Stop, fault_of
+
+LEAST: dict[str, dict[str, Any]] = {
+    "answer": {"status": 503},
+    "answer-after": {"code": 500},
+    "latency": {"before": 1},
+    "hang": {},
+    "half": {},
+    "reset": {},
+    "garbage": {},
+    "hold": {},
+}
+
+
+def test_every_kind_is_tried_here() -> None:
+    assert LEAST.keys() == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", LEAST)
+def test_a_fault_is_for_one_request_unless_it_says_otherwise(kind: str) -> None:
+    fault = fault_of({"verb": "create", "kind": kind, **LEAST[kind]})
+    assert (fault.times, fault.skip, fault.cname, fault.kind) == (1, 0, None, kind)
+
+
+@pytest.mark.parametrize("verb", ["create", "close", "query", "members", "room-create", "room-delete", "*"])
+def test_a_fault_can_be_for_any_verb(verb: str) -> None:
+    assert fault_of({"verb": verb, "kind": "reset", "times": None, "skip": 3, "cname": "r"}).verb == verb
+
+
+@pytest.mark.parametrize("kind", LEAST)
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"verb": "start"}, "verb: Input should be 'create', .*not 'start'"),
+        ({"verb": None}, "verb: "),
+        ({"times": 0}, "times: "),
+        ({"times": True}, "times: "),
+        ({"times": 1.5}, "times: "),
+        ({"skip": -1}, "skip: "),
+        ({"skip": None}, "skip: "),
+        ({"cname": ""}, "cname: "),
+        ({"latency": 1}, "latency: not known here; known are verb, kind, times, skip, cname"),
+        ({"id": 1}, "id: not known here"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_at_its_key(kind: str, wrong: dict[str, Any], reason: str) -> None:
+    with pytest.raises(NotUnderstood, match=reason):
+        fault_of({"verb": "create", "kind": kind, **LEAST[kind], **wrong})
+
+
+@pytest.mark.parametrize(
+    ("stated", "reason"),
+    [
+        ({"kind": "answer"}, "status, code: at least one must be stated"),
+        ({"kind": "answer-after"}, "status, code: at least one must be stated"),
+        ({"kind": "answer", "status": 503, "errmsg": "x"}, "errmsg: needs a code"),
+        ({"kind": "answer", "status": 204, "code": 1}, "code: HTTP status 204 has no body"),
+        ({"kind": "answer", "status": 100}, "status: "),
+        ({"kind": "answer", "status": 600}, "status: "),
+        ({"kind": "answer", "status": "503"}, "status: "),
+        ({"kind": "answer", "code": "503"}, "code: "),
+        ({"kind": "answer", "status": 503, "work": True}, "work: not known here"),
+        ({"kind": "answer", "status": 503, "headers": {"a b": "x"}}, "headers.a b: not a header that can be set"),
+        ({"kind": "answer", "status": 503, "headers": {"Content-Length": "1"}}, "headers.Content-Length: not a header"),
+        ({"kind": "answer", "status": 503, "headers": {"transfer-encoding": "x"}}, "headers.transfer-encoding: not a"),
+        ({"kind": "answer", "status": 503, "headers": {"X": "a\r\nY: b"}}, "headers.X: must be printable ASCII"),
+        ({"kind": "answer", "status": 503, "headers": {"X": " a"}}, "headers.X: must be printable ASCII"),
+        ({"kind": "answer", "status": 503, "headers": {"X": "é"}}, "headers.X: must be printable ASCII"),
+        ({"kind": "answer", "status": 503, "headers": {"X": 1}}, "headers.X: "),
+        ({"kind": "answer", "status": 503, "headers": {"X": "1", "x": "2"}}, "headers.x: stated twice"),
+        ({"kind": "latency"}, "before, after: at least one must be more than 0 seconds"),
+        ({"kind": "latency", "before": -1}, "before: "),
+        ({"kind": "latency", "after": 3601}, "after: "),
+        ({"kind": "latency", "after": float("nan")}, "after: "),
+        ({"kind": "latency", "after": float("inf")}, "after: "),
+        ({"kind": "hang", "work": 1}, "work: "),
+        ({"kind": "hang", "at": "worked"}, "at: not known here; known are verb, kind, times, skip, cname, work"),
+        ({"kind": "half", "work": "yes"}, "work: "),
+        ({"kind": "garbage", "form": "xml"}, "form: .*'html', 'broken' or 'empty', not 'xml'"),
+        ({"kind": "hold", "at": "sent"}, "at: .*'arrived' or 'worked', not 'sent'"),
+        ({"kind": "hold", "work": True}, "work: not known here"),
+        ({"kind": "rest"}, "kind: must be one of answer, .*; did you mean reset?"),
+        ({"kind": "explosion"}, "kind: must be one of [^;]*$"),
+        ({"kind": ["reset"]}, "kind: must be one of "),
+        ({}, "kind: must be one of "),
+    ],
+)
+def test_what_belongs_to_no_such_kind_is_refused_at_its_key(stated: dict[str, Any], reason: str) -> None:
+    with pytest.raises(NotUnderstood, match=reason):
+        fault_of({"verb": "create", **stated})
+
+
+@pytest.mark.parametrize("content", [None, [], "reset", 1])
+def test_a_fault_is_an_object(content: Any) -> None:
+    with pytest.raises(NotUnderstood, match="must be an object"):
+        fault_of(content)
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(NotUnderstood) as error:
+        fault_of({"verb": "x", "kind": "reset", "times": 0, "wrok": True})
+    assert all(f"{key}: " in str(error.value) for key in ("verb", "times", "wrok"))
+
+
+def test_a_statement_that_makes_no_sense_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="kind"):
+        fault_of({})
+
+
+@pytest.mark.parametrize(("stated", "point"), [({}, "arrived"), ({"work": True}, "worked")])
+def test_a_hang_is_before_the_work_unless_it_says_otherwise(stated: dict[str, Any], point: str) -> None:
+    fault = fault_of({"verb": "create", "kind": "hang", **stated})
+    assert isinstance(fault, Stop)
+    assert fault.point == point
