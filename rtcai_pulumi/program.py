@@ -47,8 +47,8 @@ _runs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Run] = WeakKeyDictionary()
 
 
 def held_back(
-    owner: pulumi.Output[str], name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None
-) -> pulumi.Output[str]:
+    owner: pulumi.Output[str | None], name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None
+) -> pulumi.Output[str | None]:
     """Take note of a conversation before it is registered, and hold that back.
 
     Only when the program has declared all that it declares at once does anyone know all problems; where there is one,
@@ -78,7 +78,7 @@ def held_back(
             if isinstance(inputs.get(named), pulumi.Output) and await inputs[named].is_secret():
                 raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=named))
 
-    return pulumi.Output.all(owner, may_go_on()).apply(lambda values: str(values[0]))
+    return pulumi.Output.all(owner, may_go_on()).apply(lambda values: values[0])
 
 
 _MUST_NOT_HIDE: Final = (
@@ -87,14 +87,20 @@ _MUST_NOT_HIDE: Final = (
 )
 
 
-def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str]:
+def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str | None]:
     """Whom a task is started for: the resource's URN with its parents, and a digest of the backend.
 
     A dynamic provider is told neither URN nor stack, so that the resource must say it.
     """
     prefix = owner_prefix(os.environ, _project_backend())
     urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
-    return urn.apply(lambda known: owner(prefix, known))
+
+    async def value() -> str | None:
+        # As a plain value: with an output of its parent a child would depend on its parent's children, on itself too.
+        known = await urn.future()
+        return owner(prefix, known) if known else None
+
+    return pulumi.Output.from_input(value())
 
 
 def _project_backend() -> str | None:

@@ -1,0 +1,259 @@
+"""Sequences of commands that once led, or could lead, to a second agent or to none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.crash import interrupted
+from tests.engine.service import bodies, calls, live, rooms
+from tests.engine.stack import TYPE, Stack
+from tests.engine.test_crashes import CHANGED, ROOM, UP, assert_settled, recover
+from tests.engine.test_up import one_room
+
+URN = f"urn:pulumi:test::rooms::{TYPE}::host"
+
+
+@pytest.fixture(autouse=True)
+def replaying(emulator: Emulator) -> None:
+    emulator.change_settings(dedup="replay")
+
+
+def test_a_targeted_replace_straight_after_the_first_up(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    stack.up("--replace", URN).succeeded()
+    assert calls(emulator).count("create") == 2
+    assert_settled(stack, emulator, ["keynote"])
+
+
+@pytest.mark.parametrize("moment", ["the create has been done", "closed is noted"])
+def test_a_targeted_replace_after_a_killed_one(stack: Stack, emulator: Emulator, moment: str) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    with interrupted(stack, emulator, [*UP, "--replace", URN], moment) as run:
+        run.kill_plugin()
+    stack.pulumi("cancel", "--yes")
+    stack.up("--replace", URN).succeeded()
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_a_target_changes_only_its_room(stack: Stack, emulator: Emulator) -> None:
+    other = one_room(cname="other").replace('"host"', '"other"')
+    stack.program(ROOM + other)
+    stack.up().succeeded()
+    (untouched,) = [task for task in live(emulator) if task["cname"] == "other"]
+    stack.program(CHANGED + other.replace("asr_vendor=6", "asr_vendor=7"))
+    stack.up("--target", URN).succeeded()
+    assert untouched in live(emulator)
+    assert rooms(emulator) == ["keynote", "other"]
+
+
+def test_a_renamed_resource_with_an_alias_keeps_its_agent(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    alias = ", opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name='host')])"
+    renamed = one_room(more=alias).replace('"host"', '"moderator"')
+    stack.program(f"import pulumi\n{renamed}")
+    stack.up().succeeded()
+    assert calls(emulator) == ["create"]
+    assert list(stack.conversations()) == ["moderator"]
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_an_agent_that_was_deleted_from_the_state_is_closed_by_the_next_up(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    stack.pulumi("state", "delete", URN, "--yes").succeeded()
+    stack.up().succeeded()
+    assert calls(emulator) == ["create", "close", "create"]
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_a_renamed_stack_keeps_its_agents(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    stack.pulumi("stack", "rename", "renamed").succeeded()
+    stack.name = "renamed"
+    assert "2 unchanged" in stack.up().succeeded().output
+    assert calls(emulator) == ["create"]
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_one_name_under_two_components_is_two_agents(stack: Stack, emulator: Emulator) -> None:
+    program = """
+import pulumi
+from rtcai_pulumi import Agent, RealtimeConversation
+for parent in ("hall", "stage"):
+    component = pulumi.ComponentResource(f"test:{parent}:Rooms", parent)
+    RealtimeConversation("host", cname=parent, agent=Agent(agent_id="a", user_id="USER"),
+        opts=pulumi.ResourceOptions(parent=component))
+"""
+    stack.program(program)
+    stack.up().succeeded()
+    stack.program(program.replace("USER", "another"))
+    with interrupted(stack, emulator, UP, "the create has been done", count=2) as run:
+        run.kill_engine()
+    recover(stack)
+    assert rooms(emulator) == ["hall", "stage"]
+    stack.destroy().succeeded()
+    assert live(emulator) == []
+
+
+def test_a_task_that_someone_started_by_hand_is_adopted_and_destroyed(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    (task,) = live(emulator)
+    stack.pulumi("state", "delete", URN, "--yes").succeeded()
+    stack.environment["RTCAI_JOURNAL"] = str(stack.folder / "another-journal.db")
+    named = f"{task['cid']}/{task['taskId']}"
+    stack.program(one_room(more=f", adopt={named!r}"))
+    stack.up().succeeded()
+    assert calls(emulator) == ["create"]
+    assert stack.conversations()["host"]["id"] == named
+    assert "2 unchanged" in stack.up().succeeded().output
+    stack.destroy().succeeded()
+    assert live(emulator) == []
+    stack.up().succeeded()
+    assert calls(emulator) == ["create", "close", "create"], "what the journal ever held is not adopted again"
+
+
+def test_a_replacement_that_is_refused_leaves_the_room_silent_and_says_so(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    stack.program(CHANGED)
+    emulator.fault("create", "answer", code=611)
+    run = stack.up().failed()
+    assert "NotPermitted" in run.output
+    assert live(emulator) == []
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_a_lost_create_that_the_service_does_not_know_again_is_reported(stack: Stack, emulator: Emulator) -> None:
+    emulator.change_settings(dedup="ignore")
+    emulator.fault("create", "reset", work=True)
+    stack.program(one_room(more=", request_id='request-42'"))
+    lost = stack.up().failed().output
+    (first,) = live(emulator)
+    for fact in (
+        "An agent may be in the room",
+        "room: keynote",
+        "request id: request-42",
+        f"trace id: {first['traceId']}",
+    ):
+        assert fact in lost
+    told = stack.up().succeeded().output
+    assert len(live(emulator)) == 2
+    assert f"an earlier create was never answered (request id request-42, trace id {first['traceId']})" in told
+    assert "a second agent may be in the room" in told
+
+
+def test_a_lost_create_that_the_service_knows_and_does_not_tell_stops_the_next_up(
+    stack: Stack, emulator: Emulator
+) -> None:
+    emulator.change_settings(dedup="refuse")
+    emulator.fault("create", "reset", work=True)
+    stack.program(ROOM)
+    stack.up().failed()
+    run = stack.up().failed()
+    assert "DuplicateRequest: An earlier create of this agent was accepted" in run.output
+    assert len(live(emulator)) == 1
+
+
+Fault = Callable[[Emulator], object]
+WAITED_OUT: dict[str, Fault] = {
+    "429": lambda service: service.fault(
+        "create", "answer", status=429, code=429, headers={"Retry-After": "1"}, times=2
+    ),
+    "416": lambda service: service.fault("create", "answer", code=416),
+    "slow": lambda service: service.fault("create", "latency", before=1.0),
+    "close reset": lambda service: service.fault("close", "reset", work=False),
+    "close done and reset": lambda service: service.fault("close", "reset", work=True),
+    "close half": lambda service: service.fault("close", "half", work=True),
+    "close garbage": lambda service: service.fault("close", "garbage"),
+    "close 503": lambda service: service.fault("close", "answer", status=503, times=2),
+    "close 429": lambda service: service.fault("close", "answer", code=429),
+    "close hangs": lambda service: service.fault("close", "hang", work=True),
+    "query reset": lambda service: service.fault("query", "reset", work=False),
+    "query 500": lambda service: service.fault("query", "answer", status=500),
+    "query garbage": lambda service: service.fault("query", "garbage"),
+}
+
+
+@pytest.mark.parametrize("fault", WAITED_OUT)
+def test_a_passing_fault_is_waited_out(stack: Stack, emulator: Emulator, fault: str) -> None:
+    WAITED_OUT[fault](emulator)
+    stack.program(ROOM)
+    stack.up(RTCAI_TIMEOUT="2").succeeded()
+    stack.program(CHANGED)
+    stack.up("--refresh", RTCAI_TIMEOUT="2").succeeded()
+    assert rooms(emulator) == ["keynote"]
+    stack.destroy(RTCAI_TIMEOUT="2").succeeded()
+    assert live(emulator) == []
+    assert all(each["left"] == 0 for each in emulator.faults()), "the fault was never met"
+
+
+LOST: dict[str, dict[str, Any]] = {
+    "reset": {"kind": "reset", "work": True},
+    "half": {"kind": "half", "work": True},
+    "garbage": {"kind": "garbage"},
+    "500": {"kind": "answer-after", "status": 500},
+    "hang": {"kind": "hang", "work": True},
+    "reset before": {"kind": "reset", "work": False},
+}
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emulator, fault: str) -> None:
+    emulator.fault("create", **LOST[fault])
+    stack.program(ROOM)
+    lost = stack.up("--skip-preview", RTCAI_TIMEOUT="2").failed()
+    assert "An agent may be in the room that no state knows of." in lost.output
+    assert calls(emulator) == ["create"]
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_an_agent_waits_for_its_room_where_that_is_stated(stack: Stack, emulator: Emulator) -> None:
+    emulator.change_settings(rooms="required")
+    stack.program(ROOM)
+    assert "rtcai_pulumi.RoomNotFound" in stack.up("--skip-preview").failed().output
+    stack.program(one_room(more=", wait_for_room=60"))
+    emulator.fault("create", "answer", code=404, errmsg="房间不存在", times=2)
+    emulator.open_room("keynote")
+    run = stack.up("--skip-preview").succeeded()
+    assert "room keynote does not exist yet" in run.output
+    assert rooms(emulator) == ["keynote"]
+
+
+def test_120_rooms_come_up_against_a_service_that_takes_50_a_second(stack: Stack, emulator: Emulator) -> None:
+    emulator.change_settings(max_rps=50)
+    stack.program(
+        """
+from rtcai_pulumi import Agent, RealtimeConversation
+for number in range(120):
+    RealtimeConversation(f"room-{number:03}", cname=f"room-{number:03}", agent=Agent(agent_id="a", user_id="u"))
+"""
+    )
+    stack.up("--skip-preview", "--parallel", "64", RTCAI_MAX_RPS="1000").succeeded()
+    assert len(live(emulator)) == len(set(rooms(emulator))) == 120
+    stack.destroy("--skip-preview", "--parallel", "64").succeeded()
+    assert live(emulator) == []
+
+
+@pytest.mark.parametrize(("limit", "low", "high"), [("32", 25, 32), ("5", 5, 5)])
+def test_as_many_requests_are_in_flight_as_the_concurrency_allows(
+    stack: Stack, emulator: Emulator, limit: str, low: int, high: int
+) -> None:
+    emulator.fault("create", "latency", before=2.0, times=None)
+    stack.program(
+        """
+from rtcai_pulumi import Agent, RealtimeConversation
+for number in range(40):
+    RealtimeConversation(f"room-{number}", cname=f"room-{number}", agent=Agent(agent_id="a", user_id="u"))
+"""
+    )
+    environment = {} if limit == "32" else {"RTCAI_CONCURRENCY": limit}
+    stack.up("--skip-preview", "--parallel", "32" if limit == "32" else "64", **environment).succeeded()
+    assert low <= emulator.stats()["maxInFlight"] <= high
+    assert len(bodies(emulator, "create")) == 40
