@@ -5,10 +5,10 @@ BIN := .venv/bin
 QUIET := $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down status test lint format clean
+.PHONY: help setup up preview down status test test-all test-floor bench lint format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Prepare .venv (package, extras, test tools) and .tools (the Pulumi CLI), and nothing else
 	@$(PYTHON) tools/setup.py $(QUIET)
@@ -28,6 +28,16 @@ status: setup ## Show the agents that this checkout's stacks know
 
 test: lint ## Check everything: lint, then all tests under the real engine
 	$(BIN)/python -m pytest
+
+test-floor: setup ## Check the promised lowest versions of pulumi, pydantic, httpx and the extras, in .tools/floor
+	@$(PYTHON) tools/setup.py --floor --quiet
+	.tools/floor/bin/python -m pytest tests/plugin tests/unit tests/cli
+
+test-all: lint ## The same with the full product of crash tests; takes long
+	$(BIN)/python -m pytest -m ""
+
+bench: setup ## Compare what a create and a hundred rooms cost, side by side
+	@$(BIN)/python -m tools.bench
 
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

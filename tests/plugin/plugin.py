@@ -67,6 +67,10 @@ class Plugin:
         answer = self._stub.Read(messages.ReadRequest(id=id_, urn=URN, properties=struct(outputs)))
         return answer.id, plain(answer.properties)
 
+    def update(self, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+        request = messages.UpdateRequest(id=id_, urn=URN, olds=struct(olds), news=struct(news))
+        return plain(self._stub.Update(request).properties)
+
     def delete(self, id_: str, outputs: Mapping[str, Any]) -> None:
         self._stub.Delete(messages.DeleteRequest(id=id_, urn=URN, properties=struct(outputs)))
 

@@ -1,0 +1,1 @@
+"""Comparisons that are run side by side: `make bench`."""

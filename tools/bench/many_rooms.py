@@ -1,0 +1,107 @@
+"""A hundred rooms at a service that takes 300 ms for each: our provider beside others, all in one run."""
+
+import asyncio
+import os
+import subprocess
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.service.settings import DEFAULT_MAX_RPS
+from rtcai_pulumi.service.signing import check_sum
+from tools.dev.target import BIN, ROOT
+
+RAW_AT_OUR_PACE = f"raw asyncio, {DEFAULT_MAX_RPS:.0f} a second"
+EMPTY = "import pulumi\n"
+NOTHING = """
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+class Nothing(ResourceProvider):
+    serialize_as_secret_always = False
+    def create(self, props):
+        return CreateResult("id", props)
+class Room(Resource):
+    def __init__(self, name):
+        super().__init__(Nothing(), name, {{"cname": name}})
+for number in range({count}):
+    Room(f"room-{{number}}")
+"""
+OURS = """
+from rtcai_pulumi import Agent, RealtimeConversation
+for number in range({count}):
+    RealtimeConversation(f"room-{{number}}", cname=f"room-{{number}}", agent=Agent(agent_id="a", user_id="u"))
+"""
+
+
+def compare(folder: Path, count: int, seconds: float, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way, in turns: an empty program, a provider that does nothing, ours, and a raw script."""
+    names = ("empty program", "provider that does nothing", "ours", "raw asyncio", RAW_AT_OUR_PACE)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    with Emulator() as emulator:
+        emulator.fault("create", "latency", before=seconds, times=None)
+        for number in range(rounds):
+            programs = {"empty program": EMPTY, "provider that does nothing": NOTHING, "ours": OURS}
+            for name, program in programs.items():
+                place = folder / f"{name.replace(' ', '-')}-{number}"
+                times[name].append(_up(place, program.format(count=count), emulator))
+            for name, per_second in (("raw asyncio", 1e6), (RAW_AT_OUR_PACE, DEFAULT_MAX_RPS)):
+                began = time.perf_counter()
+                asyncio.run(_raw(emulator, count, per_second))
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
+def _up(folder: Path, program: str, emulator: Emulator) -> float:
+    """Seconds of one `pulumi up` on a new stack."""
+    for part in ("backend", "home"):
+        (folder / part).mkdir(parents=True)
+    (folder / "Pulumi.yaml").write_text(
+        f"name: bench\nruntime: {{name: python, options: {{toolchain: pip, virtualenv: {BIN.parent}}}}}\n"
+    )
+    (folder / "__main__.py").write_text(program)
+    environment = {
+        "PATH": os.pathsep.join([str(BIN), str(ROOT / ".tools" / "bin"), os.environ["PATH"]]),
+        "HOME": str(folder / "home"),
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
+        "PULUMI_CONFIG_PASSPHRASE": "bench",
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+        "PULUMI_SKIP_CHECKPOINTS": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
+        "RTCAI_APP_KEY": emulator.app_key,
+        "RTCAI_APP_SECRET": emulator.app_secret,
+        "RTCAI_ENDPOINT": emulator.url,
+        "RTCAI_JOURNAL": str(folder / "journal.db"),
+    }
+    subprocess.run(["pulumi", "stack", "init", "bench"], cwd=folder, env=environment, check=True, capture_output=True)
+    began = time.perf_counter()
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--parallel", "64", "--non-interactive"]
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+async def _raw(emulator: Emulator, count: int, per_second: float) -> None:
+    """What a script does: as many creates at once as ours, no state, no journal."""
+    places = asyncio.Semaphore(32)
+    async with httpx.AsyncClient(timeout=30) as http:
+
+        async def start(number: int) -> None:
+            await asyncio.sleep(number / per_second)
+            nonce, now = uuid4().hex, str(int(time.time()))
+            headers = {
+                "AppKey": emulator.app_key,
+                "Nonce": nonce,
+                "CurTime": now,
+                "CheckSum": check_sum(emulator.app_secret, nonce, now),
+                "Content-Type": "application/json;charset=UTF-8",
+            }
+            data = {"agent": {"agentId": "a", "userId": "u"}}
+            body = {"cname": f"raw-{number}", "requestId": nonce, "taskType": 7, "data": data}
+            async with places:
+                answer = await http.post(f"{emulator.url}/v1/api/task/create", json=body, headers=headers)
+            answer.raise_for_status()
+
+        await asyncio.gather(*map(start, range(count)))

@@ -1,0 +1,83 @@
+"""What one create costs above the bare HTTP call: the journal, and everything else that the provider does."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from rtcai_pulumi.config.wire import create_body
+from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.lifecycle.create import create
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import Record
+from rtcai_pulumi.lifecycle.run import Run
+from rtcai_pulumi.service.client import Client
+from rtcai_pulumi.service.settings import Settings
+from rtcai_pulumi.service.signing import check_sum
+
+INPUTS = {
+    "cname": "bench",
+    "asr": {"asrVendor": 6},
+    "llm": {"llmVendor": 1, "role": 1},
+    "tts": {"ttsVendor": 6, "speed": 1.2},
+    "pipeline": {"interruptMode": 4, "interruptWords": ["stop"]},
+}
+
+
+def compare(folder: Path, rounds: int) -> dict[str, float]:
+    """Median milliseconds of each way, taken in turns so that a slow moment of the machine meets all of them."""
+    with Emulator() as emulator, httpx.Client() as http, Journal(folder / "journal.db") as journal:
+        settings = Settings(emulator.app_key, app_secret=emulator.app_secret, endpoint=emulator.url, max_rps=1e6)
+        with Client(settings) as client:
+            run = Run(lambda: client, lambda: journal)
+            ways: dict[str, Callable[[], object]] = {
+                "bare HTTP call": lambda: _bare_call(http, emulator),
+                "provider's create": lambda: create(INPUTS, run),
+                "journal alone": lambda: _journal_alone(journal),
+            }
+            times: dict[str, list[float]] = {name: [] for name in ways}
+            for number in range(rounds + 5):
+                for name, way in ways.items():
+                    began = time.perf_counter()
+                    way()
+                    if number >= 5:  # the first ones open connections
+                        times[name].append((time.perf_counter() - began) * 1000)
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def _bare_call(http: httpx.Client, emulator: Emulator) -> None:
+    nonce, now = uuid4().hex, str(int(time.time()))
+    headers = {
+        "AppKey": emulator.app_key,
+        "Nonce": nonce,
+        "CurTime": now,
+        "CheckSum": check_sum(emulator.app_secret, nonce, now),
+        "Content-Type": "application/json;charset=UTF-8",
+        "X-custom-traceid": uuid4().hex,
+    }
+    body = json.dumps(create_body(INPUTS, "bench"))
+    http.post(f"{emulator.url}/v1/api/task/create", content=body, headers=headers).raise_for_status()
+
+
+def _journal_alone(journal: Journal) -> None:
+    record = journal.add(
+        Record(
+            trace_id=uuid4().hex,
+            owner="bench",
+            app_key="key",
+            endpoint="endpoint",
+            room_endpoint="endpoint",
+            cname="bench",
+            request_id="bench",
+            digest="digest",
+            process=journal.process,
+        )
+    )
+    journal.record(record.trace_id)
+    answered = journal.answered(record, 1, record.trace_id)
+    if answered:
+        journal.hand_over(answered)
