@@ -1,8 +1,11 @@
 """Prepare `.venv`: the package in editable form, its extras and the test tools, at the versions of constraints.txt.
 
+With `--floor`, `.tools/floor` instead: the same, but with every package that users get in a range of versions at the
+lowest that pyproject.toml allows, as constraints-floor.txt pins it. `make test-floor` shows that it works.
+
 Run by `make setup` with the system's Python, standard library only. A second run does nothing. It may be interrupted
-at any moment and run again: `.venv/rtcai-setup.json` says whether the last run came to its end, and where it did not
-the folder is made anew.
+at any moment and run again: `rtcai-setup.json` in the folder says whether the last run came to its end, and where it
+did not the folder is made anew.
 """
 
 import sys
@@ -20,17 +23,49 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
-RECORD = VENV / "rtcai-setup.json"
-CONSTRAINTS = ROOT / "tools" / "constraints.txt"
 UNFINISHED = "unfinished"
 
 
-def main(quiet: bool) -> int:
-    """Prepare `.venv` and return the exit code. `quiet` says nothing where there is nothing to do."""
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of this checkout: where it is, and the files that pin it, the later over the earlier."""
+
+    folder: Path
+    pins: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        return str(self.folder.relative_to(ROOT))
+
+    @property
+    def python(self) -> Path:
+        """Its Python."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def record(self) -> Path:
+        """The file that says what the last run made of it."""
+        return self.folder / "rtcai-setup.json"
+
+    def constraints(self) -> str:
+        """Return one pin a package."""
+        lines = (line for file in self.pins for line in file.read_text().splitlines())
+        pinned = {_package(line): line for line in lines if line and not line.startswith("#")}
+        return "".join(f"{line}\n" for line in pinned.values())
+
+
+CURRENT = Environment(ROOT / ".venv", (ROOT / "tools" / "constraints.txt",))
+FLOOR = Environment(ROOT / ".tools" / "floor", (*CURRENT.pins, ROOT / "tools" / "constraints-floor.txt"))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prepare an environment and return the exit code. `--quiet` says nothing where there is nothing to do."""
     folder = ROOT / ".tools"
     folder.mkdir(exist_ok=True)
     with (folder / "setup.lock").open("w") as lock:
@@ -39,78 +74,83 @@ def main(quiet: bool) -> int:
         except BlockingIOError:
             print("setup: another set-up is at work here: waiting for it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        return _prepare(quiet)
+        return _prepare(FLOOR if "--floor" in arguments else CURRENT, quiet="--quiet" in arguments)
 
 
-def _prepare(quiet: bool) -> int:
-    recorded, wanted = _recorded(), _wanted()
+def _prepare(environment: Environment, quiet: bool) -> int:
+    name, recorded, wanted = environment.name, _recorded(environment), _wanted(environment)
     if recorded == wanted:
         if not quiet:
-            print("setup: .venv is ready: nothing to do", flush=True)
+            print(f"setup: {name} is ready: nothing to do", flush=True)
         return 0
-    if _must_be_made_anew(recorded):
-        print(f"setup: making .venv with Python {sys.version_info[0]}.{sys.version_info[1]} ...", flush=True)
-        shutil.rmtree(VENV, ignore_errors=True)
-        VENV.mkdir()
-        _record(UNFINISHED)
-        if _run([sys.executable, "-m", "venv", str(VENV)]) != 0:
+    if _must_be_made_anew(environment, recorded):
+        print(f"setup: making {name} with Python {sys.version_info[0]}.{sys.version_info[1]} ...", flush=True)
+        shutil.rmtree(environment.folder, ignore_errors=True)
+        environment.folder.mkdir()
+        _record(environment, UNFINISHED)
+        if _run([sys.executable, "-m", "venv", str(environment.folder)]) != 0:
             print(
                 "setup: this Python cannot make a virtual environment.\n"
                 "       On Debian and Ubuntu its venv module is a package of its own: apt install python3-venv",
                 file=sys.stderr,
             )
             return 1
-    _record(UNFINISHED)
-    print("setup: installing the package, its extras and the test tools into .venv (about a minute) ...", flush=True)
-    if _install() != 0:
-        print("setup: pip failed; its lines above say why. Run `make setup` again to go on.", file=sys.stderr)
+    _record(environment, UNFINISHED)
+    print(f"setup: installing the package, its extras and the test tools into {name} (about a minute) ...", flush=True)
+    if _install(environment) != 0:
+        print("setup: pip failed; its lines above say why. Run it again to go on.", file=sys.stderr)
         return 1
-    _record(wanted)
-    print("setup: .venv is ready", flush=True)
+    _record(environment, wanted)
+    print(f"setup: {name} is ready", flush=True)
     return 0
 
 
-def _install() -> int:
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS)]
+def _install(environment: Environment) -> int:
+    constraints = environment.folder / "constraints.txt"
+    constraints.write_text(environment.constraints())
+    pip = [str(environment.python), "-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
     # The build backend comes first and the build is not isolated, so that constraints.txt pins the backend too.
     return _run([*pip, "hatchling", "editables"]) or _run([*pip, "--no-build-isolation", "--editable", f"{ROOT}[dev]"])
+
+
+def _package(pin: str) -> str:
+    return pin.partition("==")[0].lower().replace("_", "-")
 
 
 def _run(argv: list[str]) -> int:
     return subprocess.run(argv, cwd=ROOT, check=False).returncode
 
 
-def _must_be_made_anew(recorded: str | None) -> bool:
-    python = VENV / "bin" / "python"
-    if recorded == UNFINISHED or not python.exists():
+def _must_be_made_anew(environment: Environment, recorded: str | None) -> bool:
+    if recorded == UNFINISHED or not environment.python.exists():
         return True
     # The scripts in bin/ begin with the absolute path of their Python: a checkout that was moved needs new ones.
-    script = VENV / "bin" / "pip"
-    if not script.exists() or not script.read_text(errors="replace").startswith(f"#!{VENV}/"):
+    script = environment.folder / "bin" / "pip"
+    if not script.exists() or not script.read_text(errors="replace").startswith(f"#!{environment.folder}/"):
         return True
     question = "import sys; sys.exit(sys.version_info < (3, 11))"
-    return _run([str(python), "-c", question]) != 0
+    return _run([str(environment.python), "-c", question]) != 0
 
 
-def _wanted() -> str:
-    pinned = (ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes() + str(ROOT).encode()
-    return hashlib.sha256(pinned).hexdigest()
+def _wanted(environment: Environment) -> str:
+    pinned = (ROOT / "pyproject.toml").read_text() + environment.constraints() + str(ROOT)
+    return hashlib.sha256(pinned.encode()).hexdigest()
 
 
-def _recorded() -> str | None:
+def _recorded(environment: Environment) -> str | None:
     try:
-        return str(json.loads(RECORD.read_text())["state"]) if (VENV / "bin" / "python").exists() else None
+        return str(json.loads(environment.record.read_text())["state"]) if environment.python.exists() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _record(state: str) -> None:
-    RECORD.write_text(json.dumps({"state": state}) + "\n")
+def _record(environment: Environment, state: str) -> None:
+    environment.record.write_text(json.dumps({"state": state}) + "\n")
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(quiet="--quiet" in sys.argv[1:]))
+        sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         print("\nsetup: interrupted; run it again to go on", file=sys.stderr)
         sys.exit(130)

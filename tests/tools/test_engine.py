@@ -56,6 +56,10 @@ class Stack:
     def checkpoint(self) -> Path:
         return self.target.backend / ".pulumi" / "stacks" / PROJECT / "dev.json"
 
+    @property
+    def copy(self) -> Path:
+        return self.checkpoint.with_suffix(".json.bak")
+
     def holds(self, state: str) -> None:
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         self.checkpoint.write_text(state)
@@ -177,16 +181,47 @@ def test_the_lock_of_a_stack_that_was_never_finished_is_removed(stack: Stack) ->
 
 def test_a_half_written_state_gives_way_to_the_last_good_one(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     stack.holds('{"version": 3, "checkpo')
-    good = stack.checkpoint.with_suffix(".json.bak")
-    good.write_text('{"version": 3}')
+    stack.copy.write_text('{"version": 3}')
     Engine(stack.target).take_over()
     assert stack.checkpoint.read_text() == '{"version": 3}'
     assert "half written" in capsys.readouterr().out
 
 
+def state_of(*types: str) -> str:
+    return json.dumps({"version": 3, "checkpoint": {"latest": {"resources": [{"type": type_} for type_ in types]}}})
+
+
+def test_the_resources_are_those_of_the_state(stack: Stack) -> None:
+    assert Engine(stack.target).resources() == []
+    stack.holds(state_of("new"))
+    stack.copy.write_text(state_of("old"))
+    assert Engine(stack.target).resources() == [{"type": "new"}]
+    stack.holds('{"version": 3, "checkpoint": {"latest": null}}')
+    assert Engine(stack.target).resources() == []
+
+
+def test_the_resources_of_a_half_written_state_are_those_of_the_last_good_one(stack: Stack) -> None:
+    stack.holds(state_of("new")[:-9])
+    assert Engine(stack.target).resources() == []
+    stack.copy.write_text(state_of("old"))
+    assert Engine(stack.target).is_half_written()
+    assert Engine(stack.target).resources() == [{"type": "old"}]
+
+
+def test_a_state_without_any_good_one_is_left_alone_and_named(stack: Stack) -> None:
+    stack.holds("half a st")
+    stack.copy.write_text("")
+    engine = Engine(stack.target)
+    engine.take_over()
+    assert stack.checkpoint.read_text() == "half a st"
+    with pytest.raises(RefusalError, match="history") as refused:
+        engine.resources()
+    assert str(stack.checkpoint) in str(refused.value)
+
+
 def test_a_good_state_is_left_alone(stack: Stack) -> None:
     stack.holds('{"version": 3}')
-    stack.checkpoint.with_suffix(".json.bak").write_text('{"version": 2}')
+    stack.copy.write_text('{"version": 2}')
     Engine(stack.target).take_over()
     assert stack.checkpoint.read_text() == '{"version": 3}'
 

@@ -1,5 +1,6 @@
 """The real service is touched only after a yes on a terminal; here an emulator that stands elsewhere plays its part."""
 
+import json
 import os
 import pty
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tools.dev import target
@@ -25,6 +27,9 @@ class Service:
 
     def rooms(self, state: str = "running") -> list[str]:
         return sorted(task["cname"] for task in self.emulator.tasks(self.port) if task["state"] == state)
+
+    def ends_room(self, room: str) -> None:
+        httpx.delete(f"{target.endpoint(self.port)}/-/rooms/{room}", trust_env=False).raise_for_status()
 
 
 @dataclass
@@ -60,6 +65,10 @@ class Checkout:
                 pass  # how Linux tells that the other side of a terminal has gone
             os.close(ours)
         return child.returncode, written.decode()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.state / "live" / "backend" / ".pulumi" / "stacks" / target.PROJECT / "live.json"
 
     def holds_no_secret(self) -> bool:
         return not any(SECRET.encode() in file.read_bytes() for file in self.state.rglob("*") if file.is_file())
@@ -139,3 +148,51 @@ def test_a_yes_starts_one_agent_in_the_named_room_and_another_yes_stops_it(
     assert "Stopped: 1 agent." in written
     assert (service.rooms(), service.rooms("ended")) == ([], ["keynote"])
     assert checkout.holds_no_secret()
+
+
+def test_what_the_user_agrees_to_is_what_is_done(checkout: Checkout, service: Service) -> None:
+    checkout.environ["RTCAI_ROOM"] = "keynote"
+    assert checkout.runs_on_a_terminal("up", "y")[0] == 0
+    service.ends_room("keynote")
+    # What only a refresh finds out (the room is gone, and the agent with it) must stand above the question.
+    code, written = checkout.runs_on_a_terminal("up", "")
+    assert code == 1
+    assert "1 to create" in written
+    assert service.rooms() == []
+
+
+def test_down_mends_a_half_written_state(checkout: Checkout, service: Service) -> None:
+    checkout.environ["RTCAI_ROOM"] = "keynote"
+    assert checkout.runs_on_a_terminal("up", "y")[0] == 0
+    checkout.checkpoint.write_text(checkout.checkpoint.read_text()[:500])
+
+    shown = checkout.runs("status")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "live: the state is half written" in shown.stdout
+    assert "keynote" in shown.stdout
+
+    code, written = checkout.runs_on_a_terminal("down", "y")
+    assert code == 0, written
+    assert "Stopped: 1 agent." in written
+    assert service.rooms() == []
+
+
+def test_down_tells_of_an_agent_that_only_the_journal_knows_and_the_next_up_stops_it(
+    checkout: Checkout, service: Service
+) -> None:
+    checkout.environ["RTCAI_ROOM"] = "keynote"
+    assert checkout.runs_on_a_terminal("up", "y")[0] == 0
+    state = json.loads(checkout.checkpoint.read_text())
+    state["checkpoint"]["latest"]["resources"] = []
+    checkout.checkpoint.write_text(json.dumps(state))
+
+    assert "started, not in the stack" in checkout.runs("status").stdout
+    ended = checkout.runs("down")
+    assert ended.returncode == 1
+    assert "The journal knows 1 agent that no state knows" in ended.stdout
+    assert "in room 'keynote': started" in ended.stdout
+
+    assert checkout.runs_on_a_terminal("up", "y")[0] == 0
+    assert service.rooms() == ["keynote"]
+    assert checkout.runs_on_a_terminal("down", "y")[0] == 0
+    assert service.rooms() == []

@@ -23,8 +23,8 @@ class Checkout:
     root: Path
     environ: dict[str, str]
 
-    def with_venv(self, state: str | None) -> None:
-        bin_folder = self.root / ".venv" / "bin"
+    def with_venv(self, state: str | None, folder: str = ".venv") -> None:
+        bin_folder = self.root / folder / "bin"
         bin_folder.mkdir(parents=True)
         (bin_folder / "python").write_text(FAKE_PYTHON)
         (bin_folder / "python").chmod(0o755)
@@ -41,8 +41,8 @@ class Checkout:
         log = self.root / "log"
         return log.read_text().splitlines() if log.exists() else []
 
-    def setup(self) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, str(self.root / "tools" / "setup.py")]
+    def setup(self, *options: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, str(self.root / "tools" / "setup.py"), *options]
         return subprocess.run(argv, env=self.environ, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -61,7 +61,8 @@ def test_it_installs_at_the_pinned_versions_and_a_second_run_does_nothing(checko
     checkout.with_venv(state=None)
     assert checkout.setup().returncode == 0
     first = checkout.calls
-    constraints = checkout.root / "tools" / "constraints.txt"
+    constraints = checkout.root / ".venv" / "constraints.txt"
+    assert constraints.read_text() == "pytest==9.0.0\n"
     assert any(
         line.endswith(f"--constraint {constraints} --no-build-isolation --editable {checkout.root}[dev]")
         for line in first
@@ -71,13 +72,27 @@ def test_it_installs_at_the_pinned_versions_and_a_second_run_does_nothing(checko
     assert checkout.calls == first
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "tools/constraints.txt"])
-def test_a_changed_pin_or_dependency_is_installed(checkout: Checkout, changed: str) -> None:
+def test_the_floor_is_an_environment_of_its_own_with_the_lowest_pins_over_the_others(checkout: Checkout) -> None:
+    checkout.with_venv(state=None, folder=".tools/floor")
+    (checkout.root / "tools" / "constraints.txt").write_text("pytest==9.0.0\npydantic-core==2.50.0\n")
+    (checkout.root / "tools" / "constraints-floor.txt").write_text("# the lowest\npydantic_core==2.41.1\n")
+    assert checkout.setup("--floor").returncode == 0
+    used = checkout.root / ".tools" / "floor" / "constraints.txt"
+    assert used.read_text() == "pytest==9.0.0\npydantic_core==2.41.1\n"
+    assert all(f"--constraint {used} " in line for line in checkout.calls if "install" in line)
+    assert not (checkout.root / ".venv").exists()
+    assert checkout.setup("--floor").stdout == "setup: .tools/floor is ready: nothing to do\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"), [("pyproject.toml", "# changed\n"), ("tools/constraints.txt", "pluggy==1.6.0\n")]
+)
+def test_a_changed_pin_or_dependency_is_installed(checkout: Checkout, changed: str, line: str) -> None:
     checkout.with_venv(state=None)
     checkout.setup()
     first = len(checkout.calls)
     with (checkout.root / changed).open("a") as file:
-        file.write("# changed\n")
+        file.write(line)
     assert checkout.setup().returncode == 0
     assert len(checkout.calls) > first
 
@@ -127,7 +142,23 @@ def test_every_direct_dependency_is_pinned(root: Path) -> None:
     assert wanted - {"rtcai-pulumi"} <= pinned
 
 
-def test_the_pins_name_packages_and_versions_only(root: Path) -> None:
-    lines = (root / "tools" / "constraints.txt").read_text().splitlines()
+def test_the_lowest_versions_that_users_may_have_are_the_ones_tested(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    texts = [*project["dependencies"], *extras["emulator"], *extras["cli"]]
+    promised = [text.partition(",<")[0].split(">=") for text in texts]
+    pinned = dict(pin.split("==") for pin in pins(root, "constraints-floor.txt"))
+    for name, lowest in promised:
+        assert pinned[name] in (lowest, f"{lowest}.0")
+
+
+def pins(root: Path, name: str) -> list[str]:
+    lines = (root / "tools" / name).read_text().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-floor.txt"])
+def test_the_pins_name_packages_and_versions_only(root: Path, name: str) -> None:
+    lines = pins(root, name)
     assert all(line.count("==") == 1 and "/" not in line and ":" not in line for line in lines)
     assert len({line.split("==")[0].lower() for line in lines}) == len(lines)

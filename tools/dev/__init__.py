@@ -6,6 +6,7 @@ What runs where:
     commands.py   what each target does, in order
     target.py     which stack: `dev` on the emulator or `live` on the service; its folder and environment
     engine.py     the Pulumi CLI: stacks, state, runs, locks
+    journal.py    the agents that the provider's journal knows and the state does not
     emulator.py   the emulator in the background: start, find, stop
     processes.py  what this machine knows of a process: is it ours, end it
     agents.py     the agents in a stack's state, and the table

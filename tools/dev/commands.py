@@ -2,16 +2,19 @@
 
 import fcntl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from tools.dev import agents, live, target
+from tools.dev import agents, journal, live, target
 from tools.dev.agents import Agent, count
 from tools.dev.emulator import Emulator
 from tools.dev.engine import Engine
 from tools.dev.refusal import RefusalError
 from tools.dev.target import Target
+
+# What the user agrees to is a preview with the same options as the `up` that follows it.
+_UP_OPTIONS = ("--refresh",)
 
 
 def up(environ: Mapping[str, str]) -> int:
@@ -24,7 +27,7 @@ def up(environ: Mapping[str, str]) -> int:
 
 
 def preview(environ: Mapping[str, str]) -> int:
-    """Show what `up` would change; no request is sent to the service or the emulator."""
+    """Show what `up` would change, as far as the state knows; no request is sent to the service or the emulator."""
     chosen = target.chosen(environ)
     with _alone(chosen):
         engine, known = _taken_over(chosen)
@@ -41,25 +44,50 @@ def down(environ: Mapping[str, str]) -> int:
     """Stop the agents and, for the stack on the emulator, the emulator."""
     chosen = target.chosen(environ)
     with _alone(chosen):
-        return _down_live(chosen) if chosen.name == "live" else _down_dev(chosen, environ)
+        code = _down_live(chosen) if chosen.name == "live" else _down_dev(chosen, environ)
+    if code == 0:
+        _tell_of_the_other(chosen, environ)
+    return code
 
 
 def status(environ: Mapping[str, str]) -> int:
     """Show the agents of both stacks; nothing is asked of the service."""
-    dev = target.dev(environ)
-    known = agents.in_state(Engine(dev).resources())
+    shown = [_shown(_show_dev, target.dev(environ)), _shown(_show_live, target.live(environ))]
+    return 0 if all(shown) else 1
+
+
+def _shown(show: Callable[[Target, list[Agent]], None], stack: Target) -> bool:
+    """Show one stack; what cannot be read of it is said, and does not hide the other one."""
+    engine = Engine(stack)
+    try:
+        if engine.is_half_written():
+            print(f"{stack.name}: the state is half written, this is its last good copy; up and down mend it")
+        show(stack, agents.in_state(engine.resources()))
+    except RefusalError as refusal:
+        print(f"{stack.name}: {refusal}\n", flush=True)
+        return False
+    return True
+
+
+def _show_dev(dev: Target, known: list[Agent]) -> None:
     emulator = Emulator(dev.folder, dev.environment)
     running = emulator.running()
     if running is None:
         print("dev: the emulator is not running")
-        rows = [(agent, "the emulator is not running") for agent in known]
-    else:
-        print(f"dev: the emulator runs on {target.endpoint(running[1])} (process {running[0]}), log {emulator.log}")
-        rows = agents.with_states(known, agents.of_emulator(emulator.tasks(running[1])))
-    _show(rows)
+        _show([(agent, "the emulator is not running") for agent in known])
+        return
+    print(f"dev: the emulator runs on {target.endpoint(running[1])} (process {running[0]}), log {emulator.log}")
+    _show(agents.with_states(known, agents.of_emulator(emulator.tasks(running[1]))))
+
+
+def _show_live(stack: Target, known: list[Agent]) -> None:
     print("live: the real service")
-    _show([(agent, "started") for agent in agents.in_state(Engine(target.live(environ)).resources())])
-    return 0
+    _show(_live_rows(stack, known))
+
+
+def _live_rows(stack: Target, known: list[Agent]) -> list[tuple[Agent, str]]:
+    # "started" and no more: the service has no query for a task.
+    return [(agent, "started") for agent in known] + journal.beside(stack, known)
 
 
 def _up_dev(chosen: Target, environ: Mapping[str, str]) -> int:
@@ -69,7 +97,7 @@ def _up_dev(chosen: Target, environ: Mapping[str, str]) -> int:
     emulator.start(port)
     print(f"No RTC-AI credentials are set: the agents run on the local emulator, {target.endpoint(port)}", flush=True)
     engine.make_stack()
-    code = engine.run("up", "--refresh", "--yes", environment=_endpoint(port))
+    code = engine.run("up", *_UP_OPTIONS, "--yes", environment=_endpoint(port))
     after = agents.in_state(engine.resources())
     rows = agents.with_states(after, agents.of_emulator(emulator.tasks(port)))
     _show(rows)
@@ -90,15 +118,14 @@ def _up_live(chosen: Target, environ: Mapping[str, str]) -> int:
     sys.stdout.flush()
     engine.make_stack()
     engine.set_config("room", room)
-    code = engine.run("preview")
+    code = engine.run("preview", *_UP_OPTIONS)
     if code != 0:
         print(f"{_failed('preview', code)} Nothing was done.")
         return code
     live.agree(f"Have this one agent in room {room!r} on the real service?")
-    code = engine.run("up", "--refresh", "--yes")
+    code = engine.run("up", *_UP_OPTIONS, "--yes")
     after = agents.in_state(engine.resources())
-    # "started" and no more: the service has no query for a task.
-    rows = [(agent, "started") for agent in after]
+    rows = _live_rows(chosen, after)
     _show(rows)
     if code == 0:
         print(_outcome(before, after, rows))
@@ -129,21 +156,54 @@ def _down_dev(chosen: Target, environ: Mapping[str, str]) -> int:
 
 
 def _down_live(chosen: Target) -> int:
-    if not Engine(chosen).resources():
-        print("Nothing to stop: stack live is empty.")
-        return 0
-    live.require_terminal("down")
     engine, known = _taken_over(chosen)
+    if not engine.resources():
+        if not journal.beside(chosen, []):
+            print("Nothing to stop: stack live is empty.")
+            return 0
+        return _left_beside(chosen)
+    live.require_terminal("down")
     print("RTC-AI credentials are set: this is the real service.")
     for agent in known:
         print(f"  now: task {agent.task_id} in room {agent.room!r}")
     live.agree(f"Stop {count(len(known))} on the real service?")
     code = engine.run("destroy", "--yes")
-    if code == 0:
-        print(f"Stopped: {count(len(known))}.")
-    else:
+    if code != 0:
         print(_failed("destroy", code))
-    return code
+        return code
+    print(f"Stopped: {count(len(known))}.")
+    return _left_beside(chosen)
+
+
+def _left_beside(chosen: Target) -> int:
+    """Tell of agents that `destroy` leaves alone, because the engine has never heard of them; return the exit code."""
+    left = journal.beside(chosen, [])
+    if not left:
+        return 0
+    print(f"The journal knows {count(len(left))} that no state knows:")
+    for agent, state in left:
+        print(f"  task {agent.task_id or '(no id)'} in room {agent.room!r}: {state}")
+    print("Run `make up`, which stops what was left before it starts another, and then `make down`.")
+    print("Where the program no longer declares it: `rtcai sweep`, see docs/operations.md.")
+    return 1
+
+
+def _tell_of_the_other(chosen: Target, environ: Mapping[str, str]) -> None:
+    """Say where agents of the stack that was not chosen go on: credentials that are set, or not, hide the other one."""
+    other = target.dev(environ) if chosen.name == "live" else target.live(environ)
+    try:
+        known = agents.in_state(Engine(other).resources())
+    except RefusalError as refusal:
+        print(refusal)
+        return
+    still = [count(len(known))] if known else []
+    if other.name == "dev":
+        step = f"unset {' and '.join(target.credentials(environ))}"
+        still += ["its emulator"] if Emulator(other.folder, other.environment).running() else []
+    else:
+        step = "set the RTCAI_ credentials of their account"
+    if still:
+        print(f"Stack {other.name} still has {' and '.join(still)}: {step} and run `make down`.")
 
 
 def _taken_over(chosen: Target) -> tuple[Engine, list[Agent]]:

@@ -55,13 +55,29 @@ class Engine:
     def resources(self) -> list[dict[str, Any]]:
         """Return the resources of the stack's state; none where there is no stack.
 
+        They are read from the backend's files. To export them is a run of the CLI, which cannot read a state that is
+        half written, as it is while another run is at work, or where one was killed.
+
         Raises:
-            RefusalError: the state cannot be read.
+            RefusalError: neither the state nor the engine's copy of it can be read.
         """
-        if not self.exists():
+        for file in (self._checkpoint, self._copy):
+            if (state := _read(file)) is not None:
+                latest = (state.get("checkpoint") or {}).get("latest") or {}
+                return list(latest.get("resources") or [])
+        # The copy is made before the second writing: without one this is the first, of a stack with nothing in it.
+        if not self._copy.exists():
             return []
-        state = json.loads(self._ask("stack", "export", "--stack", self._target.name))
-        return list((state.get("deployment") or {}).get("resources") or [])
+        raise RefusalError(
+            f"The state of stack {self._target.name} cannot be read, and neither can the engine's copy of it.\n"
+            f"  files {self._checkpoint} and {self._copy.name} beside it\n"
+            "  Copy the newest *.checkpoint.json of the backend's history over the first one and run this again:\n"
+            f"  {self._target.backend / '.pulumi' / 'history' / PROJECT / self._target.name}"
+        )
+
+    def is_half_written(self) -> bool:
+        """Whether the stack's state is cut off: a run is writing it now, or was killed at that."""
+        return self.exists() and _read(self._checkpoint) is None
 
     def make_stack(self) -> None:
         """Make the stack where it does not exist yet."""
@@ -94,6 +110,11 @@ class Engine:
     def _checkpoint(self) -> Path:
         return self._target.backend / ".pulumi" / "stacks" / PROJECT / f"{self._target.name}.json"
 
+    @property
+    def _copy(self) -> Path:
+        """The engine's own copy of the state, one writing older."""
+        return self._checkpoint.with_suffix(".json.bak")
+
     def _stack_options(self) -> list[str]:
         return ["--stack", self._target.name, "--config-file", str(self._target.config_file)]
 
@@ -113,21 +134,23 @@ class Engine:
     def _mend_state(self) -> None:
         """Put the engine's own copy in place of a state that a killed run left half written.
 
-        The file backend does not write it in one step. The copy beside it is one step older; what happened in that
-        step is in the journal, and the next `up` acts on it.
+        The file backend does not write it in one step. The copy beside it is one writing older, so that it may lack an
+        agent, or name one that has been stopped. Both are in the journal: the next `up` acts on it; a `destroy` knows
+        nothing of the former, which `down` therefore tells of.
         """
-        if not self.exists() or _is_json(self._checkpoint):
+        if not self.is_half_written():
             return
-        copy = self._checkpoint.with_suffix(".json.bak")
-        if _is_json(copy):
-            shutil.copyfile(copy, self._checkpoint)
-            print(f"The state of stack {self._target.name} was half written: its last good copy is back in place.")
-        elif not copy.exists():
-            # The copy is made before the second writing: this was the first one, of a stack with nothing in it.
-            self._checkpoint.unlink()
+        if _read(self._copy) is not None:
+            shutil.copyfile(self._copy, self._checkpoint)
+            print(
+                f"The state of stack {self._target.name} was half written: its last good copy is back in place.",
+                flush=True,
+            )
+        elif not self._copy.exists():
+            self._checkpoint.unlink()  # the first writing, of a stack with nothing in it: see `resources`
 
     def _require_ended(self, file: Path) -> None:
-        lock = json.loads(file.read_text()) if _is_json(file) else {}
+        lock = _read(file) or {}
         holder, host = int(lock.get("pid") or 0), str(lock.get("hostname") or "")
         if host not in ("", socket.gethostname()):
             raise RefusalError(
@@ -147,12 +170,13 @@ def _language_host_died(errors: str) -> bool:
     return any(text in errors for text in _HOST_DIED) and any(text in errors for text in _CONNECTION_LOST)
 
 
-def _is_json(file: Path) -> bool:
+def _read(file: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None where there is none, or only a part of one."""
     try:
-        json.loads(file.read_text())
+        content = json.loads(file.read_text())
     except (OSError, ValueError):
-        return False
-    return True
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _stream(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:

@@ -18,7 +18,6 @@ APP_SECRET = "emulator-app-secret"  # noqa: S105 - a placeholder that the emulat
 
 _TUNING = ("RTCAI_TIMEOUT", "RTCAI_MAX_RPS", "RTCAI_CONCURRENCY")
 _CREDENTIALS = ("RTCAI_APP_KEY", "RTCAI_APP_SECRET", "RTCAI_TOKEN", "RTCAI_UID")
-_LOCAL_HOSTS = "127.0.0.1,localhost"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def chosen(environ: Mapping[str, str]) -> Target:
     Raises:
         RefusalError: some of the credentials are set and not all that belong together.
     """
-    given = {name for name in _CREDENTIALS if environ.get(name)}
+    given = set(credentials(environ))
     if not given:
         return dev(environ)
     if {"RTCAI_APP_KEY", "RTCAI_APP_SECRET"} <= given or {"RTCAI_APP_KEY", "RTCAI_TOKEN", "RTCAI_UID"} <= given:
@@ -65,14 +64,23 @@ def chosen(environ: Mapping[str, str]) -> Target:
     )
 
 
+def credentials(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the credentials that are set."""
+    return [name for name in _CREDENTIALS if environ.get(name)]
+
+
 def dev(environ: Mapping[str, str]) -> Target:
     """Return the stack on the emulator: no setting of the user's own account reaches it."""
     folder = state_folder(environ) / "dev"
-    own = {name: value for name, value in environ.items() if not name.startswith("RTCAI_") or name in _TUNING}
-    # A proxy knows nothing of this machine's own ports.
-    proxied = {name: ",".join(filter(None, (environ.get(name), _LOCAL_HOSTS))) for name in ("NO_PROXY", "no_proxy")}
+    own = {
+        name: value
+        for name, value in environ.items()
+        # A proxy knows nothing of this machine's own ports; and one of a kind that httpx cannot speak to (SOCKS) breaks
+        # each client that only looks at its variable, whatever NO_PROXY says.
+        if (not name.startswith("RTCAI_") or name in _TUNING) and not name.upper().endswith("_PROXY")
+    }
     keys = {"RTCAI_APP_KEY": APP_KEY, "RTCAI_APP_SECRET": APP_SECRET}
-    return Target("dev", folder, {**_engine_environment(own, folder), **proxied, **keys})
+    return Target("dev", folder, {**_engine_environment(own, folder), **keys})
 
 
 def live(environ: Mapping[str, str]) -> Target:

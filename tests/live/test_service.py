@@ -1,0 +1,74 @@
+"""What the client relies on, held to the service itself: a create, the query of its room, and two closes.
+
+The same test runs against the emulator always, and against the service where the user asks for it (see `account`).
+There the room must be open: somebody is in it, or it was made less than a day ago.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from rtcai_pulumi.config.wire import create_body
+from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.service.client import Client
+from rtcai_pulumi.service.errors import TaskNotFound
+from rtcai_pulumi.service.settings import resolve
+from tests.emulator.api import assert_form
+from tests.live.account import ACCOUNT, Account
+from tests.samples import parameters
+
+
+@dataclass
+class Listening(httpx.BaseTransport):
+    """Keeps the answers as they came, before the client has made anything of them."""
+
+    inner: httpx.BaseTransport = field(default_factory=httpx.HTTPTransport)
+    answers: list[tuple[str, Any]] = field(default_factory=list)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self.inner.handle_request(request)
+        self.answers.append((request.url.path.rpartition("/")[2], json.loads(response.read())))
+        return response
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.fixture(params=["emulator", *(["service"] if ACCOUNT else [])])
+def account(request: pytest.FixtureRequest) -> Iterator[Account]:
+    if request.param == "service":
+        assert ACCOUNT
+        yield ACCOUNT
+        return
+    with Emulator() as emulator:
+        stated = {
+            "RTCAI_APP_KEY": emulator.app_key,
+            "RTCAI_APP_SECRET": emulator.app_secret,
+            "RTCAI_ENDPOINT": emulator.url,
+        }
+        yield Account(resolve(stated, lambda _: None), "keynote")
+
+
+def test_an_agent_is_started_found_in_its_room_and_stopped(account: Account) -> None:
+    body = create_body(parameters(cname=account.room), str(uuid4()))
+    trace_id = uuid4().hex
+    listening = Listening()
+    with Client(account.settings, transport=listening) as client:
+        task = client.create_task(body, trace_id=trace_id)
+        try:
+            assert client.query_room(account.room).cid == task.cid
+        finally:
+            client.close_task(task.cid, task.task_id, cname=account.room, trace_id=trace_id)
+        with suppress(TaskNotFound):  # as good as success: which of the two the service answers is not documented
+            client.close_task(task.cid, task.task_id, cname=account.room, trace_id=trace_id)
+    calls, bodies = zip(*listening.answers, strict=True)
+    assert calls == ("create", "rooms", "close", "close")
+    for answer, form in zip(bodies, ("createSuccess", None, "closeSuccess", "closeAnswer"), strict=True):
+        if form is not None:
+            assert_form(answer, form)

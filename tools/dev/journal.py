@@ -1,0 +1,43 @@
+"""What the provider's journal knows of a stack's agents and the stack's state does not.
+
+A run that was killed, or a state that was put back by one step, may leave an agent that the engine has never heard of.
+The engine calls no provider for it, so `destroy` leaves it alone; the next `up` of the same resource stops it first.
+"""
+
+from collections.abc import Sequence
+
+from rtcai_pulumi.lifecycle.journal import Journal, journal_path
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.errors import JournalError
+from tools.dev.agents import NOT_IN_STACK, Agent
+from tools.dev.refusal import RefusalError
+from tools.dev.target import Target
+
+_STATES = {
+    State.ASKED: "asked for, no answer known",
+    State.OPEN: "started",
+    State.CLOSING: "perhaps stopped, no answer known",
+}
+
+
+def beside(target: Target, known: Sequence[Agent]) -> list[tuple[Agent, str]]:
+    """Return the agents that may run on account of the journal and are not among `known`, with what it says of each.
+
+    Raises:
+        RefusalError: the journal cannot be read.
+    """
+    path = journal_path(target.environment)
+    if not path.exists():
+        return []
+    try:
+        with Journal(path) as journal:
+            records = journal.records()
+    except JournalError as error:
+        raise RefusalError(f"What runs beside the state of stack {target.name} is not known.\n  {error}") from None
+    keys = {agent.key for agent in known}
+    left = [(_agent(record), record) for record in records if record.unfinished]
+    return [(agent, f"{_STATES[record.state]}, {NOT_IN_STACK}") for agent, record in left if agent.key not in keys]
+
+
+def _agent(record: Record) -> Agent:
+    return Agent(record.cname, "", record.task_id or "", str(record.cid or ""), record.endpoint)
