@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from rtcai_pulumi.cli.emulator import emulator
+from rtcai_pulumi.cli.ls import ls
+from rtcai_pulumi.cli.sweep import sweep
 
 app = typer.Typer(
     name="rtcai",
@@ -14,6 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(emulator)
+app.command()(ls)
+app.command()(sweep)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,42 @@
+"""Options that several commands of ``rtcai`` share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JournalFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        metavar="FILE",
+        help="The journal; else RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OtherExports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--other-export",
+        metavar="FILE",
+        help="Export of another stack, whose agents are left alone too; may be given several times. Needed where a "
+        "resource was moved there (pulumi state move), or the stack was renamed: the journal has its first name.",
+    ),
+]
+BackendUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="URL",
+        help="The backend of the exported stack, as Pulumi.yaml names it; else PULUMI_BACKEND_URL, else the current "
+        "login.",
+    ),
+]
+StackName = Annotated[
+    str | None,
+    typer.Option("--stack-name", metavar="NAME", help="The stack, where its export is empty (after a destroy)."),
+]
+ProjectName = Annotated[
+    str | None,
+    typer.Option("--project-name", metavar="NAME", help="The project, where the export is empty (after a destroy)."),
+]

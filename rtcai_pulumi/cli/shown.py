@@ -1,0 +1,44 @@
+"""Shows text that others have written: names of rooms and resources, answers of the service."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PIPE_WIDTH: Final = 240
+"""Columns where nobody looks at a screen: the ids stay in one piece."""
+
+
+def printable(text: str) -> str:
+    """Text in which nothing steers the terminal; line breaks are kept."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+def tell(text: str) -> None:
+    """A line for the user, beside the output."""
+    typer.echo(printable(text), err=True)
+
+
+def show_json(value: Any) -> None:
+    """The output of ``--json``; in ASCII, so that it is the same everywhere."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on the standard output."""
+    from rich.console import Console  # noqa: PLC0415  what a command needs is imported when it runs
+    from rich.table import Table  # noqa: PLC0415  as above
+    from rich.text import Text  # noqa: PLC0415  as above
+
+    table = Table(*head, box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*(Text(printable(cell).replace("\n", "\\n")) for cell in row))
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)

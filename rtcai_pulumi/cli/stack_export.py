@@ -1,0 +1,206 @@
+"""What `pulumi stack export` tells: which stack it is of, and which tasks its state holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CONVERSATION: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
+STDIN: Final = "-"
+_HOW: Final = "make it by `pulumi stack export --file FILE`"
+
+
+class CannotReadExport(Exception):
+    """The export is none, or tells too little; nothing is decided by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackId:
+    """A stack, as the URNs of its resources name it."""
+
+    project: str
+    stack: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.stack}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A conversation that a state holds, those that are pending deletion among them: the engine deals with them."""
+
+    urn: str
+    task: str
+    cname: str | None
+    """None where it is a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackExport:
+    """One stack's state."""
+
+    id: StackId
+    conversations: tuple[Stored, ...]
+    pending_operations: tuple[str, ...]
+    """The URNs of what was under way when the state was written last: a run was killed, or is not over."""
+    made_at: datetime
+    """When it was made at the latest: what the journal learnt later, it cannot know."""
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """The tasks that the engine knows, as ``{cid}/{taskId}``."""
+        return frozenset(stored.task for stored in self.conversations)
+
+
+def stack_of(urn: str) -> StackId | None:
+    """The stack that a URN belongs to; None where it is no URN of Pulumi's."""
+    first, _, rest = urn.partition("::")
+    project, found, _ = rest.partition("::")
+    kind, stack = first[: len("urn:pulumi:")], first[len("urn:pulumi:") :]
+    return StackId(project, stack) if kind == "urn:pulumi:" and stack and project and found else None
+
+
+def name_of(urn: str) -> str:
+    """The resource's name in the program."""
+    return urn.rpartition("::")[2]
+
+
+def read_export(source: str, *, stack: str | None = None, project: str | None = None) -> StackExport:
+    """Read the JSON of `pulumi stack export`.
+
+    Args:
+        source: a file, or ``-`` for the standard input.
+        stack: the stack's name, which an empty state does not tell.
+        project: the project's name, which an empty state does not tell.
+
+    Raises:
+        CannotReadExport: it is no export, or it does not tell which stack it is of.
+    """
+    content = _read(source)
+    return StackExport(
+        _id(source, content.stacks, stack, project), content.conversations, content.pending_operations, content.made_at
+    )
+
+
+def tasks_of(sources: Iterable[str]) -> frozenset[str]:
+    """The tasks that the states of other stacks hold.
+
+    Raises:
+        CannotReadExport: one is no export.
+    """
+    return frozenset(stored.task for source in sources for stored in _read(source).conversations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    stacks: frozenset[StackId]
+    conversations: tuple[Stored, ...]
+    pending_operations: tuple[str, ...]
+    made_at: datetime
+
+
+def _read(source: str) -> _Content:
+    made_at = _made_at(source)
+    deployment = _deployment(source, _text(source))
+    operations = [_resource_of(source, each) for each in _objects(source, deployment, "pending_operations")]
+    # A resource whose deletion was under way is the engine's as well.
+    resources = [*_objects(source, deployment, "resources"), *operations]
+    stacks = frozenset(_stack_of(source, resource) for resource in resources)
+    stored = {resource["id"]: _stored(resource) for resource in resources if _is_started_conversation(resource)}
+    return _Content(stacks, tuple(stored.values()), tuple(each["urn"] for each in operations), made_at)
+
+
+def _made_at(source: str) -> datetime:
+    if source == STDIN:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(Path(source).stat().st_mtime, UTC)
+    except OSError as error:
+        raise _unreadable(source, error.strerror or str(error)) from None
+
+
+def _text(source: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise _unreadable(source, error.strerror or str(error)) from None
+    except UnicodeDecodeError:
+        raise _unreadable(source, "it is no text in UTF-8") from None
+
+
+def _deployment(source: str, text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _unreadable(source, "it is no JSON") from None
+    deployment = content.get("deployment") if isinstance(content, dict) else None
+    if not isinstance(deployment, dict):
+        raise _unreadable(source, 'it has no "deployment"')
+    return deployment
+
+
+def _objects(source: str, deployment: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = deployment.get(key)
+    if found is None:  # an empty state is written without them
+        return []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise _unreadable(source, f'"{key}" is not as Pulumi writes it')
+    return found
+
+
+def _resource_of(source: str, operation: dict[str, Any]) -> dict[str, Any]:
+    resource = operation.get("resource")
+    if not isinstance(resource, dict):
+        raise _unreadable(source, '"pending_operations" is not as Pulumi writes it')
+    return resource
+
+
+def _stack_of(source: str, resource: dict[str, Any]) -> StackId:
+    urn = resource.get("urn")
+    stack = stack_of(urn) if isinstance(urn, str) else None
+    if stack is None:
+        raise _unreadable(source, "it has a resource without a URN")
+    return stack
+
+
+def _is_started_conversation(resource: dict[str, Any]) -> bool:
+    return resource.get("type") == CONVERSATION and isinstance(resource.get("id"), str) and bool(resource["id"])
+
+
+def _stored(resource: dict[str, Any]) -> Stored:
+    outputs = resource.get("outputs")
+    cname = outputs.get("cname") if isinstance(outputs, dict) else None
+    return Stored(resource["urn"], resource["id"], cname if isinstance(cname, str) else None)
+
+
+def _id(source: str, told: frozenset[StackId], stack: str | None, project: str | None) -> StackId:
+    """The stack that the resources name, or the options where there is none; they must not contradict each other."""
+    if not told and stack and project:
+        return StackId(project, stack)
+    if not told:
+        reason = (
+            "its state is empty, so that it does not tell which stack it is of: add --stack-name and --project-name"
+        )
+        raise _unreadable(source, reason, how="")
+    if len(told) > 1:
+        raise _unreadable(source, f"it has resources of several stacks: {', '.join(sorted(map(str, told)))}")
+    (found,) = told
+    if (stack or found.stack, project or found.project) != (found.stack, found.project):
+        named = StackId(project or found.project, stack or found.stack)
+        raise _unreadable(source, f"it is of the stack {found}, and not of {named}")
+    return found
+
+
+def _unreadable(source: str, reason: str, how: str = _HOW) -> CannotReadExport:
+    name = "standard input" if source == STDIN else source
+    return CannotReadExport(
+        f"The stack's export ({name}) cannot be used: {reason}." + (f"\n  to do: {how}" if how else "")
+    )

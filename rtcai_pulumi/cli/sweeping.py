@@ -1,0 +1,118 @@
+"""What ``rtcai sweep`` ends: a decision about each unfinished record of one stack, and carrying it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from rtcai_pulumi.cli.journal_file import since
+from rtcai_pulumi.cli.listing import Mark, belongs, line_of, mark_of
+from rtcai_pulumi.cli.stack_export import name_of, stack_of
+from rtcai_pulumi.lifecycle.owner import urn_of
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.run import require_account
+from rtcai_pulumi.service.errors import RtcAiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from rtcai_pulumi.cli.backend import Backend
+    from rtcai_pulumi.cli.stack_export import StackExport
+    from rtcai_pulumi.lifecycle.run import Run
+
+
+class Outcome(StrEnum):
+    """What is done, or was done, about a record."""
+
+    TO_CLOSE = "to close"
+    """Its task is in no state: it would be closed."""
+    CLOSED = "closed"
+    FAILED = "failed"
+    """The close failed; the agent may still be in the room."""
+    LIVES = "process lives"
+    """Left alone: the run that answers for it still lives."""
+    NEWER = "newer than the export"
+    """Left alone: it changed after the export was made, which cannot tell whether the state has it."""
+    LOST = "lost"
+    """Left alone: its create was never answered, so that there is no task to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A record and what becomes of it."""
+
+    record: Record
+    outcome: Outcome
+    error: str | None = None
+
+    def as_json(self, now: datetime) -> dict[str, Any]:
+        """The record for ``--json``, as `rtcai ls` prints it, with the outcome and the error."""
+        line = line_of(self.record, lives=self.outcome is Outcome.LIVES, now=now)
+        shown = {name: value for name, value in line.as_json().items() if name != "mark"}
+        return {**shown, "outcome": self.outcome, "error": self.error}
+
+    def __str__(self) -> str:
+        record = self.record
+        task = f"task {record.task}" if record.task else f"request {record.request_id}, trace {record.trace_id}"
+        return f"room {record.cname}, {task} ({name_of(urn_of(record.owner))}, since {record.changed_at})"
+
+
+def plan(
+    records: Iterable[Record],
+    export: StackExport,
+    backend: Backend,
+    *,
+    others: frozenset[str],
+    lives: Callable[[int], bool],
+) -> list[Swept]:
+    """What is to be done about the records of the exported stack that its state lacks.
+
+    Args:
+        records: the journal's.
+        export: the stack's state.
+        backend: where it is kept.
+        others: tasks that the states of other stacks hold.
+        lives: whether a process still runs.
+    """
+    unclaimed = (record for record in records if mark_of(record, export, backend, others) is Mark.UNCLAIMED)
+    return [Swept(record, _outcome(record, export, alive=lives(record.process))) for record in unclaimed]
+
+
+def _outcome(record: Record, export: StackExport, *, alive: bool) -> Outcome:
+    if alive:
+        return Outcome.LIVES
+    if record.state is State.ASKED:
+        return Outcome.LOST
+    return Outcome.NEWER if since(record) > export.made_at else Outcome.TO_CLOSE
+
+
+def elsewhere(records: Iterable[Record], export: StackExport, backend: Backend) -> int:
+    """How many unfinished records have a stack of the same name in another backend."""
+    return sum(
+        record.unfinished and stack_of(urn_of(record.owner)) == export.id and not belongs(record, export, backend)
+        for record in records
+    )
+
+
+def carry_out(planned: Iterable[Swept], run: Run) -> Iterator[Swept]:
+    """Close what is to be closed, one after the other; a failure ends nothing but its own record."""
+    for each in planned:
+        yield _carried_out(each, run) if each.outcome is Outcome.TO_CLOSE else each
+
+
+def _carried_out(swept: Swept, run: Run) -> Swept:
+    record = swept.record
+    try:
+        require_account(record, run.client.settings)
+        current = run.journal.record(record.trace_id)
+        if current is None or not current.unfinished:
+            return Swept(current or record, Outcome.CLOSED)  # another run has closed it since it was listed
+        # Whoever has taken it over since, or changed it, knows more about it than the export does.
+        if current != record or run.journal.lives(record.process) or (taken := run.journal.take_over(record)) is None:
+            return Swept(current, Outcome.LIVES)
+        run.close(taken)
+    except RtcAiError as error:
+        return Swept(record, Outcome.FAILED, str(error))
+    return Swept(run.journal.record(record.trace_id) or record, Outcome.CLOSED)

@@ -1,0 +1,85 @@
+"""Journals and exports that the tests of ``rtcai ls`` and ``rtcai sweep`` lay out."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rtcai_pulumi.cli.stack_export import CONVERSATION
+from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.owner import owner, owner_prefix
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.client import Client
+from rtcai_pulumi.service.settings import Settings
+from tests.emulator.api import body
+
+BACKEND = "file:///state"
+PREFIX = owner_prefix({"PULUMI_BACKEND_URL": BACKEND}, None)
+
+
+def urn(name: str = "host", stack: str = "test", project: str = "rooms") -> str:
+    return f"urn:pulumi:{stack}::{project}::{CONVERSATION}::{name}"
+
+
+def started(emulator: Emulator, cname: str) -> str:
+    """Start an agent, as a run that was killed later did: ``{cid}/{taskId}``."""
+    settings = Settings(emulator.app_key, emulator.app_secret, endpoint=emulator.url, room_endpoint=emulator.url)
+    with Client(settings) as client:
+        task = client.create_task({**body(), "cname": cname, "requestId": uuid4().hex}, trace_id=uuid4().hex)
+    return f"{task.cid}/{task.task_id}"
+
+
+def note(
+    journal: Journal,
+    task: str | None,
+    *,
+    of: str | None = None,
+    state: State | None = None,
+    prefix: str = PREFIX,
+    url: str = "http://127.0.0.1:1",
+    app_key: str = "emulator-app-key",
+    cname: str = "keynote",
+) -> Record:
+    """Write what a run knew of a task; without a task its create was never answered."""
+    cid, _, task_id = (task or "").partition("/")
+    record = Record(
+        trace_id=uuid4().hex,
+        owner=owner(prefix, of or urn()),
+        app_key=app_key,
+        endpoint=url,
+        room_endpoint=url,
+        cname=cname,
+        request_id=uuid4().hex,
+        digest="0",
+        process=journal.process,
+        state=state or (State.OPEN if task else State.ASKED),
+        cid=int(cid) if task else None,
+        task_id=task_id or None,
+    )
+    return journal.add(record)
+
+
+def resource(task: str | None, of: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"urn": of or urn(), "type": CONVERSATION, "id": task or "", "outputs": {"cname": "keynote"}, **more}
+
+
+def export(file: Path, resources: Sequence[Any] = (), pending: Sequence[Any] = (), *, stack: str = "test") -> str:
+    """Write the JSON of `pulumi stack export`; the stack itself is a resource, too."""
+    root = f"urn:pulumi:{stack}::rooms::pulumi:pulumi:Stack::rooms-{stack}"
+    deployment = {
+        "manifest": {},
+        "resources": [{"urn": root, "type": "pulumi:pulumi:Stack"}, *resources],
+        "pending_operations": [{"type": "creating", "resource": each} for each in pending],
+    }
+    return write(file, {"version": 3, "deployment": deployment})
+
+
+def write(file: Path, content: Any) -> str:
+    file.write_text(json.dumps(content), encoding="utf-8")
+    # The kernel stamps files by a clock that is some milliseconds behind: a record just written would seem newer.
+    os.utime(file, ns=(time.time_ns(), time.time_ns()))
+    return str(file)
