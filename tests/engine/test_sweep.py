@@ -119,8 +119,11 @@ def test_an_up_that_was_killed_before_a_destroy_is_swept_by_the_stack_s_name(sta
 def test_a_running_up_is_left_alone(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     with interrupted(stack, emulator, UP, "the journal has it") as run:
-        assert swept(stack, "--yes", *NAMED) == [("keynote", "process lives")]
+        file = exported(stack)
+        sweep = rtcai(stack, "sweep", "--yes", "--json", "--stack-export", file, *NAMED)
         run.finish()
+    assert sweep.returncode == 0, sweep.stderr
+    assert [agent["outcome"] for agent in json.loads(sweep.stdout)["agents"]] == ["process lives"]
     assert rooms(emulator) == ["keynote"]
     assert "2 unchanged" in stack.up().succeeded().output
 

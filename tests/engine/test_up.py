@@ -204,3 +204,12 @@ def test_the_client_flavour_starts_and_stops_an_agent(stack: Stack, emulator: Em
     stack.destroy().succeeded()
     assert live(emulator) == []
     assert {request["path"] for request in emulator.requests()} == {"/ai/task/create", "/ai/task/close"}
+
+
+def test_the_readme_s_program_is_the_example_and_starts_an_agent(stack: Stack, emulator: Emulator) -> None:
+    program = (PROJECT / "examples" / "one-room" / "__main__.py").read_text(encoding="utf-8")
+    shown = (PROJECT / "README.md").read_text(encoding="utf-8").partition("## A program")[2]
+    assert program.partition('"""\n\n')[2] in shown
+    stack.program(program)
+    stack.up("--skip-preview").succeeded()
+    assert rooms(emulator) == ["keynote"]
