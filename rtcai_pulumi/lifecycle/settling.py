@@ -1,8 +1,8 @@
 """The rules by which a run deals with what earlier runs left: pure functions of records, without I/O.
 
-Each is needed by a sequence of commands and faults: ``test_crashes.py`` and ``test_sequences.py`` in ``tests/engine/`` play
-them. "Shown" are the tasks that the engine itself has named in this run, to `diff`, `read` or `delete`: it knows them, and
-deals with them.
+Each is needed by a sequence of commands and faults; ``test_crashes.py`` and ``test_sequences.py`` in
+``tests/engine/`` play them. "Shown" are the tasks that the engine itself has named in this run, to `diff`, `read` or
+`delete`: it knows them, and deals with them.
 """
 
 from collections.abc import Collection, Iterable
