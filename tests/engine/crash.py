@@ -184,8 +184,8 @@ def interrupted(
             text=True,
             start_new_session=True,
         )
-        ends.callback(end_session, process.pid)
         ends.enter_context(process)
+        ends.callback(end_session, process.pid)  # before the process is waited for, whatever failed in the block
         output: list[str] = []
         assert process.stdout is not None
         reader = Thread(target=_read_all, args=(process.stdout, output))
