@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Condition, Thread
 from typing import IO
 
 from rtcai_pulumi.emulator import Emulator
@@ -31,6 +31,8 @@ AT_THE_SERVICE = {
     "the create has been done": ("create", "worked"),
     "the close has been sent": ("close", "arrived"),
     "the close has been done": ("close", "worked"),
+    "the room has been asked for": ("room-create", "arrived"),
+    "the room has been opened": ("room-create", "worked"),
 }
 
 
@@ -63,11 +65,38 @@ class Stops:
         self._held.clear()
 
 
+class Output:
+    """What a run prints, as it comes."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.text = ""
+        self._changed = Condition()
+        self._reader = Thread(target=self._read, args=(stream,))
+        self._reader.start()
+
+    def wait_for(self, text: str) -> None:
+        """Return when the run has printed a text."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: text in self.text, PATIENCE), self.text
+
+    def ended(self) -> str:
+        """Everything that was printed, once nobody holds the stream any more."""
+        self._reader.join()
+        return self.text
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            with self._changed:
+                self.text += line
+                self._changed.notify_all()
+
+
 @dataclass
 class Interrupted:
     """A run that stands at its moment, and what may be done to it."""
 
     process: subprocess.Popen[str]
+    output: "Output"
     release: Callable[[], None]
     plugins: Callable[[], list[int]]
 
@@ -84,9 +113,11 @@ class Interrupted:
 
     def interrupt(self, times: int) -> None:
         """One SIGINT asks the engine to stop after the running calls; a second one to stop at once."""
-        for _ in range(times):
-            self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGINT)
         if times > 1:
+            # Two signals of a kind at once are one: the second is sent when the first was understood.
+            self.output.wait_for("press ^C again")
+            self.process.send_signal(signal.SIGINT)
             self.process.wait(PATIENCE)
 
     def finish(self) -> None:
@@ -137,10 +168,6 @@ def end_session(session: int) -> None:
             os.kill(int(entry.name), signal.SIGKILL)
 
 
-def _read_all(stream: IO[str], into: list[str]) -> None:
-    into.append(stream.read())
-
-
 @contextmanager
 def interrupted(
     stack: Stack, emulator: Emulator, command: list[str], moment: str, *, count: int = 1, **environment: str
@@ -186,17 +213,14 @@ def interrupted(
         )
         ends.enter_context(process)
         ends.callback(end_session, process.pid)  # before the process is waited for, whatever failed in the block
-        output: list[str] = []
         assert process.stdout is not None
-        reader = Thread(target=_read_all, args=(process.stdout, output))
-        reader.start()
+        output = Output(process.stdout)
         try:
             reached()
         except TimeoutError:
             process.kill()
-            reader.join()
-            message = f"the run never came to {moment!r}: {output[0]}"
+            message = f"the run never came to {moment!r}: {output.ended()}"
             raise AssertionError(message) from None
-        yield Interrupted(process, release, lambda: plugins_of(process.pid))
+        yield Interrupted(process, output, release, lambda: plugins_of(process.pid))
         end_session(process.pid)
-        reader.join()
+        output.ended()

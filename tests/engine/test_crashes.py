@@ -2,11 +2,14 @@
 
 import itertools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from allpairspy import AllPairs  # type: ignore[import-untyped]  # it ships no types
 
 from rtcai_pulumi.emulator import Emulator
 from tests.engine.crash import Interrupted, interrupted
@@ -14,6 +17,7 @@ from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 
+PARALLEL = ["--parallel", "32"]
 UP = ["up", "--yes", "--skip-preview"]
 DESTROY = ["destroy", "--yes", "--skip-preview"]
 OF_A_CREATE = [
@@ -26,18 +30,35 @@ OF_A_CREATE = [
     "the engine is about to be told",
 ]
 OF_A_CLOSE = ["closing is noted", "the close has been sent", "the close has been done", "closed is noted"]
-VICTIMS = ["engine", "plugin"]
+MOMENTS = [
+    *[("create", moment) for moment in OF_A_CREATE],
+    *[("replace", moment) for moment in [*OF_A_CLOSE, *OF_A_CREATE]],
+    *[("destroy", moment) for moment in OF_A_CLOSE],
+]
+VICTIMS = ["engine", "plugin", "SIGINT", "two SIGINTs"]
+CIRCUMSTANCES = [
+    [1, 20],  # rooms
+    ["with checkpoints", "without checkpoints"],
+    ["same program", "changed program"],
+    ["alone", "beside another stack"],
+]
 
 
-def product(*factors: Sequence[Any], everyday: int | None = None) -> list[Any]:
-    """All combinations; in the everyday run each value of each factor once or more, the rest in the full run.
+def crashes() -> list[Any]:
+    """Every moment in every way under every pair of circumstances; of these every moment once in the everyday run.
 
-    `everyday` takes only so many values of each: what another test shows every day need not be shown again.
+    All circumstances with each other would be three times as many tests and show nothing that a pair does not.
     """
-    everyday = max(map(len, factors)) if everyday is None else everyday
-    combinations = list(itertools.product(*factors))
-    chosen = {tuple(values[number % len(values)] for values in factors) for number in range(everyday)}
-    return [pytest.param(*each, marks=() if each in chosen else pytest.mark.full) for each in combinations]
+    everyday = list(AllPairs([VICTIMS, *CIRCUMSTANCES]))
+    chosen = [(*moment, *everyday[number % len(everyday)]) for number, moment in enumerate(MOMENTS)]
+    full = [
+        (*moment, victim, *circumstances)
+        for moment in MOMENTS
+        for victim in VICTIMS
+        for circumstances in AllPairs(CIRCUMSTANCES)
+    ]
+    further = [pytest.param(*each, marks=pytest.mark.full) for each in full if each not in chosen]
+    return [*itertools.starmap(pytest.param, chosen), *further]
 
 
 ROOM, CHANGED, MOVED = one_room(), one_room(tts=", speed=2"), one_room(cname="elsewhere")
@@ -49,11 +70,21 @@ def replaying(emulator: Emulator) -> None:
     emulator.change_settings(dedup="replay")
 
 
-def many_rooms(count: int) -> str:
+def started_beside(stack: Stack, emulator: Emulator, folder: Path) -> Stack:
+    """Another stack with an agent of its own, on the same journal."""
+    other = Stack(folder, emulator)
+    other.environment["RTCAI_JOURNAL"] = stack.environment["RTCAI_JOURNAL"]
+    other.program(one_room(cname="other"))
+    other.up().succeeded()
+    return other
+
+
+def many_rooms(count: int, speed: float) -> str:
     return f"""
-from rtcai_pulumi import Agent, RealtimeConversation
+from rtcai_pulumi import Asr, Llm, Pipeline, RealtimeConversation, Tts
 for number in range({count}):
-    RealtimeConversation(f"room-{{number:02}}", cname=f"room-{{number:02}}", agent=Agent(agent_id="a", user_id="u"))
+    RealtimeConversation(f"room-{{number:02}}", cname=f"room-{{number:02}}", asr=Asr(asr_vendor=6),
+        llm=Llm(llm_vendor=1), tts=Tts(tts_vendor=6, speed={speed}), pipeline=Pipeline(interrupt_mode=1))
 """
 
 
@@ -79,62 +110,64 @@ def recover(stack: Stack, **environment: str) -> None:
     run.succeeded()
 
 
-def assert_settled(stack: Stack, emulator: Emulator, expected: Sequence[str], **environment: str) -> None:
-    """One up leaves one agent for each room that the state knows, another changes nothing, and destroy leaves none."""
-    recover(stack, **environment)
-    assert rooms(emulator) == sorted(expected)
+def assert_settled(
+    stack: Stack, emulator: Emulator, expected: Sequence[str], *, others: Sequence[str] = (), **environment: str
+) -> None:
+    """There is one agent for each room, the state knows it, another up changes nothing, and destroy leaves none."""
+    assert rooms(emulator) == sorted([*expected, *others])
     known = {room["outputs"]["taskId"] for room in stack.conversations().values()}
-    assert known == {task["taskId"] for task in live(emulator)}
+    assert known == {task["taskId"] for task in live(emulator) if task["cname"] in expected}
     assert f"{len(expected) + 1} unchanged" in stack.up(**environment).succeeded().output
     stack.destroy(**environment).succeeded()
-    assert live(emulator) == []
+    assert rooms(emulator) == sorted(others)
 
 
-@pytest.mark.parametrize(("moment", "victim"), product(OF_A_CREATE, VICTIMS))
-def test_killed_in_a_first_create(stack: Stack, emulator: Emulator, moment: str, victim: str) -> None:
-    stack.program(ROOM)
-    with interrupted(stack, emulator, UP, moment) as run:
-        end(run, victim)
-    assert_settled(stack, emulator, ["keynote"])
+@contextmanager
+def changing(neighbour: Stack | None) -> Iterator[None]:
+    """Another stack on the same journal replaces its agent while the block runs."""
+    if neighbour is None:
+        yield
+        return
+    neighbour.program(one_room(cname="other", tts=", speed=2"))
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(neighbour.up)
+        yield
+        assert "1 replaced" in run.result().succeeded().output
 
 
-@pytest.mark.parametrize(("moment", "victim"), product([*OF_A_CLOSE, *OF_A_CREATE], VICTIMS, everyday=len(OF_A_CLOSE)))
-def test_killed_in_a_replacement(stack: Stack, emulator: Emulator, moment: str, victim: str) -> None:
-    stack.program(ROOM)
-    stack.up().succeeded()
-    stack.program(CHANGED)
-    with interrupted(stack, emulator, UP, moment) as run:
-        end(run, victim)
-    assert_settled(stack, emulator, ["keynote"])
-
-
-@pytest.mark.parametrize(("moment", "victim"), product(OF_A_CLOSE, VICTIMS, everyday=1))
-def test_killed_in_a_destroy(stack: Stack, emulator: Emulator, moment: str, victim: str) -> None:
-    stack.program(ROOM)
-    stack.up().succeeded()
-    with interrupted(stack, emulator, DESTROY, moment) as run:
-        end(run, victim)
-    assert_settled(stack, emulator, ["keynote"])
-
-
-@pytest.mark.parametrize(
-    ("count", "moment", "victim", "checkpoints"),
-    product(
-        [1, 20],
-        ["the create has been done", "the create has been sent", "the journal has it"],
-        ["SIGINT", "two SIGINTs", "engine"],
-        ["with checkpoints", "without checkpoints"],
-    ),
-)
-def test_interrupted_in_other_ways(
-    stack: Stack, emulator: Emulator, count: int, moment: str, victim: str, checkpoints: str
+@pytest.mark.parametrize(("command", "moment", "victim", "count", "checkpoints", "program", "neighbour"), crashes())
+def test_ended_at_a_moment(
+    stack: Stack,
+    emulator: Emulator,
+    tmp_path: Path,
+    command: str,
+    moment: str,
+    victim: str,
+    count: int,
+    checkpoints: str,
+    program: str,
+    neighbour: str,
 ) -> None:
-    environment = {"PULUMI_SKIP_CHECKPOINTS": "true"} if checkpoints.startswith("without") else {}
-    stack.program(many_rooms(count))
-    command = [*UP, "--parallel", "32"]
-    with interrupted(stack, emulator, command, moment, count=count, **environment) as run:
+    environment = {"PULUMI_SKIP_CHECKPOINTS": "true"} if checkpoints == "without checkpoints" else {}
+    names = [f"room-{number:02}" for number in range(count)]
+    speeds = iter([1, 1.5, 2])
+    stack.program(many_rooms(count, next(speeds)))
+    if command != "create":
+        stack.up(*PARALLEL, **environment).succeeded()
+    if command == "replace":
+        stack.program(many_rooms(count, next(speeds)))
+    other = started_beside(stack, emulator, tmp_path / "other") if neighbour == "beside another stack" else None
+    arguments = DESTROY if command == "destroy" else UP
+    with interrupted(stack, emulator, [*arguments, *PARALLEL], moment, count=count, **environment) as run:
         end(run, victim)
-    assert_settled(stack, emulator, [f"room-{number:02}" for number in range(count)], **environment)
+    if program == "changed program":
+        stack.program(many_rooms(count, next(speeds)))
+    with changing(other):
+        recover(stack, **environment)
+    assert_settled(stack, emulator, names, others=["other"] if other else [], **environment)
+    if other:
+        other.destroy().succeeded()
+        assert live(emulator) == []
 
 
 HISTORIES = {
@@ -147,7 +180,8 @@ HISTORIES = {
 }
 
 
-@pytest.mark.parametrize(("history", "victim"), product(list(HISTORIES), VICTIMS))
+@pytest.mark.parametrize("victim", ["engine", pytest.param("plugin", marks=pytest.mark.full)])
+@pytest.mark.parametrize("history", HISTORIES)
 def test_the_program_is_changed_before_the_next_up(stack: Stack, emulator: Emulator, history: str, victim: str) -> None:
     before, killed, after, room = HISTORIES[history]
     if before:
@@ -157,6 +191,7 @@ def test_the_program_is_changed_before_the_next_up(stack: Stack, emulator: Emula
     with interrupted(stack, emulator, UP, "the create has been done") as run:
         end(run, victim)
     stack.program(after)
+    recover(stack)
     assert_settled(stack, emulator, [room])
 
 
@@ -186,10 +221,7 @@ def test_a_plugin_whose_engine_is_gone_closes_what_it_has_started_and_ends_itsel
 def test_two_stacks_on_one_journal_are_settled_each_for_itself(
     stack: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:
-    other = Stack(tmp_path / "other", emulator)
-    other.environment["RTCAI_JOURNAL"] = stack.environment["RTCAI_JOURNAL"]
-    other.program(one_room(cname="other"))
-    other.up().succeeded()
+    other = started_beside(stack, emulator, tmp_path / "other")
     (untouched,) = live(emulator)
     stack.program(ROOM)
     with interrupted(stack, emulator, UP, "the create has been done") as run:

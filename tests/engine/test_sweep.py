@@ -13,7 +13,7 @@ from rtcai_pulumi.emulator import Emulator
 from tests.engine.crash import interrupted
 from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
-from tests.engine.test_crashes import DESTROY, ROOM, UP, VICTIMS, end, recover
+from tests.engine.test_crashes import DESTROY, ROOM, UP, end, recover
 from tests.engine.test_up import one_room
 
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
@@ -64,7 +64,7 @@ def killed(stack: Stack, emulator: Emulator, program: str, victim: str = "engine
     stack.pulumi("cancel", "--yes")
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("victim", ["engine", "plugin"])
 def test_an_agent_that_is_not_declared_any_more_is_shown_and_ended(
     stack: Stack, emulator: Emulator, victim: str
 ) -> None:

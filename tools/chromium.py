@@ -1,0 +1,68 @@
+"""Have a Chromium at hand for the tests of the emulator's page; installs Debian's package where that is possible.
+
+Run by `make test`, standard library only. Where it may not install (no root, no apt-get, no network) it says what to
+do. The page's tests are then left out, and say so; with CI set they fail instead, and so does this.
+
+RTCAI_CHROMIUM names another browser of the family: the path of its program.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+HOW = (
+    "no Chromium: the tests of the emulator's page need one.\n"
+    "  On Debian: apt install chromium (as root). Elsewhere install Chromium or Chrome, and where it is not on PATH\n"
+    "  name its program: RTCAI_CHROMIUM=/path/to/chrome"
+)
+_INSTALL = (
+    ("apt-get", "update", "--quiet=2"),
+    # The font is for the pictures: the service's own messages are Chinese.
+    ("apt-get", "install", "--yes", "--quiet=2", "--no-install-recommends", "chromium", "fonts-wqy-microhei"),
+)
+
+Run = Callable[[Sequence[str], Mapping[str, str]], int]
+
+
+def found(environ: Mapping[str, str]) -> str | None:
+    """Return the path of the Chromium to use, or None where there is none."""
+    named = environ.get("RTCAI_CHROMIUM")
+    path = environ.get("PATH", os.defpath)
+    return (
+        shutil.which(named, path=path)
+        if named
+        else next(filter(None, (shutil.which(n, path=path) for n in NAMES)), None)
+    )
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool, run: Run) -> int:
+    """Have a Chromium and return the exit code. `--quiet` says nothing where there is nothing to do."""
+    known = found(environ)
+    if known:
+        if "--quiet" not in arguments:
+            print(f"chromium: {known}: nothing to do")
+        return 0
+    may = (
+        is_root and shutil.which("apt-get", path=environ.get("PATH", os.defpath)) and not environ.get("RTCAI_CHROMIUM")
+    )
+    if may:
+        print("chromium: installing Debian's package for the tests of the page (about a minute) ...", flush=True)
+        # Whether it went well is seen by what is there afterwards: an index that cannot be updated may be good enough.
+        for command in _INSTALL:
+            run(command, {**environ, "DEBIAN_FRONTEND": "noninteractive"})
+        if found(environ):
+            print("chromium: ready", flush=True)
+            return 0
+    print(f"chromium: {HOW}", file=sys.stderr)
+    return 1 if environ.get("CI") else 0
+
+
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    return subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ, is_root=os.geteuid() == 0, run=_run))
