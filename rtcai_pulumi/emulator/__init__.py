@@ -14,7 +14,7 @@ try:
     from rtcai_pulumi.emulator.embedded import Emulator
     from rtcai_pulumi.emulator.hold import Hold
 except ModuleNotFoundError as _missing:
-    if _missing.name not in {"starlette", "uvicorn"}:
+    if _missing.name not in {"jinja2", "starlette", "uvicorn"}:
         raise
     _sentence = f'the emulator needs {_missing.name}: pip install "rtcai-pulumi[emulator]"'
     raise ModuleNotFoundError(_sentence, name=_missing.name) from None

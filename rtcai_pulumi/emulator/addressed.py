@@ -24,10 +24,7 @@ def room_of(verb: Verb, call: Call, state: State) -> str | None:
 
 
 def _name_of(cid: object, state: State) -> str | None:
-    """The name of a room by its number; also of one that has ended, where a task of it is known."""
-    names = [room.cname for room in state.rooms.values() if room.cid == cid]
-    names += [task.cname for task in state.tasks.values() if task.cid == cid]
-    return names[0] if names else None
+    return state.name_of(cid) if isinstance(cid, int) else None
 
 
 def _text(value: object) -> str | None:

@@ -12,8 +12,10 @@ from rtcai_pulumi.emulator.clock import ClockOffset, iso
 from rtcai_pulumi.emulator.emulated import EmulatedService
 from rtcai_pulumi.emulator.errors import Dropped
 from rtcai_pulumi.emulator.faults import fault_of
+from rtcai_pulumi.emulator.seed import Seed, plant
 from rtcai_pulumi.emulator.settings import SettingsChange
-from rtcai_pulumi.emulator.state import Room, Task
+from rtcai_pulumi.emulator.shown import shown_room, shown_task
+from rtcai_pulumi.emulator.statements import understood
 
 
 class Admin:
@@ -28,11 +30,13 @@ class Admin:
 
     async def tasks(self) -> list[dict[str, Any]]:
         """Every task, running and ended, in order of start."""
-        return [_shown_task(task) for task in self._service.state.tasks.values()]
+        self._service.advance()
+        now_ms = self._service.clock.now_ms()
+        return [shown_task(task, now_ms) for task in self._service.state.tasks.values()]
 
     async def rooms(self) -> list[dict[str, Any]]:
         """Every open room, in order of opening."""
-        return [_shown_room(room) for room in self._service.state.rooms.values()]
+        return [shown_room(room) for room in self._service.state.rooms.values()]
 
     async def requests(self) -> list[dict[str, Any]]:
         """Every API request, in the order in which they came."""
@@ -46,6 +50,16 @@ class Admin:
         """Forget all rooms, tasks, nonces, requests, counts and faults, and hang up on every request that waits."""
         await self._service.reset()
 
+    async def seed(self, stated: Any) -> dict[str, int]:
+        """Add rooms, tasks and requests to what there is; how many of each.
+
+        Raises:
+            NotUnderstood: something is wrong with it, and nothing was added.
+        """
+        added = plant(self._service, understood(Seed, stated))
+        await self._service.keep()
+        return added
+
     async def settings(self) -> dict[str, Any]:
         """The settings that can be changed, as they are."""
         return SettingsChange.of(self._service.settings).model_dump(mode="json", by_alias=True)
@@ -53,6 +67,7 @@ class Admin:
     async def change_settings(self, change: SettingsChange) -> dict[str, Any]:
         """Change settings from the next request on; what they are now."""
         self._service.settings = change.applied_to(self._service.settings)
+        self._service.changes.touch("setting")
         return await self.settings()
 
     async def clock(self) -> dict[str, Any]:
@@ -63,6 +78,7 @@ class Admin:
     async def set_clock(self, offset: ClockOffset) -> dict[str, Any]:
         """Set how far the emulator's time is off; what it is now."""
         self._service.clock.offset = offset.offset
+        self._service.changes.touch("setting")
         return await self.clock()
 
     async def add_fault(self, stated: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,9 +119,7 @@ class Admin:
         Raises:
             LookupError: there is none with this number.
         """
-        fault = self._service.faults.get(number)
-        fault.release()
-        return fault.shown()
+        return self._service.faults.release(number).shown()
 
     async def until_held(self, number: int, count: int, seconds: float) -> dict[str, Any]:
         """Wait until a fault has held so many requests, those included that are gone; the fault then.
@@ -126,17 +140,22 @@ class Admin:
             raise LookupError(message) from None
         return fault.shown()
 
-    async def open_room(self, cname: str) -> int:
-        """Open a room, as if someone had joined; its number, also where it was open."""
-        return (await self._service.open_room(cname)).cid
-
-    async def end_room(self, cname: str, *, end_tasks: bool = True) -> None:
-        """End a room, as if everyone had left.
+    async def open_room(self, cname: str, app_key: str | None = None) -> int:
+        """Open a room, as if someone had joined; its number, also where it was open.
 
         Raises:
-            LookupError: no such room is open.
+            LookupError: there is no such account.
         """
-        room = self._service.state.rooms.get(cname)
+        return (await self._service.open_room(cname, self._account(app_key))).cid
+
+    async def end_room(self, cname: str, app_key: str | None = None, *, end_tasks: bool | None = None) -> None:
+        """End a room, as if everyone had left; None ends its tasks where the settings say so.
+
+        Raises:
+            LookupError: no such room is open, or there is no such account.
+        """
+        self._service.advance()
+        room = self._service.state.rooms.get((self._account(app_key), cname))
         if room is None:
             message = f"no room {cname!r} is open"
             raise LookupError(message)
@@ -148,27 +167,17 @@ class Admin:
         Raises:
             LookupError: no such task runs.
         """
+        self._service.advance()
         task = self._service.state.running_task(cid, task_id)
         if task is None:
             message = f"no task {task_id!r} runs in room {cid}"
             raise LookupError(message)
-        await self._service.end_task(task)
+        await self._service.end_task(task, "admin")
 
-
-def _shown_room(room: Room) -> dict[str, Any]:
-    return {"cid": room.cid, "cname": room.cname, "openedAt": iso(room.opened_ms / 1000)}
-
-
-def _shown_task(task: Task) -> dict[str, Any]:
-    return {
-        "taskId": task.task_id,
-        "cid": task.cid,
-        "cname": task.cname,
-        "mode": task.mode,
-        "state": "running" if task.running else "ended",
-        "startedAt": iso(task.started_ms / 1000),
-        "endedAt": None if task.ended_ms is None else iso(task.ended_ms / 1000),
-        "requestId": task.request_id,
-        "traceId": task.trace_id,
-        "data": task.data,
-    }
+    def _account(self, app_key: str | None) -> str:
+        """The AppKey that is meant: the first one where none is named."""
+        settings = self._service.settings
+        if app_key is not None and app_key not in settings.secrets:
+            message = f"no AppKey {app_key!r} is known; known are {', '.join(settings.secrets)}"
+            raise LookupError(message)
+        return settings.app_key if app_key is None else app_key

@@ -1,6 +1,5 @@
 """The admin path ``/-/``: unsigned, hence for this machine's own programs and pages only."""
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -9,12 +8,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from rtcai_pulumi.emulator.admin import Admin
-from rtcai_pulumi.emulator.admin_faults import INTERFERING, Handler
+from rtcai_pulumi.emulator.admin_faults import INTERFERING, Handler, stated
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.errors import NotUnderstood
+from rtcai_pulumi.emulator.guard import foreign
 from rtcai_pulumi.emulator.responses import json_response
 
-_OWN_HOST: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
+_MAX_SEED: Final = 64 * 1024 * 1024
+"""Bytes."""
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -43,13 +44,21 @@ async def _reset(admin: Admin, _: Request) -> Any:
     return {"status": "reset"}
 
 
+async def _seed(admin: Admin, request: Request) -> Any:
+    return await admin.seed(await stated(request, _MAX_SEED))
+
+
 async def _open_room(admin: Admin, request: Request) -> Any:
-    return {"cid": await admin.open_room(request.path_params["cname"])}
+    return {"cid": await admin.open_room(request.path_params["cname"], request.query_params.get("appKey"))}
 
 
 async def _end_room(admin: Admin, request: Request) -> Any:
-    end_tasks = request.query_params.get("endTasks", "true") != "false"
-    await admin.end_room(request.path_params["cname"], end_tasks=end_tasks)
+    end_tasks = request.query_params.get("endTasks")
+    await admin.end_room(
+        request.path_params["cname"],
+        request.query_params.get("appKey"),
+        end_tasks=None if end_tasks is None else end_tasks != "false",
+    )
     return {"status": "ended"}
 
 
@@ -70,6 +79,7 @@ _LOOKING: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/requests", _requests),
     ("GET", "/stats", _stats),
     ("POST", "/reset", _reset),
+    ("POST", "/seed", _seed),
     ("PUT", "/rooms/{cname:path}", _open_room),
     ("DELETE", "/rooms/{cname:path}", _end_room),
     ("DELETE", "/tasks/{cid}/{task_id}", _end_task),
@@ -89,7 +99,7 @@ def admin_routes(admin: Admin, clock: Clock) -> list[Route]:
 
 def _guarded(handler: Handler, admin: Admin, clock: Clock) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        if (reason := _foreign(request)) is not None:
+        if (reason := foreign(request)) is not None:
             return json_response({"error": reason}, clock, 403)
         try:
             return json_response(await handler(admin, request), clock)
@@ -101,21 +111,6 @@ def _guarded(handler: Handler, admin: Admin, clock: Clock) -> Callable[[Request]
             return json_response({"error": str(error)}, clock, 408)
 
     return endpoint
-
-
-def _foreign(request: Request) -> str | None:
-    """Why a request does not come from this machine's own programs and pages.
-
-    A page of another site can reach 127.0.0.1 through a browser: by a name of its own that leads here (then Host is
-    foreign), or straight (then Origin is).
-    """
-    host = request.headers.get("host", "")
-    if not _OWN_HOST.fullmatch(host):
-        return "Host: only 127.0.0.1, localhost and [::1] may ask here"
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"http://{host}":
-        return "Origin: another site may not ask here"
-    return None
 
 
 def _cid(text: str) -> int:

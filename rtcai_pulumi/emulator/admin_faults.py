@@ -29,7 +29,7 @@ async def _faults(admin: Admin, _: Request) -> Any:
 
 
 async def _add_fault(admin: Admin, request: Request) -> Any:
-    return await admin.add_fault(await _stated(request))
+    return await admin.add_fault(await stated(request))
 
 
 async def _clear_faults(admin: Admin, _: Request) -> Any:
@@ -60,7 +60,7 @@ async def _settings(admin: Admin, _: Request) -> Any:
 
 
 async def _change_settings(admin: Admin, request: Request) -> Any:
-    return await admin.change_settings(understood(SettingsChange, await _stated(request)))
+    return await admin.change_settings(understood(SettingsChange, await stated(request)))
 
 
 async def _clock(admin: Admin, _: Request) -> Any:
@@ -68,11 +68,11 @@ async def _clock(admin: Admin, _: Request) -> Any:
 
 
 async def _set_clock(admin: Admin, request: Request) -> Any:
-    return await admin.set_clock(understood(ClockOffset, await _stated(request)))
+    return await admin.set_clock(understood(ClockOffset, await stated(request)))
 
 
-async def _stated(request: Request) -> Any:
-    """The JSON body of a request.
+async def stated(request: Request, limit: int = MAX_BODY) -> Any:
+    """The JSON body of a request, of so many bytes at most.
 
     Raises:
         NotUnderstood: it is none.
@@ -80,9 +80,9 @@ async def _stated(request: Request) -> Any:
     kept, size = bytearray(), 0
     async for chunk in request.stream():
         size += len(chunk)
-        kept += chunk if size <= MAX_BODY else b""
+        kept += chunk if size <= limit else b""
     try:
-        return parsed(bytes(kept), size)
+        return parsed(bytes(kept), size, limit)
     except Refused as refused:
         raise NotUnderstood(refused.reason) from None
 

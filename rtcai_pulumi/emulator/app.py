@@ -13,6 +13,7 @@ from rtcai_pulumi.emulator.call import Flavour
 from rtcai_pulumi.emulator.emulated import EmulatedService
 from rtcai_pulumi.emulator.exchange import Exchange
 from rtcai_pulumi.emulator.operation import Operation
+from rtcai_pulumi.emulator.page.routes import page_routes
 
 _ROOM_QUERY: Final = Operation("query", room_api.query)
 _ROOM_MEMBERS: Final = Operation("members", room_api.members)
@@ -51,7 +52,8 @@ class _Elsewhere(BaseRoute):
 
 def application(service: EmulatedService) -> Starlette:
     """The emulator as an ASGI application."""
-    routes: list[BaseRoute] = [Mount("/-", routes=admin_routes(Admin(service), service.clock))]
+    # Before the admin path, which takes everything below its own.
+    routes: list[BaseRoute] = [*page_routes(service), Mount("/-", routes=admin_routes(Admin(service), service.clock))]
     routes += [Route(path, Exchange(service, operation), methods=[method]) for method, path, operation in _OPERATIONS]
     # Recorded like the others: a client with a wrong endpoint should be found out.
     routes.append(_Elsewhere(Exchange(service, None)))

@@ -64,6 +64,11 @@ class Call:
         values = self.headers.get(name.lower(), ())
         return b", ".join(values).decode("utf-8", "backslashreplace") if values else None
 
+    @property
+    def app_key(self) -> str:
+        """Whose request it is, once it is verified; before, who it says it is."""
+        return self.shown_header("AppKey") or ""
+
     def body(self) -> Any:
         """The JSON body.
 
@@ -117,18 +122,19 @@ async def received(request: Request, flavour: Flavour) -> Call:
     return Call(flavour, request.method, path, query, request.path_params, headers, size, content, unreadable)
 
 
-def parsed(raw: bytes, size: int) -> Any:
+def parsed(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
     """What a body says as JSON.
 
     Args:
         raw: the bytes, as far as they were kept.
         size: how many there were.
+        limit: how many there may be.
 
     Raises:
         Refused: it is too large, no JSON, or such as only some parsers take.
     """
-    if size > MAX_BODY:
-        raise Refused(INVALID, f"the body is larger than {MAX_BODY} bytes")
+    if size > limit:
+        raise Refused(INVALID, f"the body is larger than {limit} bytes")
     try:
         content = json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
         # Infinity that was written as 1e999 and half of a surrogate pair can be read but never written again.

@@ -1,6 +1,6 @@
 """An emulator in a thread of this process."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
@@ -28,6 +28,9 @@ class Changes(TypedDict, total=False):
     dedup: Literal["ignore", "replay", "refuse"]
     max_rps: int | None
     retry_after: bool
+    start_seconds: float
+    end_seconds: float | None
+    tasks_end_with_room: bool
 
 
 class Parts(TypedDict, total=False):
@@ -52,14 +55,20 @@ class Emulator:
         state: file in which rooms and tasks are kept from one emulator to the next; None keeps them in memory.
         rooms: ``"auto"``: a create opens its room; ``"required"``: it is refused where the room is not open.
         allow_unknown_fields: let fields pass that the API page does not list.
-        app_key: the one AppKey that is known.
+        app_key: the first AppKey that is known, and the one that the methods act for where none is named.
         app_secret: its AppSecret.
+        accounts: further AppKeys that are known, each with its AppSecret. Rooms and tasks are each account's own.
         room_missing_code: ``code`` of "room does not exist", which is not documented.
         task_missing_code: ``code`` of "no such task", which is not documented.
         dedup: what a create gets whose ``X-custom-traceid`` came before: ``"ignore"``: another task; ``"replay"``: the
             answer of the first; ``"refuse"``: code 431.
-        max_rps: requests a second for each of create, close and the room API; None: no limit.
+        max_rps: requests a second of one account for each of create, close and the room API; None: no limit.
         retry_after: answers to requests above the limit have the header ``Retry-After``.
+        start_seconds: how long a task takes to start, in seconds by the emulator's clock, 0 to 1e7: for so long its
+            agent is not in the room yet.
+        end_seconds: how long after its start a task ends by itself, in seconds by the emulator's clock, 0 to 1e7;
+            None: never.
+        tasks_end_with_room: whether the end of a room ends the tasks in it.
         clock: what the emulator takes for the time of day; the real time where it is left out.
 
     Raises:
@@ -76,11 +85,15 @@ class Emulator:
         allow_unknown_fields: bool = False,
         app_key: str = PLACEHOLDER_APP_KEY,
         app_secret: str = PLACEHOLDER_APP_SECRET,
+        accounts: Mapping[str, str] | None = None,
         room_missing_code: int = 404,
         task_missing_code: int = 404,
         dedup: Literal["ignore", "replay", "refuse"] = "ignore",
         max_rps: int | None = None,
         retry_after: bool = False,
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        tasks_end_with_room: bool = True,
         clock: Clock | None = None,
     ) -> None:
         self.app_key = app_key
@@ -88,11 +101,20 @@ class Emulator:
         self.clock = clock or Clock()
         self.url = ""
         """Where it answers, as in ``http://127.0.0.1:40123``; empty until the block is entered."""
-        change = {"rooms": rooms, "dedup": dedup, "max_rps": max_rps, "retry_after": retry_after}
+        change = {
+            "rooms": rooms,
+            "dedup": dedup,
+            "max_rps": max_rps,
+            "retry_after": retry_after,
+            "start_seconds": start_seconds,
+            "end_seconds": end_seconds,
+            "tasks_end_with_room": tasks_end_with_room,
+        }
         self._settings = understood(SettingsChange, change, by_name=True).applied_to(
             Settings(
                 app_key,
                 app_secret,
+                accounts=dict(accounts or {}),
                 allow_unknown_fields=allow_unknown_fields,
                 room_missing_code=room_missing_code,
                 task_missing_code=task_missing_code,
@@ -235,17 +257,43 @@ class Emulator:
         """
         self._ask(Admin.reset)
 
-    def open_room(self, cname: str) -> int:
-        """Open a room, as if someone had joined; returns its number, also where it was open already."""
-        return self._ask(lambda admin: admin.open_room(cname))
-
-    def end_room(self, cname: str, *, end_tasks: bool = True) -> None:
-        """End a room behind the client's back; its tasks end with it, unless told otherwise.
+    def seed(
+        self,
+        *,
+        rooms: Sequence[Mapping[str, Any]] = (),
+        tasks: Sequence[Mapping[str, Any]] = (),
+        requests: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Add rooms, tasks and requests to what there is, in the form in which `rooms`, `tasks` and `requests` return
+        them; ``docs/emulator.md`` says what may be left out.
 
         Raises:
-            LookupError: no such room is open.
+            ValueError: something is wrong with them; the message names it, and nothing was added.
         """
-        self._ask(lambda admin: admin.end_room(cname, end_tasks=end_tasks))
+        stated = {name: [dict(one) for one in many] for name, many in
+                  (("rooms", rooms), ("tasks", tasks), ("requests", requests))}  # fmt: skip
+        self._ask(lambda admin: admin.seed(stated))
+
+    def open_room(self, cname: str, *, app_key: str | None = None) -> int:
+        """Open a room, as if someone had joined; returns its number, also where it was open already.
+
+        Raises:
+            LookupError: there is no such account.
+        """
+        return self._ask(lambda admin: admin.open_room(cname, app_key))
+
+    def end_room(self, cname: str, *, end_tasks: bool | None = None, app_key: str | None = None) -> None:
+        """End a room behind the client's back.
+
+        Args:
+            cname: its name.
+            end_tasks: whether its tasks end with it; None: as `tasks_end_with_room` has it.
+            app_key: whose room; None: the first account's.
+
+        Raises:
+            LookupError: no such room is open, or there is no such account.
+        """
+        self._ask(lambda admin: admin.end_room(cname, app_key, end_tasks=end_tasks))
 
     def end_task(self, cid: int | str, task_id: str) -> None:
         """End a task behind the client's back.

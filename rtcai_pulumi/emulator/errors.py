@@ -7,10 +7,11 @@
     ├── NoAnswer                 one request ends without an answer
     │   ├── ClientGone
     │   └── Dropped
-    ├── NotUnderstood            a fault, a setting or a time that makes no sense; also a ValueError
+    ├── NotUnderstood            a fault, a setting, a time or a seed that makes no sense; also a ValueError
     └── CannotStart              the emulator does not come up
         ├── PortTaken
-        └── StateFileUnusable
+        ├── StateFileUnusable
+        └── SeedUnusable
 """
 
 
@@ -42,7 +43,7 @@ class Dropped(NoAnswer):
 
 
 class NotUnderstood(ValueError):
-    """A fault, a setting or a time that makes no sense. The message names every key that is wrong, and the rule."""
+    """A fault, a setting, a time or a seed that makes no sense. The message names each key that is wrong, and why."""
 
 
 class CannotStart(Exception):
@@ -55,3 +56,7 @@ class PortTaken(CannotStart):
 
 class StateFileUnusable(CannotStart):
     """The state file is not what this emulator wrote, belongs to another running one, or cannot be written."""
+
+
+class SeedUnusable(CannotStart):
+    """The file with what to start from cannot be read, or makes no sense; nothing of it was taken."""

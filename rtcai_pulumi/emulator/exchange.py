@@ -74,7 +74,9 @@ class Exchange:
         service, call, request_id = self._service, entry.call, entry.call.request_id()
         settings = service.settings
         # First of all, as a gateway in front of the service would: what comes too fast uses up neither nonce nor fault.
-        if seconds := service.windows.admit(group_of(operation.verb), settings.max_rps, service.clock.now()):
+        # An AppKey that nobody has counts with all such: what anyone may make up must not fill the memory.
+        known = call.app_key if call.app_key in settings.secrets else ""
+        if seconds := service.windows.admit(group_of(operation.verb), settings.max_rps, service.clock.now(), known):
             service.gauge.throttled()
             return Ending(too_fast(seconds, request_id, retry_after=settings.retry_after))
         taken = service.faults.take(operation.verb, lambda: room_of(operation.verb, call, service.state))
@@ -100,6 +102,7 @@ class Exchange:
 
         try:
             self._verify(call)
+            service.advance()
             if turn is None:
                 return await work()
             return await service.duplicates.once(turn, service.state, service.settings.dedup, connection, work)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
+from rtcai_pulumi.emulator.changes import Changes
 from rtcai_pulumi.emulator.faults import Answered, At, Fault, Latency, Outcome, Sort, Stop
 from rtcai_pulumi.emulator.gate import Gate
 from rtcai_pulumi.emulator.verbs import Verb
@@ -86,7 +87,8 @@ class Taken:
 class FaultList:
     """All faults of one emulator."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
         self._numbers = count(1)
         self._set: dict[int, SetFault] = {}
 
@@ -94,6 +96,7 @@ class FaultList:
         """Set a fault; it comes after those that are set."""
         placed = SetFault(next(self._numbers), fault)
         self._set[placed.number] = placed
+        self._changes.touch("fault")
         return placed
 
     def get(self, number: int) -> SetFault:
@@ -113,8 +116,19 @@ class FaultList:
         Raises:
             LookupError: there is none.
         """
-        self.get(number).release()
+        self.release(number)
         del self._set[number]
+
+    def release(self, number: int) -> SetFault:
+        """Let go on what a fault holds; it holds nothing more, and stays in the list.
+
+        Raises:
+            LookupError: there is none.
+        """
+        placed = self.get(number)
+        placed.release()
+        self._changes.touch("fault")
+        return placed
 
     def clear(self) -> None:
         """Take all of them back."""
@@ -137,6 +151,7 @@ class FaultList:
                     continue
                 placed.applied += 1
                 taken[sort] = placed
+                self._changes.touch("fault")
                 break
         return Taken(taken)
 

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from rtcai_pulumi.emulator.answers import Answer
 from rtcai_pulumi.emulator.call import Call
+from rtcai_pulumi.emulator.changes import Changes
 from rtcai_pulumi.emulator.clock import iso
 
 KEPT_REQUESTS: Final = 20_000
 """How many requests are remembered; the oldest go first."""
-_SHOWN_HEADERS: Final = ("AppKey", "Nonce", "CurTime", "Cname", "Uid", "X-custom-traceid", "Content-Type", "User-Agent")
+SHOWN_HEADERS: Final = ("AppKey", "Nonce", "CurTime", "Cname", "Uid", "X-custom-traceid", "Content-Type", "User-Agent")
 
 
 @dataclass(slots=True)
@@ -22,6 +23,9 @@ class Entry:
     """Seconds since 1970 by the emulator's clock."""
     began: float
     """Seconds by a clock that nobody sets."""
+    number: int = 0
+    """Its place in the order in which they came, from 1."""
+    changes: Changes = field(default_factory=Changes)
     answer: Answer | None = None
     latency: float | None = None
     """Seconds from the end of the request to its answer, or to its end without one."""
@@ -33,14 +37,16 @@ class Entry:
     def finish(self, answer: Answer, now: float) -> None:
         """Note the answer, right before it is sent."""
         self.answer, self.latency, self.end = answer, now - self.began, "answered"
+        self.changes.touch("request", self.number)
 
     def break_off(self, end: str, now: float) -> None:
         """Note that there is no answer, or no whole one, and why."""
         self.latency, self.end = now - self.began, end
+        self.changes.touch("request", self.number)
 
     def shown(self) -> dict[str, Any]:
         """The entry as JSON."""
-        headers = {name: self.call.shown_header(name) for name in _SHOWN_HEADERS}
+        headers = {name: self.call.shown_header(name) for name in SHOWN_HEADERS}
         return {
             "method": self.call.method,
             "path": self.call.path,
@@ -59,19 +65,44 @@ class Entry:
 class Record:
     """The requests of one emulator."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
         self._entries: deque[Entry] = deque(maxlen=KEPT_REQUESTS)
+        self.newest = 0
+        """Number of the newest entry; 0: there never was one."""
 
     def begin(self, call: Call, started: float, began: float) -> Entry:
         """Note a request that has come in."""
-        entry = Entry(call, started, began)
+        return self.add(Entry(call, started, began))
+
+    def add(self, entry: Entry) -> Entry:
+        """Note a request as it is."""
+        self.newest += 1
+        entry.number, entry.changes = self.newest, self._changes
         self._entries.append(entry)
+        self._changes.touch("request", entry.number)
         return entry
+
+    def get(self, number: int) -> Entry | None:
+        """An entry by its number; None where there is none, or it is forgotten."""
+        place = number - self.newest + len(self._entries) - 1
+        return self._entries[place] if 0 <= place < len(self._entries) else None
+
+    def before(self, number: int, count: int) -> list[Entry]:
+        """So many entries that came before a number, the newest first."""
+        found = (self.get(one) for one in range(number - 1, max(number - 1 - count, 0), -1))
+        return [entry for entry in found if entry]
+
+    @property
+    def oldest(self) -> int:
+        """Number of the oldest entry that is not forgotten; one above the newest where there is none."""
+        return self.newest - len(self._entries) + 1
 
     def shown(self) -> list[dict[str, Any]]:
         """All entries as JSON, in order."""
         return [entry.shown() for entry in self._entries]
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all of them; the next one is the first again."""
         self._entries.clear()
+        self.newest = 0

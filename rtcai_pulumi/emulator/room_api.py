@@ -28,7 +28,7 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
     """
     body = call.body()
     require_fields(body, _CREATE, allow_unknown=service.settings.allow_unknown_fields)
-    room = await service.open_room(body["channelName"], body["uid"])
+    room = await service.open_room(body["channelName"], call.app_key, body["uid"])
     return success(request_id, cid=room.cid)
 
 
@@ -39,7 +39,7 @@ async def query(service: EmulatedService, call: Call, request_id: str) -> Answer
         Refused: 400 for the query, the room's code where no such room is open.
     """
     room, _ = _asked(service, call)
-    total = len(service.state.members(room.cid))
+    total = len(_agents(service, room))
     return success(
         request_id,
         cid=room.cid,
@@ -59,14 +59,14 @@ async def members(service: EmulatedService, call: Call, request_id: str) -> Answ
         Refused: 400 for the query, the room's code where no such room is open.
     """
     room, filters = _asked(service, call, "uid", "userRole")
-    found = [_member(task) for task in service.state.members(room.cid)]
+    found = [_member(task) for task in _agents(service, room)]
     wanted = {name: _number(name, value) for name, value in filters.items()}
     shown = [member for member in found if wanted.items() <= member.items()]
     return success(request_id, errmsg="", cid=room.cid, cname=room.cname, total=len(shown), members=shown)
 
 
 async def delete(service: EmulatedService, call: Call, request_id: str) -> Answer:
-    """End a room and every task in it.
+    """End a room, and every task in it unless tasks outlive their rooms.
 
     Raises:
         Refused: 400 for the query, the room's code where no such room is open.
@@ -76,8 +76,12 @@ async def delete(service: EmulatedService, call: Call, request_id: str) -> Answe
     return success(request_id, errmsg="")
 
 
+def _agents(service: EmulatedService, room: Room) -> list[Task]:
+    return service.state.members(room.cid, service.clock.now_ms())
+
+
 def _member(task: Task) -> dict[str, Any]:
-    return {"uid": task.agent_uid, "starttime": task.started_ms, "userRole": _AGENT_ROLE}
+    return {"uid": task.agent_uid, "starttime": max(task.started_ms, task.runs_ms), "userRole": _AGENT_ROLE}
 
 
 def _asked(service: EmulatedService, call: Call, *filters: str) -> tuple[Room, dict[str, str]]:
@@ -92,10 +96,10 @@ def _asked(service: EmulatedService, call: Call, *filters: str) -> tuple[Room, d
     if by_number:
         room = service.state.room_of(_number("cid", stated["cid"]))
     elif is_room_name(stated.get("cname")):
-        room = service.state.rooms.get(stated["cname"])
+        room = service.state.rooms.get((call.app_key, stated["cname"]))
     else:
         raise Refused(INVALID, "cname: must be 1 to 64 bytes of UTF-8")
-    if room is None:
+    if room is None or room.app_key != call.app_key:
         raise Refused(service.settings.room_missing_code, ROOM_MISSING)
     return room, {name: stated[name] for name in filters if name in stated}
 

@@ -1,14 +1,17 @@
 """What an emulator is started with, and what of it can be changed while it runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
 from pydantic import Field
 
+from rtcai_pulumi.emulator.errors import CannotStart
 from rtcai_pulumi.emulator.statements import Statement
 
+MAX_SECONDS: Final = 1e7
+"""The longest time that a task may take to start, or to end: some four months."""
 PLACEHOLDER_APP_KEY: Final = "emulator-app-key"
 PLACEHOLDER_APP_SECRET: Final = "emulator-app-secret"  # noqa: S105  a placeholder, documented, good for this machine only
 
@@ -51,11 +54,24 @@ class Settings:
     """Requests a second for each group of operations; None: no limit."""
     retry_after: bool = False
     """Whether the answer to a request above the limit has the header ``Retry-After``."""
+    start_seconds: float = 0.0
+    """How long a task takes to start: for so long its agent is not in the room yet."""
+    end_seconds: float | None = None
+    """How long after its start a task ends by itself; None: never."""
+    tasks_end_with_room: bool = True
+    """Whether the end of a room ends the tasks in it."""
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    """The AppSecret of each further AppKey that is known."""
 
     @property
     def secrets(self) -> Mapping[str, str]:
         """The AppSecret of each known AppKey."""
-        return {self.app_key: self.app_secret}
+        return {**self.accounts, self.app_key: self.app_secret}
+
+    def times_of_task(self, now_ms: int) -> tuple[int, int | None]:
+        """From when on a task that is created now runs, and when it ends by itself; milliseconds since 1970."""
+        runs_ms = now_ms + round(self.start_seconds * 1000)
+        return runs_ms, None if self.end_seconds is None else runs_ms + round(self.end_seconds * 1000)
 
 
 class SettingsChange(Statement):
@@ -65,6 +81,9 @@ class SettingsChange(Statement):
     dedup: Annotated[Dedup, Field(strict=False)] = Dedup.IGNORE
     max_rps: Annotated[int, Field(ge=1)] | None = Field(None, alias="maxRps")
     retry_after: bool = Field(default=False, alias="retryAfter")
+    start_seconds: Annotated[float, Field(ge=0, le=MAX_SECONDS)] = Field(0.0, alias="startSeconds")
+    end_seconds: Annotated[float, Field(ge=0, le=MAX_SECONDS)] | None = Field(None, alias="endSeconds")
+    tasks_end_with_room: bool = Field(default=True, alias="tasksEndWithRoom")
 
     def applied_to(self, settings: Settings) -> Settings:
         """The settings with what is stated."""
@@ -77,9 +96,24 @@ class SettingsChange(Statement):
 
 
 def settings_from(environment: Mapping[str, str], **stated: Any) -> Settings:
-    """Settings as stated, with the credentials of the environment; empty variables count as not set."""
+    """Settings as stated, with the credentials of the environment; empty variables count as not set.
+
+    Raises:
+        CannotStart: the environment names accounts in a way that makes no sense.
+    """
     return Settings(
+        accounts=_accounts(environment.get("RTCAI_EMULATOR_ACCOUNTS", "")),
         app_key=environment.get("RTCAI_EMULATOR_APP_KEY") or PLACEHOLDER_APP_KEY,
         app_secret=environment.get("RTCAI_EMULATOR_APP_SECRET") or PLACEHOLDER_APP_SECRET,
         **stated,
     )
+
+
+def _accounts(stated: str) -> dict[str, str]:
+    """AppKeys and AppSecrets out of ``key=secret key2=secret2``."""
+    pairs = [pair.partition("=") for pair in stated.split()]
+    if not all(key and secret for key, _, secret in pairs):
+        # Not what stands there: a half of it may be a secret.
+        message = "RTCAI_EMULATOR_ACCOUNTS must be AppKeys with their AppSecrets, as in: key=secret key2=secret2"
+        raise CannotStart(message)
+    return {key: secret for key, _, secret in pairs}

@@ -44,6 +44,8 @@ def _problem(model: type[Statement], problem: Mapping[str, Any], *, by_name: boo
     path = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         fields = model.model_fields.items()
+        if len(problem["loc"]) > 1:
+            return f"{path}: not known here"
         known = ", ".join(name if by_name else field.alias or name for name, field in fields)
         return f"{path}: not known here; known are {known}"
     reason = str(problem["msg"]).removeprefix("Value error, ")

@@ -28,13 +28,14 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
     """
     body = call.body()
     _require_good_body(service, body)
-    cname: str = body["cname"]
+    cname, app_key = body["cname"], call.app_key
     if call.flavour is Flavour.CLIENT:
         verify_room(call, cname)
-    if service.settings.rooms is Rooms.REQUIRED and cname not in service.state.rooms:
+    if service.settings.rooms is Rooms.REQUIRED and (app_key, cname) not in service.state.rooms:
         raise Refused(service.settings.room_missing_code, ROOM_MISSING)
     now_ms, data = service.clock.now_ms(), body["data"]
-    room = service.state.open_room(cname, 0, now_ms)
+    room = service.state.open_room(cname, 0, now_ms, app_key)
+    runs_ms, due_ms = service.settings.times_of_task(now_ms)
     task = service.state.start_task(
         room,
         now_ms,
@@ -42,7 +43,8 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
         data=data,
         request_id=request_id,
         trace_id=call.shown_header("X-custom-traceid"),
-        app_key=call.shown_header("AppKey") or "",
+        runs_ms=runs_ms,
+        due_ms=due_ms,
     )
     await service.keep()
     return created(task)
@@ -57,11 +59,11 @@ async def close(service: EmulatedService, call: Call, request_id: str) -> Answer
     body: dict[str, Any] = call.body()
     require_fields(body, _CLOSE, allow_unknown=service.settings.allow_unknown_fields)
     task = service.state.running_task(body["cid"], body["taskId"])
-    if task is None:
+    if task is None or task.app_key != call.app_key:
         raise Refused(service.settings.task_missing_code, TASK_MISSING)
     if call.flavour is Flavour.CLIENT:
         verify_room(call, task.cname)
-    await service.end_task(task)
+    await service.end_task(task, "close")
     return success(request_id, errmsg="")
 
 

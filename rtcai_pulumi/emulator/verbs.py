@@ -1,6 +1,6 @@
 """The operations of the API by name, and which of them share a limit."""
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Verb = Literal["create", "close", "query", "members", "room-create", "room-delete"]
 """``create`` and ``close`` are those of a task; the rest is the room API."""
@@ -9,6 +9,7 @@ Verbs = Literal["create", "close", "query", "members", "room-create", "room-dele
 Group = Literal["create", "close", "rooms"]
 """What a rate limit counts together: the service's sister APIs state one limit for each API."""
 
+VERBS: Final[tuple[Verbs, ...]] = get_args(Verbs)
 TASK_VERBS: Final[frozenset[Verb]] = frozenset({"create", "close"})
 
 

@@ -21,6 +21,8 @@ class Waits:
 
     def __init__(self) -> None:
         self._over = asyncio.Event()
+        self.ended = False
+        """Whether the emulator has ended: nothing waits any more."""
 
     async def until(self, coming: Coroutine[Any, Any, T], client: Client | None = None) -> T:
         """Wait for something; where a client is given, only as long as it is there.
@@ -53,4 +55,5 @@ class Waits:
 
     def end(self) -> None:
         """Let go of everything, also of what is yet to come."""
+        self.ended = True
         self._over.set()

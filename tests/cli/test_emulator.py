@@ -1,3 +1,4 @@
+import json
 import re
 import signal
 import socket
@@ -167,11 +168,76 @@ def test_options_reach_the_service(start: Start) -> None:
 
 
 def test_what_its_options_say_can_be_seen_and_changed_while_it_runs(start: Start) -> None:
-    running = start("--dedup", "refuse", "--max-rps", "50", "--retry-after", "--rooms", "required")
-    stated = {"rooms": "required", "dedup": "refuse", "maxRps": 50, "retryAfter": True}
+    running = start(
+        "--dedup", "refuse", "--max-rps", "50", "--retry-after", "--rooms", "required", "--start-seconds", "0.5",
+        "--end-seconds", "9", "--tasks-outlive-rooms",
+    )  # fmt: skip
+    stated = {
+        "rooms": "required",
+        "dedup": "refuse",
+        "maxRps": 50,
+        "retryAfter": True,
+        "startSeconds": 0.5,
+        "endSeconds": 9.0,
+        "tasksEndWithRoom": False,
+    }
     assert running.http.get("/-/settings").json() == stated
     assert running.http.patch("/-/settings", json={"rooms": "auto"}).json() == {**stated, "rooms": "auto"}
     assert running.create()["code"] == 200
+
+
+def test_further_accounts_come_from_the_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTCAI_EMULATOR_ACCOUNTS", "other=other-secret  third=third-secret")
+    running = start()
+    assert running.create(key="third", secret="third-secret")["code"] == 200
+    assert running.create()["code"] == 200
+    assert [task["appKey"] for task in running.tasks()] == ["third", "emulator-app-key"]
+
+
+@pytest.mark.parametrize("accounts", ["canary", "key=", "=canary", "key=canary other"])
+def test_accounts_that_make_no_sense_are_one_line_without_a_secret(
+    monkeypatch: pytest.MonkeyPatch, accounts: str
+) -> None:
+    monkeypatch.setenv("RTCAI_EMULATOR_ACCOUNTS", accounts)
+    run = failing("--port", "0")
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert "RTCAI_EMULATOR_ACCOUNTS" in run.stderr
+    assert "canary" not in run.stderr
+
+
+def test_it_starts_from_a_seed_and_a_restarted_one_goes_on_without_it(start: Start, tmp_path: Path) -> None:
+    seed = tmp_path / "seed.json"
+    seed.write_text(json.dumps({"tasks": [{"cname": "keynote", "data": body()["data"]}]}))
+    options = ["--state", str(tmp_path / "state.json"), "--seed", str(seed)]
+    first = start(*options)
+    (task,) = first.tasks()
+    assert (task["cname"], task["state"]) == ("keynote", "running")
+    first.end(signal.SIGKILL)
+    assert start(*options).tasks() == [task]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "must be JSON"),
+        ("[]", "must be an object"),
+        ('{"rooms": [{}]}', "rooms.0.cname: Field required"),
+        ('{"tasks": [{"cname": "r", "data": {}}]}', "tasks.0.data: no block is stated"),
+    ],
+)
+def test_a_seed_that_makes_no_sense_is_one_line(tmp_path: Path, content: str, reason: str) -> None:
+    seed = tmp_path / "seed.json"
+    seed.write_text(content)
+    run = failing("--port", "0", "--seed", str(seed))
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert f"the seed {seed} cannot be used: " in run.stderr
+    assert reason in run.stderr
+
+
+def test_a_seed_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    run = failing("--port", "0", "--seed", str(tmp_path / "seed.json"))
+    assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+    assert "cannot be read: No such file" in run.stderr
 
 
 def test_a_restarted_emulator_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:

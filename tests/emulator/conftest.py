@@ -20,6 +20,7 @@ def emulator(long_running: Emulator) -> Emulator:
     """An emulator as if it had just been started."""
     long_running.clock.offset = 0.0
     long_running.change_settings(rooms="auto", dedup="ignore", max_rps=None, retry_after=False)
+    long_running.change_settings(start_seconds=0.0, end_seconds=None, tasks_end_with_room=True)
     long_running.reset()
     return long_running
 

@@ -16,6 +16,7 @@ EVERY_PATH = [
     ("GET", "/-/rooms"),
     ("GET", "/-/requests"),
     ("POST", "/-/reset"),
+    ("POST", "/-/seed"),
     ("PUT", "/-/rooms/r"),
     ("DELETE", "/-/rooms/r"),
     ("DELETE", "/-/tasks/1/t"),
@@ -50,10 +51,12 @@ def test_tasks_are_shown_in_order_of_start_with_all_that_is_known(api: Api) -> N
         "taskId": first["result"]["taskId"],
         "cid": first["cid"],
         "cname": "one",
+        "appKey": api.emulator.app_key,
         "mode": "agent",
         "state": "ended",
         "startedAt": ended["startedAt"],
         "endedAt": ended["endedAt"],
+        "endedBy": "close",
         "requestId": first["requestId"],
         "traceId": "trace",
         "data": body("agent")["data"],
@@ -180,3 +183,34 @@ def test_stats_are_those_since_the_last_reset(api: Api) -> None:
 
 def test_a_page_of_its_own_may_ask(api: Api) -> None:
     assert api.http.post("/-/reset", headers={"Origin": api.emulator.url}).status_code == 200
+
+
+FOLLOWED_LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_PATH)
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "unheard-of"])
+def test_what_a_browser_says_is_of_another_site_is_refused_on_every_path(
+    api: Api, method: str, path: str, site: str
+) -> None:
+    api.create()
+    answer = api.http.request(method, path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"})
+    assert answer.status_code == 403
+    assert [task["state"] for task in api.emulator.tasks()] == ["running"]
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_what_a_browser_says_is_the_page_s_own_or_a_person_s_is_accepted(api: Api, site: str) -> None:
+    assert api.http.post("/-/reset", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
+def test_a_person_may_follow_a_link_of_another_site_to_look(api: Api) -> None:
+    assert api.http.get("/-/tasks", headers=FOLLOWED_LINK).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [("POST", {}), ("GET", {"Sec-Fetch-Dest": "iframe"}), ("GET", {"Sec-Fetch-Mode": "cors"})],
+)
+def test_a_form_a_frame_or_a_script_of_another_site_is_no_link(api: Api, method: str, change: dict[str, str]) -> None:
+    assert api.http.request(method, "/-/tasks", headers={**FOLLOWED_LINK, **change}).status_code == 403

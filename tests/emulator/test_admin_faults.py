@@ -114,10 +114,14 @@ def test_settings_are_shown_and_changed_one_by_one(api: Api) -> None:
         "dedup": "ignore",
         "maxRps": None,
         "retryAfter": False,
+        "startSeconds": 0.0,
+        "endSeconds": None,
+        "tasksEndWithRoom": True,
     }
     assert api.http.patch("/-/settings", json={"dedup": "replay"}).json()["dedup"] == "replay"
+    before = api.http.get("/-/settings").json()
     changed = api.http.patch("/-/settings", json={"maxRps": 50, "rooms": "required", "retryAfter": True}).json()
-    assert changed == {"rooms": "required", "dedup": "replay", "maxRps": 50, "retryAfter": True}
+    assert changed == {**before, "rooms": "required", "dedup": "replay", "maxRps": 50, "retryAfter": True}
     assert api.http.patch("/-/settings", json={"maxRps": None}).json()["maxRps"] is None
     assert api.http.patch("/-/settings", json={}).json() == {**changed, "maxRps": None}
 
@@ -144,6 +148,9 @@ def test_settings_outlive_a_reset(api: Api) -> None:
         ({"maxRps": "50"}, "maxRps: "),
         ({"retryAfter": 1}, "retryAfter: "),
         ({"max_rps": 1}, "max_rps: not known here; known are rooms, dedup, maxRps, retryAfter"),
+        ({"startSeconds": -1}, "startSeconds: "),
+        ({"endSeconds": 1e8}, "endSeconds: "),
+        ({"tasksEndWithRoom": "yes"}, "tasksEndWithRoom: "),
         ({"allowUnknownFields": True}, "allowUnknownFields: not known here"),
         ([], "must be an object"),
     ],

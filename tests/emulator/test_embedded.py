@@ -17,6 +17,16 @@ from tests.emulator.raw import sent
 # The emulator asks for the rest of it: so it is known to have begun to read.
 HALF_A_REQUEST = b"POST /v1/api/task/create HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
 
+DEFAULTS = {
+    "rooms": "auto",
+    "dedup": "ignore",
+    "maxRps": None,
+    "retryAfter": False,
+    "startSeconds": 0.0,
+    "endSeconds": None,
+    "tasksEndWithRoom": True,
+}
+
 
 def started(emulator: Emulator, count: int = 1) -> list[Any]:
     with httpx.Client(base_url=emulator.url, trust_env=False) as http:
@@ -216,16 +226,27 @@ def test_a_fault_that_makes_no_sense_is_refused_and_sets_none(emulator: Emulator
 
 def test_settings_are_changed_by_keyword(emulator: Emulator) -> None:
     emulator.change_settings(dedup="refuse", max_rps=7)
-    assert emulator.settings() == {"rooms": "auto", "dedup": "refuse", "maxRps": 7, "retryAfter": False}
+    assert emulator.settings() == {**DEFAULTS, "dedup": "refuse", "maxRps": 7}
     with pytest.raises(ValueError, match="maxRps: not known here; known are rooms, dedup, max_rps, retry_after"):
         emulator.change_settings(maxRps=1)  # type: ignore[call-arg]  # the mistake that is tested
 
 
 def test_it_starts_with_the_settings_it_was_given_also_the_second_time() -> None:
-    emulator = Emulator(rooms="required", dedup="replay", max_rps=5, retry_after=True)
+    emulator = Emulator(
+        rooms="required", dedup="replay", max_rps=5, retry_after=True, start_seconds=1.5, end_seconds=60,
+        tasks_end_with_room=False,
+    )  # fmt: skip
     for _ in range(2):
         with emulator:
-            assert emulator.settings() == {"rooms": "required", "dedup": "replay", "maxRps": 5, "retryAfter": True}
+            assert emulator.settings() == {
+                "rooms": "required",
+                "dedup": "replay",
+                "maxRps": 5,
+                "retryAfter": True,
+                "startSeconds": 1.5,
+                "endSeconds": 60.0,
+                "tasksEndWithRoom": False,
+            }
             emulator.change_settings(dedup="ignore")
 
 
@@ -242,7 +263,7 @@ def test_credentials_and_clock_are_those_it_was_given() -> None:
         assert emulator.tasks()[0]["startedAt"] == "2023-11-14T22:13:20.000000Z"
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("missing", ["jinja2", "starlette", "uvicorn"])
 def test_without_its_extra_the_import_names_it(missing: str) -> None:
     run = run_without(missing, "import rtcai_pulumi.emulator")
     assert run.returncode == 1

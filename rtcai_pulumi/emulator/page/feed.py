@@ -1,0 +1,111 @@
+"""What has changed on the page, as server-sent events.
+
+Nothing is queued for anyone: who looks on is told what has changed since the last thing it was told, in its newest
+form. A browser that comes back says what it saw last (``Last-Event-ID``) and goes on from there; where that is too long
+ago, or was another emulator, it is told to look at everything anew.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Final
+
+from rtcai_pulumi.emulator.changes import Change
+from rtcai_pulumi.emulator.emulated import EmulatedService
+from rtcai_pulumi.emulator.errors import Dropped
+from rtcai_pulumi.emulator.page.pieces import Pieces
+from rtcai_pulumi.emulator.page.requests import PAGE_ROWS
+from rtcai_pulumi.emulator.page.rooms import room_id
+
+MAX_READERS: Final = 24
+"""How many may look on at once: each tab of a browser is one."""
+_PAUSE: Final = 0.05
+"""Seconds from a change to its event: what changes within them is told together."""
+_TICK: Final = 0.5
+"""Seconds after which is looked whether a task has started or ended by itself."""
+_SILENCE: Final = 10.0
+"""Seconds after which something is sent, so that it shows when a browser has gone."""
+
+
+class Feed:
+    """The events of one emulator."""
+
+    def __init__(self, service: EmulatedService, pieces: Pieces) -> None:
+        self._service = service
+        self._pieces = pieces
+        self.readers = 0
+        """How many look on now."""
+
+    async def events(self, cursor: str) -> AsyncGenerator[str, None]:
+        """The events from a cursor on, until the emulator ends."""
+        self.readers += 1
+        try:
+            async for event in self._events(self._number(cursor)):
+                yield event
+        finally:
+            self.readers -= 1
+
+    async def _events(self, seen: int) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        told: dict[str, str] = {}
+        spoken = time.monotonic()
+        while not self._service.waits.ended:
+            await self._until_changed(seen)
+            number = self._service.changes.number
+            changes = self._service.changes.since(seen)
+            if changes is None:
+                yield self._event("anew", number, {})
+                told.clear()
+            elif changes:
+                yield self._event("update", number, self._update(changes, told))
+            elif time.monotonic() - spoken > _SILENCE:
+                yield ": \n\n"
+            else:
+                continue
+            seen, spoken = number, time.monotonic()
+
+    async def _until_changed(self, seen: int) -> None:
+        """Wait for a change and what comes with it; no longer than until it is time to look at the clock."""
+
+        async def changed() -> None:
+            try:
+                async with asyncio.timeout(_TICK):
+                    await self._service.changes.after(seen)
+            except TimeoutError:
+                return
+            await asyncio.sleep(_PAUSE)
+
+        try:
+            await self._service.waits.until(changed())
+        except Dropped:
+            return  # the emulator was reset, which is a change too, or it has ended
+        self._service.advance()
+
+    def _update(self, changes: list[Change], told: dict[str, str]) -> dict[str, Any]:
+        """The pieces that have changed; of requests only so many as the page shows."""
+        requests = [change.key for change in changes if change.kind == "request"]
+        numbers = sorted(number for number in requests if isinstance(number, int))[-PAGE_ROWS:]
+        rooms = [change.key for change in changes if change.kind == "room"]
+        update: dict[str, Any] = {
+            "now": self._service.clock.now_ms(),
+            "rooms": [{"id": room_id(key), "html": self._pieces.room(key)} for key in rooms if isinstance(key, tuple)],
+            "requests": [
+                {"number": number, "html": html} for number in numbers if (html := self._pieces.request(number))
+            ],
+            "newest": self._service.record.newest,
+        }
+        for name, html in (("faults", self._pieces.faults()), ("summary", self._pieces.summary())):
+            if told.get(name) != html:
+                told[name] = update[name] = html
+        return update
+
+    def _event(self, name: str, number: int, content: dict[str, Any]) -> str:
+        data = json.dumps(content, ensure_ascii=False)
+        return f"id: {self._service.instance}:{number}\nevent: {name}\ndata: {data}\n\n"
+
+    def _number(self, cursor: str) -> int:
+        """The number of a cursor; -1, with which nobody has seen anything, where it is another emulator's."""
+        instance, _, number = cursor.partition(":")
+        known = instance == self._service.instance and number.isascii() and number.isdecimal() and len(number) <= 20
+        return int(number) if known else -1

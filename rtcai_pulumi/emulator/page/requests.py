@@ -1,0 +1,117 @@
+"""What the page says of one request."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from rtcai_pulumi.emulator.emulated import EmulatedService
+from rtcai_pulumi.emulator.page.fields import MASK, is_secret, masked
+from rtcai_pulumi.emulator.record import Entry
+
+PAGE_ROWS: Final = 100
+"""How many requests are shown at once."""
+_SIGNATURES: Final = ("CheckSum", "Token")
+"""Headers that prove who asks: that they were there is shown, never what they said."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """One row of the page."""
+
+    entry: Entry
+    room: str | None
+    """The name of the room that it is about, where that is known."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the order in which they came."""
+        return self.entry.number
+
+    @property
+    def time(self) -> str:
+        """When it came, UTC, to the millisecond."""
+        return datetime.fromtimestamp(self.entry.started, UTC).strftime("%H:%M:%S.%f")[:-3]
+
+    @property
+    def query(self) -> str:
+        """Its query, secrets masked; with its question mark."""
+        pairs = [f"{name}={MASK if is_secret(name) else value}" for name, value in self.entry.call.query]
+        return f"?{'&'.join(pairs)}" if pairs else ""
+
+    @property
+    def outcome(self) -> Literal["waiting", "good", "refused", "failed", "cut"]:
+        """What came of it in one word."""
+        entry = self.entry
+        if entry.end is None:
+            return "waiting"
+        if entry.end != "answered" or entry.answer is None:
+            return "cut"
+        if entry.answer.status >= 500 or entry.answer.code is None:
+            return "failed"
+        return "good" if entry.answer.code == 200 else "refused"
+
+    @property
+    def result(self) -> str:
+        """The code of its answer, with the HTTP status where that is not 200; or how it ended without one."""
+        entry = self.entry
+        if entry.end is None:
+            return "in flight"
+        if entry.end != "answered" or entry.answer is None:
+            return f"no answer ({entry.end})"
+        code = entry.answer.code
+        if code is None:
+            return f"HTTP {entry.answer.status}, no JSON"
+        return str(code) if entry.answer.status == 200 else f"{code} (HTTP {entry.answer.status})"
+
+    @property
+    def message(self) -> str:
+        """``errmsg`` of its answer."""
+        content = self.entry.answer.content if self.entry.answer else None
+        said = content.get("errmsg") if isinstance(content, dict) else None
+        return said if isinstance(said, str) else ""
+
+    @property
+    def latency(self) -> str:
+        """How long the answer took, in milliseconds."""
+        seconds = self.entry.latency
+        return "" if seconds is None else f"{seconds * 1000:.1f}" if seconds < 0.1 else f"{seconds * 1000:.0f}"
+
+    @property
+    def faults(self) -> str:
+        """The faults that it took."""
+        return ", ".join(f"fault {fault.get('id')}: {fault.get('kind')}" for fault in self.entry.faults)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Its headers, as far as the record shows them; of a signature only that there was one."""
+        signed = {name: MASK for name in _SIGNATURES if self.entry.call.headers.get(name.lower())}
+        return {**self.entry.shown()["headers"], **signed}
+
+    @property
+    def body(self) -> str:
+        """Its body in JSON, secrets masked; empty where there is none."""
+        content = self.entry.call.content
+        return "" if content is None else json.dumps(masked(content), ensure_ascii=False, indent=2)
+
+
+def request_view(service: EmulatedService, number: int) -> RequestView | None:
+    """One request; None where it is forgotten."""
+    entry = service.record.get(number)
+    return _view(service, entry) if entry else None
+
+
+def request_views(service: EmulatedService, before: int | None = None) -> list[RequestView]:
+    """The newest requests that came before a number, or at all; the newest first."""
+    top = service.record.newest + 1
+    return [_view(service, entry) for entry in service.record.before(min(before or top, top), PAGE_ROWS)]
+
+
+def _view(service: EmulatedService, entry: Entry) -> RequestView:
+    body = entry.call.content if isinstance(entry.call.content, dict) else {}
+    stated = {**dict(entry.call.query), **entry.call.path_params, **body}
+    named = stated.get("cname", stated.get("channelName"))
+    cid = str(stated.get("cid", ""))
+    if not isinstance(named, str) and cid.isascii() and cid.isdecimal() and len(cid) <= 20:
+        named = service.state.name_of(int(cid))
+    return RequestView(entry, named if isinstance(named, str) else None)

@@ -1,0 +1,183 @@
+"""What the page says of one room, and of the agents in it."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Literal
+
+from rtcai_pulumi.emulator.clock import iso
+from rtcai_pulumi.emulator.emulated import EmulatedService
+from rtcai_pulumi.emulator.page.fields import Changed, changed_fields, shown_fields
+from rtcai_pulumi.emulator.page.timeline import Line, Span, line_of
+from rtcai_pulumi.emulator.page.words import duration
+from rtcai_pulumi.emulator.state import EndedBy, Room, RoomKey, Stage, Task
+
+KEPT_ROWS: Final = 400
+"""How many rooms the page shows: those with an agent or still open come first, then those that ended last."""
+SHOWN_AGENTS: Final = 50
+"""How many agents of one room are drawn and listed: the newest ones, and older ones that still run."""
+
+Condition = Literal["running", "starting", "several", "orphaned", "empty", "ended"]
+_ENDINGS: Final[dict[EndedBy | None, str]] = {
+    "close": "closed by the API",
+    "room": "ended with its room",
+    "itself": "ended by itself",
+    "admin": "ended behind the client's back",
+    None: "ended",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """One agent of a room."""
+
+    task: Task
+    number: int
+    """Its place among the agents of the room, from 1."""
+    stage: Stage
+    ending: str
+    fields: dict[str, str]
+    changed: list[Changed]
+    """What differs from the agent before."""
+    between: str
+    """How it followed the agent before, in words; empty for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomView:
+    """One row of the page."""
+
+    id: str
+    """For the page's own addresses: a name may hold anything."""
+    key: RoomKey
+    room: Room | None
+    """None where it is not open."""
+    line: Line
+    now_ms: int
+    total: int
+    """How many agents are known, those included that are not drawn."""
+
+    @property
+    def name(self) -> str:
+        """The room's name."""
+        return self.key[1]
+
+    @property
+    def order(self) -> str:
+        """By what rows are ordered: their names, numbers in them by value."""
+        return re.sub(r"\d+", lambda digits: digits.group().zfill(20), self.name.casefold())
+
+    @property
+    def left(self) -> list[Task]:
+        """The agents that have not ended."""
+        return [bar.task for bar in self.line.bars if bar.task.running]
+
+    @property
+    def condition(self) -> Condition:
+        """What there is to say of it in one word."""
+        stages = [task.stage(self.now_ms) for task in self.left]
+        if not stages:
+            return "empty" if self.room else "ended"
+        if len(stages) > 1:
+            return "several"
+        if self.room is None or self.room.cid != self.left[0].cid:
+            return "orphaned"
+        return "running" if stages[0] == "running" else "starting"
+
+    @property
+    def condition_text(self) -> str:
+        """The same for people."""
+        texts: dict[Condition, str] = {
+            "running": "Running",
+            "starting": "Starting",
+            "several": f"{len(self.left)} agents at once",
+            "orphaned": "Running, its room is gone",
+            "empty": "Open, no agent",
+            "ended": "Ended",
+        }
+        return texts[self.condition]
+
+    @property
+    def since_ms(self) -> int | None:
+        """Since when an agent runs; None where none does."""
+        return min((max(task.started_ms, task.runs_ms) for task in self.left), default=None)
+
+    @property
+    def first_ms(self) -> int | None:
+        """The start of the first agent that is drawn."""
+        return self.line.bars[0].span.start_ms if self.line.bars else None
+
+    @property
+    def latest_ms(self) -> float:
+        """When something last happened in it; infinite where it goes on."""
+        ends = [bar.span.end_ms for bar in self.line.bars]
+        return inf if self.room else max(ends, default=0)
+
+    @property
+    def spoken(self) -> str:
+        """The time line in words."""
+        line = self.line
+        parts = [f"{self.total} agent{'' if self.total == 1 else 's'}"]
+        parts += [f"{len(line.gaps)} gap{'' if len(line.gaps) == 1 else 's'}"] if line.gaps else []
+        parts += [f"{len(line.overlaps)} overlap{'' if len(line.overlaps) == 1 else 's'}"] if line.overlaps else []
+        return ", ".join(parts)
+
+
+def room_id(key: RoomKey) -> str:
+    """A name for a room that is good in any address."""
+    return hashlib.blake2b("\0".join(key).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def room_view(service: EmulatedService, key: RoomKey) -> RoomView | None:
+    """One room; None where nothing is known of it any more."""
+    tasks, room = service.state.tasks_of(key), service.state.rooms.get(key)
+    if not tasks and room is None:
+        return None
+    drawn = [task for task in tasks[:-SHOWN_AGENTS] if task.running] + tasks[-SHOWN_AGENTS:]
+    line = line_of(drawn)
+    return RoomView(room_id(key), key, room, line, service.clock.now_ms(), len(tasks))
+
+
+def room_views(service: EmulatedService) -> tuple[list[RoomView], int]:
+    """The rooms that the page shows, by name; and how many there are besides."""
+    views = [view for key in service.state.room_keys() if (view := room_view(service, key))]
+    kept = views
+    if len(views) > KEPT_ROWS:
+        kept = sorted(views, key=lambda view: (bool(view.left), view.latest_ms), reverse=True)[:KEPT_ROWS]
+    return sorted(kept, key=lambda view: (view.order, view.key)), len(views) - len(kept)
+
+
+def agent_views(view: RoomView) -> list[AgentView]:
+    """The agents of a room, the newest first."""
+    bars, skipped = view.line.bars, view.total - len(view.line.bars)
+    found = []
+    for place, bar in enumerate(bars):
+        before = bars[place - 1] if place else None
+        found.append(
+            AgentView(
+                bar.task,
+                skipped + place + 1,
+                bar.task.stage(view.now_ms),
+                "" if bar.task.running else _ENDINGS[bar.task.ended_by],
+                shown_fields(bar.task.data),
+                changed_fields(before.task.data, bar.task.data) if before else [],
+                _between([other.span for other in bars[:place]], bar.span) if before else "",
+            )
+        )
+    return found[::-1]
+
+
+def _between(before: list[Span], span: Span) -> str:
+    """How an agent followed those before it."""
+    last_ms = max(other.end_ms for other in before)
+    if last_ms > span.start_ms:
+        both_ms = min(last_ms, span.end_ms)
+        how_long = "" if both_ms == inf else f" for {duration((both_ms - span.start_ms) / 1000)}"
+        return f"started beside the agent before: both were in the room{how_long}"
+    return f"started {duration((span.start_ms - last_ms) / 1000)} after the agent before had ended"
+
+
+def moment(at_ms: float) -> str:
+    """A time in ISO 8601, UTC, to the millisecond."""
+    return iso(at_ms / 1000)[:-4] + "Z"

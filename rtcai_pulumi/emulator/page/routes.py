@@ -1,0 +1,97 @@
+"""The addresses of the page: itself at the root, its pieces, its files and its events below ``/-/page``."""
+
+from collections.abc import Callable
+from importlib import resources
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from rtcai_pulumi.emulator.emulated import EmulatedService
+from rtcai_pulumi.emulator.guard import foreign
+from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
+from rtcai_pulumi.emulator.page.pieces import Pieces
+
+_FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_HEADERS: Final = {
+    # No script, style, picture or address but its own, and in nobody's frame: even a name that got through the
+    # templates unescaped could do nothing.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_Answer = Callable[[Request], Response]
+
+
+def page_routes(service: EmulatedService) -> list[Route]:
+    """The routes of the page."""
+    pieces = Pieces(service)
+    feed = Feed(service, pieces)
+
+    def page(request: Request) -> Response:
+        return _html(pieces.page(_number(request.query_params.get("before", ""))))
+
+    def agents(request: Request) -> Response:
+        return _html(pieces.agents(request.path_params["id"]))
+
+    def message(request: Request) -> Response:
+        return _html(pieces.message(request.path_params["number"]))
+
+    def requests(request: Request) -> Response:
+        return _html(pieces.requests(_number(request.query_params.get("before", ""))))
+
+    def file(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _FILES:
+            return _text("Not Found", 404)
+        content = resources.files(__package__).joinpath("static", name).read_bytes()
+        return Response(content, media_type=_FILES[name], headers=_HEADERS)
+
+    def events(request: Request) -> Response:
+        if feed.readers >= MAX_READERS:
+            return _text(f"{feed.readers} pages look on already; close one", 503)
+        cursor = request.headers.get("last-event-id") or request.query_params.get("since", "")
+        return StreamingResponse(feed.events(cursor), media_type="text/event-stream", headers=_HEADERS)
+
+    answers: dict[str, _Answer] = {
+        "/": page,
+        "/-/page/rooms/{id}": agents,
+        "/-/page/requests/{number:int}": message,
+        "/-/page/requests": requests,
+        "/-/page/events": events,
+        "/-/page/{name}": file,
+    }
+    return [Route(path, _guarded(service, answer), methods=["GET"]) for path, answer in answers.items()]
+
+
+def _guarded(service: EmulatedService, answer: _Answer) -> Callable[[Request], object]:
+    async def endpoint(request: Request) -> Response:
+        if (reason := foreign(request)) is not None:
+            return _text(reason, 403)
+        service.advance()
+        return answer(request)
+
+    return endpoint
+
+
+def _html(content: str | None) -> Response:
+    if content is None:
+        return _text("Not Found", 404)
+    return Response(content, media_type="text/html", headers=_HEADERS)
+
+
+def _text(content: str, status: int) -> Response:
+    return Response(content, status, media_type="text/plain", headers=_HEADERS)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else None
