@@ -8,23 +8,31 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import many_rooms, one_create
+from tools import chromium
+from tools.bench import live_page, many_rooms, one_create
 
 CONSOLE = Console()
 
 
 def main() -> None:
-    """Compare one create, then many rooms."""
+    """Compare one create, then many rooms; then measure the live page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="creates of each way (200)")
     parser.add_argument("--runs", type=int, default=3, help="runs of the engine of each way (3)")
     parser.add_argument("--rooms", type=int, default=100, help="rooms (100)")
+    parser.add_argument("--page-rooms", type=int, default=200, help="rooms on the live page (200)")
+    parser.add_argument("--page-requests", type=int, default=5000, help="requests on the live page (5000)")
+    parser.add_argument("--page-only", action="store_true", help="measure the live page alone")
     parser.add_argument("--service-seconds", type=float, default=0.3, help="what the service takes for a create (0.3)")
     options = parser.parse_args()
+    if options.page_only:
+        _print_live_page(options.page_rooms, options.page_requests)
+        return
     with tempfile.TemporaryDirectory() as folder:
         _print_one_create(one_create.compare(Path(folder), options.rounds))
         times = many_rooms.compare(Path(folder), options.rooms, options.service_seconds, options.runs)
     _print_many_rooms(times, options.rooms, options.service_seconds)
+    _print_live_page(options.page_rooms, options.page_requests)
 
 
 def _print_one_create(medians: dict[str, float]) -> None:
@@ -50,6 +58,19 @@ def _print_many_rooms(times: dict[str, list[float]], rooms: int, seconds: float)
     for own in ("raw asyncio", many_rooms.RAW_AT_OUR_PACE):  # what the service itself takes
         ratio = medians["ours"] / (medians["provider that does nothing"] + medians[own])
         table.add_row(f"ours / (does nothing + {own})", f"{ratio:.2f}", "")
+    CONSOLE.print(table)
+
+
+def _print_live_page(rooms: int, requests: int) -> None:
+    medians = live_page.measure(rooms, requests, runs=7)
+    if medians is None:
+        CONSOLE.print(f"The live page is not measured: {chromium.HOW}")
+        return
+    table = Table(title=f"The live page: {rooms} rooms, {requests} requests", title_justify="left")
+    table.add_column("what, median in ms unless named")
+    table.add_column("", justify="right")
+    for name, value in medians.items():
+        table.add_row(name, f"{value:.1f}")
     CONSOLE.print(table)
 
 

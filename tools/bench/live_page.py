@@ -1,0 +1,102 @@
+"""The emulator's live page with many rooms and requests: how long until it is there, and what a change of it costs."""
+
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from playwright.sync_api import CDPSession, Page, sync_playwright
+
+from rtcai_pulumi.emulator import Emulator
+from tools import chromium
+
+AGENT: Final = {"agent": {"agentId": "a", "userId": "u"}}
+CHANGES: Final = 40
+BETWEEN_MS: Final = 250.0
+IDLE_SECONDS: Final = 3.0
+_WATCH: Final = """() => {
+    window.seen = {};
+    new MutationObserver(changes => {
+        for (const change of changes) for (const room of change.addedNodes) seen[room.dataset?.name] = Date.now();
+    }).observe(document.getElementById("rooms"), {childList: true});
+}"""
+_PAINTED: Final = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+
+
+def measure(rooms: int, requests: int, runs: int) -> dict[str, float] | None:
+    """Medians by what they are, in ms unless it is named; None where there is no Chromium."""
+    path = chromium.found(os.environ)
+    if path is None:
+        return None
+    with Emulator() as emulator, _browser(path) as page:
+        emulator.seed(
+            tasks=[{"cname": f"room-{number}", "data": AGENT} for number in range(rooms)],
+            requests=[
+                {"path": "/v1/api/task/create", "body": {"cname": f"room-{number % rooms}"}}
+                for number in range(requests)
+            ],
+        )
+        views = [_view(page, emulator) for _ in range(runs + 1)][1:]  # the first one warms both sides up
+        found = {name: statistics.median(view[name] for view in views) for name in views[0]}
+        return {**found, **_changes(page, emulator)}
+
+
+@contextmanager
+def _browser(path: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--disable-dev-shm-usage"])
+        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        browser.close()
+
+
+def _view(page: Page, emulator: Emulator) -> dict[str, float]:
+    """One look at it, from the request to its being live."""
+    began = time.perf_counter()
+    answer = page.goto(emulator.url, wait_until="commit")
+    page.locator("#live.on").wait_for()
+    live = (time.perf_counter() - began) * 1000
+    body = answer.body() if answer else b""
+    timing = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
+    return {
+        "answer of the server": timing["responseEnd"] - timing["requestStart"],
+        "first view": page.evaluate(_PAINTED) or timing["domContentLoadedEventEnd"],
+        "live": live,
+        "size of the page in kB": len(body) / 1000,
+        "elements": page.evaluate("document.querySelectorAll('*').length"),
+    }
+
+
+def _changes(page: Page, emulator: Emulator) -> dict[str, float]:
+    """What one more room costs: until it is seen, and of the browser's time."""
+    page.evaluate(_WATCH)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    idle = _busy(session, page, IDLE_SECONDS)
+    before, began, asked = _task_ms(session), time.perf_counter(), {}
+    for number in range(CHANGES):
+        name = f"new-{number}"
+        asked[name] = time.time() * 1000
+        emulator.open_room(name)
+        # Not a look whether it is there: that would keep the browser busier than the change does.
+        page.wait_for_timeout(BETWEEN_MS)
+    spent = _task_ms(session) - before - idle * (time.perf_counter() - began)
+    seen: dict[str, Any] = page.evaluate("window.seen")
+    return {
+        "a change, until it is seen": statistics.median(seen[name] - at for name, at in asked.items()),
+        "a change, of the browser's time": spent / CHANGES,
+        "nothing changes, of the browser's time a second": idle,
+    }
+
+
+def _busy(session: CDPSession, page: Page, seconds: float) -> float:
+    """Milliseconds a second that the page keeps the browser busy by itself."""
+    before = _task_ms(session)
+    page.wait_for_timeout(seconds * 1000)
+    return (_task_ms(session) - before) / seconds
+
+
+def _task_ms(session: CDPSession) -> float:
+    metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    return float(metrics["TaskDuration"]) * 1000
