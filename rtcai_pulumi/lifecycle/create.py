@@ -11,7 +11,8 @@ from uuid import uuid4
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import Mode
 from rtcai_pulumi.config.wire import create_body, data_of
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.answer import note_answer
+from rtcai_pulumi.lifecycle.record import Record
 from rtcai_pulumi.lifecycle.settle import lost, settle
 from rtcai_pulumi.lifecycle.settling import before_create
 from rtcai_pulumi.service.errors import Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
@@ -115,36 +116,7 @@ def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
     except RtcAiError:
         run.journal.forget(record)  # surely not accepted
         raise
-    answered = run.journal.answered(record, cid, task_id)
-    if answered is not None and run.engine_lives():
-        return answered
-    raise _unwanted(record, answered, cid, task_id, run)
-
-
-def _unwanted(record: Record, answered: Record | None, cid: int, task_id: str, run: Run) -> TakenOver:
-    """Close a task that nobody's state will ever know of, and say so."""
-    if answered is None:
-        # The record is another run's now. What this request started gets a record of its own, so that the other run
-        # sees it closed where the service repeats its answer.
-        orphan = Record(
-            trace_id=f"{record.trace_id}-{run.journal.process}",
-            owner=record.owner,
-            app_key=record.app_key,
-            endpoint=record.endpoint,
-            room_endpoint=record.room_endpoint,
-            cname=record.cname,
-            request_id=record.request_id,
-            digest=record.digest,
-            process=run.journal.process,
-            state=State.OPEN,
-            cid=cid,
-            task_id=task_id,
-        )
-        answered = run.journal.add(orphan)
-    run.close(answered)
-    reason = "another run has taken it over" if run.engine_lives() else "the engine that asked for it is gone"
-    facts = Facts(room=record.cname, cid=cid, task=task_id, trace_id=record.trace_id)
-    return TakenOver(f"The agent was stopped as soon as it had started: {reason}.", facts)
+    return note_answer(record, cid, task_id, run)
 
 
 def _adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:

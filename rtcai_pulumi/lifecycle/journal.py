@@ -27,7 +27,7 @@ from rtcai_pulumi.service.errors import JournalError
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _BUSY_SECONDS: Final = 30.0
 _CLOSED_KEPT_DAYS: Final = 90
 _COLUMNS: Final = tuple(field.name for field in fields(Record))
@@ -103,7 +103,8 @@ class Journal:
 
     def add(self, record: Record) -> Record:
         """Write a record; on disk when this returns."""
-        written = replace(record, changed_at=_now())
+        now = _now()
+        written = replace(record, began_at=now, changed_at=now)
         marks = ", ".join("?" * len(_COLUMNS))
         statement = f"INSERT INTO records ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608  no value is put in
         self._do(lambda database: database.execute(statement, tuple(asdict(written).values())))
@@ -121,9 +122,35 @@ class Journal:
             (State.OPEN, cid, task_id, record.trace_id, self.process, State.ASKED),
         )
 
-    def mark(self, record: Record, state: State) -> None:
-        """Write that a task is closing, closed, or open again after a definite refusal."""
-        self._change(record.trace_id, "state = ? WHERE trace_id = ?", (state, record.trace_id))
+    def closing(self, record: Record) -> bool:
+        """Write that this process is about to close a task, unless it is closed already.
+
+        Returns:
+            Whether nobody had begun to close it.
+        """
+
+        def change(database: sqlite3.Connection) -> bool:
+            found = database.execute("SELECT state FROM records WHERE trace_id = ?", (record.trace_id,)).fetchone()
+            statement = "UPDATE records SET changed_at = ?, state = ?, process = ? WHERE trace_id = ? AND state != ?"
+            values = (_now(), State.CLOSING, self.process, record.trace_id, State.CLOSED)
+            database.execute(statement, values)
+            return found is not None and found[0] == State.OPEN
+
+        return self._do(change)
+
+    def not_closing(self, record: Record) -> None:
+        """Write that the close was definitely refused, if this process still answers for it."""
+        self._change(
+            record.trace_id,
+            "state = ? WHERE trace_id = ? AND process = ? AND state = ?",
+            (State.OPEN, record.trace_id, self.process, State.CLOSING),
+        )
+
+    def closed(self, task: str) -> None:
+        """Write that a task, ``{cid}/{taskId}``, is closed: in all its records, whoever answers for them."""
+        cid, _, task_id = task.partition("/")
+        statement = "UPDATE records SET changed_at = ?, state = ? WHERE task_id = ? AND cid = ?"
+        self._do(lambda database: database.execute(statement, (_now(), State.CLOSED, task_id, int(cid))))
 
     def hand_over(self, record: Record) -> None:
         """Write that an engine is about to be given the task."""
@@ -138,8 +165,19 @@ class Journal:
         )
 
     def forget(self, record: Record) -> None:
-        """Drop a record whose request was surely not accepted."""
+        """Drop a record whose request was surely not accepted, if this process still answers for it."""
+        statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"
+        values = (record.trace_id, self.process, State.ASKED)
+        self._do(lambda database: database.execute(statement, values))
+
+    def drop(self, record: Record) -> None:
+        """Take a record out: somebody has decided that it is nobody's care any more."""
         self._do(lambda database: database.execute("DELETE FROM records WHERE trace_id = ?", (record.trace_id,)))
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong in the file; empty where it is sound."""
+        found = [row[0] for row in self._do(lambda database: database.execute("PRAGMA integrity_check").fetchall())]
+        return [] if found == ["ok"] else found
 
     def lives(self, process: int) -> bool:
         """Whether a process that wrote records still runs: it holds the lock of its number until it ends."""
@@ -262,7 +300,10 @@ def _migrate(database: sqlite3.Connection) -> None:
         database.execute(f"CREATE TABLE records ({columns})")
         database.execute("CREATE INDEX records_by_owner ON records (owner)")
         database.execute("CREATE INDEX records_by_task ON records (task_id)")
-        database.execute(f"PRAGMA user_version = {_VERSION}")
+    elif version == 1:
+        database.execute("ALTER TABLE records ADD COLUMN began_at TEXT")
+        database.execute("UPDATE records SET began_at = changed_at")
+    database.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 def _file_system(folder: Path) -> str | None:

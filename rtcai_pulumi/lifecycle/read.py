@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rtcai_pulumi.lifecycle.record import State
 from rtcai_pulumi.lifecycle.run import require_account, require_room_api
 from rtcai_pulumi.lifecycle.settling import is_closed
 from rtcai_pulumi.lifecycle.task import record_of
@@ -47,8 +46,7 @@ def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
     task = record_of(resource_id, outputs, process=run.journal.process)
     reading = _ask(task, run)
     if reading.gone:
-        for record in run.journal.records_of_task(resource_id):
-            run.journal.mark(record, State.CLOSED)
+        run.journal.closed(resource_id)
     return reading
 
 

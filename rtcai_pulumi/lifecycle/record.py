@@ -40,6 +40,8 @@ class Record:
     task_id: str | None = None
     handed: bool = False
     """Whether the task was handed to an engine, which may or may not have stored it."""
+    began_at: str = ""
+    """When the record was written, before its first request: ISO 8601, UTC."""
     changed_at: str = ""
     """When the state last changed: ISO 8601, UTC."""
 

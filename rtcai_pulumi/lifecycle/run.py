@@ -10,7 +10,16 @@ from uuid import uuid4
 
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.settling import may_send
-from rtcai_pulumi.service.errors import Facts, OtherAccount, Refused, RoomNotFound, RtcAiError, TakenOver, TaskNotFound
+from rtcai_pulumi.service.errors import (
+    Facts,
+    OtherAccount,
+    OutcomeUnknown,
+    Refused,
+    RoomNotFound,
+    RtcAiError,
+    TakenOver,
+    TaskNotFound,
+)
 from rtcai_pulumi.service.retry import Policy, Retrier
 
 if TYPE_CHECKING:
@@ -75,16 +84,23 @@ class Run:
             RtcAiError: the agent may still be in the room; after a definite refusal the record says "open" again.
         """
         require_account(record, self.client.settings)
-        before = record.state
-        self.journal.mark(record, State.CLOSING)
-        try:
-            self._request_close(record)
-        except Refused:
-            self.journal.mark(record, before)
-            raise
-        self.journal.mark(record, State.CLOSED)
+        was_open = self.journal.closing(record)
+        unknown = False
 
-    def _request_close(self, record: Record) -> None:
+        def waiting(error: RtcAiError, _: float) -> None:
+            nonlocal unknown
+            unknown = unknown or isinstance(error, OutcomeUnknown)
+
+        try:
+            self._request_close(record, waiting)
+        except Refused:
+            # What an earlier request came to nobody knows: it may have closed the task.
+            if was_open and not unknown:
+                self.journal.not_closing(record)
+            raise
+        self.journal.closed(str(record.task))
+
+    def _request_close(self, record: Record, waiting: Callable[[RtcAiError, float], None]) -> None:
         """Have the service close a task; that it, or its room, is not there any more is as good."""
         client, cid, task_id, trace_id = self.client, record.cid or 0, record.task_id or "", uuid4().hex
 
@@ -92,22 +108,22 @@ class Run:
             client.close_task(cid, task_id, cname=record.cname, trace_id=trace_id)
 
         try:
-            self.retrier.run(attempt, CLOSE_POLICY)
+            self.retrier.run(attempt, CLOSE_POLICY, waiting)
         except (TaskNotFound, RoomNotFound):
             return
         except Refused:
-            if not self._room_is_gone(record):
+            if not self.room_is_gone(record):  # else there is nothing left that could be closed
                 raise
 
-    def _room_is_gone(self, record: Record) -> bool:
-        """Whether a task's room is surely gone; a refusal to close what is in no room is no error."""
+    def room_is_gone(self, record: Record) -> bool:
+        """Whether a task's room is surely gone, and the task with it; a doubt is no "gone"."""
         try:
             require_room_api(record, self.client.settings)
             return self.client.query_room(record.cname).cid != record.cid
         except RoomNotFound:
             return True
         except RtcAiError:
-            return False  # doubt: the refusal itself is the error to report
+            return False
 
     def settled_by_its_process(self, record: Record) -> Record | None:
         """Wait for another process that still works on a record; for as long as one attempt of it can take.

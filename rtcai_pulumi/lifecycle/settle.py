@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.wire import create_body
+from rtcai_pulumi.lifecycle.answer import note_answer
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import require_account
-from rtcai_pulumi.lifecycle.settling import Step, is_over
+from rtcai_pulumi.lifecycle.settling import Step, is_closed, is_left, is_over
 from rtcai_pulumi.service.errors import DuplicateRequest, OutcomeUnknown, RoomNotFound
 from rtcai_pulumi.service.retry import Policy
 
@@ -36,21 +36,43 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
     """
     kept = None
     for record, step in steps:
-        current = run.settled_by_its_process(record)
-        if current is None or not current.unfinished:
-            continue
-        taken = run.journal.take_over(current)
+        taken = _taken_over(record, run)
         if taken is None:
-            continue  # its process was faster: it has closed it, or it belongs to a third one
+            continue
         if taken.state is not State.ASKED:
             run.tell(f"room {taken.cname}: closing task {taken.task}, which an interrupted run left")
             run.close(taken)
-        elif (answered := _ask_again(taken, inputs, run)) is not None:
-            if step is Step.ASK_AND_KEEP:
-                kept = answered
-            else:
-                run.close(answered)
+        elif (answered := _ask_again(taken, inputs, run)) is not None and _keeps(answered, step, run):
+            kept = answered
     return kept
+
+
+def _taken_over(record: Record, run: Run) -> Record | None:
+    """Answer for a record from now on; None where nothing of it is left, or a later run has it."""
+    current: Record | None = record
+    while current is not None:
+        current = run.settled_by_its_process(current)
+        if current is None or not is_left(current, process=run.journal.process):
+            return None
+        taken = run.journal.take_over(current)
+        if taken is not None:
+            return taken
+        current = run.journal.record(record.trace_id)  # another process has just begun to close it
+    return None
+
+
+def _keeps(answered: Record, step: Step, run: Run) -> bool:
+    """Whether the answer is that of the create that settles; else the task is closed."""
+    task = str(answered.task)
+    others = [other for other in run.journal.records(answered.owner) if other.trace_id != answered.trace_id]
+    # The service may have repeated the answer of a task that was closed in the meantime, or whose room has ended.
+    if is_closed(others, task):
+        run.journal.closed(task)
+        return False
+    if step is Step.ASK_AND_KEEP and not is_over(others, task) and not run.room_is_gone(answered):
+        return True
+    run.close(answered)
+    return False
 
 
 def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | None:
@@ -60,7 +82,11 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
     documented, so that the user is told what to look for.
 
     Returns:
-        The record with its task; None where there is none: its room is gone, or the task is closed already.
+        The record with its task; None where there is none, because its room is gone.
+
+    Raises:
+        TakenOver: nobody waits for the answer any more; the task has been closed again.
+        RtcAiError: nobody can tell whether there is an agent; the record stays.
     """
     require_account(record, run.client.settings)
     run.tell(
@@ -80,19 +106,13 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
     try:
         cid, task_id = run.retrier.run(attempt, _ASK_POLICY)
     except RoomNotFound:
-        run.journal.mark(record, State.CLOSED)
+        run.journal.forget(record)
         return None
     except DuplicateRequest as error:
         raise type(error)(_KNOWN_BUT_NOT_TOLD, error.facts, LOST_ADVICE) from None
     except OutcomeUnknown as error:
         raise lost(error) from None
-    known = [other for other in run.journal.records(record.owner) if other.trace_id != record.trace_id]
-    answered = run.journal.answered(record, cid, task_id) or replace(record, cid=cid, task_id=task_id, state=State.OPEN)
-    if is_over(known, f"{cid}/{task_id}"):
-        # The service has repeated the answer of a task that was closed in the meantime.
-        run.journal.mark(record, State.CLOSED)
-        return None
-    return answered
+    return note_answer(record, cid, task_id, run)
 
 
 def lost(error: OutcomeUnknown) -> OutcomeUnknown:

@@ -1,8 +1,11 @@
 """The rules by which a run deals with what earlier runs left: pure functions of records, without I/O.
 
-Each is needed by a sequence of commands and faults; ``test_crashes.py`` and ``test_sequences.py`` in
-``tests/engine/`` play them. "Shown" are the tasks that the engine itself has named in this run, to `diff`, `read` or
-`delete`: it knows them, and deals with them.
+Each is needed by a sequence of commands and faults. ``tests/model/`` holds engine, plugin, service and journal as a
+model that runs these very functions: ``test_promises.py`` tries all orders of steps and finds no broken promise,
+``test_rules.py`` takes out one rule after the other and finds one each time, ``test_sequences.py`` names the
+sequences. ``test_crashes.py`` and ``test_sequences.py`` in ``tests/engine/`` play them with the real engine. "Shown"
+are the tasks that the engine itself has named in this run, to `diff`, `read` or `delete`: it knows them, and deals
+with them.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,7 +28,7 @@ class Step(Enum):
 def left_by_earlier_runs(
     records: Iterable[Record], *, process: int, shown: Collection[str], beside: str | None = None
 ) -> list[Record]:
-    """The unfinished records of other processes, save the tasks that the engine has shown in this run.
+    """The unfinished records of earlier processes, save the tasks that the engine has shown in this run.
 
     Args:
         records: all records of one owner.
@@ -37,8 +40,16 @@ def left_by_earlier_runs(
     return [
         record
         for record in records
-        if record.unfinished and record.process != process and (record.task is None or record.task not in known)
+        if is_left(record, process=process) and (record.task is None or record.task not in known)
     ]
+
+
+def is_left(record: Record, *, process: int) -> bool:
+    """Whether there may be an agent on account of a record, and an earlier process answers for it.
+
+    Processes are numbered in their order. A plugin that outlives its engine must leave alone what a later run started.
+    """
+    return record.unfinished and record.process < process
 
 
 def before_create(
@@ -67,10 +78,12 @@ def after_delete(records: Iterable[Record], *, process: int, shown: Collection[s
     """What `delete` settles afterwards: only what no engine was ever handed.
 
     A replacement that starts first has two tasks that an engine knows; to close the other one here would leave the
-    room without an agent.
+    room without an agent. A task may have several records: where one was handed, the task was.
     """
+    records = list(records)
+    handed = {record.task for record in records if record.handed}
     left = left_by_earlier_runs(records, process=process, shown=shown)
-    return [(record, _step(record, keep=False)) for record in left if not record.handed]
+    return [(record, _step(record, keep=False)) for record in left if record.task not in handed]
 
 
 def is_over(records: Iterable[Record], task: str) -> bool:

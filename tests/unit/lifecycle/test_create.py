@@ -166,10 +166,11 @@ def lose(runs: Runs, inputs: dict[str, object]) -> str:
 
 def test_a_lost_create_is_asked_again_by_its_own_ids_and_its_answer_is_kept(runs: Runs) -> None:
     trace = lose(runs, {**OWNED, "requestId": "r-1"})
-    service = Service(create=created("found"))
+    service = Service(create=created("found"), rooms=reply(code=200, cid=7, cname="keynote"))
     made = create({**OWNED, "requestId": "r-2"}, runs.next(service))
     assert made.id == "7/found"
-    assert service.traces == [trace]
+    assert service.asked == ["create", "rooms"]
+    assert service.traces[0] == trace
     assert service.bodies[0]["requestId"] == "r-1"
     assert "a second agent may be in the room" in runs.told[0]
     assert trace in runs.told[0]
@@ -199,7 +200,7 @@ def test_the_answer_of_a_task_that_was_closed_since_is_not_taken(runs: Runs) -> 
     late = run.journal.add(replace(asked, trace_id=f"{trace}-9", process=run.journal.process))
     answered = run.journal.answered(late, 7, "found")
     assert answered is not None
-    run.journal.mark(answered, State.CLOSED)
+    run.journal.closed("7/found")
     service = Service(create=[created("found"), created("new")])
     assert create(OWNED, runs.next(service)).id == "7/new"
 
@@ -303,7 +304,7 @@ def test_a_create_that_another_living_process_still_works_on_is_waited_for(
     def sleep(seconds: float) -> None:
         runs.now += seconds
         if runs.now > 1 and (answered := old.answered(intent, 7, "old")):
-            old.mark(answered, State.CLOSED)
+            old.closed(str(answered.task))
 
     run.sleep = sleep
     monkeypatch.setattr(run.journal, "lives", lambda _: True)  # within one process locks tell nothing

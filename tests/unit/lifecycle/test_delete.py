@@ -69,6 +69,23 @@ def test_a_close_is_repeated_until_it_is_answered(runs: Runs, answer: Reply) -> 
     assert states(run) == [State.CLOSED]
 
 
+def test_a_refusal_after_a_request_of_unknown_outcome_does_not_take_closing_back(runs: Runs) -> None:
+    """The first request may have closed the task: a state that still names it is out of date then."""
+    run = runs.next(Service(close=[httpx.ReadTimeout, REFUSED], rooms=reply(code=200, cid=7, cname="keynote")))
+    with pytest.raises(RtcAiError, match="not now"):
+        delete(ID, STATE, run)
+    assert states(run) == [State.CLOSING]
+
+
+def test_a_refusal_does_not_take_back_that_an_earlier_run_was_closing(runs: Runs) -> None:
+    with pytest.raises(RtcAiError):
+        delete(ID, STATE, runs.next(Service(close=reply(500))))
+    run = runs.next(Service(close=REFUSED, rooms=reply(code=200, cid=7, cname="keynote")))
+    with pytest.raises(RtcAiError, match="not now"):
+        delete(ID, STATE, run)
+    assert states(run) == [State.CLOSING]
+
+
 def test_a_close_that_is_never_answered_is_an_error_and_stays_closing(runs: Runs) -> None:
     run = runs.next(Service(close=reply(500)))
     with pytest.raises(RtcAiError):

@@ -83,8 +83,8 @@ def test_a_task_goes_from_asked_to_closed(journal: Journal) -> None:
     assert answered is not None
     assert (answered.state, answered.task, answered.handed) == (State.OPEN, "1144707127429101/2a78", False)
     journal.hand_over(answered)
-    journal.mark(answered, State.CLOSING)
-    journal.mark(answered, State.CLOSED)
+    assert journal.closing(answered)
+    journal.closed("1144707127429101/2a78")
     (last,) = journal.records()
     assert (last.state, last.handed, last.unfinished) == (State.CLOSED, True, False)
 
@@ -103,6 +103,35 @@ def test_a_record_that_was_taken_over_takes_no_answer_from_before(journal: Journ
 def test_a_refused_create_leaves_nothing(journal: Journal) -> None:
     journal.forget(journal.add(a_record(journal)))
     assert journal.records() == []
+
+
+def test_a_record_that_was_taken_over_is_not_forgotten_by_the_process_before(journal: Journal, path: Path) -> None:
+    record = journal.add(a_record(journal))
+    with Journal(path) as other:
+        other.take_over(record)
+        journal.forget(record)
+        assert [record.process for record in journal.records()] == [other.process]
+
+
+def test_a_close_that_another_process_has_begun_since_is_not_taken_back(journal: Journal, path: Path) -> None:
+    record = journal.answered(journal.add(a_record(journal)), 7, "task")
+    assert record is not None
+    assert journal.closing(record)
+    with Journal(path) as other:
+        assert not other.closing(record)
+        journal.not_closing(record)
+        assert [record.state for record in journal.records()] == [State.CLOSING]
+        other.not_closing(record)
+        assert [record.state for record in journal.records()] == [State.OPEN]
+
+
+def test_a_task_is_closed_in_all_its_records_and_stays_closed(journal: Journal) -> None:
+    for trace in ("t-1", "t-1-2"):
+        assert journal.answered(journal.add(a_record(journal, trace)), 7, "task") is not None
+    journal.closed("7/task")
+    records = journal.records()
+    assert not journal.closing(records[0])
+    assert [record.state for record in journal.records()] == [State.CLOSED, State.CLOSED]
 
 
 def test_what_was_written_is_there_after_the_process_is_killed(path: Path) -> None:
@@ -196,8 +225,8 @@ def test_the_kind_of_the_file_system_is_told() -> None:
 
 def test_records_closed_long_ago_are_dropped(path: Path) -> None:
     with Journal(path) as journal:
-        old = journal.add(a_record(journal, "old"))
-        journal.mark(old, State.CLOSED)
+        journal.answered(journal.add(a_record(journal, "old")), 7, "old")
+        journal.closed("7/old")
         journal.add(a_record(journal, "running"))
     database = sqlite3.connect(path)
     database.execute("UPDATE records SET changed_at = '2020-01-01T00:00:00.000Z'")

@@ -1,0 +1,188 @@
+"""The commands of an engine: in which order it calls the verbs of one resource, and when it writes its state.
+
+After engine.md section 3 and the engine's own ``resource/deploy/step_generator.go`` and ``step.go``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rtcai_pulumi.service.errors import RtcAiError
+from tests.model import verbs
+from tests.model.steps import AT_ONCE, Step
+from tests.model.world import Failed, Inputs, Plugin, Raised, Resource, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.model.world import World
+
+Steps = Generator[Step, Any, Any]
+
+
+class Command(NamedTuple):
+    """What a user types, and what the program states meanwhile (None: the resource is not in it)."""
+
+    name: str
+    program: Inputs | None = None
+    checkpoints: bool = True
+
+    def __str__(self) -> str:
+        program = f" with {self.program}" if self.program else " without the resource" if self.name == "up" else ""
+        return f"{self.name}{program}{'' if self.checkpoints else ' (no checkpoints)'}"
+
+    def run(self, stack: Stack) -> Steps:
+        with suppress(Failed, RtcAiError):
+            yield from COMMANDS[self.name](self.program, stack)
+        yield End()
+
+
+def up(program: Inputs | None, stack: Stack) -> Steps:
+    if program is None:
+        yield from destroy(None, stack)
+        return
+    old = stack.current
+    if old is None:
+        stack = yield from created(stack, program)
+    else:
+        difference = yield from call(verbs.diff, old, program)
+        if difference.replaces or stack.replaced:
+            stack = yield from replaced(stack, program, old, stop_first=difference.stop_first)
+        elif difference.settles:
+            yield from call(verbs.update, old)
+            stack = yield Save(stack._replace(current=Resource(old.task, program)))
+    yield from delete_pending(stack)
+
+
+def up_replace(program: Inputs | None, stack: Stack) -> Steps:
+    """``pulumi up --replace URN``: no `diff`, and never stop-first."""
+    assert program
+    if stack.current is None:
+        stack = yield from created(stack, program)
+    else:
+        stack = yield from replaced(stack, program, stack.current, stop_first=False)
+    yield from delete_pending(stack)
+
+
+def created(stack: Stack, program: Inputs) -> Steps:
+    task = yield from call(verbs.create, program)
+    return (yield Save(stack._replace(current=Resource(task, program), replaced=False)))
+
+
+def replaced(stack: Stack, program: Inputs, old: Resource, *, stop_first: bool) -> Steps:
+    if stop_first and not stack.replaced:
+        yield from call(verbs.delete, old)
+        stack = yield Save(stack._replace(replaced=True))
+    was_deleted = stack.replaced
+    task = yield from call(verbs.create, program)
+    pending = stack.pending if was_deleted else (*stack.pending, old)
+    stack = yield Save(Stack(Resource(task, program), pending=pending))
+    if was_deleted and not stop_first:
+        # The engine has it as deleted already and as still to be deleted: the state loses it, the provider is called.
+        yield from call(verbs.delete, old)
+    return stack
+
+
+def delete_pending(stack: Stack) -> Steps:
+    for resource in stack.pending:
+        yield from call(verbs.delete, resource)
+        stack = yield Save(stack._replace(pending=tuple(other for other in stack.pending if other != resource)))
+    return stack
+
+
+def destroy(_: Inputs | None, stack: Stack) -> Steps:
+    stack = yield from delete_pending(stack)
+    if stack.current and not stack.replaced:
+        yield from call(verbs.delete, stack.current)
+    if stack.current:
+        yield Save(Stack())
+
+
+def refresh(_: Inputs | None, stack: Stack) -> Steps:
+    if stack.current and not stack.replaced and (yield from call(verbs.read, stack.current)):
+        stack = yield Save(stack._replace(current=None))
+    for resource in stack.pending:
+        if (yield from call(verbs.read, resource)):
+            stack = yield Save(stack._replace(pending=tuple(other for other in stack.pending if other != resource)))
+
+
+COMMANDS: dict[str, Callable[[Inputs | None, Stack], Steps]] = {
+    "up": up,
+    "up --replace": up_replace,
+    "refresh": refresh,
+    "destroy": destroy,
+}
+
+
+def call(verb: Callable[..., Any], *values: Any) -> Steps:
+    """Call a verb of the plugin and wait for it."""
+    yield Invoke(verb, values)
+    return (yield Returned())
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke(Step):
+    """The engine calls the plugin; what it names by its id is shown from now on."""
+
+    verb: Callable[..., Any]
+    values: tuple[Any, ...]
+
+    def take(self, world: World, process: int, option: str) -> Raised | None:
+        plugin, engine = world.plugin(process), world.engine
+        if plugin is None or (engine and engine.interrupted):
+            return Raised(Failed)
+        shown = plugin.shown | {value.task for value in self.values if isinstance(value, Resource)}
+        verb = world.begun(self.verb, verbs.Me(process, shown), *self.values)
+        deletes = self.values[0].task if self.verb is verbs.delete else None
+        world.put(Plugin(process, verb, shown=shown, deletes=deletes))
+        return None
+
+    def __str__(self) -> str:
+        values = ", ".join(getattr(value, "task", None) or str(value) for value in self.values)
+        return f"calls {self.verb.__name__}({values})"
+
+
+@dataclass(frozen=True, slots=True)
+class Returned(Step):
+    """The plugin's answer reaches the engine, or its end does."""
+
+    def options(self, world: World, process: int) -> tuple[str, ...]:
+        plugin = world.plugin(process)
+        return AT_ONCE if plugin is None or (plugin.verb and plugin.verb.outcome is not None) else ()
+
+    def take(self, world: World, process: int, option: str) -> Any:
+        plugin = world.plugin(process)
+        if plugin is None or plugin.verb is None:
+            return Raised(Failed)
+        world.put(plugin._replace(verb=None))
+        outcome = plugin.verb.outcome
+        assert outcome is not None
+        return outcome if isinstance(outcome, Raised) else outcome[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Save(Step):
+    """The engine changes its state; with checkpoints it is on the disk at once."""
+
+    stack: Stack
+
+    def take(self, world: World, process: int, option: str) -> Stack:
+        assert world.engine
+        world.engine = world.engine._replace(memory=self.stack)
+        if world.engine.command.checkpoints:
+            world.stack = self.stack
+        return self.stack
+
+
+@dataclass(frozen=True, slots=True)
+class End(Step):
+    """The command ends: the state is on the disk, and the plugin is told to go."""
+
+    def take(self, world: World, process: int, option: str) -> None:
+        assert world.engine
+        world.stack = world.engine.memory
+        world.engine = None
+        world.plugins = tuple(plugin for plugin in world.plugins if plugin.process != process)

@@ -1,0 +1,80 @@
+"""Tries everything that can happen, breadth first: the first broken promise is found by a shortest sequence."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from tests.model.moves import Move, Stages, moves
+from tests.model.promises import Broken, hold
+from tests.model.world import World
+
+
+@dataclass(slots=True)
+class Explored:
+    """How much was tried."""
+
+    states: int = 0
+    steps: int = 0
+    quiet: int = 0
+    """Different worlds in which everything was quiet, and the promises were checked."""
+    broken: Broken | None = None
+    _parents: list[tuple[int, Move | None]] = field(default_factory=list)
+
+    def met(self, *words: str) -> bool:
+        """Whether there was a sequence with these words in this order, one or none in a move."""
+        ends = (index for index, (_, move) in enumerate(self._parents) if move and words[-1] in str(move))
+        return any(_in_order(words, self.path(index)) for index in ends)
+
+    def path(self, index: int) -> list[Move]:
+        """The moves that led to a world."""
+        found = []
+        while index >= 0:
+            index, move = self._parents[index]
+            if move is not None:
+                found.append(move)
+        return found[::-1]
+
+
+def explore(start: World, stages: Stages) -> Explored:
+    """Everything that these commands can come to, one after the other."""
+    explored = Explored()
+    seen: set[int] = set()
+    checked: set[int] = set()
+    waiting: deque[tuple[int, World]] = deque()
+
+    def meet(world: World, parent: int, move: Move | None) -> None:
+        key = hash(world.key)
+        if key not in seen:
+            seen.add(key)
+            explored._parents.append((parent, move))
+            waiting.append((len(explored._parents) - 1, world))
+
+    meet(start, -1, None)
+    while waiting and explored.broken is None:
+        index, world = waiting.popleft()
+        if world.wrong:
+            explored.broken = Broken(world.wrong, explored.path(index))
+            break
+        if world.quiet and (key := hash(essence(world))) not in checked:
+            checked.add(key)
+            try:
+                hold(world)
+            except Broken as broken:
+                explored.broken = Broken(broken.promise, [*explored.path(index), *broken.path])
+        for move, made in moves(world, stages):
+            explored.steps += 1
+            meet(made, index, move)
+    explored.states, explored.quiet = len(seen), len(checked)
+    return explored
+
+
+def _in_order(words: tuple[str, ...], path: list[Move]) -> bool:
+    said = iter(str(move) for move in path)
+    return all(any(word in move for move in said) for word in words)
+
+
+def essence(world: World) -> tuple[object, ...]:
+    """What a quiet world is to those that come after it: who has written a record is all the same by then."""
+    records = tuple((r.trace_id, r.owner, r.state, r.task, r.handed, r.digest) for r in world.records)
+    return (world.rooms, world.agents, world.answers, records, world.told, world.late, world.stack, world.drifted)

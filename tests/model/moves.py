@@ -1,0 +1,270 @@
+"""What can happen next: a step of a process, the service's work, a fault, the next command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rtcai_pulumi.lifecycle.record import Record
+from rtcai_pulumi.service.errors import InvalidRequest, OutcomeUnknown, RoomNotFound, TaskNotFound
+from tests.model.commands import Command
+from tests.model.steps import EngineLives, Receive, Send, Step, Tell
+from tests.model.world import OWNER, Agent, Engine, Plugin, Raised, Request, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Stages = Sequence[Sequence[Command]]
+"""For each command, what it may be."""
+
+
+class Move(NamedTuple):
+    """One thing that happened; its words are made only when someone reads them."""
+
+    who: str
+    what: Any
+    option: str = ""
+
+    def __str__(self) -> str:
+        what = _words(self.what) if isinstance(self.what, Step) else str(self.what)
+        return f"{self.who}: {what}{f' ({self.option})' if self.option else ''}"
+
+
+Next = tuple[Move, World]
+
+
+def moves(world: World, stages: Stages) -> Iterable[Next]:
+    """Everything that can happen next; where the order of two moves is all the same, in one order only."""
+    return _by_itself(world, stages) or [*steps(world, stages), *faults(world)]
+
+
+def _by_itself(world: World, stages: Stages) -> list[Next]:
+    """A move that can go first, because nobody else sees it: no fault can fall before it any more.
+
+    No plugin sees what another one's engine does, nor what another plugin has on its way before the service works on
+    it, nor what the user is told.
+    """
+    if world.faults:
+        return []
+    if world.engine is not None:
+        if found := list(_engine_steps(world, world.engine)):
+            return found
+    elif world.commands < len(stages) and not world.quiet:
+        return [begun(world, command) for command in stages[world.commands]] + [_over(world, stages)]
+    for plugin in world.plugins:
+        if plugin.verb and isinstance(plugin.verb.step, EngineLives | Tell | Send | Receive):
+            found = list(_plugin_steps(world, plugin))
+            if found:
+                return found
+    return []
+
+
+def _over(world: World, stages: Stages) -> Next:
+    made = world.copy()
+    made.commands = len(stages)
+    return Move("user", "waits for what still runs"), made
+
+
+def steps(world: World, stages: Stages) -> Iterator[Next]:
+    """Everything that can happen next but faults."""
+    if world.engine is not None:
+        yield from _engine_steps(world, world.engine)
+    elif world.commands < len(stages):
+        for command in stages[world.commands]:
+            yield begun(world, command)
+    for plugin in world.plugins:
+        yield from _plugin_steps(world, plugin)
+    for request in world.requests:
+        if request.answer is None:
+            yield _worked(world, request)
+    yield from _opened_rooms(world)
+
+
+def faults(world: World) -> Iterator[Next]:
+    """Everything that can go wrong next, while the world has faults left."""
+    if world.faults:
+        for move, made in _faults(world):
+            made.faults = world.faults - 1
+            made.late = frozenset()
+            yield move, made
+
+
+def begun(world: World, command: Command) -> Next:
+    """A user starts a command, with a plugin process of its own."""
+    made = world.copy()
+    made.processes = process = world.processes + 1
+    made.commands = world.commands + 1
+    made.plugins = (*world.plugins, Plugin(process))
+    made.engine = Engine(command, world.begun(Command.run, command, world.stack), process, world.stack)
+    return Move("user", command), made
+
+
+def _engine_steps(world: World, engine: Engine) -> Iterator[Next]:
+    step = engine.actor.step
+    for option in step.options(world, engine.process):
+        made = world.copy()
+        answer = step.take(made, engine.process, option)
+        if made.engine is not None:
+            now = made.engine  # the step itself may have changed it
+            made.engine = Engine(now.command, engine.actor.answered(answer), now.process, now.memory, now.interrupted)
+        yield Move(f"engine {engine.process}", step, option), made
+
+
+def _plugin_steps(world: World, plugin: Plugin) -> Iterator[Next]:
+    if plugin.verb is None or plugin.verb.outcome is not None:
+        return
+    step = plugin.verb.step
+    for option in step.options(world, plugin.process):
+        made = world.copy()
+        verb = plugin.verb.answered(step.take(made, plugin.process, option))
+        made.put(plugin._replace(verb=verb))
+        if verb.outcome is not None and not plugin.engine_lives:
+            _without(made, plugin.process)
+        yield Move(f"plugin {plugin.process}", step, option), made
+
+
+def _worked(world: World, request: Request) -> Next:
+    """The service does what a request asks for."""
+    made = world.copy()
+    answer = _created(made, request) if request.kind == "create" else _closed(made, request)
+    _answer(made, request, answer)
+    return Move("service", f"{request.kind} {request.trace or request.task}: {_said(answer)}"), made
+
+
+def _created(world: World, request: Request) -> str | Raised:
+    first = dict(world.answers).get(request.trace)
+    if first and world.replays:
+        return first
+    rooms = dict(world.rooms)
+    if request.cname not in rooms:
+        if world.rooms_required:
+            return Raised(RoomNotFound)
+        _open_room(world, request.cname)
+        rooms = dict(world.rooms)
+    if world.replays and request.alone and any(agent.cname == request.cname for agent in world.running()):
+        world.wrong = f"two agents of one resource talk to each other in {request.cname}"
+    task = f"{rooms[request.cname]}/{len(world.agents)}"
+    world.agents = (*world.agents, Agent(task, request.cname, OWNER, request.digest, request.trace))
+    if not first:
+        world.answers = (*world.answers, (request.trace, task))
+    return task
+
+
+def _closed(world: World, request: Request) -> str | Raised:
+    if not any(agent.task == request.task and agent.lives for agent in world.agents):
+        return Raised(TaskNotFound)
+    _end(world, lambda agent: agent.task == request.task)
+    return "closed"
+
+
+def _end(world: World, which: Callable[[Agent], bool]) -> None:
+    world.agents = tuple(agent._replace(lives=False) if which(agent) else agent for agent in world.agents)
+
+
+def _answer(world: World, request: Request, answer: Any) -> None:
+    answered = () if request.sender is None else (request._replace(answer=answer),)
+    world.requests = tuple(other for other in world.requests if other is not request) + answered
+
+
+def _opened_rooms(world: World) -> Iterator[Next]:
+    """Somebody opens a room that had ended. A request takes seconds, people longer: none is on its way meanwhile."""
+    sending = any(plugin.verb and isinstance(plugin.verb.step, Send) for plugin in world.plugins)
+    if world.rooms_required and not world.requests and not sending:
+        for cname in {agent.cname: None for agent in world.agents}:
+            if cname not in dict(world.rooms):
+                made = world.copy()
+                _open_room(made, cname)
+                yield Move("people", f"open {cname}"), made
+
+
+def _open_room(world: World, cname: str) -> None:
+    cid = 1 + max([number for _, number in world.rooms] + [int(agent.task.partition("/")[0]) for agent in world.agents])
+    world.rooms = (*world.rooms, (cname, cid))
+
+
+def _faults(world: World) -> Iterator[Next]:
+    yield from _kills(world)
+    for request in world.requests:
+        if request.answer is None and request.sender is not None:
+            for name, answer, stays in (
+                ("refused", Raised(InvalidRequest), False),
+                ("lost before the work", Raised(OutcomeUnknown), False),
+                ("not answered in time, but perhaps worked on later", Raised(OutcomeUnknown), True),
+            ):
+                made = world.copy()
+                _answer(made, request, answer)
+                if stays:
+                    made.requests = (*made.requests, request._replace(sender=None))
+                yield Move("FAULT", f"{request.kind} {request.trace or request.task} {name}"), made
+    for cname, cid in world.rooms:
+        if any(agent.lives and agent.owner == OWNER and agent.cname == cname for agent in world.agents):
+            made = world.copy()
+            made.drifted = True
+            made.rooms = tuple(room for room in world.rooms if room != (cname, cid))
+            _end(made, lambda agent, cname=cname: agent.cname == cname)  # type: ignore[misc]
+            yield Move("FAULT", f"{cname} ends"), made
+
+
+def _kills(world: World) -> Iterator[Next]:
+    if world.engine is not None:
+        process = world.engine.process
+        if not world.engine.interrupted:
+            made = world.copy()
+            made.engine = world.engine._replace(interrupted=True)
+            yield Move("FAULT", f"SIGINT to engine {process}"), made
+        made = world.copy()
+        _kill_engine(made, process)
+        yield Move("FAULT", f"kill -9 engine {process}"), made
+        made = made.copy()
+        if made.plugin(process):
+            _kill_plugin(made, process)
+            yield Move("FAULT", f"kill -9 engine {process} and its plugin"), made
+    for plugin in world.plugins:
+        made = world.copy()
+        _kill_plugin(made, plugin.process)
+        yield Move("FAULT", f"kill -9 plugin {plugin.process}"), made
+
+
+def _kill_engine(world: World, process: int) -> None:
+    world.engine = None
+    plugin = world.plugin(process)
+    if plugin is None:
+        return
+    world.put(plugin._replace(engine_lives=False))
+    if plugin.verb is None or plugin.verb.outcome is not None:
+        _without(world, process)
+
+
+def _kill_plugin(world: World, process: int) -> None:
+    """What it had sent stays on its way."""
+    _without(world, process)
+    mine = [request for request in world.requests if request.sender == process]
+    sent = tuple(request._replace(sender=None) for request in mine if request.answer is None)
+    world.requests = tuple(request for request in world.requests if request.sender != process) + sent
+
+
+def _without(world: World, process: int) -> None:
+    world.plugins = tuple(plugin for plugin in world.plugins if plugin.process != process)
+
+
+def _said(answer: Any) -> str:
+    return answer.error.__name__ if isinstance(answer, Raised) else str(answer)
+
+
+def _words(step: Step) -> str:
+    if type(step).__str__ is not object.__str__:
+        return str(step)
+    values = [value for value in (getattr(step, field.name) for field in fields(step)) if value not in {"", False}]
+    return f"{type(step).__name__}({', '.join(_word(value) for value in values)})"
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, Record):
+        return f"{value.trace_id} {value.state}{f' {value.task}' if value.task else ''}"
+    return str(value)
+
+
+def told(path: Iterable[Move]) -> str:
+    """A sequence, as readable steps."""
+    return "\n".join(f"{number:3}. {move}" for number, move in enumerate(path, 1))

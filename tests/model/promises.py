@@ -1,0 +1,162 @@
+"""What must hold whenever everything is quiet again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rtcai_pulumi.lifecycle.record import Record, State
+from tests.model.commands import Command
+from tests.model.moves import Move, begun, moves, told
+from tests.model.steps import Send
+from tests.model.world import OTHER, OTHERS_TASK, OWNER, Agent, Inputs, World
+
+PROGRAMS: Final = (Inputs("A"), Inputs("B"))
+START_FIRST: Final = Inputs("C", start_first=True)
+
+
+class Broken(Exception):
+    """A promise is broken; says which, and how."""
+
+    def __init__(self, promise: str, path: list[Move]) -> None:
+        super().__init__(promise, path)
+        self.promise = promise
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.promise}\n{told(self.path)}"
+
+
+def hold(world: World) -> None:
+    """Check a quiet world, then what undisturbed commands make of it.
+
+    Raises:
+        Broken: a promise does not hold; its path begins in this world.
+    """
+    _nobody_is_forgotten(world, [])
+    _the_other_is_left_alone(world, [])
+    path: list[Move] = []
+    if world.drifted:
+        world = undisturbed(world, Command("refresh"), path)
+    elif world.stack.current and not world.stack.replaced:
+        _destroy_ends_what_was_never_handed(world)
+    for program in PROGRAMS:
+        _up_mends(world, program, list(path))
+
+
+def _up_mends(world: World, program: Inputs, path: list[Move]) -> None:
+    lost = _lost(world, program)
+    world = undisturbed(world, Command("up", program), path)
+    _one_agent(world, program, path)
+    if lost and lost not in world.stack.tasks:
+        raise Broken(f"agent {lost} is what `up` asks for, and was not found again", path)
+    again: list[Move] = []
+    world = undisturbed(world, Command("up", program), again)
+    path += again
+    if any(move.who == "service" for move in again):
+        raise Broken("an `up` without a change closed or created something", path)
+    world = undisturbed(world, Command("up", START_FIRST), path, never_silent=True)
+    world = undisturbed(world, Command("destroy"), path)
+    _none_is_left(world, path)
+
+
+def _lost(world: World, program: Inputs) -> str | None:
+    """The agent that is all that there is, is what the program asks for, and whose answer never arrived."""
+    left = [record for record in world.records if record.owner == OWNER and record.unfinished]
+    if world.stack.tasks or len(left) != 1 or left[0].state is not State.ASKED or not world.replays:
+        return None
+    agents = [agent for agent in world.running() if agent.trace == left[0].trace_id]
+    return agents[0].task if agents and agents[0].digest == program.digest else None
+
+
+def undisturbed(world: World, command: Command, path: list[Move], *, never_silent: bool = False) -> World:
+    """Run one command while nothing else happens."""
+    world = world.copy()
+    world.faults, world.commands = 0, 0
+    while world.rooms_required and (opened := list(moves(world, ()))):
+        move, world = opened[0]
+        path.append(move)
+    closed = {record.task for record in world.records if record.state is State.CLOSED}
+    move, world = begun(world, command)
+    path.append(move)
+    while found := list(moves(world, ())):
+        ((move, world),) = found
+        path.append(move)
+        if world.wrong:
+            raise Broken(world.wrong, path)
+        if never_silent and not world.running():
+            raise Broken("a replacement that starts first left the room without an agent", path)
+        plugin = world.plugin(world.processes)
+        if isinstance(move.what, Send) and plugin and plugin.deletes == move.what.task and plugin.deletes in closed:
+            raise Broken(f"{plugin.deletes} was asked to close, and the journal knew it as closed", path)
+    return world
+
+
+def _destroy_ends_what_was_never_handed(world: World) -> None:
+    """What an engine was handed and no state holds is left to `rtcai sweep`; nothing else may be left."""
+    path: list[Move] = []
+    world = undisturbed(world, Command("destroy"), path)
+    handed = {record.task for record in world.records if record.handed}
+    for agent in world.running():
+        if agent.task not in handed and not _excused(world, agent):
+            raise Broken(f"agent {agent.task} was never handed to an engine, and `destroy` left it", path)
+
+
+def _nobody_is_forgotten(world: World, path: list[Move]) -> None:
+    """Each agent is in the state, or in the journal for `rtcai sweep`, or told to the user where nobody can know it."""
+    known = world.stack.tasks
+    for agent in world.running():
+        if agent.task in world.late and agent.task not in known:
+            raise Broken(f"agent {agent.task} was answered when its engine was gone, and its plugin left it", path)
+        if agent.task in known or any(_knows(world, record, agent.task) for record in world.records):
+            continue
+        if not _excused(world, agent):
+            raise Broken(f"agent {agent.task} runs, and neither the state nor the journal knows of it", path)
+
+
+def _excused(world: World, agent: Agent) -> bool:
+    """The one exception: no journal has its answer, the service ignores duplicates, and the user was told."""
+    noted = any(record.task == agent.task for record in world.records)
+    return not world.replays and not noted and agent.trace in world.told
+
+
+def _knows(world: World, record: Record, task: str) -> bool:
+    """Whether an unfinished record leads to a task."""
+    if record.state is State.ASKED:
+        return (record.trace_id, task) in world.answers
+    return record.unfinished and record.task == task
+
+
+def _one_agent(world: World, program: Inputs, path: list[Move]) -> None:
+    current, pending = world.stack.current, world.stack.pending
+    mine = [agent for agent in world.running() if current and agent.task == current.task]
+    if current is None or world.stack.replaced or pending or not mine:
+        raise Broken("after an undisturbed `up` the state holds no agent that runs, or more than one", path)
+    if mine[0].digest != program.digest:
+        raise Broken("after an undisturbed `up` another configuration runs", path)
+    _only(world, mine[0].task, path)
+
+
+def _none_is_left(world: World, path: list[Move]) -> None:
+    if world.stack.tasks:
+        raise Broken("after `destroy` the state still holds something", path)
+    _only(world, None, path)
+
+
+def _only(world: World, task: str | None, path: list[Move]) -> None:
+    """No agent but this one runs."""
+    for agent in world.running():
+        if agent.task != task and not _excused(world, agent):
+            raise Broken(f"agent {agent.task} still runs", path)
+    _the_other_is_left_alone(world, path)
+
+
+def _the_other_is_left_alone(world: World, path: list[Move]) -> None:
+    records = [record for record in world.records if record.owner == OTHER]
+    begin = [record for record in World().records if record.owner == OTHER]
+    room_lives = any(number == 1 for _, number in world.rooms)
+    lives = any(agent.task == OTHERS_TASK and agent.lives for agent in world.agents)
+    kept = any(resource == OTHERS_TASK for resource in world.stack.tasks)
+    if records != begin or (room_lives and not lives) or kept:
+        raise Broken("the agent of another resource was touched", path)
+    if any(agent.owner != OWNER and agent.task != OTHERS_TASK for agent in world.agents):
+        raise Broken("an agent was started for another resource", path)

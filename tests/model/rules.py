@@ -1,0 +1,243 @@
+"""The rules one by one, each as a version of one function that lacks it, and the scenario that shows what it is for.
+
+Some rules are not here, because the model finds nothing without them; they stay as a second fence, with unit tests of
+their own. `may_send` also asks whether this process still answers for an unanswered record: needed where the engine's
+life cannot be told (`Engine.lives` says yes then), which the model does not know. A record that its process may still
+finish is waited for: that spares a request which a service that ignores duplicates would take for a new one.
+`Journal.closing` writes down whose close it is, and leaves a closed record alone: both only make `not_closing` apply to
+what it should, so that a refused close does not end in a needless replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rtcai_pulumi.lifecycle import settling
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.settling import Step
+from tests.model import steps, verbs
+from tests.model.scenarios import ANY_TWO_COMMANDS, DESTROY, A, B, Scenario, replace, up
+
+if TYPE_CHECKING:
+    from tests.model.world import World
+
+Decided = list[tuple[Record, Step]]
+
+_left = settling.left_by_earlier_runs
+_before_create = settling.before_create
+_beside_a_task = settling.beside_a_task
+_after_delete = settling.after_delete
+_may_send = settling.may_send
+
+
+ANY_TWO: Final = Scenario(ANY_TWO_COMMANDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule, the place that has it, and what that is like without."""
+
+    name: str
+    place: Any
+    function: str
+    without: Callable[..., Any]
+    shown_by: Scenario = ANY_TWO
+
+
+# settling.is_left and left_by_earlier_runs
+
+
+def _finished_too(record: Record, *, process: int) -> bool:
+    return record.process < process
+
+
+def _of_other_processes(record: Record, *, process: int) -> bool:
+    return record.unfinished and record.process != process
+
+
+def _shown_ones_too(
+    records: Iterable[Record], *, process: int, shown: Collection[str], beside: str | None = None
+) -> list[Record]:
+    return _left(records, process=process, shown=(), beside=beside)
+
+
+def _the_one_that_is_to_stay_too(
+    records: Iterable[Record], *, process: int, shown: Collection[str], beside: str | None = None
+) -> list[Record]:
+    return _left(records, process=process, shown=set(shown) - {beside})
+
+
+def _no_unanswered_ones(records: Iterable[Record], **of: Any) -> list[Record]:
+    return [record for record in _left(records, **of) if record.state is not State.ASKED]
+
+
+# settling.before_create
+
+
+def _any_answer_is_kept(records: Iterable[Record], *, digest: str, **of: Any) -> Decided:
+    steps = [step for record in records for step in _before_create([record], digest=record.digest, **of)]
+    return sorted(steps, key=lambda step: step[1] is Step.ASK_AND_KEEP)
+
+
+def _every_answer_is_kept(records: Iterable[Record], **of: Any) -> Decided:
+    steps = [step for record in records for step in _before_create([record], **of)]
+    return sorted(steps, key=lambda step: step[1] is Step.ASK_AND_KEEP)
+
+
+def _no_answer_is_kept(records: Iterable[Record], *, digest: str, **of: Any) -> Decided:
+    return _before_create(records, digest="", **of)
+
+
+def _as_they_come(records: Iterable[Record], **of: Any) -> Decided:
+    records = list(records)
+    return sorted(_before_create(records, **of), key=lambda step: records.index(step[0]))
+
+
+def _no_known_task_is_closed(records: Iterable[Record], **of: Any) -> Decided:
+    return [step for step in _before_create(records, **of) if step[1] is not Step.CLOSE]
+
+
+# settling.beside_a_task, after_delete
+
+
+def _kept(steps: Decided) -> Decided:
+    return [(record, Step.ASK_AND_KEEP if step is Step.ASK_AND_CLOSE else step) for record, step in steps]
+
+
+def _handed_ones_too(records: Iterable[Record], **of: Any) -> Decided:
+    return _beside_a_task(records, task="", **of)
+
+
+def _handed_in_its_own_record(records: Iterable[Record], *, process: int, shown: Collection[str]) -> Decided:
+    return [step for step in _beside_a_task(records, process=process, shown=shown, task="") if not step[0].handed]
+
+
+# settling.is_over, is_closed
+
+
+def _has(records: Iterable[Record], task: str, *states: State) -> bool:
+    return any(record.task == task and record.state in states for record in records)
+
+
+# settling.may_send
+
+
+def _whether_or_not_the_engine_lives(record: Record | None, *, process: int, engine_lives: bool) -> bool:
+    return _may_send(record, process=process, engine_lives=True)
+
+
+# what the journal does only under a condition, and what verbs ask beside
+
+
+def _taken_over_from_anybody(self: steps.TakeOver, world: World, process: int, option: str) -> Record | None:
+    return steps.change(world, self.record, process=process)
+
+
+def _not_taken_over(self: steps.TakeOver, world: World, process: int, option: str) -> Record | None:
+    return world.record(self.record.trace_id)
+
+
+def _answered_by_anybody(self: steps.Answered, world: World, process: int, option: str) -> Record | None:
+    cid, _, task_id = self.task.partition("/")
+    return steps.change(world, self.record, state=State.OPEN, cid=int(cid), task_id=task_id)
+
+
+def _forgotten_by_anybody(self: steps.Forget, world: World, process: int, option: str) -> None:
+    world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
+
+
+def _closing_as_the_first(self: steps.Closing, world: World, process: int, option: str) -> bool:
+    _closing_take(self, world, process, option)
+    return True
+
+
+def _closed_in_one_record(self: steps.Closed, world: World, process: int, option: str) -> None:
+    record = next(record for record in world.records if record.task == self.task)
+    steps.change(world, record, state=State.CLOSED)
+
+
+def _not_closing_by_anybody(self: steps.NotClosing, world: World, process: int, option: str) -> None:
+    steps.change(world, self.record, state=State.OPEN)
+
+
+_closing_take = steps.Closing.take
+
+
+def _nothing(self: Any, world: World, process: int, option: str) -> None:
+    pass
+
+
+def _the_engine_seems_to_live(self: Any, world: World, process: int, option: str) -> bool:
+    return True
+
+
+def _never_gone(record: Record) -> verbs.Steps:
+    yield steps.QueryRoom(record.cname)
+    return False
+
+
+def _not_again(me: verbs.Me, record: Record) -> verbs.Steps:
+    current = yield steps.SettledByItsProcess(record)
+    if current is None or not settling.is_left(current, process=me.process):
+        return None
+    return (yield steps.TakeOver(current))
+
+
+AN_EDIT: Final = Scenario(((up(B),), (up(A),)), faults=2, after=(up(A),))
+AN_EDIT_WITH_THREE_FAULTS: Final = Scenario(((up(B),), (up(A),)), faults=3, after=(up(A),))
+AN_EDIT_AND_REPLACE: Final = Scenario(((up(B),), (replace(A),)), faults=2, after=(up(A),))
+AN_EDIT_AND_DESTROY: Final = Scenario(((up(B),), (up(A), DESTROY)), faults=2, after=(up(A),))
+TWO_LOST: Final = Scenario(((up(A),), (up(A),)), faults=2)
+ORPHAN: Final = Scenario(((up(B),), (replace(B),)), after=(up(A),))
+LOST_EDITED_REVERTED: Final = Scenario(((up(A),), (up(B),), (up(A),)), faults=2)
+LOST_AND_TWO_MORE: Final = Scenario(((up(A),), (up(B),), (up(B),)), faults=2)
+
+RULES: Final = (
+    Rule("what is closed is finished", settling, "is_left", _finished_too),
+    Rule("what a later run has is not left", settling, "is_left", _of_other_processes, AN_EDIT_AND_REPLACE),
+    Rule("shown tasks are the engine's", settling, "left_by_earlier_runs", _shown_ones_too),
+    Rule("the task that is to stay stays", settling, "left_by_earlier_runs", _the_one_that_is_to_stay_too),
+    Rule("the unanswered is left too", settling, "left_by_earlier_runs", _no_unanswered_ones),
+    Rule("only the same configuration is kept", settling, "before_create", _any_answer_is_kept),
+    Rule("at most one answer is kept", settling, "before_create", _every_answer_is_kept, TWO_LOST),
+    Rule("the same configuration is kept", settling, "before_create", _no_answer_is_kept),
+    Rule("what may be kept comes last", settling, "before_create", _as_they_come, LOST_EDITED_REVERTED),
+    Rule("create closes what is known", settling, "before_create", _no_known_task_is_closed),
+    Rule("update settles", settling, "beside_a_task", lambda *_, **__: []),
+    Rule(
+        "update keeps no other answer",
+        settling,
+        "beside_a_task",
+        lambda *of, **and_of: _kept(_beside_a_task(*of, **and_of)),
+    ),
+    Rule("delete settles", settling, "after_delete", lambda *_, **__: []),
+    Rule("delete keeps no answer", settling, "after_delete", lambda *of, **and_of: _kept(_after_delete(*of, **and_of))),
+    Rule("delete leaves what was handed", settling, "after_delete", _handed_ones_too),
+    Rule("a task is handed in all its records", settling, "after_delete", _handed_in_its_own_record, ORPHAN),
+    Rule("what is over is replaced", settling, "is_over", lambda *_: False),
+    Rule("closing is over", settling, "is_over", lambda records, task: _has(records, task, State.CLOSED)),
+    Rule("closed is over", settling, "is_over", lambda records, task: _has(records, task, State.CLOSING)),
+    Rule("closed needs no request", settling, "is_closed", lambda *_: False),
+    Rule(
+        "closing is not closed",
+        settling,
+        "is_closed",
+        lambda records, task: _has(records, task, State.CLOSED, State.CLOSING),
+    ),
+    Rule("who sends has an engine", settling, "may_send", _whether_or_not_the_engine_lives),
+    Rule("what nobody waits for is closed", steps.EngineLives, "take", _the_engine_seems_to_live),
+    Rule("what was taken over takes no answer", steps.Answered, "take", _answered_by_anybody),
+    Rule("settling takes over", steps.TakeOver, "take", _not_taken_over),
+    Rule("taken over once", steps.TakeOver, "take", _taken_over_from_anybody, LOST_AND_TWO_MORE),
+    Rule("what was not to be had is looked at again", verbs, "taken_over", _not_again, AN_EDIT_AND_REPLACE),
+    Rule(
+        "what was taken over is not forgotten", steps.Forget, "take", _forgotten_by_anybody, AN_EDIT_WITH_THREE_FAULTS
+    ),
+    Rule("only the first close is taken back", steps.Closing, "take", _closing_as_the_first, AN_EDIT_AND_DESTROY),
+    Rule("only one's own close is taken back", steps.NotClosing, "take", _not_closing_by_anybody, AN_EDIT_AND_DESTROY),
+    Rule("an answer of an ended room is not kept", verbs, "room_is_gone", _never_gone),
+    Rule("closed is closed in all records", steps.Closed, "take", _closed_in_one_record, AN_EDIT),
+    Rule("what an engine gets is noted as handed", steps.HandOver, "take", _nothing),
+)

@@ -1,0 +1,59 @@
+"""The commands and faults that are tried exhaustively: each scenario is every order of steps that they can come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tests.model.commands import Command
+from tests.model.explore import Explored, explore
+from tests.model.promises import undisturbed
+from tests.model.world import ROOM_2, Inputs, World
+
+A: Final = Inputs("A")
+B: Final = Inputs("B")
+ELSEWHERE: Final = Inputs("A", ROOM_2)
+START_FIRST: Final = Inputs("B", start_first=True)
+
+DESTROY: Final = Command("destroy")
+REFRESH: Final = Command("refresh")
+
+
+def up(program: Inputs | None, *, checkpoints: bool = True) -> Command:
+    return Command("up", program, checkpoints)
+
+
+def replace(program: Inputs, *, checkpoints: bool = True) -> Command:
+    return Command("up --replace", program, checkpoints)
+
+
+EVERY_COMMAND: Final = tuple(
+    command._replace(checkpoints=checkpoints)
+    for command in (up(A), up(B), up(ELSEWHERE), up(START_FIRST), up(None), replace(A), REFRESH, DESTROY)
+    for checkpoints in (True, False)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Commands in the order in which they begin; the next one may begin while an old plugin still works."""
+
+    stages: tuple[tuple[Command, ...], ...]
+    """For each command, what it may be."""
+    faults: int = 1
+    after: tuple[Command, ...] = ()
+    """What went well before."""
+    replays: bool = True
+    """Whether the service repeats the first answer to a trace id; otherwise it ignores duplicates."""
+    rooms_required: bool = False
+    """Whether a create into a room that nobody has opened is refused."""
+
+    def explored(self) -> Explored:
+        world = World(replays=self.replays, rooms_required=self.rooms_required)
+        for command in self.after:
+            world = undisturbed(world, command, [])
+        world.commands, world.faults = 0, self.faults
+        return explore(world, self.stages)
+
+
+ANY_TWO_COMMANDS: Final = (EVERY_COMMAND, EVERY_COMMAND)

@@ -1,0 +1,287 @@
+"""The atomic steps of a plugin process: what `Journal`, `Client` and `Run` do at once, or not at all.
+
+Each step has its options (none while it has to wait) and is taken by one of them; it returns the answer, or `Raised`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from rtcai_pulumi.lifecycle import settling
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.errors import RoomNotFound, TakenOver
+from tests.model.world import Raised, Request, the_one
+
+if TYPE_CHECKING:
+    from tests.model.world import World
+
+AT_ONCE = ("",)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step, by default without a choice."""
+
+    def options(self, world: World, process: int) -> tuple[str, ...]:
+        return AT_ONCE
+
+    def take(self, world: World, process: int, option: str) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Records(Step):
+    """`Journal.records`."""
+
+    owner: str
+
+    def take(self, world: World, process: int, option: str) -> tuple[Record, ...]:
+        return tuple(record for record in world.records if record.owner == self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOf(Step):
+    """`Journal.record`."""
+
+    trace: str
+
+    def take(self, world: World, process: int, option: str) -> Record | None:
+        return world.record(self.trace)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsOfTask(Step):
+    """`Journal.records_of_task`."""
+
+    task: str
+
+    def take(self, world: World, process: int, option: str) -> tuple[Record, ...]:
+        return tuple(record for record in world.records if record.task == self.task)
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Step):
+    """`Journal.add`."""
+
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> Record:
+        assert world.record(self.record.trace_id) is None, f"{self.record.trace_id} twice"
+        world.records = (*world.records, self.record)
+        return self.record
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Step):
+    """`Journal.answered`: only while this process still answers for the record."""
+
+    record: Record
+    task: str
+
+    def take(self, world: World, process: int, option: str) -> Record | None:
+        cid, _, task_id = self.task.partition("/")
+        now = world.record(self.record.trace_id)
+        if now is None or now.process != process or now.state is not State.ASKED:
+            return None
+        return change(world, now, state=State.OPEN, cid=int(cid), task_id=task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Step):
+    """`Journal.closed`: in all records of the task."""
+
+    task: str
+
+    def take(self, world: World, process: int, option: str) -> None:
+        for record in world.records:
+            if record.task == self.task:
+                change(world, record, state=State.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing(Step):
+    """`Journal.closing`: this process answers for the close from now on; whether nobody else had begun one."""
+
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> bool:
+        now = world.record(self.record.trace_id)
+        if now is not None and now.state is not State.CLOSED:
+            change(world, now, state=State.CLOSING, process=process)
+        return now is not None and now.state is State.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class NotClosing(Step):
+    """`Journal.not_closing`: only while this process still answers for the close."""
+
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> None:
+        now = world.record(self.record.trace_id)
+        if now is not None and now.process == process and now.state is State.CLOSING:
+            change(world, now, state=State.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver(Step):
+    """`Journal.hand_over`."""
+
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> None:
+        change(world, self.record, handed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver(Step):
+    """`Journal.take_over`: None where someone else was faster."""
+
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> Record | None:
+        now = world.record(self.record.trace_id)
+        if now is None or now.process != self.record.process:
+            return None
+        return change(world, now, process=process)
+
+
+@dataclass(frozen=True, slots=True)
+class Forget(Step):
+    """`Journal.forget`: only while this process still answers for the record."""
+
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> None:
+        now = world.record(self.record.trace_id)
+        if now is None or now.process != process or now.state is not State.ASKED:
+            return
+        world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledByItsProcess(Step):
+    """`Run.settled_by_its_process`: waits, but not for ever; how long is left open, so both ends are tried."""
+
+    record: Record
+
+    def options(self, world: World, process: int) -> tuple[str, ...]:
+        now = world.record(self.record.trace_id)
+        return ("time has run out",) if self._waits(world, now) else AT_ONCE
+
+    def take(self, world: World, process: int, option: str) -> Record | None:
+        if self.record.state is not State.ASKED or world.plugin(self.record.process) is None:
+            return self.record
+        return world.record(self.record.trace_id)
+
+    def _waits(self, world: World, now: Record | None) -> bool:
+        if self.record.state is not State.ASKED or world.plugin(self.record.process) is None:
+            return False
+        return now is not None and now.state is State.ASKED and now.process == self.record.process
+
+
+@dataclass(frozen=True, slots=True)
+class RequireTurn(Step):
+    """`Run.require_turn`."""
+
+    trace: str
+
+    def take(self, world: World, process: int, option: str) -> Raised | None:
+        lives = engine_lives(world, process)
+        may_send = settling.may_send(world.record(self.trace), process=process, engine_lives=lives)
+        return None if may_send else Raised(TakenOver)
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Step):
+    """The bytes of a request are on their way."""
+
+    kind: str
+    trace: str = ""
+    cname: str = ""
+    digest: str = ""
+    task: str = ""
+    alone: bool = False
+    """Whether no other agent of the resource may be in the room by then."""
+
+    def take(self, world: World, process: int, option: str) -> None:
+        request = Request(self.kind, self.trace, self.cname, self.digest, self.task, sender=process, alone=self.alone)
+        world.requests = (*world.requests, request)
+        plugin, engine = world.plugin(process), world.engine
+        held = world.stack.tasks | (engine.memory.tasks if engine else set())
+        if self.kind == "close" and plugin and plugin.deletes not in {None, self.task} and self.task in held:
+            world.wrong = f"the delete of {plugin.deletes} closes {self.task}, which the state holds"
+
+
+@dataclass(frozen=True, slots=True)
+class Receive(Step):
+    """The answer arrives; until then this process waits."""
+
+    def options(self, world: World, process: int) -> tuple[str, ...]:
+        return AT_ONCE if self._mine(world, process).answer is not None else ()
+
+    def take(self, world: World, process: int, option: str) -> Any:
+        mine = self._mine(world, process)
+        world.requests = tuple(request for request in world.requests if request is not mine)
+        if mine.kind == "create" and isinstance(mine.answer, str) and not engine_lives(world, process):
+            world.late |= {mine.answer}
+        return mine.answer
+
+    def _mine(self, world: World, process: int) -> Request:
+        return next(request for request in world.requests if request.sender == process)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats(Step):
+    """`Policy.waits` after an unknown outcome: whether patience is left."""
+
+    def options(self, world: World, process: int) -> tuple[str, ...]:
+        return ("asks again", "gives up")
+
+    def take(self, world: World, process: int, option: str) -> bool:
+        return option == "asks again"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRoom(Step):
+    """`Client.query_room`: the room's number."""
+
+    cname: str
+
+    def take(self, world: World, process: int, option: str) -> int | Raised:
+        return dict(world.rooms).get(self.cname) or Raised(RoomNotFound)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLives(Step):
+    """`Run.engine_lives`."""
+
+    def take(self, world: World, process: int, option: str) -> bool:
+        return engine_lives(world, process)
+
+
+@dataclass(frozen=True, slots=True)
+class Tell(Step):
+    """The user is told of a trace id to look for; nobody hears it where the engine is gone."""
+
+    trace: str
+
+    def take(self, world: World, process: int, option: str) -> None:
+        if engine_lives(world, process):
+            world.told |= {self.trace}
+
+
+def engine_lives(world: World, process: int) -> bool:
+    plugin = world.plugin(process)
+    return plugin is not None and plugin.engine_lives
+
+
+def change(world: World, record: Record, **what: Any) -> Record | None:
+    """Write one record; None where it is gone."""
+    now = world.record(record.trace_id)
+    if now is None:
+        return None
+    made = the_one(replace(now, **what))
+    world.records = tuple(made if other is now else other for other in world.records)
+    return made

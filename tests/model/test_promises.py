@@ -1,0 +1,66 @@
+"""No order of commands, steps and faults breaks a promise."""
+
+import pytest
+
+from tests.model.commands import Command
+from tests.model.scenarios import ANY_TWO_COMMANDS, DESTROY, REFRESH, START_FIRST, A, B, Scenario, replace, up
+from tests.model.walks import walk_all
+from tests.model.world import Inputs
+
+SERVICES = pytest.mark.parametrize(
+    ("replays", "rooms_required"),
+    [
+        pytest.param(replays, required, id=f"{'answers repeated' if replays else 'duplicates ignored'}, {rooms}")
+        for replays in (True, False)
+        for required, rooms in ((False, "rooms opened by a create"), (True, "rooms opened by people"))
+    ],
+)
+
+
+def check(scenario: Scenario) -> None:
+    explored = scenario.explored()
+    assert explored.broken is None, str(explored.broken)
+    assert explored.quiet > 100, "too little was tried"
+
+
+@SERVICES
+def test_any_two_commands_with_one_fault_break_no_promise(replays: bool, rooms_required: bool) -> None:
+    check(Scenario(ANY_TWO_COMMANDS, replays=replays, rooms_required=rooms_required))
+
+
+@pytest.mark.full
+@SERVICES
+@pytest.mark.parametrize("first", [A, START_FIRST], ids=str)
+@pytest.mark.parametrize("after", [(), (up(B),)], ids=["from nothing", "from a running agent"])
+def test_two_commands_with_two_faults_break_no_promise(
+    replays: bool, rooms_required: bool, first: Inputs, after: tuple[Command, ...]
+) -> None:
+    second = (up(A), up(B), replace(A), REFRESH, DESTROY)
+    check(Scenario(((up(first),), second), 2, after, replays, rooms_required))
+
+
+@pytest.mark.full
+@SERVICES
+@pytest.mark.parametrize(
+    ("after", "stages"),
+    [((), ((up(A),), (up(B),), (up(A),))), ((up(A),), ((up(B),), (up(A),)))],
+    ids=["from nothing", "from a running agent"],
+)
+def test_an_edit_and_its_revert_with_three_faults_break_no_promise(
+    replays: bool, rooms_required: bool, after: tuple[Command, ...], stages: tuple[tuple[Command, ...], ...]
+) -> None:
+    check(Scenario(stages, 3, after, replays, rooms_required))
+
+
+@pytest.mark.parametrize("replays", [True, False], ids=["answers repeated", "duplicates ignored"])
+def test_walks_at_random_through_longer_histories_break_no_promise(replays: bool) -> None:
+    walked = walk_all(range(500), replays=replays)
+    assert walked.broken is None, str(walked.broken)
+    assert walked.steps > 15_000
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("replays", [True, False], ids=["answers repeated", "duplicates ignored"])
+def test_many_walks_break_no_promise(replays: bool) -> None:
+    walked = walk_all(range(500, 20_000), replays=replays)
+    assert walked.broken is None, str(walked.broken)

@@ -1,0 +1,19 @@
+"""Each rule is needed: without it, the model finds a sequence that breaks a promise."""
+
+import pytest
+
+from tests.model.rules import RULES, Rule
+from tests.model.scenarios import Scenario
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_without_a_rule_a_promise_breaks(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule.place, rule.function, rule.without)
+    assert rule.shown_by.explored().broken is not None
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scenario", dict.fromkeys(rule.shown_by for rule in RULES))
+def test_with_all_rules_no_promise_breaks(scenario: Scenario) -> None:
+    broken = scenario.explored().broken
+    assert broken is None, str(broken)

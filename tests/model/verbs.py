@@ -1,0 +1,229 @@
+"""The verbs of a plugin process: the steps of ``rtcai_pulumi/lifecycle``, in its order, deciding by its own rules.
+
+Keep each function beside the one of its name there: `create` and `started` beside ``create.py``, `note_answer` beside
+``answer.py``, `settle` to `ask_again` beside ``settle.py``, `room_is_gone` and `close` beside ``run.py``. Not in
+the product is `alone`: it tells the service's side of the model what it must not see.
+"""
+
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from rtcai_pulumi.lifecycle import settling
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.errors import OutcomeUnknown, Refused, RoomNotFound, TakenOver, TaskNotFound
+from tests.model.steps import (
+    Add,
+    Answered,
+    Closed,
+    Closing,
+    EngineLives,
+    Forget,
+    HandOver,
+    NotClosing,
+    QueryRoom,
+    Receive,
+    RecordOf,
+    Records,
+    RecordsOfTask,
+    Repeats,
+    RequireTurn,
+    Send,
+    SettledByItsProcess,
+    Step,
+    TakeOver,
+    Tell,
+)
+from tests.model.world import OWNER, Inputs, Resource, a_record, the_one
+
+Steps = Generator[Step, Any, Any]
+
+
+class Me(NamedTuple):
+    """The process that a verb runs in, and what its engine has shown it."""
+
+    process: int
+    shown: frozenset[str]
+
+
+class Difference(NamedTuple):
+    """`lifecycle.diff.Difference`."""
+
+    replaces: bool
+    stop_first: bool
+    settles: bool = False
+
+
+def create(me: Me, inputs: Inputs) -> Steps:
+    records = yield Records(OWNER)
+    left = settling.before_create(records, process=me.process, shown=me.shown, digest=inputs.digest)
+    kept = yield from settle(left, me, alone=not inputs.start_first)
+    record = kept or (yield from started(me, inputs))
+    yield HandOver(record)
+    return record.task
+
+
+def started(me: Me, inputs: Inputs) -> Steps:
+    record = yield Add(a_record(f"x{me.process}", OWNER, inputs, me.process))
+    try:
+        yield RequireTurn(record.trace_id)
+        yield Send(
+            "create",
+            trace=record.trace_id,
+            cname=inputs.cname,
+            digest=inputs.digest,
+            alone=not inputs.start_first,
+        )
+        task = yield Receive()
+    except OutcomeUnknown:
+        yield Tell(record.trace_id)
+        raise
+    except TakenOver:
+        raise
+    except Refused:
+        yield Forget(record)
+        raise
+    return (yield from note_answer(me, record, task))
+
+
+def note_answer(me: Me, record: Record, task: str) -> Steps:
+    answered = yield Answered(record, task)
+    if answered is not None and (yield EngineLives()):
+        return answered
+    if answered is None:
+        cid, _, task_id = task.partition("/")
+        trace = f"{record.trace_id}-{me.process}"
+        orphan = replace(record, trace_id=trace, process=me.process, state=State.OPEN, cid=int(cid), task_id=task_id)
+        answered = yield Add(the_one(orphan))
+    yield from close(answered)
+    raise TakenOver("")
+
+
+def settle(steps: Iterable[tuple[Record, settling.Step]], me: Me, *, alone: bool = False) -> Steps:
+    kept = None
+    for record, step in steps:
+        taken = yield from taken_over(me, record)
+        if taken is None:
+            continue
+        if taken.state is not State.ASKED:
+            yield from close(taken)
+        else:
+            is_last = alone and step is settling.Step.ASK_AND_KEEP
+            answered = yield from ask_again(me, taken, alone=is_last)
+            if answered is not None and (yield from keeps(answered, step)):
+                kept = answered
+    return kept
+
+
+def taken_over(me: Me, record: Record) -> Steps:
+    current: Record | None = record
+    while current is not None:
+        current = yield SettledByItsProcess(current)
+        if current is None or not settling.is_left(current, process=me.process):
+            return None
+        taken = yield TakeOver(current)
+        if taken is not None:
+            return taken
+        current = yield RecordOf(record.trace_id)
+    return None
+
+
+def keeps(answered: Record, step: settling.Step) -> Steps:
+    task = str(answered.task)
+    others = [other for other in (yield Records(answered.owner)) if other.trace_id != answered.trace_id]
+    if settling.is_closed(others, task):
+        yield Closed(task)
+        return False
+    keep = step is settling.Step.ASK_AND_KEEP and not settling.is_over(others, task)
+    if keep and not (yield from room_is_gone(answered)):
+        return True
+    yield from close(answered)
+    return False
+
+
+def ask_again(me: Me, record: Record, *, alone: bool) -> Steps:
+    yield Tell(record.trace_id)
+    try:
+        yield RequireTurn(record.trace_id)
+        yield Send("create", trace=record.trace_id, cname=record.cname, digest=record.digest, alone=alone)
+        task = yield Receive()
+    except RoomNotFound:
+        yield Forget(record)
+        return None
+    except OutcomeUnknown:
+        yield Tell(record.trace_id)
+        raise
+    return (yield from note_answer(me, record, task))
+
+
+def room_is_gone(record: Record) -> Steps:
+    try:
+        return (yield QueryRoom(record.cname)) != record.cid
+    except RoomNotFound:
+        return True
+
+
+def close(record: Record) -> Steps:
+    was_open = yield Closing(record)
+    unknown = False
+    while True:
+        try:
+            yield Send("close", task=record.task or "")
+            yield Receive()
+        except (TaskNotFound, RoomNotFound):
+            break
+        except OutcomeUnknown:
+            unknown = True
+            if not (yield Repeats()):
+                raise
+        except Refused:
+            if (yield from room_is_gone(record)):
+                break
+            if was_open and not unknown:
+                yield NotClosing(record)
+            raise
+        else:
+            break
+    yield Closed(str(record.task))
+
+
+def delete(me: Me, old: Resource) -> Steps:
+    known = yield RecordsOfTask(old.task)
+    if not settling.is_closed(known, old.task):
+        record = known[0] if known else (yield Add(record_of(old, me.process)))
+        yield from close(record)
+    records = yield Records(OWNER)
+    yield from settle(settling.after_delete(records, process=me.process, shown=me.shown), me)
+
+
+def record_of(old: Resource, process: int) -> Record:
+    cid, _, task_id = old.task.partition("/")
+    trace = f"state-{old.task}"
+    known = {"state": State.OPEN, "cid": int(cid), "task_id": task_id, "handed": True}
+    return a_record(trace, OWNER, old.inputs, process, **known)
+
+
+def diff(me: Me, old: Resource, new: Inputs) -> Steps:
+    stop_first = new.cname == old.inputs.cname and not new.start_first
+    if new.digest != old.inputs.digest:
+        return Difference(replaces=True, stop_first=stop_first)
+    if settling.is_over((yield RecordsOfTask(old.task)), old.task):
+        return Difference(replaces=True, stop_first=stop_first)
+    records = yield Records(OWNER)
+    beside = settling.beside_a_task(records, process=me.process, shown=me.shown, task=old.task)
+    return Difference(replaces=False, stop_first=stop_first, settles=bool(beside))
+
+
+def update(me: Me, old: Resource) -> Steps:
+    records = yield Records(OWNER)
+    yield from settle(settling.beside_a_task(records, process=me.process, shown=me.shown, task=old.task), me)
+
+
+def read(me: Me, old: Resource) -> Steps:
+    """Returns whether the task is gone."""
+    if settling.is_closed((yield RecordsOfTask(old.task)), old.task):
+        return True
+    gone = yield from room_is_gone(record_of(old, me.process))
+    if gone:
+        yield Closed(old.task)
+    return gone

@@ -1,0 +1,150 @@
+"""What an earlier run left, dealt with while that run, or a later one, still works: each found by `tests.model`."""
+
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from rtcai_pulumi.lifecycle.create import create
+from rtcai_pulumi.lifecycle.delete import delete
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.run import Run
+from rtcai_pulumi.service.errors import AnswerLost, Refused, TakenOver
+from tests.samples import parameters
+from tests.unit.lifecycle.fakes import Runs, Service, reply
+
+OWNER = "backend:urn:pulumi:dev::rooms::type::host"
+OWNED = parameters(owner=OWNER)
+CLOSED = reply(code=200, errmsg="")
+ROOM = reply(code=200, cid=7, cname="keynote")
+NO_ROOM = reply(code=404, errmsg="房间不存在")
+
+
+def created(task: str) -> httpx.Response:
+    return reply(code=200, requestId="r", cid=7, result={"taskId": task})
+
+
+def lose(runs: Runs) -> None:
+    with pytest.raises(AnswerLost):
+        create(OWNED, runs.next(Service(create=httpx.ReadTimeout)))
+
+
+def states(journal: Journal) -> list[tuple[str | None, State]]:
+    return [(record.task, record.state) for record in journal.records(OWNER)]
+
+
+def taken_over_by(run: Run) -> Record:
+    """Has a later run answer for the one record that there is."""
+    taken = run.journal.take_over(run.journal.records(OWNER)[0])
+    assert taken is not None
+    return taken
+
+
+def test_the_answer_to_asking_again_is_closed_where_the_engine_is_gone(runs: Runs) -> None:
+    lose(runs)
+    lives = iter([True, False, False])
+    service = Service(create=created("found"), close=CLOSED)
+    run = runs.next(service, engine_lives=lambda: next(lives))
+    with pytest.raises(TakenOver, match="the engine that asked for it is gone"):
+        create(OWNED, run)
+    assert service.asked == ["create", "close"]
+    assert states(run.journal) == [("7/found", State.CLOSED)]
+
+
+def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_alone(runs: Runs) -> None:
+    """Else this run's close would be noted as that of the later run's task, which then nobody would close."""
+    lose(runs)
+
+    def answered_later() -> httpx.Response:
+        later = runs.beside(Service())
+        assert later.journal.answered(taken_over_by(later), 7, "later") is not None
+        return created("mine")
+
+    service = Service(create=answered_later, close=CLOSED)
+    run = runs.next(service)
+    with pytest.raises(TakenOver, match="another run has taken it over"):
+        create(parameters(owner=OWNER, tts={"speed": 2}), run)
+    assert [body.get("taskId") for body in service.bodies] == [None, "mine"]
+    assert states(run.journal) == [("7/later", State.OPEN), ("7/mine", State.CLOSED)]
+
+
+@pytest.mark.parametrize("room", [NO_ROOM, reply(code=200, cid=8, cname="keynote")])
+def test_a_repeated_answer_of_a_room_that_has_ended_is_not_kept(runs: Runs, room: httpx.Response) -> None:
+    lose(runs)
+    service = Service(create=[created("ended"), created("new")], rooms=room, close=NO_ROOM)
+    run = runs.next(service)
+    assert create(OWNED, run).id == "7/new"
+    assert states(run.journal) == [("7/ended", State.CLOSED), ("7/new", State.OPEN)]
+
+
+def test_a_doubt_about_the_room_keeps_the_answer(runs: Runs) -> None:
+    lose(runs)
+    assert create(OWNED, runs.next(Service(create=created("found"), rooms=reply(500)))).id == "7/found"
+
+
+def test_a_repeated_answer_that_another_run_is_closing_is_closed_before_a_new_agent_starts(runs: Runs) -> None:
+    lose(runs)
+    run = runs.next(service := Service(create=[created("found"), created("new")], close=CLOSED))
+    (asked,) = run.journal.records(OWNER)
+    orphan = replace(asked, trace_id="t-orphan", process=run.journal.process, state=State.CLOSING)
+    run.journal.add(replace(orphan, cid=7, task_id="found"))
+    assert create(OWNED, run).id == "7/new"
+    assert service.asked == ["create", "close", "create"]
+
+
+def test_a_room_that_is_not_there_forgets_no_record_that_a_later_run_has_taken(runs: Runs) -> None:
+    lose(runs)
+
+    def taken() -> httpx.Response:
+        taken_over_by(runs.beside(Service()))
+        return NO_ROOM
+
+    run = runs.next(Service(create=[taken, created("new")]))
+    create(OWNED, run)
+    assert states(run.journal) == [(None, State.ASKED), ("7/new", State.OPEN)]
+
+
+def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started(runs: Runs) -> None:
+    """It comes to settle only now, after the close that its engine asked for."""
+    old = runs.next(Service(create=created("first"), close=CLOSED))
+    outputs = create(OWNED, old).outputs
+    later = runs.beside(Service()).journal
+    (first,) = later.records(OWNER)
+    started = later.add(replace(first, trace_id="t-later", process=later.process, state=State.ASKED, handed=False))
+    assert later.answered(started, 7, "later") is not None
+    delete("7/first", outputs, old)
+    assert states(later) == [("7/first", State.CLOSED), ("7/later", State.OPEN)]
+
+
+def test_an_agent_that_an_earlier_run_has_just_begun_to_close_is_closed_before_another_starts(runs: Runs) -> None:
+    create(OWNED, runs.next(Service(create=created("old"))))
+    earlier = runs.next(Service()).journal
+    run = runs.beside(service := Service(close=CLOSED, create=created("new")))
+    look = run.journal.records
+    (stale,) = look(OWNER)
+    assert earlier.closing(stale)  # after this run has looked
+    run.journal.records = lambda owner=None: [stale]  # type: ignore[method-assign]
+    assert create(OWNED, run).id == "7/new"
+    assert service.asked == ["close", "create"]
+
+
+def test_a_task_that_was_handed_under_one_record_is_not_closed_on_account_of_another(runs: Runs) -> None:
+    """An old plugin has noted the answer that this run kept, as one that nobody waits for, and was killed then."""
+    outputs = create(OWNED, runs.next(Service(create=created("first")))).outputs
+    run = runs.next(Service(create=created("kept")))
+    run.shown.add("7/first")
+    create(OWNED, run)
+    kept = run.journal.records(OWNER)[1]
+    run.journal.add(replace(kept, trace_id="t-orphan", process=1, handed=False))
+    service = Service(close=CLOSED)
+    delete("7/first", outputs, runs.next(service))
+    assert [body["taskId"] for body in service.bodies] == ["first"]
+
+
+def test_a_refused_close_of_what_an_earlier_run_started_is_taken_back(runs: Runs) -> None:
+    outputs = create(OWNED, runs.next(Service(create=created("first")))).outputs
+    run = runs.next(Service(close=reply(code=777), rooms=ROOM))
+    with pytest.raises(Refused):
+        delete("7/first", outputs, run)
+    assert states(run.journal) == [("7/first", State.OPEN)]
