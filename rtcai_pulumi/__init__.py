@@ -1,12 +1,13 @@
 """AI agents in RTC rooms, stated in code: a Pulumi dynamic provider for NetEase Yunxin RTC AI.
 
-`RealtimeConversation` stands for one agent in one room; `Agent`, `Asr`, `Llm`, `Tts` and `Pipeline` are the blocks that
-say what kind of agent.
+`RealtimeConversation` stands for one agent in one room, `Room` for a room itself; `Agent`, `Asr`, `Llm`, `Tts` and
+`Pipeline` are the blocks that say what kind of agent.
 """
 
 from rtcai_pulumi.config.blocks import Agent, AgentParam, Asr, Llm, Pipeline, RealTimeParam, Tts
 from rtcai_pulumi.config.role import Role
 from rtcai_pulumi.conversation import InvalidBody, RealtimeConversation
+from rtcai_pulumi.room import Room
 from rtcai_pulumi.service.errors import (
     AnswerLost,
     AnswerUnreadable,
@@ -20,6 +21,7 @@ from rtcai_pulumi.service.errors import (
     OutcomeUnknown,
     RateLimited,
     Refused,
+    RoomExists,
     RoomNotFound,
     RtcAiError,
     ServerFailed,
@@ -28,6 +30,7 @@ from rtcai_pulumi.service.errors import (
     TaskNotFound,
     WrongEndpoint,
 )
+from rtcai_pulumi.token import room_token
 
 __all__ = [
     "Agent",
@@ -51,6 +54,8 @@ __all__ = [
     "RealtimeConversation",
     "Refused",
     "Role",
+    "Room",
+    "RoomExists",
     "RoomNotFound",
     "RtcAiError",
     "ServerFailed",
@@ -59,4 +64,5 @@ __all__ = [
     "TaskNotFound",
     "Tts",
     "WrongEndpoint",
+    "room_token",
 ]

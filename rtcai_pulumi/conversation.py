@@ -14,7 +14,8 @@ from rtcai_pulumi.config.conversation import Conversation, ReplaceStrategy
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 from rtcai_pulumi.config.validation import nesting_problems
 from rtcai_pulumi.config.wire import flat_inputs
-from rtcai_pulumi.program import held_back, owner_of
+from rtcai_pulumi.lifecycle.check import check
+from rtcai_pulumi.program import held_back, owner_of, warn_of_shared_room
 from rtcai_pulumi.provider import ConversationProvider
 
 _OUTPUT_ONLY = ("cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "roomEndpoint", "mode")
@@ -117,7 +118,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         # A property that is to come back from the provider must be named here, even without a value.
         every = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
         owner = owner_of(f"pulumi-python:{self._resource_type_name}", name, opts)
-        inputs["owner"] = held_back(owner, name, inputs, opts)
+        inputs["owner"] = held_back(owner, name, inputs, opts, type_="RealtimeConversation", judge=check)
+        warn_of_shared_room(name, inputs.get("cname"), opts)
         super().__init__(ConversationProvider(), name, {**every, **inputs}, opts)
 
     @property

@@ -8,7 +8,7 @@ pass unseen.
 import asyncio
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,18 +16,17 @@ from weakref import WeakKeyDictionary
 
 import pulumi
 import pulumi.runtime
-import yaml  # Pulumi itself depends on it
 from pulumi.runtime.config import get_config
 
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.unknown import UNKNOWN
-from rtcai_pulumi.lifecycle.check import check
 from rtcai_pulumi.lifecycle.owner import owner, owner_prefix
+from rtcai_pulumi.lifecycle.project import project_in
 from rtcai_pulumi.service.settings import HOW_TO_SET, missing_credentials
 
 
 class InvalidProgram(pulumi.RunError):
-    """Conversations of the program have problems; each was reported as an error of its own before this one."""
+    """Conversations or rooms of the program have problems; each was reported as an error of its own before this one."""
 
 
 @dataclass(slots=True)
@@ -47,30 +46,35 @@ _runs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Run] = WeakKeyDictionary()
 
 
 def held_back(
-    owner: pulumi.Output[str | None], name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None
+    owner: pulumi.Output[str | None],
+    name: str,
+    inputs: Mapping[str, Any],
+    opts: pulumi.ResourceOptions | None,
+    *,
+    type_: str,
+    judge: Callable[[Mapping[str, Any]], list[Problem]],
 ) -> pulumi.Output[str | None]:
-    """Take note of a conversation before it is registered, and hold that back.
+    """Take note of a conversation or a room before it is registered, and hold that back.
 
     Only when the program has declared all that it declares at once does anyone know all problems; where there is one,
     nothing further is registered.
 
     Args:
-        owner: the input that every conversation has; it waits.
+        owner: the input that each of them has; it waits.
         name: the resource's name.
         inputs: flat inputs by the names of the wire, with outputs among them.
         opts: the resource's options.
+        type_: how its class is called.
+        judge: what is wrong with the inputs, as its provider's `check` will say.
 
     Returns:
         The owner, later.
     """
     run = _this_run()
-    label = repr(name) if opts is None or opts.parent is None else f"{name!r} in {opts.parent.pulumi_resource_name!r}"
-    found = check(_plain_part(inputs))
+    label = f"{type_} {_label(name, opts)}"
+    found = judge(_plain_part(inputs))
     run.unreported += [(label, problem) for problem in found]
     run.problems += len(found)
-    if isinstance(inputs.get("cname"), str | pulumi.Output):
-        token = object()
-        pulumi.Output.from_input(inputs["cname"]).apply(lambda room: _warn_of_shared_room(run, room, token, label))
 
     async def may_go_on() -> None:
         _report(run)
@@ -81,8 +85,20 @@ def held_back(
     return pulumi.Output.all(owner, may_go_on()).apply(lambda values: values[0])
 
 
+def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
+    """Warn, as soon as the room's name is known, where another conversation of the program is in that room, too."""
+    if not isinstance(cname, str | pulumi.Output):
+        return  # a wrong type is reported by check
+    run, token = _this_run(), object()
+    pulumi.Output.from_input(cname).apply(lambda room: _warn_of_shared_room(run, room, token, _label(name, opts)))
+
+
+def _label(name: str, opts: pulumi.ResourceOptions | None) -> str:
+    return repr(name) if opts is None or opts.parent is None else f"{name!r} in {opts.parent.pulumi_resource_name!r}"
+
+
 _MUST_NOT_HIDE: Final = (
-    "RealtimeConversation {label} has a problem: {name}: must not be a secret: messages, the journal and the service's "
+    "{label} has a problem: {name}: must not be a secret: messages, the journal and the service's "
     "own logs name it; where it is none, say so by pulumi.Output.unsecret(…)"
 )
 
@@ -104,17 +120,10 @@ def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulu
 
 
 def _project_backend() -> str | None:
-    """The backend that the project file names, where it does."""
+    """The backend that the project file names, where it does and counts."""
     if os.environ.get("PULUMI_BACKEND_URL"):
         return None
-    for ending in ("yaml", "yml", "json"):
-        file = Path(pulumi.get_root_directory()) / f"Pulumi.{ending}"
-        if file.is_file():
-            project: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-            backend = project.get("backend") if isinstance(project, dict) else None
-            url = backend.get("url") if isinstance(backend, dict) else None
-            return url if isinstance(url, str) else None
-    return None
+    return project_in(Path(pulumi.get_root_directory())).backend
 
 
 def _this_run() -> _Run:
@@ -144,11 +153,12 @@ def _plain_part(value: Any) -> Any:
 
 def _report(run: _Run) -> None:
     for label, problem in run.unreported:
-        pulumi.log.error(f"RealtimeConversation {label} has a problem: {problem}")
+        pulumi.log.error(f"{label} has a problem: {problem}")
     run.unreported.clear()
     if run.problems:
         count = f"{run.problems} problem{'s' * (run.problems > 1)}"
-        message = f"{count} in the conversations of this program, each an error of its own; nothing further is started"
+        where = "in the conversations and rooms of this program"
+        message = f"{count} {where}, each an error of its own; nothing further is started"
         raise InvalidProgram(message)
 
 

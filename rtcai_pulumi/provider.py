@@ -31,6 +31,7 @@ from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.read import read
+from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room, create_room, delete_room, diff_room, read_room
 from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.service.errors import SettingsError
@@ -46,12 +47,8 @@ if TYPE_CHECKING:
 _PROVIDER_KEY = "__provider"
 
 
-class ConversationProvider(ResourceProvider):
-    """Serves `check`, `diff`, `create`, `read`, `update` and `delete` of a conversation.
-
-    The state of every stack holds a reference to this class by its name, for ever: module and name must not change,
-    and an instance must hold nothing before `configure`.
-    """
+class _Door(ResourceProvider):
+    """What the providers share: the stack's config, one client and one journal, and the life of their engine."""
 
     serialize_as_secret_always = False  # the reference is a constant; as a secret it would be ciphertext in each state
 
@@ -67,6 +64,43 @@ class ConversationProvider(ResourceProvider):
         self._engine.watch()
         self._run = Run(self._connect, self._open_journal, self._engine.lives, _tell)
         widen_pool(concurrency_of(os.environ, self._config))
+
+    def _connect(self) -> Client:
+        """The one client of this process, made at the first request."""
+        with self._opening:
+            if self._client is None:
+                from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
+
+                self._client = Client(self._settings())
+            return self._client
+
+    def _open_journal(self) -> Journal:
+        """The one journal of this process, opened at the first use."""
+        with self._opening:
+            if self._journal is None:
+                from rtcai_pulumi.lifecycle.journal import Journal, journal_path  # noqa: PLC0415  nor a database
+
+                self._journal = Journal(journal_path(os.environ))
+            return self._journal
+
+    def _settings(self) -> Settings:
+        """The settings; what is wrong with them is said once, not once for each room."""
+        if self._unusable:
+            message = "RTC AI cannot be reached: see the other message of this run about its settings."
+            raise SettingsError(message)
+        try:
+            return resolve(os.environ, self._config)
+        except SettingsError:
+            self._unusable = True
+            raise
+
+
+class ConversationProvider(_Door):
+    """Serves `check`, `diff`, `create`, `read`, `update` and `delete` of a conversation.
+
+    The state of every stack holds a reference to this class by its name, for ever: module and name must not change,
+    and an instance must hold nothing before `configure`.
+    """
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
@@ -104,34 +138,45 @@ class ConversationProvider(ResourceProvider):
         with self._engine.call():
             delete(_id, _properties(_props), self._run)
 
-    def _connect(self) -> Client:
-        """The one client of this process, made at the first request."""
-        with self._opening:
-            if self._client is None:
-                from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
 
-                self._client = Client(self._settings())
-            return self._client
+class RoomProvider(_Door):
+    """Serves `check`, `diff`, `create`, `read`, `update` and `delete` of a room.
 
-    def _open_journal(self) -> Journal:
-        """The one journal of this process, opened at the first use."""
-        with self._opening:
-            if self._journal is None:
-                from rtcai_pulumi.lifecycle.journal import Journal, journal_path  # noqa: PLC0415  nor a database
+    The state of every stack holds a reference to this class by its name, for ever: module and name must not change,
+    and an instance must hold nothing before `configure`.
+    """
 
-                self._journal = Journal(journal_path(os.environ))
-            return self._journal
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
+        return CheckResult(news, [CheckFailure("", str(problem)) for problem in check_room(_properties(news))])
 
-    def _settings(self) -> Settings:
-        """The settings; what is wrong with them is said once, not once for each room."""
-        if self._unusable:
-            message = "RTC AI cannot be reached: see the other message of this run about its settings."
-            raise SettingsError(message)
-        try:
-            return resolve(os.environ, self._config)
-        except SettingsError:
-            self._unusable = True
-            raise
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Another name asks for another room, which is opened before the old one is ended."""
+        changes, replaces = diff_room(_properties(_olds), _properties(_news))
+        return DiffResult(changes=changes, replaces=replaces)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Open the room."""
+        with self._engine.call():
+            id_, outputs = create_room(_properties(props), self._run)
+        return CreateResult(id_, outputs)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Drop the room from state where it is surely gone."""
+        reading = read_room(_properties(props), self._run)
+        if reading.warning:
+            _tell(f"warning: {reading.warning}")
+        return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Keep what only the provider reads; nothing is sent."""
+        olds = _properties(_olds)
+        return UpdateResult({**{name: olds.get(name) for name in ADDED_OUTPUTS}, **_properties(_news)})
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """End the room, where nobody is in it."""
+        with self._engine.call():
+            delete_room(_properties(_props), self._run)
 
 
 def _tell(line: str) -> None:

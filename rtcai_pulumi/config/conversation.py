@@ -24,6 +24,10 @@ def _within_bytes(cname: str) -> str:
     return cname
 
 
+RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_within_bytes)]
+"""Name of a room, 1 to 64 bytes of UTF-8."""
+
+
 class Data(Block):
     """The blocks: ``data`` of the create body."""
 
@@ -42,9 +46,7 @@ class Data(Block):
 class Conversation(Data):
     """Everything that one `RealtimeConversation` is stated with; property names in state are the camelCase ones."""
 
-    cname: Setting[Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_within_bytes)]] = (
-        Field()
-    )
+    cname: Setting[RoomName] = Field()
     """Name of the room, 1 to 64 bytes of UTF-8. Required."""
     request_id: Setting[str] = Field(default=None)
     """Free text for troubleshooting. Made up where it is left out; a change of it alone changes nothing."""

@@ -55,13 +55,13 @@ class Problem:
         return f"{self.path}: {self.reason}"
 
 
-def field_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+def field_problems(inputs: Mapping[str, Any], root: type[Block] = Conversation) -> list[Problem]:
     """What is wrong with single fields: names, types and ranges. Unknown values are left alone at any depth."""
     try:
-        Conversation.model_validate(dict(inputs))
+        root.model_validate(dict(inputs))
     except ValidationError as error:
         found = [
-            _problem(details)
+            _problem(details, root)
             for details in error.errors(include_url=False)
             if details["input"] is not UNKNOWN or details["type"] == "extra_forbidden"
         ]
@@ -84,9 +84,9 @@ def unlisted_field(path: str, name: str, owner: type[Block]) -> Problem:
     return Problem(path, f"unknown field; {hint} (a field that the API page does not list belongs into extra)", True)
 
 
-def _problem(details: ErrorDetails) -> Problem:
+def _problem(details: ErrorDetails, root: type[Block]) -> Problem:
     location = details["loc"]
-    owner, field = _field(location)
+    owner, field = _field(location, root)
     path = path_of(location)
     if details["type"] == "extra_forbidden":
         return unlisted_field(path, str(location[-1]), owner)
@@ -95,9 +95,9 @@ def _problem(details: ErrorDetails) -> Problem:
     return Problem(path, _reason(details, field))
 
 
-def _field(location: tuple[int | str, ...]) -> tuple[type[Block], FieldInfo | None]:
+def _field(location: tuple[int | str, ...], root: type[Block]) -> tuple[type[Block], FieldInfo | None]:
     """The block that a location lies in, and the block's field."""
-    owner: type[Block] = Conversation
+    owner = root
     field = None
     for part in location:
         inner = nested_blocks(owner)
@@ -154,7 +154,7 @@ def _bounds(field: FieldInfo) -> dict[str, float]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.15g}"
+    return str(value) if isinstance(value, int) else f"{value:.15g}"
 
 
 def _nearest_whole(value: float, field: FieldInfo | None) -> str:

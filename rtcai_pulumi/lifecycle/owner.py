@@ -19,8 +19,13 @@ def owner_prefix(env: Mapping[str, str], project_backend: str | None) -> str:
         env: the environment; ``PULUMI_BACKEND_URL`` comes first.
         project_backend: the URL that the project file names, where it does; else the current login counts.
     """
-    url = env.get("PULUMI_BACKEND_URL") or project_backend or _current_login(env) or ""
+    url = backend_url(env, project_backend) or ""
     return hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def backend_url(env: Mapping[str, str], project_backend: str | None) -> str | None:
+    """Where the engine keeps states: the environment, else the project file, else the current login says it."""
+    return env.get("PULUMI_BACKEND_URL") or project_backend or _current_login(env)
 
 
 def owner(prefix: str, urn: str) -> str:

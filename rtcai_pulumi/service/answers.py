@@ -119,8 +119,8 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
 
 def clock_skew(answer: Answer, now: float) -> float | None:
     """By how many seconds this machine's clock is wrong, where that is enough to spoil a signature; else None."""
-    moment = _moment(answer.date)
-    return now - moment if moment is not None and abs(now - moment) > CHECK_SUM_SECONDS else None
+    there = moment(answer.date)
+    return now - there if there is not None and abs(now - there) > CHECK_SUM_SECONDS else None
 
 
 def seconds_to_wait(answer: Answer, now: float) -> float | None:
@@ -128,11 +128,11 @@ def seconds_to_wait(answer: Answer, now: float) -> float | None:
     asked = answer.retry_after or ""
     if asked.strip().isdecimal():
         return float(asked)
-    moment = _moment(answer.retry_after)
-    return max(moment - now, 0.0) if moment is not None else None
+    until = moment(answer.retry_after)
+    return max(until - now, 0.0) if until is not None else None
 
 
-def _moment(date: str | None) -> float | None:
+def moment(date: str | None) -> float | None:
     """An HTTP date as seconds since 1970; None where it is none."""
     try:
         return parsedate_to_datetime(date).timestamp() if date else None

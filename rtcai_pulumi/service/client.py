@@ -56,6 +56,10 @@ class Room:
     """The room's number; a room that ended and was opened again has another."""
     ended: bool
     """Whether ``stats`` says 3 or 4, which an older version documented as ended."""
+    members: int | None = None
+    """How many are in it; None where the service does not tell. Whether an agent counts is not documented."""
+    creator: int | None = None
+    """The user who counts as its creator; None where the service does not tell."""
 
 
 class Client:
@@ -145,19 +149,65 @@ class Client:
             RoomNotFound: there is no room of that name.
             SettingsError: there is no AppSecret, without which the room API cannot be asked.
         """
-        if self.settings.app_secret is None:
-            advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
-            raise errors.SettingsError("The room API cannot be asked without an AppSecret.", Facts(room=cname), advice)
-        verb, facts = "tell about the room", Facts(room=cname, endpoint=self.settings.room_endpoint)
-        secret = self.settings.app_secret
-        url = f"{self.settings.room_endpoint}/v3/api/rooms?cname={quote(cname, safe='')}"
-        with self._turn():
-            answer = self._send("GET", url, self._signature(secret), facts)
+        verb, facts = "tell about the room", Facts(room=cname)
+        answer = self._room_call("GET", f"/v3/api/rooms?cname={quote(cname, safe='')}", verb, facts)
         body = answer.body or {}
         cid = _cid_of(body)
-        if not answer.successful or cid is None or body.get("cname", cname) != cname:
+        if cid is None or body.get("cname", cname) != cname:
             raise self._failure(verb, answer, facts, ())
-        return Room(cid, ended=body.get("stats") in {3, 4})
+        return Room(
+            cid, ended=body.get("stats") in {3, 4}, members=_whole(body.get("total")), creator=_whole(body.get("uid"))
+        )
+
+    def open_room(self, cname: str, uid: int) -> int:
+        """Create a room that nobody need have joined (room API, ``POST /v2/api/room``).
+
+        Args:
+            cname: the room's name.
+            uid: the user who counts as its creator, an unsigned number of 64 bits.
+
+        Returns:
+            The room's number. What the service does where the room is open already is not documented.
+
+        Raises:
+            OutcomeUnknown: the room may be there, or not; `query_room` tells.
+            SettingsError: there is no AppSecret, without which the room API cannot be asked.
+        """
+        verb, facts = "create the room", Facts(room=cname)
+        answer = self._room_call("POST", "/v2/api/room", verb, facts, {"channelName": cname, "mode": 2, "uid": uid})
+        cid = _cid_of(answer.body or {})
+        if cid is None:
+            raise self._failure(verb, answer, facts, ())
+        return cid
+
+    def end_room(self, cid: int, *, cname: str) -> None:
+        """End a room, which throws out everybody (room API, ``DELETE /v2/api/rooms/{cid}``); may be repeated safely.
+
+        Args:
+            cid: the room's number; by its name, a room that was opened again meanwhile would be ended.
+            cname: its name, for messages.
+
+        Raises:
+            RoomNotFound: it is not there any more, which is as good.
+            SettingsError: there is no AppSecret, without which the room API cannot be asked.
+        """
+        self._room_call("DELETE", f"/v2/api/rooms/{cid}", "end the room", Facts(room=cname, cid=cid))
+
+    def _room_call(
+        self, method: str, path: str, verb: str, facts: Facts, body: Mapping[str, Any] | None = None
+    ) -> Answer:
+        facts = replace(facts, endpoint=self.settings.room_endpoint)
+        secret = self.settings.app_secret
+        if secret is None:
+            advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
+            raise errors.SettingsError("The room API cannot be asked without an AppSecret.", facts, advice)
+        content = None if body is None else _encoded(body)
+        with self._turn():
+            headers = self._signature(secret) | ({"Content-Type": _CONTENT_TYPE} if content else {})
+            answer = self._send(method, self.settings.room_endpoint + path, headers, facts, content)
+        if not answer.successful:
+            raise self._failure(verb, answer, facts, ())
+        return answer
 
     def _task_call(
         self,
@@ -169,7 +219,7 @@ class Client:
     ) -> Answer:
         settings = self.settings
         facts = replace(facts, endpoint=settings.endpoint)
-        content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        content = _encoded(body)
         with self._turn():
             if settings.app_secret is not None:
                 path, headers = f"/v1/api/task/{call}", self._signature(settings.app_secret)
@@ -234,6 +284,10 @@ class Client:
         return redact(f"{type(error).__name__}: {error}", self.settings.secrets)
 
 
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+
+
 def _json_object(response: httpx.Response) -> dict[str, Any] | None:
     try:
         body = response.json()
@@ -251,7 +305,11 @@ def _task_of(body: Mapping[str, Any]) -> Task | None:
 
 def _cid_of(body: Mapping[str, Any]) -> int | None:
     """The room's number in an answer; some JSON libraries write 64-bit numbers as strings."""
-    value = body.get("cid")
+    return _whole(body.get("cid")) or None
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, 0 or more; None where a value is none."""
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -6,6 +6,7 @@
     ├── SettingsError          credentials or settings are missing or wrong; nothing was sent
     ├── JournalError           the journal cannot be used; nothing is started without it
     ├── OtherAccount           the task belongs to another AppKey or endpoint than the settings name
+    ├── RoomExists             the room is open already, and somebody else has opened it
     ├── ConnectionFailed       no connection was made; nothing was sent
     ├── TakenOver              another run answers for this agent now, or no engine waits for it any more
     ├── Refused                the service answered that it did not do it
@@ -94,6 +95,10 @@ class JournalError(RtcAiError):
 
 class OtherAccount(RtcAiError):
     """The task was started under another AppKey or endpoint. Set those again: "gone" would be a wrong answer."""
+
+
+class RoomExists(RtcAiError):
+    """The room is open already, and somebody else has opened it. Take another name, or adopt the room."""
 
 
 class ConnectionFailed(RtcAiError):

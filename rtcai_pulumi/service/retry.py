@@ -13,6 +13,8 @@ reset, time-out, 5xx          never   yes    yes
 any other refusal             no      no     no
 ============================  ======  =====  =====
 
+To open a room and to end one may both be repeated, as a close may.
+
 The waits grow from a quarter of a second to five seconds, each with a random part, so that many rooms do not come back
 at once; a ``Retry-After`` of the service is honoured where it is longer. No connection is tried four times. A room is
 asked for again until ``wait_for_room`` has passed, everything else until two minutes have (a query: fifteen seconds,

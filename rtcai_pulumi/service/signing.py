@@ -5,11 +5,19 @@ import hashlib
 import hmac
 import json
 import zlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from rtcai_pulumi.service.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rtcai_pulumi.service.settings import Settings
 
 NONCE_MAX_LENGTH: Final = 128
 CHECK_SUM_SECONDS: Final = 300
 """How long a CheckSum is valid, counted from its CurTime."""
+TTL_MAX: Final = 86_400
+"""The longest life of a token, in seconds."""
+TTL_DEFAULT: Final = TTL_MAX
 
 
 def check_sum(app_secret: str, nonce: str, cur_time: str) -> str:
@@ -37,11 +45,34 @@ def basic_token(app_key: str, app_secret: str, *, cname: str, uid: int, ttl: int
     Raises:
         ValueError: `ttl` is out of range.
     """
-    if not 1 <= ttl <= 86_400:
+    if not 1 <= ttl <= TTL_MAX:
         message = f"ttl is 1 to 86400 seconds, not {ttl}"
         raise ValueError(message)
     signature = _sha1(f"{app_key}{uid}{now_ms}{ttl}{cname}{app_secret}")
     return _base64(_compact({"signature": signature, "curTime": now_ms, "ttl": ttl}))
+
+
+def room_token_of(settings: "Settings", cname: str, uid: int, ttl: int, now: float) -> str:
+    """The RTC token that lets one user join one room of the account that the settings name.
+
+    Args:
+        settings: AppKey and AppSecret.
+        cname: the room; empty for any room.
+        uid: the user's number, 0 to 2^64 - 1.
+        ttl: for how many seconds the token is valid, 1 to 86400.
+        now: the time, in seconds since 1970.
+
+    Raises:
+        SettingsError: there is no AppSecret.
+        ValueError: `ttl` or `uid` is out of range.
+    """
+    if settings.app_secret is None:
+        advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
+        raise SettingsError("A token cannot be made without an AppSecret.", advice=advice)
+    if not 0 <= uid < 2**64:
+        message = f"uid is 0 to 2^64 - 1, not {uid}"
+        raise ValueError(message)
+    return basic_token(settings.app_key, settings.app_secret, cname=cname, uid=uid, ttl=ttl, now_ms=int(now * 1000))
 
 
 def permission_key(

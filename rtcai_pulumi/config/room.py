@@ -1,0 +1,29 @@
+"""An RTC room, as one `Room` is stated."""
+
+from typing import Final
+
+from pydantic import Field
+
+from rtcai_pulumi.config.block import Block
+from rtcai_pulumi.config.conversation import RoomName
+from rtcai_pulumi.config.setting import Setting
+
+UID_MAX: Final = 2**53 - 1
+"""Larger numbers would be rounded on their way through the engine."""
+
+
+class RoomInputs(Block):
+    """Everything that one `Room` is stated with; property names in state are the camelCase ones."""
+
+    cname: Setting[RoomName] = Field()
+    """Name of the room, 1 to 64 bytes of UTF-8. Required."""
+    uid: Setting[int] = Field(default=None, ge=1, le=UID_MAX)
+    """The user who counts as the room's creator. Made from the resource's URN where it is left out, so that a room that
+    an interrupted run created is known as this resource's own."""
+    adopt_existing: Setting[bool] = Field(default=False)
+    """Whether a room of that name that is open already is taken into care. Default false: it is an error."""
+    force: Setting[bool] = Field(default=False)
+    """Whether a room with members is ended when the resource is deleted, which throws out everybody. Default false: it
+    is left open, with a warning."""
+    owner: Setting[str] = Field(default=None)
+    """Which resource the room is for: added by the resource class, because a dynamic provider is told no URN."""

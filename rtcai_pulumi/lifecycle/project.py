@@ -1,0 +1,43 @@
+"""What a project's file says: its name, and which backend keeps its stacks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml  # Pulumi itself depends on it
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The parts of a project file that are read here."""
+
+    name: str | None = None
+    backend: str | None = None
+    """The backend's URL; it may hold a password."""
+
+
+def project_in(folder: Path) -> Project:
+    """The project whose file lies in a folder; an empty one where there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no YAML in UTF-8.
+    """
+    for ending in ("yaml", "yml", "json"):
+        file = folder / f"Pulumi.{ending}"
+        if file.is_file():
+            try:
+                return _project(yaml.safe_load(file.read_text(encoding="utf-8")))
+            except yaml.YAMLError as error:
+                raise ValueError(str(error)) from None
+    return Project()
+
+
+def _project(content: Any) -> Project:
+    stated = content if isinstance(content, dict) else {}
+    backend = stated.get("backend")
+    return Project(_text(stated.get("name")), _text(backend.get("url")) if isinstance(backend, dict) else None)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None

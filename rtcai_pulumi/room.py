@@ -1,0 +1,86 @@
+"""The resource that stands for one RTC room."""
+
+from typing import Any, Never
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+from pulumi.dynamic import Resource
+
+from rtcai_pulumi.config.block import misspelt_keyword
+from rtcai_pulumi.config.room import RoomInputs
+from rtcai_pulumi.config.setting import Setting
+from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
+from rtcai_pulumi.program import held_back, owner_of
+from rtcai_pulumi.provider import RoomProvider
+
+
+class Room(Resource, module="rtcai", name="Room"):
+    """One RTC room: `pulumi up` opens it, `pulumi destroy` ends it where nobody is in it any more.
+
+    A conversation that takes its `cname` from here waits for the room, and stops before it ends. The room API takes
+    an AppSecret.
+
+    Raises:
+        TypeError: a misspelt keyword; the message names the nearest one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        cname: Input[str],
+        uid: Setting[int] = None,
+        adopt_existing: Setting[bool] = None,
+        force: Setting[bool] = None,
+        opts: ResourceOptions | None = None,
+        **misspelt: Never,
+    ) -> None:
+        """Declare the room.
+
+        Args:
+            name: the resource's name in the program.
+            cname: the room's name, 1 to 64 bytes of UTF-8.
+            uid: the user who counts as the room's creator, 1 to 2^53 - 1; made from the resource's URN where it is
+                left out.
+            adopt_existing: whether a room of that name that is open already is taken into care; by default that is an
+                error.
+            force: whether a room with members is ended when the resource is deleted, which throws out everybody; by
+                default it is left open, with a warning.
+            opts: Pulumi's options.
+            misspelt: refused.
+        """
+        for keyword in misspelt:
+            known = [field for field in RoomInputs.model_fields if field not in {"owner", "extra"}]
+            raise TypeError(misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
+        stated = {"cname": cname, "uid": uid, "adoptExisting": adopt_existing, "force": force}
+        inputs: dict[str, Any] = {key: value for key, value in stated.items() if value is not None}
+        owner = owner_of(f"pulumi-python:{self._resource_type_name}", name, opts)
+        inputs["owner"] = held_back(owner, name, inputs, opts, type_="Room", judge=check_room)
+        # A property that is to come back from the provider must be named here, even without a value.
+        every = dict.fromkeys((*stated, *ADDED_OUTPUTS))
+        super().__init__(RoomProvider(), name, {**every, **inputs}, opts)
+
+    @property
+    def cid(self) -> Output[str]:
+        """The room's number, as decimal digits; a room that was opened again has another."""
+        return self._output("cid")
+
+    @property
+    def cname(self) -> Output[str]:
+        """The room's name."""
+        return self._output("cname")
+
+    @property
+    def app_key(self) -> Output[str]:
+        """The AppKey that the room was opened under; not a secret."""
+        return self._output("appKey")
+
+    @property
+    def room_endpoint(self) -> Output[str]:
+        """The base URL of the room API that the room was opened at."""
+        return self._output("roomEndpoint")
+
+    def _output(self, name: str) -> Output[Any]:
+        """An output under its name in state; the names in Python are this class's."""
+        output: Output[Any] = pulumi.get(self, name)
+        return output

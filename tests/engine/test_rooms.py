@@ -1,0 +1,172 @@
+"""`Room`: opened, adopted, left open, ended, and the conversations that take their room from it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.crash import interrupted
+from tests.engine.service import live, rooms
+from tests.engine.stack import Stack
+from tests.engine.test_crashes import end, recover
+
+ROOM = """
+import pulumi
+from rtcai_pulumi import Agent, RealtimeConversation, Room
+hall = Room("hall", cname={cname!r}{more})
+pulumi.export("cid", hall.cid)
+"""
+HOST = """
+RealtimeConversation("host", cname=hall.cname, agent=Agent(agent_id="a", user_id="u"))
+"""
+TYPE = "pulumi-python:dynamic/rtcai:Room"
+
+
+def hall(cname: str = "hall", more: str = "") -> str:
+    return ROOM.format(cname=cname, more=more)
+
+
+def opened(emulator: Emulator) -> dict[str, Any]:
+    """The rooms that are open, by name."""
+    return {room["cname"]: room for room in emulator.rooms()}
+
+
+@pytest.fixture(autouse=True)
+def no_room_opens_by_itself(emulator: Emulator) -> None:
+    emulator.change_settings(rooms="required")
+
+
+def test_a_conversation_waits_for_its_room_and_stops_before_it(stack: Stack, emulator: Emulator) -> None:
+    stack.program(hall() + HOST)
+    assert "+ 3 to create" in stack.preview().succeeded().output
+    assert emulator.requests() == []
+    stack.up().succeeded()
+    (task,) = live(emulator)
+    room = opened(emulator)["hall"]
+    assert task["cid"] == room["cid"]
+    assert json.loads(stack.pulumi("stack", "output", "--json").output) == {"cid": str(room["cid"])}
+    assert "3 unchanged" in stack.up().succeeded().output
+    assert "3 unchanged" in stack.refresh().succeeded().output
+    stack.destroy().succeeded()
+    assert (live(emulator), opened(emulator)) == ([], {})
+
+
+def test_a_room_that_somebody_else_has_opened_is_an_error_unless_adopted(stack: Stack, emulator: Emulator) -> None:
+    emulator.open_room("hall")
+    stack.program(hall())
+    run = stack.up().failed()
+    assert "RoomExists: The room hall is open already" in run.output
+    assert "adopt_existing=True" in run.output
+    stack.program(hall(more=", adopt_existing=True"))
+    cid = opened(emulator)["hall"]["cid"]
+    stack.up().succeeded()
+    assert json.loads(stack.pulumi("stack", "output", "--json").output) == {"cid": str(cid)}
+    stack.destroy().succeeded()
+    assert opened(emulator) == {}
+
+
+@pytest.mark.parametrize("moment", ["the room has been asked for", "the room has been opened"])
+@pytest.mark.parametrize("victim", ["engine", "plugin"])
+def test_a_room_that_a_killed_run_has_opened_is_its_own(
+    stack: Stack, emulator: Emulator, moment: str, victim: str
+) -> None:
+    stack.program(hall() + HOST)
+    with interrupted(stack, emulator, ["up", "--yes", "--skip-preview"], moment) as run:
+        end(run, victim)
+    recover(stack)
+    assert rooms(emulator) == ["hall"]
+    assert list(opened(emulator)) == ["hall"]
+    stack.destroy().succeeded()
+    assert opened(emulator) == {}
+
+
+def test_a_room_with_members_is_left_open_with_a_warning_and_force_ends_it(stack: Stack, emulator: Emulator) -> None:
+    by_hand = hall() + HOST
+    stack.program(by_hand)
+    stack.up().succeeded()
+    (host,) = stack.conversations().values()
+    stack.pulumi("state", "delete", host["urn"], "--yes").succeeded()
+    run = stack.destroy().succeeded()
+    assert "warning: room hall (cid " in run.output
+    assert "is left open and dropped from the state: members: 1" in run.output
+    assert rooms(emulator) == ["hall"]
+    stack.program(hall(more=", force=True"))
+    stack.up().succeeded()  # it is this resource's own still
+    stack.destroy().succeeded()
+    assert (live(emulator), opened(emulator)) == ([], {})
+
+
+def test_a_room_that_ended_is_seen_and_opened_again(stack: Stack, emulator: Emulator) -> None:
+    stack.program(hall() + HOST)
+    stack.up().succeeded()
+    emulator.end_room("hall")
+    assert "- 2 deleted" in stack.refresh().succeeded().output
+    stack.up().succeeded()
+    assert rooms(emulator) == ["hall"]
+    emulator.end_room("hall")
+    stack.up("--refresh").succeeded()
+    assert rooms(emulator) == ["hall"]
+    emulator.end_room("hall")
+    stack.destroy().succeeded()
+
+
+def test_doubt_is_never_gone(stack: Stack, emulator: Emulator) -> None:
+    stack.program(hall())
+    stack.up().succeeded()
+    emulator.end_room("hall")
+    emulator.fault("query", "answer", code=403, times=None)
+    run = stack.refresh().succeeded()
+    assert "warning: Whether the room hall is still open is not known; kept." in run.output
+    assert TYPE in stack.state_text()
+
+
+def test_another_name_opens_the_new_room_before_the_old_one_ends(stack: Stack, emulator: Emulator) -> None:
+    stack.program(hall() + HOST)
+    stack.up().succeeded()
+    stack.program(hall("foyer") + HOST)
+    assert "2 replaced" in stack.up().succeeded().output
+    assert rooms(emulator) == ["foyer"]
+    assert list(opened(emulator)) == ["foyer"]
+
+
+def test_what_only_the_provider_reads_is_an_update_without_a_request(stack: Stack, emulator: Emulator) -> None:
+    stack.program(hall())
+    stack.up().succeeded()
+    before = len(emulator.requests())
+    stack.program(hall(more=", force=True"))
+    assert "1 updated" in stack.up().succeeded().output
+    assert len(emulator.requests()) == before
+    assert '"force":true' in stack.state_text()
+
+
+def test_every_problem_of_rooms_and_conversations_is_shown_at_once(stack: Stack, emulator: Emulator) -> None:
+    more = ", uid=-1, force='yes'"
+    stack.program(hall("x" * 65, more) + HOST.replace('user_id="u"', 'user_id=""'))
+    run = stack.preview().failed()
+    assert "Room 'hall' has a problem: cname: longer than 64 bytes of UTF-8" in run.output
+    assert "Room 'hall' has a problem: uid: out of range (1 to 9007199254740991)" in run.output
+    assert "Room 'hall' has a problem: force: must be true or false" in run.output
+    assert emulator.requests() == []
+
+
+def test_another_account_is_an_error_and_the_state_is_kept(stack: Stack, emulator: Emulator) -> None:
+    stack.program(hall())
+    stack.up().succeeded()
+    run = stack.destroy(RTCAI_APP_KEY="another").failed()
+    assert "OtherAccount: The room hall cannot be reached with these settings" in run.output
+    assert list(opened(emulator)) == ["hall"]
+    assert TYPE in stack.state_text()
+
+
+def test_a_passing_fault_of_the_room_api_does_not_fail_an_up(stack: Stack, emulator: Emulator) -> None:
+    stack.program(hall())
+    emulator.fault("query", "reset", times=2)
+    emulator.fault("room-create", "reset", work=True)
+    stack.up().succeeded()
+    assert list(opened(emulator)) == ["hall"]
+
+
+def test_a_misspelt_keyword_fails_in_the_program(stack: Stack) -> None:
+    stack.program(hall(more=", adopt_exisiting=True"))
+    assert "did you mean 'adopt_existing'?" in stack.preview().failed(frames=True).output

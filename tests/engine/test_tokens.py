@@ -1,0 +1,30 @@
+"""`room_token`: a secret output that lets a person join."""
+
+import json
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.stack import Stack
+
+PROGRAM = """
+import pulumi
+from rtcai_pulumi import room_token
+pulumi.export("token", room_token(pulumi.Output.from_input("keynote"), 7, ttl=60))
+"""
+
+
+def test_a_token_is_a_secret_output(stack: Stack, emulator: Emulator) -> None:
+    stack.program(PROGRAM)
+    shown = stack.up().succeeded().output
+    token = json.loads(stack.pulumi("stack", "output", "--json", "--show-secrets").succeeded().output)["token"]
+    assert len(token) > 40
+    assert token not in shown
+    assert token not in stack.state_text()
+    assert "[secret]" in stack.pulumi("stack", "output").output
+    assert emulator.requests() == []
+
+
+def test_a_preview_without_credentials_does_not_know_it_and_an_up_says_what_is_missing(stack: Stack) -> None:
+    stack.program(PROGRAM)
+    stack.preview(RTCAI_APP_SECRET="").succeeded()
+    run = stack.up("--skip-preview", RTCAI_APP_SECRET="").failed()
+    assert "RTCAI_APP_SECRET" in run.output
