@@ -7,7 +7,7 @@ PARALLEL := -n auto --dist worksteal
 QUIET := $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down status test test-all test-floor bench screenshots browser lint format clean
+.PHONY: help setup up preview down status test test-all test-floor bench docs screenshots browser lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ screenshots: setup browser ## Take the pictures of docs/images anew, from the te
 
 browser: # Chromium for the tests of the live page; installed where that is possible
 	@$(PYTHON) tools/chromium.py --quiet
+
+docs: setup ## Write the reference pages anew from the code
+	@$(BIN)/python -m tools.reference
 
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

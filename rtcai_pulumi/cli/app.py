@@ -5,9 +5,16 @@ from typing import Annotated
 
 import typer
 
+from rtcai_pulumi.cli.close import close
+from rtcai_pulumi.cli.doctor import doctor
 from rtcai_pulumi.cli.emulator import emulator
+from rtcai_pulumi.cli.forget import forget
 from rtcai_pulumi.cli.ls import ls
+from rtcai_pulumi.cli.pending import pending
+from rtcai_pulumi.cli.release import release
+from rtcai_pulumi.cli.show import show
 from rtcai_pulumi.cli.sweep import sweep
+from rtcai_pulumi.cli.token import token
 
 app = typer.Typer(
     name="rtcai",
@@ -15,9 +22,8 @@ app = typer.Typer(
     # A traceback with the values of variables could show an AppSecret.
     pretty_exceptions_enable=False,
 )
-app.command()(emulator)
-app.command()(ls)
-app.command()(sweep)
+for command in (ls, show, close, sweep, pending, release, forget, token, doctor, emulator):
+    app.command()(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from rtcai_pulumi.lifecycle.owner import owner_prefix
+from rtcai_pulumi.lifecycle.owner import backend_url, owner_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,18 +24,28 @@ class Backend:
     """Without user, password and query; None for the current login."""
     digest: str
     """The part of an owner that all its resources share."""
+    location: str | None = field(default=None, repr=False)
+    """The whole URL, which may hold a password; None where not even the login tells one."""
 
     def __str__(self) -> str:
         return f"{self.url} ({self.source})" if self.url else self.source
 
 
-def backend_of(env: Mapping[str, str], stated: str | None) -> Backend:
-    """The backend that an option states, else the environment, else the current login."""
-    url = stated or env.get(_VARIABLE)
-    digest = owner_prefix({**env, _VARIABLE: url or ""}, None)
-    if stated:
-        return Backend("--backend", _without_secrets(stated), digest)
-    return Backend(_VARIABLE, _without_secrets(url), digest) if url else Backend("the current login", None, digest)
+def backend_of(env: Mapping[str, str], stated: str | None, project: str | None = None) -> Backend:
+    """The backend that an option states, else the environment, else the project file, else the current login.
+
+    Args:
+        env: the environment.
+        stated: the option's URL.
+        project: the URL in the project file, where that was read.
+    """
+    url = stated or env.get(_VARIABLE) or project
+    known = {**env, _VARIABLE: url or ""}
+    digest, location = owner_prefix(known, None), backend_url(known, None)
+    if url is None:
+        return Backend("the current login", None, digest, location)
+    source = "--backend" if stated else _VARIABLE if env.get(_VARIABLE) else "the project file"
+    return Backend(source, _without_secrets(url), digest, location)
 
 
 def _without_secrets(url: str) -> str:

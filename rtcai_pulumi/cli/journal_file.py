@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rtcai_pulumi.cli.errors import Unknown
+from rtcai_pulumi.cli.shown import tell
 from rtcai_pulumi.lifecycle.journal import Journal, journal_path
 from rtcai_pulumi.service.errors import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from rtcai_pulumi.lifecycle.record import Record
@@ -23,18 +25,30 @@ def path_of(env: Mapping[str, str], stated: Path | None) -> Path:
 
 
 @contextmanager
-def existing(path: Path) -> Iterator[Journal | None]:
-    """The journal, or None where there is none yet.
+def existing(path: Path, tell: Callable[[str], None] = tell) -> Iterator[Journal | None]:
+    """The journal, or None, which the user is told, where there is none yet.
 
     Raises:
         JournalError: it cannot be used.
     """
     if not _is_there(path):
+        tell(f"There is no journal {path}: nothing was started from here.")
         yield None
         return
     if not os.access(path, os.W_OK):
         # To read a log in WAL mode takes writing: SQLite's own files beside it, and this process's lock.
         raise JournalError(f"The journal {path} cannot be used: no permission to write.")
+    with Journal(path) as journal:
+        yield journal
+
+
+@contextmanager
+def opened_or_made(path: Path) -> Iterator[Journal]:
+    """The journal, for a command that has something to write down even where there is none yet.
+
+    Raises:
+        JournalError: it cannot be used.
+    """
     with Journal(path) as journal:
         yield journal
 
@@ -48,11 +62,28 @@ def records_in(journal: Journal) -> list[Record]:
     try:
         records = journal.records()
         for record in records:
-            since(record)
+            began(record), since(record)
     except (TypeError, ValueError) as error:
         advice = "mend or move the file, or name another one"
         raise JournalError(f"The journal {journal.path} cannot be used: {error}.", advice=advice) from None
     return records
+
+
+def records_of(journal: Journal | None, task: str) -> list[Record]:
+    """The records of a task, newest last.
+
+    Raises:
+        Unknown: the journal has none.
+    """
+    found = [record for record in records_in(journal) if record.task == task] if journal else []
+    if not found:
+        raise Unknown(f"The journal knows no task {task}.\n  to do: `rtcai ls --all` lists those that it knows")
+    return found
+
+
+def began(record: Record) -> datetime:
+    """When a record was written."""
+    return datetime.fromisoformat(record.began_at)
 
 
 def since(record: Record) -> datetime:

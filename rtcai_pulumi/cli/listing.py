@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from rtcai_pulumi.cli.journal_file import since
+from rtcai_pulumi.cli.journal_file import began
 from rtcai_pulumi.cli.stack_export import name_of, stack_of
 from rtcai_pulumi.lifecycle.owner import owner, urn_of
 from rtcai_pulumi.lifecycle.record import State
@@ -60,7 +60,7 @@ class Line:
     lives: bool | None
     """Whether the process that answers for it still runs."""
     uptime: float | None
-    """Seconds since the record changed last, while there may be an agent."""
+    """Seconds since its create was asked for, while there may be an agent."""
     mark: Mark | None
 
     def as_json(self) -> dict[str, Any]:
@@ -78,6 +78,7 @@ class Line:
             "stack": stack.stack if stack else None,
             "project": stack.project if stack else None,
             "owner": record.owner if record else None,
+            "began": record.began_at if record else None,
             "since": record.changed_at if record else None,
             "uptime": self.uptime,
             "processLives": self.lives,
@@ -98,7 +99,7 @@ def line_of(record: Record, *, lives: bool, now: datetime, mark: Mark | None = N
         urn=urn_of(record.owner),
         state="lost" if lost else str(record.state),
         lives=lives,
-        uptime=max((now - since(record)).total_seconds(), 0.0) if record.unfinished else None,
+        uptime=max((now - began(record)).total_seconds(), 0.0) if record.unfinished else None,
         mark=mark,
     )
 

@@ -2,35 +2,46 @@
 
 import os
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
-from rtcai_pulumi.cli.backend import Backend, backend_of
+from rtcai_pulumi.cli.errors import failing
 from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
 from rtcai_pulumi.cli.listing import Line, duration, lines_of_records, lines_of_state, mark_of
-from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, OtherExports, ProjectName, StackName
+from rtcai_pulumi.cli.options import (
+    AsJson,
+    BackendUrl,
+    JournalFile,
+    OtherExports,
+    ProjectFolder,
+    ProjectName,
+    StackName,
+    StackOption,
+)
 from rtcai_pulumi.cli.shown import show_json, show_table, tell
-from rtcai_pulumi.cli.stack_export import CannotReadExport, StackExport, name_of, read_export, stack_of, tasks_of
+from rtcai_pulumi.cli.stack_export import name_of, stack_of, tasks_of
+from rtcai_pulumi.cli.stack_source import Source, StackState, state_of
 from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.service.errors import RtcAiError
 
 _StackExportFile = Annotated[
     str | None,
     typer.Option(
         "--stack-export",
         metavar="FILE",
-        help="The JSON of `pulumi stack export`, or - for the standard input: marks what that state has, what it lacks "
-        "although it was started for it, and lists what only it knows.",
+        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
     ),
 ]
 _All = Annotated[bool, typer.Option("--all", help="Closed ones too.")]
-_HEAD = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
+_HEAD: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
 
 
 def ls(
     *,
     journal: JournalFile = None,
+    stack: StackOption = None,
+    cwd: ProjectFolder = Path(),
     stack_export: _StackExportFile = None,
     other_export: OtherExports = None,
     backend: BackendUrl = None,
@@ -42,48 +53,42 @@ def ls(
     """List the agents that the journal knows, and the creates that were never answered.
 
     States: asked (its create is under way), lost (no answer ever came, and nobody waits for it any more), open,
-    closing, closed. Since is when that changed last. Process tells whether the run that answers for it still lives.
+    closing, closed. Since is when that changed last; uptime counts from the create. Process tells whether the run that
+    answers for it still lives.
 
-    Marks, with --stack-export: in state, unclaimed (started for that stack, whose state lacks it: rtcai sweep ends
-    it), only in state (the journal does not know it).
+    Marks, with --stack: in state, unclaimed (started for that stack, whose state lacks it: rtcai sweep ends it), only
+    in state (the journal does not know it).
 
-    --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, since,
-    uptime (seconds), processLives, requestId, traceId, appKey and endpoint; what is not known is null.
+    --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
+    since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; what is not known is null.
 
-    Exit codes: 0 listed, also where there is nothing or no journal; 1 the journal or an export cannot be read; 2 wrong
+    Exit codes: 0 listed, also where there is nothing or no journal; 1 the journal or a state cannot be read; 2 wrong
     usage.
     """
-    path = path_of(os.environ, journal)
-    try:
-        export = read_export(stack_export, stack=stack_name, project=project_name) if stack_export else None
+    if stack and stack_export:
+        raise typer.BadParameter("give --stack or --stack-export, not both")
+    source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
+    with failing("ls"):
+        state = state_of(source, os.environ) if source.named else None
         others = tasks_of(other_export or [])
-        with existing(path) as opened:
-            if opened is None:
-                tell(f"There is no journal {path}: nothing was started from here.")
-            lines = _lines(opened, export, backend_of(os.environ, backend), others, closed=all_)
-    except (CannotReadExport, RtcAiError) as error:
-        tell(f"rtcai ls: {error}")
-        raise typer.Exit(1) from None
+        with existing(path_of(os.environ, journal)) as opened:
+            lines = _lines(opened, state, others, closed=all_)
     _show(lines, as_json=as_json)
 
 
-def _lines(
-    journal: Journal | None, export: StackExport | None, backend: Backend, others: frozenset[str], *, closed: bool
-) -> list[Line]:
-
+def _lines(journal: Journal | None, state: StackState | None, others: frozenset[str], *, closed: bool) -> list[Line]:
     records = records_in(journal) if journal else []
     lines = lines_of_records(
         records,
         lives=journal.lives if journal else lambda _: False,
         now=datetime.now(UTC),
         closed=closed,
-        mark=lambda record: mark_of(record, export, backend, others) if export else None,
+        mark=lambda record: mark_of(record, state.export, state.backend, others) if state else None,
     )
-    return lines + (lines_of_state(export, records) if export else [])
+    return lines + (lines_of_state(state.export, records) if state else [])
 
 
 def _show(lines: list[Line], *, as_json: bool) -> None:
-
     if as_json:
         show_json([line.as_json() for line in lines])
     elif lines:
@@ -93,7 +98,6 @@ def _show(lines: list[Line], *, as_json: bool) -> None:
 
 
 def _row(line: Line) -> tuple[str, ...]:
-
     return (
         line.cname if line.cname is not None else "(secret)",
         line.task or "-",

@@ -13,6 +13,18 @@ JournalFile = Annotated[
         help="The journal; else RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
     ),
 ]
+StackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stack", "-s", metavar="NAME", help="The stack: its state is read by `pulumi stack export`; see --cwd."
+    ),
+]
+ProjectFolder = Annotated[
+    Path,
+    typer.Option("--cwd", metavar="DIR", file_okay=False, exists=True, help="The project's folder, for --stack."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+TaskId = Annotated[str, typer.Argument(metavar="CID/TASK", help="The task, as rtcai ls and the resource's id name it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OtherExports = Annotated[
     list[str] | None,
@@ -40,3 +52,15 @@ ProjectName = Annotated[
     str | None,
     typer.Option("--project-name", metavar="NAME", help="The project, where the export is empty (after a destroy)."),
 ]
+
+
+def parts_of(task: str) -> tuple[int, str]:
+    """The parts of ``{cid}/{taskId}``.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    cid, _, task_id = task.partition("/")
+    if not (cid.isascii() and cid.isdecimal() and task_id):
+        raise typer.BadParameter(f"{task!r} is no task: expected CID/TASK, as rtcai ls shows it")
+    return int(cid), task_id

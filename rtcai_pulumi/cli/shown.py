@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _PIPE_WIDTH: Final = 240
 """Columns where nobody looks at a screen: the ids stay in one piece."""
@@ -42,3 +42,11 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(printable(cell).replace("\n", "\\n")) for cell in row))
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """What is known, a line each; what is not known has none."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    width = max(map(len, known)) + 1
+    for name, value in known.items():
+        typer.echo(printable(f"{name + ':':{width}} {value}".replace("\n", "\\n")))

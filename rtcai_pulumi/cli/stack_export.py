@@ -9,16 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rtcai_pulumi.cli.errors import CannotReadExport
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CONVERSATION: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 STDIN: Final = "-"
 _HOW: Final = "make it by `pulumi stack export --file FILE`"
-
-
-class CannotReadExport(Exception):
-    """The export is none, or tells too little; nothing is decided by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,8 @@ class StackExport:
     """The URNs of what was under way when the state was written last: a run was killed, or is not over."""
     made_at: datetime
     """When it was made at the latest: what the journal learnt later, it cannot know."""
+    pending_creates: tuple[Stored, ...] = ()
+    """The conversations whose create was under way; none of them has a task that the engine was told."""
 
     @property
     def tasks(self) -> frozenset[str]:
@@ -83,9 +83,31 @@ def read_export(source: str, *, stack: str | None = None, project: str | None = 
     Raises:
         CannotReadExport: it is no export, or it does not tell which stack it is of.
     """
-    content = _read(source)
+    return parse_export(_text(source), _made_at(source), source, stack=stack, project=project)
+
+
+def parse_export(
+    text: str, made_at: datetime, source: str, *, stack: str | None = None, project: str | None = None
+) -> StackExport:
+    """The state that the JSON of `pulumi stack export` tells.
+
+    Args:
+        text: the JSON.
+        made_at: when it was made at the latest.
+        source: where it is from, for messages.
+        stack: the stack's name, which an empty state does not tell.
+        project: the project's name, which an empty state does not tell.
+
+    Raises:
+        CannotReadExport: it is no export, or it does not tell which stack it is of.
+    """
+    content = _content(text, source)
     return StackExport(
-        _id(source, content.stacks, stack, project), content.conversations, content.pending_operations, content.made_at
+        _id(source, content.stacks, stack, project),
+        content.conversations,
+        content.pending_operations,
+        made_at,
+        content.pending_creates,
     )
 
 
@@ -95,7 +117,7 @@ def tasks_of(sources: Iterable[str]) -> frozenset[str]:
     Raises:
         CannotReadExport: one is no export.
     """
-    return frozenset(stored.task for source in sources for stored in _read(source).conversations)
+    return frozenset(stored.task for source in sources for stored in _content(_text(source), source).conversations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +125,20 @@ class _Content:
     stacks: frozenset[StackId]
     conversations: tuple[Stored, ...]
     pending_operations: tuple[str, ...]
-    made_at: datetime
+    pending_creates: tuple[Stored, ...]
 
 
-def _read(source: str) -> _Content:
-    made_at = _made_at(source)
-    deployment = _deployment(source, _text(source))
-    operations = [_resource_of(source, each) for each in _objects(source, deployment, "pending_operations")]
+def _content(text: str, source: str) -> _Content:
+    deployment = _deployment(source, text)
+    pending = _objects(source, deployment, "pending_operations")
+    operations = [_resource_of(source, each) for each in pending]
     # A resource whose deletion was under way is the engine's as well.
     resources = [*_objects(source, deployment, "resources"), *operations]
     stacks = frozenset(_stack_of(source, resource) for resource in resources)
+    created = [resource for each, resource in zip(pending, operations, strict=True) if each.get("type") == "creating"]
+    creates = tuple(_stored(resource) for resource in created if resource.get("type") == CONVERSATION)
     stored = {resource["id"]: _stored(resource) for resource in resources if _is_started_conversation(resource)}
-    return _Content(stacks, tuple(stored.values()), tuple(each["urn"] for each in operations), made_at)
+    return _Content(stacks, tuple(stored.values()), tuple(each["urn"] for each in operations), creates)
 
 
 def _made_at(source: str) -> datetime:
@@ -176,9 +200,10 @@ def _is_started_conversation(resource: dict[str, Any]) -> bool:
 
 
 def _stored(resource: dict[str, Any]) -> Stored:
-    outputs = resource.get("outputs")
-    cname = outputs.get("cname") if isinstance(outputs, dict) else None
-    return Stored(resource["urn"], resource["id"], cname if isinstance(cname, str) else None)
+    # A resource that is being created has inputs only, and no id.
+    properties = resource.get("outputs") or resource.get("inputs")
+    cname = properties.get("cname") if isinstance(properties, dict) else None
+    return Stored(resource["urn"], str(resource.get("id") or ""), cname if isinstance(cname, str) else None)
 
 
 def _id(source: str, told: frozenset[StackId], stack: str | None, project: str | None) -> StackId:

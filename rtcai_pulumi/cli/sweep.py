@@ -1,37 +1,55 @@
 """``rtcai sweep``."""
 
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from rtcai_pulumi.cli.backend import Backend, backend_of
+from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
+from rtcai_pulumi.cli.errors import CannotDo, failing
 from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
-from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, OtherExports, ProjectName, StackName
+from rtcai_pulumi.cli.options import (
+    AsJson,
+    BackendUrl,
+    JournalFile,
+    OtherExports,
+    ProjectFolder,
+    ProjectName,
+    StackName,
+    StackOption,
+    Yes,
+)
+from rtcai_pulumi.cli.reached import service_and
 from rtcai_pulumi.cli.shown import printable, show_json, tell
-from rtcai_pulumi.cli.stack_export import STDIN, CannotReadExport, StackExport, read_export, tasks_of
-from rtcai_pulumi.cli.sweeping import Outcome, Swept, carry_out, elsewhere, plan
+from rtcai_pulumi.cli.stack_export import STDIN, tasks_of
+from rtcai_pulumi.cli.stack_source import Source, StackState, state_of, why_locked
+from rtcai_pulumi.cli.sweeping import Outcome, Swept, carry_out, elsewhere, neighbours, plan
 from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.run import Run
-from rtcai_pulumi.service.errors import RtcAiError
 
 _StackExportFile = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--stack-export", metavar="FILE", help="The JSON of `pulumi stack export`, or - for the standard input."
+        "--stack-export",
+        metavar="FILE",
+        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
     ),
 ]
-_Yes = Annotated[bool, typer.Option("--yes", help="Close without asking.")]
+_EndRoom = Annotated[
+    bool,
+    typer.Option(
+        "--end-room", help="End the room of each lost create, which throws out everybody and every agent in it."
+    ),
+]
 
 _FAILED: Final = 1
-_NOT_CONFIRMED: Final = 2
 _LOST_REMAIN: Final = 3
 _LOST_ADVICE: Final = (
     "run `pulumi up` again, which asks for it again under the same trace id; where the resource is not declared any "
-    "more, look into the room, and end the room if an agent is there (this throws out everybody)"
+    "more, look into the room, and add --end-room if an agent is there (this throws out everybody)"
 )
 _HEADINGS: Final = {
     Outcome.TO_CLOSE: "To close, because the state lacks it",
@@ -40,13 +58,18 @@ _HEADINGS: Final = {
     Outcome.LIVES: "Left alone, because a run that still lives works on it",
     Outcome.NEWER: "Left alone, because it changed after the export was made (export the stack again)",
     Outcome.LOST: f"Lost: its create was never answered, and there is no task to close ({_LOST_ADVICE})",
+    Outcome.TO_END_ROOM: "Lost, and its room would be ended, which throws out everybody",
+    Outcome.ROOM_ENDED: "Lost, and its room is ended",
 }
 
 
 def sweep(
     *,
-    stack_export: _StackExportFile,
-    yes: _Yes = False,
+    stack: StackOption = None,
+    cwd: ProjectFolder = Path(),
+    stack_export: _StackExportFile = None,
+    yes: Yes = False,
+    end_room: _EndRoom = False,
     journal: JournalFile = None,
     other_export: OtherExports = None,
     backend: BackendUrl = None,
@@ -58,43 +81,46 @@ def sweep(
 
     What a killed run left is closed by the next `pulumi up` that declares it; this is for what is not declared any
     more. The stack, its project and its backend must all fit; what the state has, what a living process works on, and
-    what changed after the export was made, is left alone. It shows first what it would do, and asks; without a
-    terminal (or with --stack-export -) it needs --yes. So it does where the export has pending operations: a run was
-    killed, or is not over yet.
+    what changed after the state was read, is left alone, and a stack that is locked is not swept at all. It shows
+    first what it would do, and asks; without a terminal (or with --stack-export -) it needs --yes. So it does where
+    the state has pending operations: a run was killed, or is not over yet.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET). It can be interrupted, and run again.
 
     --json prints an object: stack, project, backend (source, url, digest), pendingOperations (URNs) and agents, a list
     as of rtcai ls without mark, each with outcome (to close, closed, failed, process lives, newer than the export,
-    lost) and error.
+    lost, to end its room, room ended) and error.
 
-    Exit codes: 0 nothing is left to close; 1 an agent could not be closed, or the journal, the export or the
-    credentials cannot be used; 2 nothing was closed because nobody confirmed it, or wrong usage; 3 all is closed, but
-    there are lost creates.
+    Exit codes: 0 nothing is left to close; 1 an agent could not be closed, or the journal, the state or the credentials
+    cannot be used, or the stack is locked; 2 nothing was closed because nobody confirmed it, or wrong usage; 3 all is
+    closed, but there are lost creates.
     """
-    try:
-        export = read_export(stack_export, stack=stack_name, project=project_name)
+    if (stack is None) == (stack_export is None):
+        raise typer.BadParameter("give one of --stack and --stack-export")
+    source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
+    with failing("sweep"):
+        state = state_of(source, os.environ)
         others = tasks_of(other_export or [])
-        used = backend_of(os.environ, backend)
-        path = path_of(os.environ, journal)
-        with existing(path) as opened:
-            if opened is None:
-                tell(f"There is no journal {path}: nothing was started from here.")
+        with existing(path_of(os.environ, journal)) as opened:
             records = records_in(opened) if opened else []
             lives = opened.lives if opened else lambda _: False
-            planned = plan(records, export, used, others=others, lives=lives)
-            _introduce(export, used, elsewhere(records, export, used))
-            confirmed = _confirmed(planned, export, yes=yes, can_ask=stack_export != STDIN, quiet=as_json)
-            done = _close(planned, opened, quiet=as_json) if opened and confirmed else planned
-    except (CannotReadExport, RtcAiError) as error:
-        tell(f"rtcai sweep: {error}")
-        raise typer.Exit(_FAILED) from None
+            planned = plan(records, state.export, state.backend, others=others, lives=lives, end_room=end_room)
+            _introduce(state, elsewhere(records, state.export, state.backend))
+            if holder := why_locked(state, source, os.environ):
+                advice = "wait for it; where it was killed, `pulumi cancel` unlocks the stack"
+                raise CannotDo(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
+            _show(planned, quiet=as_json)
+            for each in neighbours(planned, records, state.export):
+                tell(f"warning: this would be ended with its room: {each}")
+            agreed = _agreed(planned, state, yes=yes, can_ask=stack_export != STDIN)
+            done = _done(planned, opened, quiet=as_json) if opened and agreed else planned
     if as_json:
-        show_json(_as_json(done, export, used))
+        show_json(_as_json(done, state))
     raise typer.Exit(_exit_code(done))
 
 
-def _introduce(export: StackExport, backend: Backend, strangers: int) -> None:
+def _introduce(state: StackState, strangers: int) -> None:
+    export, backend = state.export, state.backend
     tell(f"Stack {export.id}, backend: {backend}.")
     if strangers:
         tell(f"{strangers} of a stack of this name in another backend: left alone; --backend URL names another one.")
@@ -107,41 +133,41 @@ def _introduce(export: StackExport, backend: Backend, strangers: int) -> None:
             tell(f"  {urn}")
 
 
-def _confirmed(planned: list[Swept], export: StackExport, *, yes: bool, can_ask: bool, quiet: bool) -> bool:
-    """Show what would be done, and ask whether to."""
-    _show(planned, quiet=quiet)
-    wanted = any(each.outcome is Outcome.TO_CLOSE for each in planned)
-    if not wanted:
+def _agreed(planned: list[Swept], state: StackState, *, yes: bool, can_ask: bool) -> bool:
+    if not any(each.to_do for each in planned):
         tell("Nothing to close.")
         return False
-    if yes:
-        return True
-    if export.pending_operations:
-        tell("Nothing was closed: the export has pending operations; add --yes.")
+    if state.export.pending_operations and not yes:
+        tell("Nothing was closed: the state has pending operations; add --yes.")
         return False
-    if not (can_ask and sys.stdin.isatty()):
-        tell("Nothing was closed: add --yes; there is no terminal to ask at.")
-        return False
-    try:
-        agreed = typer.confirm("Close them?", default=False, err=True)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        tell("Nothing was closed.")
-    return agreed
+    return confirmed("Close them?", yes=yes, can_ask=can_ask, undone="Nothing was closed")
 
 
-def _close(planned: list[Swept], journal: Journal, *, quiet: bool) -> list[Swept]:
-    from rtcai_pulumi.service.client import Client  # noqa: PLC0415  the HTTP client is slow to import
-    from rtcai_pulumi.service.settings import resolve  # noqa: PLC0415  as above
+def _done(planned: list[Swept], journal: Journal, *, quiet: bool) -> list[Swept]:
+    """Carry it out; each outcome is shown as it comes, so that an interrupted run has told what it did."""
+    done: dict[str, Swept] = {}
+    with service_and(journal) as run, _progress(sum(each.to_do for each in planned)) as advance:
+        try:
+            for each in carry_out(planned, run):
+                done[each.record.trace_id] = each
+                _show([each], quiet=quiet)
+                advance()
+        except KeyboardInterrupt:
+            left = sum(each.to_do for each in planned) - len(done)
+            raise CannotDo(f"Interrupted; {left} were not dealt with.\n  to do: run it again") from None
+    return [done.get(each.record.trace_id, each) for each in planned]
 
-    with Client(resolve(os.environ, lambda _: None)) as client:
-        done = []
-        for before, after in zip(planned, carry_out(planned, Run(lambda: client, lambda: journal)), strict=True):
-            done.append(after)
-            if before.outcome is Outcome.TO_CLOSE:
-                _show([after], quiet=quiet)
-    return done
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on the standard error, where somebody looks at it."""
+    from rich.console import Console  # noqa: PLC0415  what a command needs is imported when it runs
+    from rich.progress import Progress  # noqa: PLC0415  as above
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Closing", total=total)
+        yield lambda: progress.advance(task)
 
 
 def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
@@ -156,7 +182,8 @@ def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
         typer.echo(printable("\n".join(lines)), err=quiet)
 
 
-def _as_json(swept: list[Swept], export: StackExport, backend: Backend) -> dict[str, Any]:
+def _as_json(swept: list[Swept], state: StackState) -> dict[str, Any]:
+    export, backend = state.export, state.backend
     now = datetime.now(UTC)
     return {
         "stack": export.id.stack,
@@ -171,6 +198,6 @@ def _exit_code(swept: list[Swept]) -> int:
     outcomes = {each.outcome for each in swept}
     if Outcome.FAILED in outcomes:
         return _FAILED
-    if Outcome.TO_CLOSE in outcomes:
-        return _NOT_CONFIRMED
+    if {Outcome.TO_CLOSE, Outcome.TO_END_ROOM} & outcomes:
+        return NOT_CONFIRMED
     return _LOST_REMAIN if Outcome.LOST in outcomes else 0

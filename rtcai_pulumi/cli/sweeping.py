@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.cli.journal_file import since
 from rtcai_pulumi.cli.listing import Mark, belongs, line_of, mark_of
 from rtcai_pulumi.cli.stack_export import name_of, stack_of
 from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Record, State
-from rtcai_pulumi.lifecycle.run import require_account
-from rtcai_pulumi.service.errors import RtcAiError
+from rtcai_pulumi.lifecycle.run import CLOSE_POLICY, require_account, require_room_api
+from rtcai_pulumi.service.errors import RoomNotFound, RtcAiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +39,13 @@ class Outcome(StrEnum):
     """Left alone: it changed after the export was made, which cannot tell whether the state has it."""
     LOST = "lost"
     """Left alone: its create was never answered, so that there is no task to close."""
+    TO_END_ROOM = "to end its room"
+    """A lost one whose room would be ended."""
+    ROOM_ENDED = "room ended"
+    """A lost one whose room was ended, or was gone already."""
+
+
+_TO_DO: Final = frozenset({Outcome.TO_CLOSE, Outcome.TO_END_ROOM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,11 @@ class Swept:
     record: Record
     outcome: Outcome
     error: str | None = None
+
+    @property
+    def to_do(self) -> bool:
+        """Whether anything is to be done about it."""
+        return self.outcome in _TO_DO
 
     def as_json(self, now: datetime) -> dict[str, Any]:
         """The record for ``--json``, as `rtcai ls` prints it, with the outcome and the error."""
@@ -66,6 +80,7 @@ def plan(
     *,
     others: frozenset[str],
     lives: Callable[[int], bool],
+    end_room: bool = False,
 ) -> list[Swept]:
     """What is to be done about the records of the exported stack that its state lacks.
 
@@ -75,16 +90,19 @@ def plan(
         backend: where it is kept.
         others: tasks that the states of other stacks hold.
         lives: whether a process still runs.
+        end_room: whether the rooms of lost creates are to be ended.
     """
     unclaimed = (record for record in records if mark_of(record, export, backend, others) is Mark.UNCLAIMED)
-    return [Swept(record, _outcome(record, export, alive=lives(record.process))) for record in unclaimed]
+    return [
+        Swept(record, _outcome(record, export, alive=lives(record.process), end_room=end_room)) for record in unclaimed
+    ]
 
 
-def _outcome(record: Record, export: StackExport, *, alive: bool) -> Outcome:
+def _outcome(record: Record, export: StackExport, *, alive: bool, end_room: bool) -> Outcome:
     if alive:
         return Outcome.LIVES
     if record.state is State.ASKED:
-        return Outcome.LOST
+        return Outcome.TO_END_ROOM if end_room else Outcome.LOST
     return Outcome.NEWER if since(record) > export.made_at else Outcome.TO_CLOSE
 
 
@@ -96,10 +114,27 @@ def elsewhere(records: Iterable[Record], export: StackExport, backend: Backend) 
     )
 
 
-def carry_out(planned: Iterable[Swept], run: Run) -> Iterator[Swept]:
-    """Close what is to be closed, one after the other; a failure ends nothing but its own record."""
-    for each in planned:
-        yield _carried_out(each, run) if each.outcome is Outcome.TO_CLOSE else each
+def neighbours(swept: Iterable[Swept], records: Iterable[Record], export: StackExport) -> list[str]:
+    """The agents that run in the rooms to be ended, and would be ended with them."""
+    rooms = {each.record.cname for each in swept if each.outcome is Outcome.TO_END_ROOM}
+    known = {record.task: record.cname for record in records if record.unfinished and record.task}
+    stored = {each.task: each.cname for each in export.conversations}
+    return sorted(f"task {task} in room {cname}" for task, cname in {**known, **stored}.items() if cname in rooms)
+
+
+def carry_out(planned: Iterable[Swept], run: Run, *, at_once: int = 8) -> Iterator[Swept]:
+    """Do what is to be done, some at once; a failure ends nothing but its own record.
+
+    Yields:
+        Each record as soon as it is dealt with, so in no special order. What is not yielded can be done again.
+    """
+    with ThreadPoolExecutor(at_once) as pool:
+        waiting = {pool.submit(_carried_out, each, run) for each in planned if each.to_do}
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _carried_out(swept: Swept, run: Run) -> Swept:
@@ -112,7 +147,24 @@ def _carried_out(swept: Swept, run: Run) -> Swept:
         # Whoever has taken it over since, or changed it, knows more about it than the export does.
         if current != record or run.journal.lives(record.process) or (taken := run.journal.take_over(record)) is None:
             return Swept(current, Outcome.LIVES)
-        run.close(taken)
+        if swept.outcome is Outcome.TO_END_ROOM:
+            _end_room(taken, run)
+        else:
+            run.close(taken)
     except RtcAiError as error:
         return Swept(record, Outcome.FAILED, str(error))
-    return Swept(run.journal.record(record.trace_id) or record, Outcome.CLOSED)
+    done = Outcome.ROOM_ENDED if swept.outcome is Outcome.TO_END_ROOM else Outcome.CLOSED
+    return Swept(run.journal.record(record.trace_id) or record, done)
+
+
+def _end_room(record: Record, run: Run) -> None:
+    """End the room of a lost create; that it is not there any more is as good."""
+    require_room_api(record, run.client.settings)
+
+    def attempt() -> None:
+        # By its number: by its name, a room that people have opened anew meanwhile would be ended.
+        run.client.end_room(run.client.query_room(record.cname).cid, cname=record.cname)
+
+    with suppress(RoomNotFound):
+        run.retrier.run(attempt, CLOSE_POLICY)
+    run.journal.forget(record)

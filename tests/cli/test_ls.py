@@ -25,6 +25,7 @@ AGENT: Any = {
         "mark": {"enum": ["in state", "unclaimed", "only in state", None]},
         "urn": {"type": "string", "pattern": "^urn:pulumi:"},
         "resource": {"type": "string"},
+        "began": {"type": ["string", "null"], "pattern": "Z$"},
         "since": {"type": ["string", "null"], "pattern": "Z$"},
         "uptime": {"type": ["number", "null"], "minimum": 0},
         "processLives": {"type": ["boolean", "null"]},

@@ -1,6 +1,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from tests.cli.test_main import RTCAI
 from tests.engine.service import calls, live
 
 OUTCOMES = ["to close", "closed", "failed", "process lives", "newer than the export", "lost"]
+OUTCOMES += ["to end its room", "room ended"]
 SWEPT = {name: kind for name, kind in AGENT["properties"].items() if name != "mark"}
 SWEPT |= {"outcome": {"enum": OUTCOMES}, "error": TEXT}
 BACKEND_SHOWN = {"type": "object", "required": ["source", "url", "digest"], "additionalProperties": TEXT}
@@ -83,6 +85,20 @@ class Sweep:
         pipe = subprocess.PIPE
         return subprocess.run(
             command, stdin=stdin, stdout=pipe, stderr=pipe, text=True, env=environment, check=False, timeout=60
+        )
+
+    def started(self, *arguments: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, **{key: value for key, value in self.environment.items() if value}}
+        command = [RTCAI, "sweep", "--stack-export", self.state(), *arguments]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            env=environment,
+            start_new_session=True,
         )
 
     def report(self, *arguments: str, code: int, **how: Any) -> dict[str, Any]:
@@ -185,7 +201,7 @@ def test_pending_operations_need_yes_and_are_named(sweep: Sweep) -> None:
     run = sweep.run(file=file)
     assert run.exit_code == 2
     assert urn("half") in run.stderr
-    assert "the export has pending operations; add --yes" in run.stderr
+    assert "the state has pending operations; add --yes" in run.stderr
     report = sweep.report("--yes", code=0, file=file)
     assert report["pendingOperations"] == [urn("half")]
     assert sweep.rooms == []
@@ -284,3 +300,47 @@ def test_the_password_of_a_backend_is_not_shown(sweep: Sweep) -> None:
     run = sweep.run("--backend", "https://user:canary@host/path?token=canary")
     assert "backend: https://host/path (--backend)" in run.stderr
     assert "canary" not in run.output
+
+
+def test_the_room_of_a_lost_create_is_ended_where_that_is_wished_and_named(sweep: Sweep) -> None:
+    started(sweep.emulator, "keynote")  # what the lost create did, and nobody was told
+    sweep.left("keynote", of=urn(stack="other"))
+    started(sweep.emulator, "elsewhere")
+    sweep.lost()
+    assert sweep.outcomes(code=3) == ["lost"]
+    run = sweep.run("--end-room")
+    assert run.exit_code == 2
+    assert "throws out everybody" in run.stdout
+    assert "warning: this would be ended with its room: task " in run.stderr
+    assert sweep.rooms == ["elsewhere", "keynote", "keynote"]
+    assert sweep.outcomes("--end-room", "--yes", code=0) == ["room ended"]
+    assert sweep.rooms == ["elsewhere"]
+    assert sweep.outcomes("--end-room", "--yes", code=0) == []
+
+
+def test_a_room_that_is_gone_already_is_as_good_as_ended(sweep: Sweep) -> None:
+    sweep.lost()
+    assert sweep.outcomes("--end-room", "--yes", code=0) == ["room ended"]
+    assert sweep.states == []
+
+
+def test_a_sweep_that_is_interrupted_in_the_middle_can_be_run_again(sweep: Sweep) -> None:
+    for number in range(20):
+        sweep.left(f"orphan-{number:02}")
+    with sweep.emulator.hold("close", at="arrived", times=None) as hold:
+        process = sweep.started("--yes")
+        hold.wait(count=8)
+        process.send_signal(signal.SIGINT)
+        hold.release()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert "rtcai sweep: Interrupted; " in errors
+    assert len(sweep.rooms) >= 12
+    assert set(sweep.outcomes("--yes", code=0)) == {"closed"}
+    assert sweep.rooms == []
+
+
+def test_one_of_stack_and_export_is_needed(sweep: Sweep) -> None:
+    run = CliRunner().invoke(app, ["sweep", "--yes"], env=sweep.environment)
+    assert run.exit_code == 2
+    assert "give one of --stack and --stack-export" in " ".join(run.stderr.split())

@@ -28,7 +28,15 @@ def replaying(emulator: Emulator) -> None:
 
 def rtcai(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **stack.environment}
-    return subprocess.run([RTCAI, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        [RTCAI, *arguments],
+        cwd=stack.folder / "program",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def exported(stack: Stack) -> str:
@@ -116,18 +124,6 @@ def test_an_up_that_was_killed_before_a_destroy_is_swept_by_the_stack_s_name(sta
     assert live(emulator) == []
 
 
-def test_a_running_up_is_left_alone(stack: Stack, emulator: Emulator) -> None:
-    stack.program(ROOM)
-    with interrupted(stack, emulator, UP, "the journal has it") as run:
-        file = exported(stack)
-        sweep = rtcai(stack, "sweep", "--yes", "--json", "--stack-export", file, *NAMED)
-        run.finish()
-    assert sweep.returncode == 0, sweep.stderr
-    assert [agent["outcome"] for agent in json.loads(sweep.stdout)["agents"]] == ["process lives"]
-    assert rooms(emulator) == ["keynote"]
-    assert "2 unchanged" in stack.up().succeeded().output
-
-
 def test_a_lost_create_is_reported_and_not_passed_over(stack: Stack, emulator: Emulator) -> None:
     killed(stack, emulator, ROOM, moment="the create has been done")
     run = rtcai(stack, "sweep", "--yes", "--stack-export", exported(stack), *NAMED)
@@ -135,3 +131,83 @@ def test_a_lost_create_is_reported_and_not_passed_over(stack: Stack, emulator: E
     assert "Lost: " in run.stdout
     assert "room keynote, request " in run.stdout
     assert rooms(emulator) == ["keynote"]
+
+
+def test_by_its_name_a_stack_is_read_and_swept_from_the_project_s_folder(stack: Stack, emulator: Emulator) -> None:
+    killed(stack, emulator, ROOM)
+    stack.program(ELSE)
+    recover(stack)
+    listed = rtcai(stack, "ls", "--stack", "test", "--json")
+    assert listed.returncode == 0, listed.stderr
+    marks = {agent["cname"]: agent["mark"] for agent in json.loads(listed.stdout)}
+    assert marks == {"else": "in state", "keynote": "unclaimed"}
+    (room,) = stack.conversations().values()
+    shown = rtcai(stack, "show", room["id"], "--stack", "test", "--json")
+    assert (json.loads(shown.stdout)["mark"], json.loads(shown.stdout)["room"]) == ("in state", "open")
+    sweep = rtcai(stack, "sweep", "--stack", "test", "--yes")
+    assert sweep.returncode == 0, sweep.stderr
+    assert "Closed:\n  room keynote, task " in sweep.stdout
+    assert rooms(emulator) == ["else"]
+    # An empty state names neither stack nor project: they are the option's and the project file's.
+    stack.destroy().succeeded()
+    killed(stack, emulator, ROOM)
+    stack.pulumi(*DESTROY).succeeded()
+    assert rtcai(stack, "sweep", "--stack", "test", "--yes").returncode == 0
+    assert live(emulator) == []
+
+
+@pytest.mark.parametrize("how", ["--stack", "--stack-export"])
+def test_a_stack_that_a_running_up_has_locked_is_not_swept(stack: Stack, emulator: Emulator, how: str) -> None:
+    killed(stack, emulator, ROOM)
+    stack.program(ELSE)
+    with interrupted(stack, emulator, UP, "the journal has it") as run:
+        sweep = rtcai(stack, "sweep", how, "test" if how == "--stack" else exported(stack), *NAMED, "--yes")
+        run.finish()
+    assert sweep.returncode == 1
+    assert "The stack is locked: process " in sweep.stderr
+    assert "`pulumi cancel` unlocks" in sweep.stderr
+    assert rooms(emulator) == ["else", "keynote"]
+
+
+def test_a_stack_that_cannot_be_read_is_one_clear_error(stack: Stack, emulator: Emulator) -> None:
+    killed(stack, emulator, ROOM)
+    for command in (["sweep", "--yes"], ["ls"], ["show", "1/a"]):
+        run = rtcai(stack, *command, "--stack", "nowhere")
+        assert run.returncode == 1
+        assert "`pulumi stack export --stack nowhere` failed: " in run.stderr
+        assert "to do: " in run.stderr
+    assert rooms(emulator) == ["keynote"]
+
+
+def test_what_was_closed_by_hand_is_started_again_and_what_was_released_is_not_touched(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(ROOM + ELSE)
+    stack.up().succeeded()
+    tasks = {room["outputs"]["cname"]: room["id"] for room in stack.conversations().values()}
+    assert rtcai(stack, "close", tasks["keynote"], "--yes").returncode == 0
+    assert rooms(emulator) == ["else"]
+    assert "1 replaced" in stack.up().succeeded().output
+    assert rooms(emulator) == ["else", "keynote"]
+    assert rtcai(stack, "release", tasks["else"], "--yes").returncode == 0
+    urn = stack.conversations()["else"]["urn"]
+    stack.pulumi("state", "delete", urn, "--yes").succeeded()
+    stack.program(ROOM)
+    assert "2 unchanged" in stack.up().succeeded().output
+    assert rtcai(stack, "sweep", "--stack", "test", "--yes").returncode == 0
+    assert rooms(emulator) == ["else", "keynote"]
+
+
+def test_a_killed_create_that_no_journal_knows_is_found_and_named(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ELSE)
+    stack.up().succeeded()
+    assert rtcai(stack, "pending", "--stack", "test").returncode == 0
+    killed(stack, emulator, ELSE + ROOM, moment="the create has been done")
+    assert rtcai(stack, "pending", "--stack", "test").returncode == 0
+    for part in stack.folder.glob("journal.db*"):
+        part.unlink()
+    run = rtcai(stack, "pending", "--stack", "test")
+    assert (run.returncode, run.stdout) == (1, "room keynote (host)\n")
+    assert "to do: put the journal of the killed run back" in run.stderr
+    run = rtcai(stack, "pending", "--stack-export", exported(stack), "--json")
+    assert [each["cname"] for each in json.loads(run.stdout)] == ["keynote"]

@@ -1,0 +1,106 @@
+"""``rtcai close``."""
+
+import os
+from dataclasses import replace
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
+from rtcai_pulumi.cli.errors import CannotDo, failing
+from rtcai_pulumi.cli.journal_file import opened_or_made, path_of, records_in
+from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of
+from rtcai_pulumi.cli.reached import service_and
+from rtcai_pulumi.cli.shown import show_json, tell
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.run import Run
+
+_Room = Annotated[
+    str | None,
+    typer.Option("--cname", metavar="ROOM", help="The task's room; needed only where the journal does not know it."),
+]
+
+
+def close(
+    task: TaskId,
+    *,
+    cname: _Room = None,
+    journal: JournalFile = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop one agent now.
+
+    What the journal knows is closed under the account that it was started under. What it does not know (an agent
+    started by hand) takes --cname; it is noted as closed. An agent that a living `pulumi up` works on is left alone.
+    Where a stack's program still declares the agent, its next `pulumi up` starts a new one.
+
+    Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
+
+    --json prints an object with cname, cid, taskId and outcome (closed, was closed, not confirmed).
+
+    Exit codes: 0 it is closed, also where it was so before; 1 it could not be closed; 2 nobody confirmed it, or wrong
+    usage.
+    """
+    cid, task_id = parts_of(task)
+    with failing("close"), opened_or_made(path_of(os.environ, journal)) as opened, service_and(opened) as run:
+        found = [record for record in records_in(opened) if record.task == task]
+        if not found and cname is None:
+            raise CannotDo(
+                f"The journal knows no task {task}.\n"
+                "  to do: `rtcai ls --all` lists those that it knows; for another one, name its room with --cname"
+            )
+        room = found[-1].cname if found else cname or ""
+        outcome = "was closed" if found and not any(record.unfinished for record in found) else "closed"
+        if outcome == "closed":
+            _require_left(found, opened)
+            tell(f"Task {task} in room {room} will be closed{_of(found)}.")
+            if not confirmed("Close it?", yes=yes, undone="It was not closed"):
+                outcome = "not confirmed"
+            elif found:
+                _close_known(found, opened, run)
+            else:
+                _close_unknown(room, cid, task_id, opened, run)
+    if as_json:
+        show_json({"cname": room, "cid": str(cid), "taskId": task_id, "outcome": outcome})
+    elif outcome != "not confirmed":
+        typer.echo(f"Task {task} in room {room}: {outcome}.")
+    raise typer.Exit(NOT_CONFIRMED if outcome == "not confirmed" else 0)
+
+
+def _of(records: list[Record]) -> str:
+    owner = records[-1].owner.partition(":")[2] if records else ""
+    return f"; it was started for {owner}" if owner else ""
+
+
+def _require_left(records: list[Record], journal: Journal) -> None:
+    """Leave alone what a living run works on: it knows more."""
+    if any(record.unfinished and journal.lives(record.process) for record in records):
+        raise CannotDo("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")
+
+
+def _close_known(records: list[Record], journal: Journal, run: Run) -> None:
+    for record in records:
+        if record.unfinished and (taken := journal.take_over(record)) is not None:
+            run.close(taken)
+
+
+def _close_unknown(cname: str, cid: int, task_id: str, journal: Journal, run: Run) -> None:
+    settings = run.client.settings
+    record = Record(
+        trace_id=uuid4().hex,
+        owner="",
+        app_key=settings.app_key,
+        endpoint=settings.endpoint,
+        room_endpoint=settings.room_endpoint,
+        cname=cname,
+        request_id="",
+        digest="",
+        process=journal.process,
+        state=State.OPEN,
+        cid=cid,
+        task_id=task_id,
+    )
+    run.close(replace(journal.add(record)))

@@ -1,0 +1,45 @@
+"""``rtcai forget``."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
+from rtcai_pulumi.cli.errors import CannotDo, Unknown, failing
+from rtcai_pulumi.cli.journal_file import existing, path_of
+from rtcai_pulumi.cli.options import JournalFile, Yes
+from rtcai_pulumi.cli.shown import tell
+from rtcai_pulumi.lifecycle.record import State
+
+_Trace = Annotated[str, typer.Argument(metavar="TRACE", help="The trace id of the lost create, as rtcai ls shows it.")]
+
+
+def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> None:
+    """Forget a lost create, so that the next `pulumi up` starts its agent afresh.
+
+    For a create that was never answered, after somebody has looked into the room: the next up would ask for it again
+    under its trace id, and where the service answers "seen before" no agent could ever be started. Nothing is sent to
+    the service: where the lost create did start an agent, nobody will know of it any more, and two may be in the room.
+
+    Exit codes: 0 forgotten; 1 the journal does not know it, it was answered, or a living run works on it; 2 nobody
+    confirmed it, or wrong usage.
+    """
+    with failing("forget"), existing(path_of(os.environ, journal)) as opened:
+        record = opened.record(trace) if opened else None
+        if opened is None or record is None:
+            raise Unknown(
+                f"The journal knows no create with the trace id {trace}.\n  to do: `rtcai ls --json` has them"
+            )
+        if record.state is not State.ASKED:
+            raise CannotDo(
+                f"This create was answered: it started task {record.task}.\n"
+                "  to do: `rtcai close` stops it, `rtcai release` takes it out of the journal's care"
+            )
+        if opened.lives(record.process):
+            raise CannotDo("A run that still lives waits for its answer.\n  to do: wait for it, or interrupt it first")
+        tell(f"Room {record.cname}, request {record.request_id}: where it started an agent, nobody will know of it.")
+        if not confirmed("Forget it?", yes=yes, undone="It was not forgotten"):
+            raise typer.Exit(NOT_CONFIRMED)
+        opened.drop(record)
+    typer.echo(f"The create {trace} in room {record.cname} is forgotten: the next up starts its agent afresh.")

@@ -1,0 +1,136 @@
+"""Where a command has a stack's state from: a file with its export, or the Pulumi CLI itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from rtcai_pulumi.cli.backend import Backend, backend_of
+from rtcai_pulumi.cli.errors import CannotReadExport
+from rtcai_pulumi.cli.stack_export import StackExport, parse_export, read_export
+from rtcai_pulumi.lifecycle.project import Project, project_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SECONDS: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the options say about a stack."""
+
+    stack: str | None
+    """Its name: the CLI is asked for its state."""
+    folder: Path
+    """The project's folder, for the CLI."""
+    export: str | None
+    """The file with its export, or ``-``."""
+    stack_name: str | None
+    project_name: str | None
+    backend: str | None
+
+    @property
+    def named(self) -> bool:
+        """Whether a stack was named at all."""
+        return self.stack is not None or self.export is not None
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """A stack's state and where it is kept."""
+
+    export: StackExport
+    backend: Backend
+
+
+def state_of(source: Source, env: Mapping[str, str]) -> StackState:
+    """Read the state of the stack that the options name.
+
+    Raises:
+        CannotReadExport: it cannot be read.
+    """
+    if source.stack is None:
+        export = read_export(source.export or "", stack=source.stack_name, project=source.project_name)
+        return StackState(export, backend_of(env, source.backend))
+    project = _project(source.folder)
+    made_at = datetime.now(UTC)  # before the CLI reads it: what the journal learns from now on it need not know
+    text = _asked(["stack", "export", "--stack", source.stack], source.folder, env)
+    export = parse_export(
+        text,
+        made_at,
+        f"stack {source.stack}",
+        stack=source.stack_name or source.stack.rpartition("/")[2],
+        project=source.project_name or project.name,
+    )
+    return StackState(export, backend_of(env, source.backend, project.backend))
+
+
+def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str | None:
+    """Who works on the stack right now; None where nobody does, or where the backend does not tell.
+
+    A backend of files keeps its locks beside its states, the hosted one tells by the CLI; the rest keep theirs where
+    only the CLI can read them.
+    """
+    parts = urlsplit(state.backend.location or "")
+    stack = state.export.id
+    if parts.scheme == "file":
+        root = Path(f"{parts.netloc}{parts.path}").expanduser()
+        locks = root / ".pulumi" / "locks" / "organization" / stack.project / stack.stack
+        return next((_holder(lock) for lock in sorted(locks.glob("*.json"))), None)
+    if parts.scheme in {"http", "https"} and source.stack is not None:
+        listed = json.loads(_asked(["stack", "ls", "--json"], source.folder, env))
+        running = any(each.get("name") == source.stack and each.get("updateInProgress") for each in listed)
+        return "an update is in progress" if running else None
+    return None
+
+
+def _holder(lock: Path) -> str:
+    try:
+        content = json.loads(lock.read_text(encoding="utf-8"))
+        who = f"process {content['pid']} of {content['username']} on {content['hostname']}"
+        return f"{who}, since {content['timestamp']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"the lock {lock.name}"
+
+
+def _asked(arguments: list[str], folder: Path, env: Mapping[str, str]) -> str:
+    """What a command of the CLI prints.
+
+    Raises:
+        CannotReadExport: there is no CLI, or it fails.
+    """
+    command = f"pulumi {' '.join(arguments)}"
+    found = shutil.which("pulumi", path=env.get("PATH"))
+    if found is None:
+        raise CannotReadExport("There is no pulumi on PATH.\n  to do: install the Pulumi CLI, or use --stack-export")
+    try:
+        done = subprocess.run(  # noqa: S603  the CLI, with the user's own words as arguments
+            [found, *arguments, "--non-interactive"],
+            cwd=folder,
+            env=dict(env),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotReadExport(f"`{command}` failed: {error}.") from None
+    if done.returncode:
+        how = "run it in the project's folder, or name that with --cwd"
+        raise CannotReadExport(f"`{command}` failed: {done.stderr.strip() or done.returncode}\n  to do: {how}")
+    return done.stdout
+
+
+def _project(folder: Path) -> Project:
+    try:
+        return project_in(folder)
+    except (OSError, ValueError) as error:
+        raise CannotReadExport(f"The project file in {folder} cannot be read: {error}.") from None

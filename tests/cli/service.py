@@ -1,0 +1,55 @@
+"""An emulator, a journal, and the environment that leads a command to both."""
+
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from rtcai_pulumi.cli.app import app
+from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import Record
+from tests.cli.journals import BACKEND, note, started
+from tests.engine.service import live
+
+
+class Service:
+    """What the commands that act on one agent need."""
+
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        self.emulator = emulator
+        self.journal = folder / "journal.db"
+        self.environment: dict[str, str | None] = {
+            "PULUMI_BACKEND_URL": BACKEND,
+            "RTCAI_JOURNAL": str(self.journal),
+            "RTCAI_APP_KEY": emulator.app_key,
+            "RTCAI_APP_SECRET": emulator.app_secret,
+            "RTCAI_ENDPOINT": emulator.url,
+        }
+
+    def left(self, cname: str = "keynote", **how: Any) -> str:
+        """An agent that the journal knows."""
+        task = started(self.emulator, cname)
+        with Journal(self.journal) as journal:
+            note(journal, task, cname=cname, url=self.emulator.url, **how)
+        return task
+
+    def lost(self) -> str:
+        """The trace id of a create that was never answered."""
+        with Journal(self.journal) as journal:
+            return note(journal, None, url=self.emulator.url).trace_id
+
+    def run(self, *arguments: str, **environment: str | None) -> Result:
+        run = CliRunner().invoke(app, [*arguments], env={**self.environment, **environment})
+        assert self.emulator.app_secret not in run.output
+        assert "Traceback" not in run.output
+        return run
+
+    @property
+    def rooms(self) -> list[str]:
+        return sorted(task["cname"] for task in live(self.emulator))
+
+    @property
+    def records(self) -> list[Record]:
+        with Journal(self.journal) as journal:
+            return journal.records()

@@ -1,0 +1,149 @@
+"""``rtcai doctor`` finds each planted fault, and names it."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from rtcai_pulumi.lifecycle.journal import Journal
+from tests.cli.journals import note
+from tests.cli.service import Service
+from tests.engine.stack import search_path
+
+CHECKS = ["credentials", "endpoint", "clock", "signature", "room API", "Pulumi CLI", "plugin", "journal"]
+FINDINGS: Any = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["check", "verdict", "detail", "advice"],
+        "properties": {
+            "check": {"enum": CHECKS},
+            "verdict": {"enum": ["passed", "failed", "not checked"]},
+            "detail": {"type": "string", "minLength": 1},
+            "advice": {"type": ["string", "null"]},
+        },
+    },
+}
+
+
+def examined(service: Service, *, code: int, **environment: str | None) -> dict[str, dict[str, str]]:
+    run = service.run("doctor", "--json", PATH=search_path(), **environment)
+    assert run.exit_code == code, run.output
+    found = json.loads(run.stdout)
+    Draft202012Validator(FINDINGS).validate(found)
+    assert [finding["check"] for finding in found] == CHECKS
+    assert all(finding["advice"] for finding in found if finding["verdict"] == "failed")
+    return {finding["check"]: finding for finding in found}
+
+
+def failing(found: dict[str, dict[str, str]]) -> list[str]:
+    return [check for check, finding in found.items() if finding["verdict"] == "failed"]
+
+
+def test_where_all_is_right_everything_passes_and_nothing_is_started(service: Service) -> None:
+    service.left()
+    service.lost()
+    found = examined(service, code=0)
+    assert {finding["verdict"] for finding in found.values()} == {"passed"}
+    assert "1 agents, 1 lost creates" in found["journal"]["detail"]
+    assert service.rooms == ["keynote"]
+    assert len(service.records) == 2
+
+
+def test_the_lines_say_what_passed_and_what_to_do(service: Service) -> None:
+    run = service.run("doctor", PATH=search_path(), RTCAI_APP_SECRET="wrong")
+    assert run.exit_code == 1
+    assert "✓ endpoint: passed: " in run.stdout
+    assert "✗ signature: failed: " in run.stdout
+    assert "    to do: " in run.stdout
+
+
+def test_without_credentials_the_rest_is_still_checked(service: Service) -> None:
+    found = examined(service, code=1, RTCAI_APP_KEY=None, RTCAI_APP_SECRET=None)
+    assert failing(found) == ["credentials"]
+    assert found["signature"]["verdict"] == "not checked"
+    assert found["plugin"]["verdict"] == "passed"
+
+
+def test_a_wrong_secret(service: Service) -> None:
+    found = examined(service, code=1, RTCAI_APP_SECRET="wrong")
+    assert failing(found) == ["signature", "room API"]
+
+
+def test_a_token_alone_leaves_signature_and_room_api_unchecked(service: Service) -> None:
+    found = examined(service, code=0, RTCAI_APP_SECRET=None, RTCAI_TOKEN="token", RTCAI_UID="1")
+    assert [found[check]["verdict"] for check in ("signature", "room API")] == ["not checked"] * 2
+
+
+@pytest.mark.parametrize(("offset", "way"), [(600, "behind"), (-600, "ahead of")])
+def test_a_clock_ten_minutes_off(service: Service, offset: float, way: str) -> None:
+    service.emulator.clock.offset = offset
+    found = examined(service, code=1)
+    assert "clock" in failing(found)
+    assert f"10 minutes {way} the service's" in found["clock"]["detail"]
+    assert "signature" in failing(found)
+
+
+def test_an_endpoint_where_nobody_answers(service: Service) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found = examined(service, code=1, RTCAI_ENDPOINT=f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert failing(found) == ["endpoint", "room API"]
+    assert found["clock"]["verdict"] == found["signature"]["verdict"] == "not checked"
+
+
+def test_an_endpoint_that_is_something_else(service: Service) -> None:
+    found = examined(service, code=1, RTCAI_ENDPOINT=f"{service.emulator.url}/elsewhere")
+    assert failing(found) == ["signature", "room API"]
+    assert "RTCAI_ENDPOINT" in found["signature"]["advice"]
+
+
+def test_an_unreachable_room_api(service: Service) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found = examined(service, code=1, RTCAI_ROOM_ENDPOINT=f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert failing(found) == ["room API"]
+    assert "RTCAI_ROOM_ENDPOINT" in found["room API"]["advice"]
+
+
+def test_a_plugin_that_cannot_be_imported(service: Service, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "dill.py").write_text("raise ImportError('no dill here')", encoding="utf-8")
+    found = examined(service, code=1, PYTHONPATH=str(broken))
+    assert failing(found) == ["plugin"]
+    assert "no dill here" in found["plugin"]["detail"]
+
+
+def test_no_cli(service: Service) -> None:
+    run = service.run("doctor", "--json", PATH="/nowhere")
+    assert failing({finding["check"]: finding for finding in json.loads(run.stdout)}) == ["Pulumi CLI"]
+
+
+def test_a_corrupt_journal(service: Service) -> None:
+    service.journal.write_bytes(b"no journal" * 1000)
+    assert failing(examined(service, code=1)) == ["journal"]
+
+
+def test_a_journal_that_is_damaged_inside(service: Service) -> None:
+    with Journal(service.journal) as journal:
+        for number in range(200):
+            note(journal, f"1/{number}")
+        journal._do(lambda base: base.execute("DELETE FROM records WHERE cid = 2"))
+    content = bytearray(service.journal.read_bytes())
+    content[4096 * 3 : 4096 * 3 + 200] = b"\xff" * 200
+    service.journal.write_bytes(content)
+    found = examined(service, code=1)
+    assert failing(found) == ["journal"]
+
+
+def test_a_journal_that_others_can_read(service: Service) -> None:
+    service.lost()
+    service.journal.chmod(0o644)
+    found = examined(service, code=1)
+    assert failing(found) == ["journal"]
+    assert f"chmod 600 {service.journal}" in found["journal"]["advice"]

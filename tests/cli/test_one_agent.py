@@ -1,0 +1,199 @@
+"""``rtcai show``, ``close``, ``release`` and ``forget``: commands about one agent."""
+
+import json
+import os
+import socket
+import subprocess
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import State
+from tests.cli.journals import note, started
+from tests.cli.service import Service
+from tests.cli.test_ls import AGENT, TEXT
+from tests.cli.test_main import RTCAI
+
+SHOWN = {**AGENT, "properties": {**AGENT["properties"], "roomError": TEXT}}
+SHOWN["properties"]["room"] = {"enum": ["open", "gone", "another one now", "not asked"]}
+SHOWN["required"] = list(SHOWN["properties"])
+CLOSED: Any = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["cname", "cid", "taskId", "outcome"],
+    "properties": {
+        "cname": {"type": "string"},
+        "cid": {"type": "string", "pattern": "^[0-9]+$"},
+        "taskId": {"type": "string"},
+        "outcome": {"enum": ["closed", "was closed", "not confirmed"]},
+    },
+}
+ALL = [["show"], ["close"], ["release"], ["forget"]]
+ACTING = [["close"], ["release"], ["forget"]]
+
+
+def shown(service: Service, named: str, **environment: str | None) -> dict[str, Any]:
+    run = service.run("show", named, "--json", **environment)
+    assert run.exit_code == 0, run.output
+    agent: dict[str, Any] = json.loads(run.stdout)
+    Draft202012Validator(SHOWN).validate(agent)
+    return agent
+
+
+def closed(service: Service, *arguments: str, code: int = 0) -> str:
+    run = service.run("close", *arguments, "--json")
+    assert run.exit_code == code, run.output
+    outcome: dict[str, str] = json.loads(run.stdout)
+    Draft202012Validator(CLOSED).validate(outcome)
+    return outcome["outcome"]
+
+
+@pytest.mark.parametrize("command", ALL, ids=" ".join)
+def test_an_unknown_agent_is_one_clear_error(service: Service, command: list[str]) -> None:
+    for journal in ("none yet", "there"):
+        run = service.run(*command, "1/unknown")
+        assert run.exit_code == 1, journal
+        assert "1/unknown" in run.stderr
+        assert "to do: " in run.stderr
+        service.lost()
+
+
+@pytest.mark.parametrize("command", ALL, ids=" ".join)
+def test_a_corrupt_journal_is_one_clear_error(service: Service, command: list[str]) -> None:
+    service.journal.write_bytes(b"no journal" * 1000)
+    run = service.run(*command, "1/a")
+    assert run.exit_code == 1
+    assert f"The journal {service.journal} cannot be used" in run.stderr
+
+
+@pytest.mark.parametrize("command", [["close"], ["release"]], ids=" ".join)
+@pytest.mark.parametrize("task", ["keynote", "1", "/a", "x/a", "1/"])
+def test_what_is_no_task_is_wrong_usage(service: Service, command: list[str], task: str) -> None:
+    run = service.run(*command, task)
+    assert run.exit_code == 2
+    assert "is no task" in run.stderr
+
+
+@pytest.mark.parametrize("command", ACTING, ids=" ".join)
+def test_nothing_is_done_without_confirmation(service: Service, command: list[str]) -> None:
+    named = service.lost() if command == ["forget"] else service.left()
+    before = service.records
+    run = service.run(*command, named)
+    assert run.exit_code == 2
+    assert "add --yes" in run.stderr
+    assert service.records == before
+    assert service.rooms == ([] if command == ["forget"] else ["keynote"])
+
+
+@pytest.mark.parametrize("command", ACTING, ids=" ".join)
+def test_what_a_living_run_works_on_is_left_alone(service: Service, command: list[str]) -> None:
+    task = started(service.emulator, "keynote")
+    with Journal(service.journal) as journal:
+        record = note(journal, None if command == ["forget"] else task, url=service.emulator.url)
+        # The lock of a process is not seen by itself.
+        environment = {**os.environ, **{key: value for key, value in service.environment.items() if value}}
+        named = record.task or record.trace_id
+        arguments = [RTCAI, *command, named, "--yes"]
+        run = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 1, run.stderr
+    assert "A run that still lives" in run.stderr
+    assert (service.rooms, len(service.records)) == (["keynote"], 1)
+
+
+def test_show_tells_everything_about_an_agent(service: Service) -> None:
+    task = service.left()
+    agent = shown(service, task)
+    assert (agent["cname"], agent["state"], agent["room"]) == ("keynote", "open", "open")
+    text = service.run("show", task).stdout
+    for known in (task, "keynote", agent["urn"], agent["traceId"], agent["requestId"], service.emulator.url):
+        assert known in text
+
+
+def test_show_tells_whether_the_room_is_there_still(service: Service) -> None:
+    task = service.left()
+    service.emulator.end_room("keynote")
+    assert shown(service, task)["room"] == "gone"
+    service.emulator.open_room("keynote")
+    assert shown(service, task)["room"] == "another one now"
+
+
+def test_show_without_credentials_says_that_the_room_was_not_asked(service: Service) -> None:
+    agent = shown(service, service.left(), RTCAI_APP_SECRET=None)
+    assert agent["room"] == "not asked"
+    assert "RTCAI_APP_SECRET" in str(agent["roomError"])
+
+
+def test_show_finds_a_lost_create_by_its_trace_id(service: Service) -> None:
+    assert shown(service, service.lost())["state"] == "lost"
+
+
+def test_close_stops_an_agent_and_says_so(service: Service) -> None:
+    task, _ = service.left(), service.left("other")
+    run = service.run("close", task, "--yes")
+    assert (run.exit_code, run.stdout) == (0, f"Task {task} in room keynote: closed.\n")
+    assert "it was started for urn:pulumi:" in run.stderr
+    assert service.rooms == ["other"]
+    assert service.records[0].state is State.CLOSED
+    assert closed(service, task, "--yes") == "was closed"
+
+
+def test_close_of_a_task_that_the_journal_does_not_know_takes_its_room(service: Service) -> None:
+    task = started(service.emulator, "by hand")
+    assert service.run("close", task, "--yes").exit_code == 1
+    assert service.rooms == ["by hand"]
+    assert closed(service, task, "--cname", "by hand", "--yes") == "closed"
+    assert service.rooms == []
+    (record,) = service.records
+    assert (record.task, record.state) == (task, State.CLOSED)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"RTCAI_APP_SECRET": None}, "RTCAI_APP_SECRET"),
+        ({"RTCAI_APP_SECRET": "wrong"}, "it does not accept the signature"),
+        ({"RTCAI_APP_KEY": "another"}, "cannot be reached with these settings"),
+    ],
+)
+def test_a_close_that_fails_says_why_and_the_agent_stays_known(
+    service: Service, environment: dict[str, str | None], message: str
+) -> None:
+    task = service.left()
+    run = service.run("close", task, "--yes", **environment)
+    assert run.exit_code == 1
+    assert message in run.stderr
+    assert (service.rooms, service.records[0].state) == (["keynote"], State.OPEN)
+
+
+def test_a_close_while_the_service_is_down_says_so_and_the_agent_stays_known(service: Service) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+        with Journal(service.journal) as journal:
+            note(journal, "1/a", url=nobody)
+        run = service.run("close", "1/a", "--yes", RTCAI_ENDPOINT=nobody)
+    assert run.exit_code == 1
+    assert f"No connection to {nobody}" in run.stderr
+    assert service.records[0].unfinished
+
+
+def test_a_released_agent_runs_on_and_nobody_sweeps_it(service: Service) -> None:
+    task = service.left()
+    run = service.run("release", task, "--yes")
+    assert run.exit_code == 0, run.output
+    assert "is released: it runs on" in run.stdout
+    assert (service.rooms, service.records) == (["keynote"], [])
+    assert service.run("release", task, "--yes").exit_code == 1
+
+
+def test_a_forgotten_create_is_asked_for_no_more(service: Service) -> None:
+    trace, task = service.lost(), service.left()
+    run = service.run("forget", trace, "--yes")
+    assert run.exit_code == 0, run.output
+    assert [record.task for record in service.records] == [task]
+    answered = service.records[0].trace_id
+    run = service.run("forget", answered, "--yes")
+    assert run.exit_code == 1
+    assert f"it started task {task}" in run.stderr
