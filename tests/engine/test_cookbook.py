@@ -1,0 +1,31 @@
+"""What docs/cookbook.md says to do, where no other test does it."""
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.service import live, rooms
+from tests.engine.stack import Stack
+from tests.engine.test_crashes import ROOM
+from tests.engine.test_sweep import ELSE, rtcai
+
+
+def test_a_room_moves_to_another_stack(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ELSE + ROOM)
+    stack.up().succeeded()
+    before = live(emulator)
+    urn = stack.conversations()["host"]["urn"]
+    stack.pulumi("stack", "init", "live").succeeded()
+    move = ["state", "move", "--source", "test", "--dest", "live", "--yes", urn]
+    stack.pulumi(*move).succeeded()
+    stack.program(ROOM)
+    moved = stack.pulumi("up", "--yes", "--stack", "live").succeeded().output
+    assert "unchanged" in moved
+    assert "to create" not in moved.replace("+ 1 to create", "") or "RealtimeConversation" not in moved
+    stack.program(ELSE)
+    assert "2 unchanged" in stack.pulumi("up", "--yes", "--stack", "test").succeeded().output
+    assert live(emulator) == before
+    export = str(stack.folder / "live.json")
+    stack.pulumi("stack", "export", "--stack", "live", "--file", export).succeeded()
+    sweep = rtcai(stack, "sweep", "--stack", "test", "--yes", "--other-export", export)
+    assert sweep.returncode == 0, sweep.stderr
+    assert live(emulator) == before
+    stack.pulumi("destroy", "--yes", "--stack", "live").succeeded()
+    assert rooms(emulator) == ["else"]

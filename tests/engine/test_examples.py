@@ -1,0 +1,138 @@
+"""Each example, as its README says to run it; the blocks between the comments are what is run here."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.service import bodies, live, rooms
+from tests.engine.stack import PROJECT, TYPE, Run, Stack
+
+EXAMPLES = PROJECT / "examples"
+
+
+class Example:
+    """A copy of an example's folder, in which the commands of its README run."""
+
+    def __init__(self, stack: Stack, name: str) -> None:
+        self.stack = stack
+        self.source = EXAMPLES / name
+        self.folder = stack.folder / "program"
+        shutil.copytree(self.source, self.folder, dirs_exist_ok=True)
+        if (self.folder / "Pulumi.yaml").exists():
+            text = (self.folder / "Pulumi.yaml").read_text(encoding="utf-8")
+            environment = str(Path(sys.executable).parents[1])
+            (self.folder / "Pulumi.yaml").write_text(text.replace("../../.venv", environment), encoding="utf-8")
+            stack.pulumi("stack", "init", "dev").succeeded()
+
+    def commands(self, test: str) -> list[str]:
+        """The commands of the README's block that names a test."""
+        text = (self.source / "README.md").read_text(encoding="utf-8")
+        (block,) = re.findall(rf"<!-- run by \S+::{test} -->\n```sh\n(.*?)```", text, re.DOTALL)
+        return [line for line in block.splitlines() if line and not line.startswith("#")]
+
+    def run(self, *commands: str, **environment: str) -> Run:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
+            cwd=self.folder,
+            env={**self.stack.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=300,
+            check=False,
+            start_new_session=True,
+        )
+        return Run(done.returncode, done.stdout)
+
+
+def test_one_room(stack: Stack, emulator: Emulator) -> None:
+    example = Example(stack, "one-room")
+    up, destroy = example.commands("test_one_room")
+    example.run(up).succeeded()
+    assert rooms(emulator) == ["keynote"]
+    example.run(destroy).succeeded()
+    assert live(emulator) == []
+
+
+def test_three_modes(stack: Stack, emulator: Emulator) -> None:
+    example = Example(stack, "three-modes")
+    up, destroy = example.commands("test_three_modes")
+    example.run(up).succeeded()
+    outputs = json.loads(stack.pulumi("stack", "output", "--json").succeeded().output)
+    assert outputs == {"stated": "parameters", "ready-made": "agent", "adapted": "agent+parameters"}
+    assert rooms(emulator) == sorted(outputs)
+    example.run(destroy).succeeded()
+    assert live(emulator) == []
+
+
+def test_beside_infrastructure(stack: Stack, emulator: Emulator) -> None:
+    emulator.change_settings(rooms="required")
+    example = Example(stack, "beside-infrastructure")
+    up, output, destroy = example.commands("test_beside_infrastructure")
+    example.run(up).succeeded()
+    room = example.run(output).succeeded().output.strip()
+    assert re.fullmatch(r"expo-\d{4}", room)
+    assert rooms(emulator) == [room]
+    (body,) = bodies(emulator, "create")
+    assert body["data"]["pipeline"]["welcomeMessage"] == f"Welcome! Your code is {room}."
+    lines = example.run(destroy).succeeded().output.splitlines()
+    deleted = [line.split()[1].rpartition(":")[2] for line in lines if " deleted (" in line]
+    assert deleted == ["RealtimeConversation", "Room", "Ticket", "Stack"]
+    assert (live(emulator), emulator.rooms()) == ([], [])
+
+
+def test_beside_infrastructure_whose_failure_starts_no_agent(stack: Stack, emulator: Emulator) -> None:
+    example = Example(stack, "beside-infrastructure")
+    run = example.run("pulumi config set event 'sold out'", "pulumi up --yes").failed(frames=True)
+    assert "no tickets are left" in run.output
+    assert emulator.requests() == []
+
+
+def test_live_change(stack: Stack, emulator: Emulator) -> None:
+    example = Example(stack, "live-change")
+    commands = example.commands("test_live_change")
+    example.run(commands[0]).succeeded()
+    before = {task["cname"]: task["taskId"] for task in live(emulator)}
+    output = example.run(*commands[1:]).succeeded().output
+    assert "1 replaced" in output
+    after = {task["cname"]: task["taskId"] for task in live(emulator)}
+    assert after["help-desk"] == before["help-desk"]
+    assert after["host"] != before["host"]
+    assert [request["path"].rpartition("/")[2] for request in emulator.requests()][-2:] == ["create", "close"]
+    assert "1 replaced" in stack.up().succeeded().output
+    stack.destroy().succeeded()
+
+
+def test_teardown(stack: Stack, emulator: Emulator) -> None:
+    example = Example(stack, "teardown")
+    up, teardown = example.commands("test_teardown")
+    example.run(up).succeeded()
+    # An agent that only the journal knows, as a killed run leaves one.
+    resources = json.loads(stack.pulumi("stack", "export").succeeded().output)["deployment"]["resources"]
+    (lost, _) = [resource["urn"] for resource in resources if resource["type"] == TYPE]
+    stack.pulumi("state", "delete", lost, "--yes").succeeded()
+    assert len(live(emulator)) == 2
+    assert "teardown: no agent of dev is left" in example.run(teardown).succeeded().output
+    assert live(emulator) == []
+
+
+def test_automation_api(stack: Stack, emulator: Emulator) -> None:
+    example = Example(stack, "automation-api")
+    passphrase, start, stop = example.commands("test_automation_api")
+    assert "standup: start: succeeded" in example.run(passphrase, start).succeeded().output
+    assert rooms(emulator) == ["standup"]
+    assert "standup: stop: succeeded" in example.run(passphrase, stop).succeeded().output
+    assert live(emulator) == []
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+def test_every_example_is_in_the_list_and_has_a_readme(folder: str) -> None:
+    assert f"[`{folder}`]({folder})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert (EXAMPLES / folder / "README.md").is_file()
