@@ -102,13 +102,9 @@ def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
         )
         return task.cid, task.task_id
 
-    def waiting(error: RtcAiError, seconds: float) -> None:
-        if isinstance(error, RoomNotFound):
-            run.tell(f"room {record.cname} does not exist yet; asking again in {seconds:.1f} seconds")
-
     policy = Policy(repeats_unknown_outcomes=False, wait_for_room=float(inputs.get("waitForRoom") or 0))
     try:
-        cid, task_id = run.retrier.run(attempt, policy, waiting)
+        cid, task_id = run.retrier.run(attempt, policy, run.telling_why(record.cname))
     except OutcomeUnknown as error:
         raise lost(error) from None
     except TakenOver:

@@ -65,7 +65,7 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
     cname, uid = str(inputs["cname"]), _creator(inputs)
     found = _query(cname, run)
     if found is None:
-        cid = run.retrier.run(lambda: run.client.open_room(cname, uid), _POLICY)
+        cid = run.retrier.run(lambda: run.client.open_room(cname, uid), _POLICY, run.telling_why(cname))
     elif found.creator == uid or inputs.get("adoptExisting") is True:
         cid = found.cid
     else:
@@ -116,7 +116,7 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
         )
         return
     try:
-        run.retrier.run(lambda: run.client.end_room(cid, cname=cname), _POLICY)
+        run.retrier.run(lambda: run.client.end_room(cid, cname=cname), _POLICY, run.telling_why(cname))
     except RoomNotFound:
         return
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from rtcai_pulumi.service.settings import Settings
 
 CLOSE_POLICY: Final = Policy(repeats_unknown_outcomes=True)
+_LONG_WAIT: Final = 2.0
+"""From how many seconds on a wait is told to the user."""
+_TELL_AGAIN: Final = 30.0
+"""Seconds between two lines about one call that waits."""
 _GLANCE: Final = 0.1
 """Seconds between two looks at another process's record."""
 
@@ -64,6 +68,20 @@ class Run:
         """The journal."""
         return self.open_journal()
 
+    def telling_why(self, cname: str) -> Callable[[RtcAiError, float], None]:
+        """Tells the user why a call about a room waits, where that takes long enough to wonder about."""
+        told_at: float | None = None
+
+        def tell(error: RtcAiError, seconds: float) -> None:
+            nonlocal told_at
+            now = self.clock()
+            long = seconds >= _LONG_WAIT or isinstance(error, RoomNotFound)
+            if long and (told_at is None or now - told_at >= _TELL_AGAIN):
+                told_at = now
+                self.tell(f"room {cname}: {error.summary} Trying again in {seconds:.1f} seconds.")
+
+        return tell
+
     def require_turn(self, trace_id: str) -> None:
         """Stop a create that nobody waits for: asked right before its first byte is sent.
 
@@ -85,11 +103,12 @@ class Run:
         """
         require_account(record, self.client.settings)
         was_open = self.journal.closing(record)
-        unknown = False
+        unknown, tell = False, self.telling_why(record.cname)
 
-        def waiting(error: RtcAiError, _: float) -> None:
+        def waiting(error: RtcAiError, seconds: float) -> None:
             nonlocal unknown
             unknown = unknown or isinstance(error, OutcomeUnknown)
+            tell(error, seconds)
 
         try:
             self._request_close(record, waiting)

@@ -104,7 +104,7 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
         return task.cid, task.task_id
 
     try:
-        cid, task_id = run.retrier.run(attempt, _ASK_POLICY)
+        cid, task_id = run.retrier.run(attempt, _ASK_POLICY, run.telling_why(record.cname))
     except RoomNotFound:
         run.journal.forget(record)
         return None

@@ -127,6 +127,7 @@ def test_a_replacement_that_is_refused_leaves_the_room_silent_and_says_so(stack:
     run = stack.up().failed()
     assert "NotPermitted" in run.output
     assert live(emulator) == []
+    recover(stack)
     assert_settled(stack, emulator, ["keynote"])
 
 
@@ -211,6 +212,7 @@ def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emu
     lost = stack.up("--skip-preview", RTCAI_TIMEOUT="2").failed()
     assert "An agent may be in the room that no state knows of." in lost.output
     assert calls(emulator) == ["create"]
+    recover(stack)
     assert_settled(stack, emulator, ["keynote"])
 
 
@@ -222,8 +224,20 @@ def test_an_agent_waits_for_its_room_where_that_is_stated(stack: Stack, emulator
     emulator.fault("create", "answer", code=404, errmsg="房间不存在", times=2)
     emulator.open_room("keynote")
     run = stack.up("--skip-preview").succeeded()
-    assert "room keynote does not exist yet" in run.output
+    line = "room keynote: The service did not start the agent: the room does not exist. Trying again in"
+    assert run.output.count(line) <= 2, "told once; the engine shows each line as it comes, and at the end"
+    assert line in run.output
     assert rooms(emulator) == ["keynote"]
+
+
+def test_a_long_wait_is_explained_and_a_short_one_is_not(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ROOM)
+    emulator.fault("create", "answer", code=429, headers={"Retry-After": "3"})
+    line = "room keynote: The service did not start the agent: too many requests. Trying again in 3.0 seconds."
+    assert line in stack.up("--skip-preview").succeeded().output
+    stack.program(CHANGED)
+    emulator.fault("create", "answer", code=429)
+    assert "Trying again" not in stack.up("--skip-preview").succeeded().output
 
 
 def test_120_rooms_come_up_against_a_service_that_takes_50_a_second(stack: Stack, emulator: Emulator) -> None:

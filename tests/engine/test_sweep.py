@@ -26,8 +26,8 @@ def replaying(emulator: Emulator) -> None:
     emulator.change_settings(dedup="replay")
 
 
-def rtcai(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **stack.environment}
+def rtcai(stack: Stack, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **stack.environment, **more}
     return subprocess.run(
         [RTCAI, *arguments],
         cwd=stack.folder / "program",
@@ -104,6 +104,37 @@ def test_a_sweep_of_one_stack_leaves_the_other_s(stack: Stack, emulator: Emulato
     other.program("")
     assert swept(other, "--yes", "--stack-name", "other", "--project-name", "rooms") == [("else", "closed")]
     assert live(emulator) == []
+
+
+def test_two_stacks_under_two_app_keys_on_one_journal_are_swept_each_under_its_own(
+    tmp_path: Path,
+) -> None:
+    with Emulator(accounts={"first-key": "first-secret", "second-key": "second-secret"}, dedup="replay") as emulator:
+        stacks = [Stack(tmp_path / name, emulator, name) for name in ("first", "second")]
+        for stack in stacks:
+            stack.environment |= {
+                "RTCAI_APP_KEY": f"{stack.name}-key",
+                "RTCAI_APP_SECRET": f"{stack.name}-secret",
+                "RTCAI_JOURNAL": str(tmp_path / "journal.db"),
+                "PULUMI_BACKEND_URL": f"file://{tmp_path / 'backend'}",
+            }
+            (tmp_path / "backend").mkdir(exist_ok=True)
+            stack.pulumi("stack", "init", stack.name).succeeded()
+            stack.program(ELSE)
+            stack.up().succeeded()
+            killed(stack, emulator, ELSE + ROOM)
+        first, second = stacks
+        named = ["--stack", "first", "--yes"]
+        as_the_other = {name: second.environment[name] for name in ("RTCAI_APP_KEY", "RTCAI_APP_SECRET")}
+        refused = rtcai(first, "sweep", *named, **as_the_other)
+        assert refused.returncode == 1
+        assert "RTCAI_APP_KEY (config rtcai:appKey) is second-key" in refused.stdout
+        assert rooms(emulator) == ["else", "else", "keynote", "keynote"]
+        assert rtcai(first, "sweep", *named).returncode == 0
+        left = sorted((task["appKey"], task["cname"]) for task in live(emulator))
+        assert left == [("first-key", "else"), ("second-key", "else"), ("second-key", "keynote")]
+        assert rtcai(second, "sweep", "--stack", "second", "--yes").returncode == 0
+        assert sorted((task["appKey"], task["cname"]) for task in live(emulator)) == left[:2]
 
 
 def test_a_stack_of_the_same_name_in_another_backend_is_left_alone(
