@@ -1,5 +1,7 @@
 """What docs/cookbook.md says to do, where no other test does it."""
 
+from pathlib import Path
+
 from rtcai_pulumi.emulator import Emulator
 from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
@@ -17,8 +19,8 @@ def test_a_room_moves_to_another_stack(stack: Stack, emulator: Emulator) -> None
     stack.pulumi(*move).succeeded()
     stack.program(ROOM)
     moved = stack.pulumi("up", "--yes", "--stack", "live").succeeded().output
-    assert "unchanged" in moved
-    assert "to create" not in moved.replace("+ 1 to create", "") or "RealtimeConversation" not in moved
+    assert "2 unchanged" in moved
+    assert "RealtimeConversation" not in moved
     stack.program(ELSE)
     assert "2 unchanged" in stack.pulumi("up", "--yes", "--stack", "test").succeeded().output
     assert live(emulator) == before
@@ -29,3 +31,21 @@ def test_a_room_moves_to_another_stack(stack: Stack, emulator: Emulator) -> None
     assert live(emulator) == before
     stack.pulumi("destroy", "--yes", "--stack", "live").succeeded()
     assert rooms(emulator) == ["else"]
+
+
+def test_the_app_secret_is_rotated(tmp_path: Path) -> None:
+    kept = tmp_path / "service.json"
+    with Emulator(state=kept, app_secret="the first secret") as emulator:
+        stack = Stack(tmp_path / "stack", emulator)
+        stack.program(ROOM)
+        stack.up().succeeded()
+        before, port = live(emulator), int(emulator.url.rpartition(":")[2])
+    with Emulator(state=kept, port=port, app_secret="the second secret") as emulator:
+        doctor = rtcai(stack, "doctor")
+        assert "✗ signature: failed" in doctor.stdout
+        stack.environment["RTCAI_APP_SECRET"] = emulator.app_secret
+        assert rtcai(stack, "doctor").returncode == 0
+        assert "2 unchanged" in stack.up("--refresh").succeeded().output
+        assert live(emulator) == before
+        stack.destroy().succeeded()
+        assert live(emulator) == []

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -17,3 +19,17 @@ def test_every_test_that_the_safety_page_names_is_there() -> None:
             assert (ROOT / path).exists(), path
         if name:
             assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
+
+
+PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_of_commands_says_which_test_runs_it(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("```sh"):
+            told = re.fullmatch(r"<!-- (?:run by (\S+\.py)::(test_\w+)|not run by a test: .+) -->", lines[number - 1])
+            assert told, f"line {number}: the line above says neither which test runs these commands nor why none does"
+            file, name = told.groups()
+            assert file is None or f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
