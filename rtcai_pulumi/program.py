@@ -8,7 +8,7 @@ pass unseen.
 import asyncio
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -36,9 +36,15 @@ class _Run:
     stack: pulumi.Resource | None
     rooms: dict[str, tuple[object, str]] = field(default_factory=dict)
     """The first conversation of each room: a token of its own, and how it is called."""
-    unreported: list[tuple[str, Problem]] = field(default_factory=list)
-    """What is wrong with plain values, each with its conversation, until it has been said."""
+    unreported: list[str] = field(default_factory=list)
+    """What is wrong with plain values, a sentence each, until it has been said."""
     problems: int = 0
+
+    def note(self, problems: Iterable[str]) -> None:
+        """Keep problems for the report; from now on nothing is registered."""
+        known = len(self.unreported)
+        self.unreported += problems
+        self.problems += len(self.unreported) - known
 
 
 # By the event loop that runs the program: the Automation API, and unit tests, run many programs in one process.
@@ -73,8 +79,7 @@ def held_back(
     run = _this_run()
     label = f"{type_} {_label(name, opts)}"
     found = judge(_plain_part(inputs))
-    run.unreported += [(label, problem) for problem in found]
-    run.problems += len(found)
+    run.note(f"{label} has a problem: {problem}" for problem in found)
 
     async def may_go_on() -> None:
         _report(run)
@@ -83,6 +88,24 @@ def held_back(
                 raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=named))
 
     return pulumi.Output.all(owner, may_go_on()).apply(lambda values: values[0])
+
+
+def refused(problems: Iterable[str]) -> pulumi.Output[None]:
+    """Take note of what is wrong with something that declares resources itself, and so cannot declare them.
+
+    Args:
+        problems: a sentence each, at least one.
+
+    Returns:
+        What never has a value: where it is an input of a resource, the run fails, with the problems of all others.
+    """
+    run = _this_run()
+    run.note(problems)
+
+    async def never() -> None:
+        _report(run)
+
+    return pulumi.Output.from_input(never())
 
 
 def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
@@ -152,8 +175,8 @@ def _plain_part(value: Any) -> Any:
 
 
 def _report(run: _Run) -> None:
-    for label, problem in run.unreported:
-        pulumi.log.error(f"{label} has a problem: {problem}")
+    for problem in run.unreported:
+        pulumi.log.error(problem)
     run.unreported.clear()
     if run.problems:
         count = f"{run.problems} problem{'s' * (run.problems > 1)}"

@@ -12,9 +12,11 @@ from rtcai_pulumi.cli.forget import forget
 from rtcai_pulumi.cli.ls import ls
 from rtcai_pulumi.cli.pending import pending
 from rtcai_pulumi.cli.release import release
+from rtcai_pulumi.cli.schema import schema
 from rtcai_pulumi.cli.show import show
 from rtcai_pulumi.cli.sweep import sweep
 from rtcai_pulumi.cli.token import token
+from rtcai_pulumi.cli.validate import validate
 
 app = typer.Typer(
     name="rtcai",
@@ -22,7 +24,7 @@ app = typer.Typer(
     # A traceback with the values of variables could show an AppSecret.
     pretty_exceptions_enable=False,
 )
-for command in (ls, show, close, sweep, pending, release, forget, token, doctor, emulator):
+for command in (ls, show, close, sweep, pending, release, forget, token, validate, schema, doctor, emulator):
     app.command()(command)
 
 

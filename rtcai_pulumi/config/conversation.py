@@ -27,6 +27,9 @@ def _within_bytes(cname: str) -> str:
 RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_within_bytes)]
 """Name of a room, 1 to 64 bytes of UTF-8."""
 
+TaskName = Annotated[str, Field(pattern=r"^[1-9][0-9]*/\S+$")]
+"""A task as ``"cid/taskId"``."""
+
 
 class Data(Block):
     """The blocks: ``data`` of the create body."""
@@ -43,11 +46,9 @@ class Data(Block):
     """Interruption and greeting."""
 
 
-class Conversation(Data):
-    """Everything that one `RealtimeConversation` is stated with; property names in state are the camelCase ones."""
+class AgentSettings(Data):
+    """What conversations in several rooms may have in common: everything but the room and the task in it."""
 
-    cname: Setting[RoomName] = Field()
-    """Name of the room, 1 to 64 bytes of UTF-8. Required."""
     request_id: Setting[str] = Field(default=None)
     """Free text for troubleshooting. Made up where it is left out; a change of it alone changes nothing."""
     replace_strategy: Setting[ReplaceStrategy] = Field(default="stop-first")
@@ -55,7 +56,14 @@ class Conversation(Data):
     two agents never talk to each other. A replacement into another room always starts the new agent first."""
     wait_for_room: Setting[float] = Field(default=0, ge=0, le=3600)
     """For how many seconds a create waits for a room that does not exist yet, 0 to 3600. Default 0: not at all."""
-    adopt: Setting[Annotated[str, Field(pattern=r"^[1-9][0-9]*/\S+$")]] = Field(default=None)
+
+
+class Conversation(AgentSettings):
+    """Everything that one `RealtimeConversation` is stated with; property names in state are the camelCase ones."""
+
+    cname: Setting[RoomName] = Field()
+    """Name of the room, 1 to 64 bytes of UTF-8. Required."""
+    adopt: Setting[TaskName] = Field(default=None)
     """A task that runs already, as ``"cid/taskId"``, to be taken into care instead of starting one. Ignored once
     journal or state has ever held that task."""
     owner: Setting[str] = Field(default=None)

@@ -72,6 +72,18 @@ def test_three_modes(stack: Stack, emulator: Emulator) -> None:
     assert live(emulator) == []
 
 
+def test_event_yaml(stack: Stack, emulator: Emulator) -> None:
+    example = Example(stack, "event-yaml")
+    validate, up, readme, destroy = example.commands("test_event_yaml")
+    example.run(validate).succeeded()
+    assert emulator.requests() == []
+    example.run(up).succeeded()
+    assert len(set(rooms(emulator))) == 40
+    assert "| keynote |" in example.run(readme).succeeded().output
+    example.run(destroy).succeeded()
+    assert live(emulator) == []
+
+
 def test_beside_infrastructure(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(rooms="required")
     example = Example(stack, "beside-infrastructure")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tools.reference.pages import DOCS, PAGES
+from tools.reference.pages import PAGES, ROOT
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_fresh(name: str) -> None:
-    written = (DOCS / name).read_text(encoding="utf-8")
+    written = (ROOT / name).read_text(encoding="utf-8")
     assert written == PAGES[name](), "run `make docs`"

@@ -1,7 +1,7 @@
 """Write every reference page."""
 
-from tools.reference.pages import DOCS, PAGES
+from tools.reference.pages import PAGES, ROOT
 
 for name, text in PAGES.items():
-    (DOCS / name).write_text(text(), encoding="utf-8")
-    print(f"docs: docs/{name}")
+    (ROOT / name).write_text(text(), encoding="utf-8")
+    print(f"docs: {name}")

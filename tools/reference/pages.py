@@ -4,9 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from rtcai_pulumi.events.schema import event_schema_text
 from tools.reference.command import command_page
 from tools.reference.program import program_page
 
-DOCS: Final = Path(__file__).parents[2] / "docs"
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"cli.md": command_page, "reference.md": program_page}
-"""Each page's text, by its file in docs/."""
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "docs/cli.md": command_page,
+    "docs/reference.md": program_page,
+    "schemas/event.schema.json": event_schema_text,
+}
+"""Each page's text, by its file in the repository."""

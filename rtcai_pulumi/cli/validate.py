@@ -1,0 +1,40 @@
+"""``rtcai validate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtcai_pulumi.cli.options import AsJson
+from rtcai_pulumi.cli.shown import printable, show_json, tell
+from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
+
+EventFile = Annotated[Path, typer.Argument(metavar="FILE", help="The event file.")]
+
+
+def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -> None:
+    """Check an event file: every mistake in it, each with its line, as `file:line: path: what is wrong`.
+
+    Nothing is sent, and no credentials are needed. Prompt files are read; what a reference to a secret stands for is
+    not looked for, because only the machine that runs pulumi has it.
+
+    --json prints an object with file, rooms (how many) and mistakes: a list of objects with file, line, path and
+    reason; line is null where the file could not be read at all.
+
+    Exit codes: 0 nothing is wrong; 1 mistakes; 2 wrong usage.
+    """
+    found = plan_of(file)
+    if as_json:
+        mistakes = [
+            {"file": one.file, "line": one.line, "path": one.path, "reason": one.reason} for one in found.mistakes
+        ]
+        show_json({"file": str(file), "rooms": len(found.rooms), "mistakes": mistakes})
+    else:
+        for mistake in found.mistakes:
+            typer.echo(printable(str(mistake)).replace("\n", "\\n"))
+    if found.mistakes:
+        count = len(found.mistakes)
+        tell(f"rtcai validate: {count} mistake{'s' * (count > 1)} in {file}")
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo(printable(f"{file}: nothing is wrong; {len(found.rooms)} room{'s' * (len(found.rooms) != 1)}"))

@@ -1,0 +1,191 @@
+"""YAML as data that knows its lines.
+
+Texts are read by the core schema of YAML 1.2, as editors read them: ``no`` and ``12:30`` are texts. A key is always a
+text. Nothing of a value is ever shown, not even where YAML itself cannot be read.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+from yaml.composer import ComposerError
+from yaml.reader import ReaderError
+
+Location = tuple[str | int, ...]
+"""Keys and positions from the root of a document."""
+
+_MOST_VALUES: Final = 100_000
+"""Aliases of aliases could make a short text endless."""
+_DEEPEST: Final = 100
+_TOO_DEEP: Final = "nested too deeply"
+_TAG: Final = "tag:yaml.org,2002:"
+_WORDS: Final[Mapping[str, Any]] = {"true": True, "false": False}
+_NUMBER_BASES: Final = {"0x": 16, "0o": 8}
+_QUOTED: Final = re.compile(r"'(?!<)[^']{2,}'")
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """One thing that is wrong with the text itself."""
+
+    location: Location
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Document:
+    """What a text says, and where."""
+
+    data: Any = None
+    lines: dict[Location, int] = field(default_factory=dict)
+    """The line that each value's key, or a list's item, stands in; from 1."""
+    slips: list[Slip] = field(default_factory=list)
+
+    def line_of(self, location: Location) -> int:
+        """The line of a place; of the nearest one around it where it is not stated."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        return self.lines.get(location, 1)
+
+
+class _CoreLoader(yaml.SafeLoader):
+    """Knows the types of YAML 1.2's core schema only."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012  the library's own way; what YAML 1.1 knows must not be inherited
+
+
+for _name, _pattern, _first in (
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789"),
+    ("float", r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)$", "-+.0123456789"),
+    ("float", r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", "-+."),
+    ("null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+):
+    _CoreLoader.add_implicit_resolver(_TAG + _name, re.compile(_pattern), list(_first))
+
+
+def read(text: str) -> Document:
+    """Read a text; what is wrong with it is in the document's slips, all that can be found at once."""
+    document = Document()
+    try:
+        node = _CoreLoader(text).get_single_node()
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        document.slips.append(Slip((), line, "a control character, which YAML does not allow"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        document.slips.append(Slip((), mark.line + 1 if mark else 1, _sentence(error)))
+    except RecursionError:
+        document.slips.append(Slip((), 1, _TOO_DEEP))
+    else:
+        _Reading(document).read(node)
+    return document
+
+
+class _Reading:
+    """Turns nodes into data, and takes notes."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._values = 0
+        self._open: list[yaml.Node] = []
+
+    def read(self, node: yaml.Node | None) -> None:
+        if node is not None:
+            self._document.lines[()] = node.start_mark.line + 1
+            self._document.data = self._value(node, ())
+
+    def _value(self, node: yaml.Node, location: Location) -> Any:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            return None
+        endless = self._endless(node)
+        if endless is not None:
+            self._slip(location, node, endless)
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, location)
+        self._open.append(node)
+        value = self._mapping(node, location) if isinstance(node, yaml.MappingNode) else self._list(node, location)
+        self._open.pop()
+        return value
+
+    def _endless(self, node: yaml.Node) -> str | None:
+        """Why a value is not read: it has no end, or none that anybody would write."""
+        if self._values == _MOST_VALUES:
+            return "too many values: aliases repeat too much"
+        if len(self._open) == _DEEPEST:
+            return _TOO_DEEP
+        return "an alias inside of what it stands for" if any(node is outer for outer in self._open) else None
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+        value: dict[str, Any] = {}
+        self._check_tag(node, location, "map")
+        for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._slip(location, key, "a key must be a text")
+                continue
+            inner = (*location, key.value)
+            if key.value in value:
+                first = self._document.lines[inner]
+                self._slip(inner, key, f"stated twice, in line {first} first; let one go")
+                continue
+            self._document.lines[inner] = key.start_mark.line + 1
+            value[key.value] = self._value(item, inner)
+        return value
+
+    def _list(self, node: yaml.Node, location: Location) -> list[Any]:
+        value = []
+        self._check_tag(node, location, "seq")
+        for number, item in enumerate(node.value):
+            inner = (*location, number)
+            self._document.lines[inner] = item.start_mark.line + 1
+            value.append(self._value(item, inner))
+        return value
+
+    def _scalar(self, node: yaml.ScalarNode, location: Location) -> Any:
+        text = node.value
+        match node.tag.removeprefix(_TAG):
+            case "str":
+                return text
+            case "bool" if text.lower() in _WORDS:
+                return _WORDS[text.lower()]
+            case "null" if text.lower() in {"", "~", "null"}:
+                return None
+            case "int" | "float" as kind if (number := _number(text, kind)) is not None:
+                return number
+        self._slip(location, node, "a value with a tag that event files do not have, or that does not fit its tag")
+        return None
+
+    def _check_tag(self, node: yaml.Node, location: Location, kind: str) -> None:
+        if node.tag != _TAG + kind:
+            self._slip(location, node, "a value with a tag that event files do not have")
+
+    def _slip(self, location: Location, node: yaml.Node, reason: str) -> None:
+        self._document.slips.append(Slip(location, node.start_mark.line + 1, reason))
+
+
+def _number(text: str, kind: str) -> int | float | None:
+    try:
+        if kind == "int":
+            base = _NUMBER_BASES.get(text[:2], 10)
+            return int(text if base == 10 else text[2:], base)
+        return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+    except ValueError:  # a tag that does not fit, or more digits than Python reads
+        return None
+
+
+def _sentence(error: yaml.MarkedYAMLError) -> str:
+    """What the library says, without anything of the text: a text may be a secret."""
+    problem = error.problem or "cannot be read"
+    if isinstance(error, ComposerError):
+        if "alias" in problem:
+            problem = "an alias without its anchor; a text that begins with * needs quotes"
+        elif "occurrence" in problem:
+            problem = "an anchor that there is already; a text that begins with & needs quotes"
+        else:
+            problem = "a second document; an event file has one"
+    return f"is no YAML: {_QUOTED.sub('(…)', problem)}"

@@ -1,0 +1,119 @@
+"""The component that stands for an event: an AI agent in each of its rooms."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pulumi
+from pulumi import Output, ResourceOptions
+
+from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.conversation import RealtimeConversation
+from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
+from rtcai_pulumi.events.mistake import Source
+from rtcai_pulumi.events.model import Event
+from rtcai_pulumi.events.readme import Row, stack_readme
+from rtcai_pulumi.events.secret import missing_secrets, revealed
+from rtcai_pulumi.events.stated import as_data, without_nulls
+from rtcai_pulumi.events.validation import Plan, RoomPlan, plan
+from rtcai_pulumi.program import refused
+from rtcai_pulumi.room import Room
+
+DEFAULT_NAME = "event"
+
+
+class EventRooms(pulumi.ComponentResource):
+    """An event: a `RealtimeConversation` in each of its rooms, and a `Room` for each where it asks for that.
+
+    Each child is named ``{name}-{key of its room}``, so that a room that is added, removed or moved in the event
+    touches no other. What is wrong with the event is reported at preview, with the problems of all conversations of
+    the program, and nothing is started then. `protect` and `depends_on` hold for the children, too.
+    """
+
+    conversations: Mapping[str, RealtimeConversation]
+    """The conversation of each room, by the room's key."""
+    tasks: Output[Mapping[str, str]]
+    """The task of each room, as ``"cid/taskId"``, by the room's key."""
+    readme: Output[str]
+    """A table of rooms, tasks and links in Markdown; Pulumi Cloud shows it where the stack exports it as ``readme``."""
+
+    def __init__(self, name: str, event: Event | Mapping[str, Any], opts: ResourceOptions | None = None) -> None:
+        """Declare the event's agents.
+
+        Args:
+            name: the resource's name in the program; the event's own name is not looked at.
+            event: an `Event`, what `load` returns, or the same as a dict with camelCase names. Values may be outputs;
+                a block that is one is replaced whole by a room's changes, never merged.
+            opts: Pulumi's options.
+        """
+        found = plan(_stated(event), Source(), _is_late)
+        self._declare(name, found, [f"EventRooms {name!r} has a problem: {one}" for one in found.mistakes], opts)
+
+    @classmethod
+    def from_file(
+        cls, file: str | Path = DEFAULT_FILE, name: str | None = None, opts: ResourceOptions | None = None
+    ) -> Self:
+        """Declare the agents of an event file; each mistake in it is reported with its line.
+
+        Args:
+            file: the path of the event file.
+            name: the resource's name in the program. Default: the event's own name, else ``"event"``.
+            opts: Pulumi's options.
+        """
+        found = plan_of(file)
+        event_rooms = cls.__new__(cls)
+        event_rooms._declare(name or found.name or DEFAULT_NAME, found, list(map(str, found.mistakes)), opts)
+        return event_rooms
+
+    def _declare(self, name: str, found: Plan, problems: list[str], opts: ResourceOptions | None) -> None:
+        problems = problems or missing_secrets([room.inputs for room in found.rooms])
+        # Where the event is wrong, the component itself cannot be registered: so the run fails, and no room is lost.
+        props = {"event": refused(problems)} if problems else None
+        super().__init__("rtcai:index:EventRooms", name, props, opts)
+        depends_on = opts.depends_on if opts else None
+        # A component's protection is inherited by its children, its dependencies are not.
+        inherited = ResourceOptions(parent=self, depends_on=depends_on)
+        self.conversations = {
+            room.key: _conversation(f"{name}-{room.key}", room, inherited, with_room=found.create_rooms)
+            for room in (() if problems else found.rooms)
+        }
+        self.tasks = Output.all(**{key: one.id for key, one in self.conversations.items()})
+        links = {room.key: room.link for room in found.rooms}
+        names = Output.all(**{key: one.cname for key, one in self.conversations.items()})
+        self.readme = Output.all(self.tasks, names).apply(
+            lambda known: stack_readme(
+                name, [Row(key, known[1][key], task, links[key]) for key, task in known[0].items()]
+            )
+        )
+        self.register_outputs({"tasks": self.tasks, "readme": self.readme})
+
+
+def _conversation(name: str, room: RoomPlan, opts: ResourceOptions, *, with_room: bool) -> RealtimeConversation:
+    inputs = {_PYTHON_NAMES[key]: value for key, value in revealed(room.inputs).items()}
+    if with_room:
+        inputs["cname"] = Room(name, cname=inputs["cname"], opts=opts).cname
+    return RealtimeConversation(name, **inputs, opts=opts)
+
+
+_PYTHON_NAMES = {**Conversation.wire_names(), "extra": "extra"}
+
+
+def _stated(event: Event | Mapping[str, Any]) -> Any:
+    """An event as data. In a program, None is the same as left out, except in a room's changes, where it takes away."""
+    data = as_data(event)
+    if not isinstance(data, dict):
+        return data
+    stated = {key: value for key, value in data.items() if value is not None}
+    if isinstance(stated.get("agent"), dict):
+        stated["agent"] = without_nulls(stated["agent"])
+    if isinstance(stated.get("rooms"), dict):
+        stated["rooms"] = {
+            key: {name: value for name, value in room.items() if value is not None} if isinstance(room, dict) else room
+            for key, room in stated["rooms"].items()
+        }
+    return stated
+
+
+def _is_late(value: Any) -> bool:
+    return isinstance(value, Output) or inspect.isawaitable(value)

@@ -1,0 +1,143 @@
+"""JSON Schema of event files, made from the models: editors complete and check a file with it.
+
+It is written in draft 7, which every editor's YAML support reads. What it cannot say is left to the loader: whether an
+agent is whole once a room's changes are laid over the default one.
+"""
+
+import copy
+import json
+from typing import Any, Final
+
+from rtcai_pulumi.config.conversation import Data
+from rtcai_pulumi.config.wire import nested_blocks
+from rtcai_pulumi.events.model import KEY_PATTERN, Event
+from rtcai_pulumi.events.prompt import PROMPT_FILES
+from rtcai_pulumi.events.reference import KINDS
+
+_Schema = dict[str, Any]
+_CHANGES: Final = "Changes"
+_SECRET: Final = {"$ref": "#/$defs/Secret"}
+_WHERE: Final = {
+    "$config": "Key of the stack's config: of the project, or namespace:key. It is read as a secret.",
+    "$env": "Name of an environment variable. Its value is treated as a secret.",
+}
+
+
+def event_schema() -> _Schema:
+    """The schema of an event file."""
+    made = Event.model_json_schema()
+    models: dict[str, _Schema] = made.pop("$defs")
+    for schema in (made, models["EventRoom"]):
+        del schema["properties"]["extra"]
+    for schema in models.values():
+        schema.pop("required", None)  # a part need not be a whole agent
+    for name in _block_names():
+        _allow_secrets(models[name])
+    _add_prompt_files(models["Llm"])
+    agent_models = {"AgentSettings", *_block_names()}
+    changes = {name + _CHANGES: _as_changes(models[name], agent_models) for name in agent_models}
+    models["EventRoom"]["properties"]["agent"]["$ref"] += _CHANGES
+    made["properties"]["rooms"] |= {
+        "propertyNames": {"pattern": KEY_PATTERN},
+        "additionalProperties": {"anyOf": [{"$ref": "#/$defs/EventRoom"}, {"type": "null"}]},
+    }
+    definitions = models | changes | {"Secret": _secret()}
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", **_tidy(made)}
+    return {**schema, "$defs": {name: _tidy(definitions[name]) for name in sorted(definitions)}}
+
+
+def event_schema_text() -> str:
+    """The schema as its file has it."""
+    return json.dumps(event_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _block_names() -> set[str]:
+    """The models that lie in an agent, by their names in the schema."""
+    found: set[str] = set()
+    models = list(nested_blocks(Data).values())
+    while models:
+        model = models.pop()
+        found.add(model.__name__)
+        models += nested_blocks(model).values()
+    return found
+
+
+def _secret() -> _Schema:
+    def one(kind: str) -> _Schema:
+        name = {"type": "string", "pattern": KINDS[kind], "description": _WHERE[kind]}  # type: ignore[index]  # a Kind
+        return {"type": "object", "properties": {kind: name}, "required": [kind], "additionalProperties": False}
+
+    return {
+        "description": "A secret by reference: it is kept in the stack's config or in the environment.",
+        "anyOf": [one(kind) for kind in KINDS],
+    }
+
+
+def _allow_secrets(schema: _Schema) -> None:
+    """Let a reference stand wherever a text may."""
+    for name, field in schema["properties"].items():
+        schema["properties"][name] = _or_secret(field)
+
+
+def _or_secret(schema: _Schema) -> _Schema:
+    if schema.get("type") == "string":
+        outside, inside = _parted(schema)
+        return {**outside, "anyOf": [inside, _SECRET]}
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), dict):
+            schema[inner] = _or_secret(schema[inner])
+    return schema
+
+
+def _parted(schema: _Schema) -> tuple[_Schema, _Schema]:
+    """What tells of a field, and what judges its value."""
+    outside = {key: value for key, value in schema.items() if key in {"description", "default"}}
+    return outside, {key: value for key, value in schema.items() if key not in outside}
+
+
+def _add_prompt_files(schema: _Schema) -> None:
+    for name, stands_for in PROMPT_FILES.items():
+        schema["properties"][name] = {
+            "type": "string",
+            "minLength": 1,
+            "description": f"Path of a file with the text of {stands_for}, from this file's folder and inside of it.",
+        }
+    # A null beside the other one only takes away what the default has.
+    stated = {"not": {"type": "null"}}
+    schema["allOf"] = [
+        {"not": {"required": [name, other], "properties": {name: stated, other: stated}}}
+        for name, other in PROMPT_FILES.items()
+    ]
+
+
+def _as_changes(schema: _Schema, agent_models: set[str]) -> _Schema:
+    """An object as a room states it: null takes away any of its fields."""
+    changed = copy.deepcopy(schema)
+    for name, field in changed["properties"].items():
+        changed["properties"][name] = _or_null(field, agent_models)
+    return changed
+
+
+def _or_null(field: _Schema, agent_models: set[str]) -> _Schema:
+    outside, inside = _parted(field)
+    if isinstance(inside.get("additionalProperties"), dict):
+        inside["additionalProperties"] = _or_null(inside["additionalProperties"], agent_models)
+    if "$ref" in inside and inside["$ref"].rpartition("/")[2] in agent_models:
+        inside["$ref"] += _CHANGES
+    options = inside["anyOf"] if set(inside) == {"anyOf"} else [inside]
+    return {**outside, "anyOf": [*options, {"type": "null"}]}
+
+
+def _tidy(schema: _Schema) -> _Schema:
+    """Without titles, which only repeat the names, and without null as a default, which no file may state."""
+    tidy = {key: value for key, value in schema.items() if key != "title" and not (key == "default" and value is None)}
+    for inner in ("items", "additionalProperties"):
+        if isinstance(tidy.get(inner), dict):
+            tidy[inner] = _tidy(tidy[inner])
+    if "properties" in tidy:
+        tidy["properties"] = {name: _tidy(field) for name, field in tidy["properties"].items()}
+    if "anyOf" in tidy:
+        tidy["anyOf"] = [_tidy(option) for option in tidy["anyOf"]]
+    if "description" in tidy:
+        tidy["description"] = " ".join(tidy["description"].split())
+    return tidy

@@ -1,0 +1,195 @@
+"""What is wrong with an event, all of it at once, and what its rooms are to be stated with.
+
+The problems are those that `check` finds, each told once and where it is stated: in the default agent, or in the room
+that states something else.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rtcai_pulumi.config.block import Block, nearest
+from rtcai_pulumi.config.conversation import AgentSettings
+from rtcai_pulumi.config.problems import NULL, Problem, field_problems
+from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.events.document import Location
+from rtcai_pulumi.events.merge import merged
+from rtcai_pulumi.events.mistake import Mistake, Source
+from rtcai_pulumi.events.model import KEY_RULE, Event, EventRoom, is_key
+from rtcai_pulumi.events.part import IsLate, Part, known, read_part
+from rtcai_pulumi.events.reference import NOT_HERE, looks_like_reference
+from rtcai_pulumi.lifecycle.check import check
+
+_NO_OBJECT: Final = "must be an object"
+_SOME_ROOM: Final = "room"
+
+
+@dataclass(frozen=True, slots=True)
+class RoomPlan:
+    """One room of an event, with everything that its agent is stated with."""
+
+    key: str
+    inputs: dict[str, Any]
+    """Flat inputs by the names of the wire; secrets are references."""
+    link: str | None = None
+    part: Part = field(default_factory=lambda: Part(()))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An event, read."""
+
+    name: str | None
+    create_rooms: bool
+    rooms: tuple[RoomPlan, ...]
+    mistakes: tuple[Mistake, ...]
+    """Empty where nothing is wrong; else the rest is not to be used."""
+    event: dict[str, Any] = field(default_factory=dict)
+    """The event as data, with prompt files and references read."""
+
+
+def never(_: Any) -> bool:
+    """Nothing is late: all values are stated."""
+    return False
+
+
+def plan(data: Any, source: Source, is_late: IsLate = never) -> Plan:
+    """Read an event.
+
+    Args:
+        data: the event with camelCase names; values may be outputs.
+        source: its file, or none.
+        is_late: which values nobody knows yet; they are left alone.
+    """
+    return _Planning(source, is_late).plan(data)
+
+
+class _Planning:
+    def __init__(self, source: Source, is_late: IsLate) -> None:
+        self._source = source
+        self._is_late = is_late
+        self._found: dict[str, Mistake] = {}
+        for slip in source.document.slips if source.document else ():
+            mistake = source.mistake(slip.location, slip.reason)
+            self._add(Mistake(mistake.path, mistake.reason, mistake.file, slip.line))
+
+    def plan(self, data: Any) -> Plan:
+        if not isinstance(data, Mapping):
+            if not self._found:
+                self._at((), f"{_NO_OBJECT} with rooms, as in `rooms: {{keynote: {{}}}}`")
+            return Plan(None, False, (), self._mistakes())
+        self._fields(data, Event, (), {"agent", "rooms"})
+        default = self._part(data, (), may_remove=False)
+        plans = tuple(self._rooms(data, default))
+        self._same_rooms(plans)
+        self._agents(default, plans)
+        name, create_rooms = data.get("name"), data.get("createRooms")
+        read = {**data, "agent": default.data, "rooms": self._rooms_read(data, plans)}
+        return Plan(name if isinstance(name, str) else None, create_rooms is True, plans, self._mistakes(), read)
+
+    def _rooms(self, data: Mapping[str, Any], default: Part) -> Iterator[RoomPlan]:
+        rooms = data.get("rooms")
+        if "rooms" not in data:
+            self._at(("rooms",), "required: the rooms, each by a key of its own, as in `keynote: {}`")
+        elif not isinstance(rooms, Mapping):
+            self._at(("rooms",), _NO_OBJECT)
+        for key, room in rooms.items() if isinstance(rooms, Mapping) else ():
+            location = ("rooms", key)
+            if not isinstance(key, str) or not is_key(key):
+                self._at(location, KEY_RULE)
+            if not isinstance(room, Mapping | None):
+                self._at(location, _NO_OBJECT)
+                continue
+            yield self._room(data, key, room or {}, default)
+
+    def _room(self, data: Mapping[str, Any], key: str, room: Mapping[str, Any], default: Part) -> RoomPlan:
+        location = ("rooms", key)
+        self._fields(room, EventRoom, location, {"agent"})
+        part = self._part(room, location, may_remove=True)
+        agent = merged(default.data, part.data)
+        inputs = {name: value for name, value in agent.items() if name in _AGENT_NAMES}
+        prefix, link = data.get("roomPrefix"), room.get("link", data.get("link"))
+        inputs["cname"] = room.get("cname", (prefix if isinstance(prefix, str) else "") + str(key))
+        if "adopt" in room:
+            inputs["adopt"] = room["adopt"]
+        return RoomPlan(str(key), inputs, link if isinstance(link, str) else None, part)
+
+    def _part(self, owner: Mapping[str, Any], location: Location, *, may_remove: bool) -> Part:
+        raw, location = owner.get("agent"), (*location, "agent")
+        if "agent" in owner and not isinstance(raw, Mapping):
+            self._at(location, NULL if raw is None else _NO_OBJECT)
+        part = read_part(raw, location, self._source, self._is_late, may_remove=may_remove)
+        for mistake in part.mistakes:
+            self._add(mistake)
+        return part
+
+    def _fields(self, data: Mapping[str, Any], model: type[Block], location: Location, later: set[str]) -> None:
+        """What is wrong with the event's own fields, and a room's; what is in `later` is looked at by itself."""
+        names = model.wire_names()
+        for name in data:
+            if name not in names:
+                near = nearest(str(name), names)
+                hint = f"did you mean {near}?" if near else f"the fields here are {', '.join(names)}"
+                self._at((*location, name), f"unknown field; {hint}")
+        plain = {name: value for name, value in data.items() if name in names and name not in later}
+        for name, value in plain.items():
+            if isinstance(value, Mapping) and looks_like_reference(value):
+                self._at((*location, name), NOT_HERE)
+        judged = known(plain, self._is_late)
+        if "rooms" in later:
+            judged["rooms"] = {}
+        for problem in field_problems(judged, model):
+            self._at((*location, problem.path.partition(".")[0]), problem.reason)
+
+    def _same_rooms(self, plans: tuple[RoomPlan, ...]) -> None:
+        first: dict[str, str] = {}
+        for room in plans:
+            cname = room.inputs["cname"]
+            if isinstance(cname, str) and first.setdefault(cname, room.key) != room.key:
+                other = f"rooms.{first[cname]}"
+                reason = f"the same room as {other}, where two agents would talk to each other; give it another cname"
+                self._at(("rooms", room.key, "cname"), reason)
+
+    def _agents(self, default: Part, plans: tuple[RoomPlan, ...]) -> None:
+        """What `check` finds in the agents as the rooms will have them."""
+        alone = {**_only_fields(known(default.data, self._is_late)), "cname": _SOME_ROOM}
+        by_default = set(check(alone))
+        by_room = [(room, check(known(room.inputs, self._is_late))) for room in plans]
+        for room, problems in by_room:
+            for problem in problems:
+                everywhere = all(problem in others for _, others in by_room)
+                self._one_agent(problem, room, default, is_default=problem in by_default, everywhere=everywhere)
+
+    def _one_agent(
+        self, problem: Problem, room: RoomPlan, default: Part, *, is_default: bool, everywhere: bool
+    ) -> None:
+        path = problem.path
+        if path in {"cname", "adopt"}:
+            self._at(("rooms", room.key, path), problem.reason)
+        elif is_default and not room.part.states(path) and (default.states(path) or everywhere):
+            self._add(self._source.mistake(default.nearest(path), problem.reason, default.path_of(path)))
+        else:
+            # What the default lacks may be what the rooms are there to state: then it is this room's.
+            self._add(self._source.mistake(room.part.nearest(path), problem.reason, room.part.path_of(path)))
+
+    def _rooms_read(self, data: Mapping[str, Any], plans: tuple[RoomPlan, ...]) -> dict[str, Any]:
+        raw = data.get("rooms")
+        stated = raw if isinstance(raw, Mapping) else {}
+        return {room.key: {**(stated.get(room.key) or {}), "agent": room.part.data} for room in plans}
+
+    def _at(self, location: Location, reason: str) -> None:
+        self._add(self._source.mistake(location, reason))
+
+    def _add(self, mistake: Mistake) -> None:
+        self._found.setdefault(mistake.path, mistake)
+
+    def _mistakes(self) -> tuple[Mistake, ...]:
+        """All of them, in the order of the lines."""
+        return tuple(sorted(self._found.values(), key=lambda mistake: mistake.line or 0))
+
+
+_AGENT_NAMES: Final = frozenset({*AgentSettings.wire_names(), "extra"})
+
+
+def _only_fields(agent: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in agent.items() if name in _AGENT_NAMES and value is not UNKNOWN}

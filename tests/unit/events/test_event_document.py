@@ -1,0 +1,105 @@
+"""YAML as data that knows its lines."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtcai_pulumi.events.document import read
+
+TEXT = st.text(st.characters(exclude_categories=["C", "Z"]))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(VALUES)
+def test_json_is_read_as_it_is(value: Any) -> None:
+    document = read(json.dumps(value, ensure_ascii=False))
+    assert (document.data, document.slips) == (value, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("off", "off"),
+        ("12:30", "12:30"),
+        ("2025-10-13", "2025-10-13"),
+        ("1_000", "1_000"),
+        ("010", 10),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("1e3", 1000.0),
+        ("-.5", -0.5),
+        ("True", True),
+        ("~", None),
+        ("'7'", "7"),
+        ("!!str 7", "7"),
+        ("!!float 7", 7.0),
+        ("-.inf", float("-inf")),
+        ("<<: {a: 1}", {"<<": {"a": 1}}),
+        ("{1: a, true: b, ~: c}", {"1": "a", "true": "b", "~": "c"}),
+        ("{a: &it [1], b: *it}", {"a": [1], "b": [1]}),
+    ],
+)
+def test_texts_and_numbers_are_those_of_yaml_1_2(text: str, value: Any) -> None:
+    document = read(text)
+    assert (document.data, document.slips) == (value, [])
+    assert type(document.data) is type(value)
+
+
+def test_every_place_has_the_line_of_its_key() -> None:
+    document = read("# first\na:\n  b: 1\n  c:\n    - x\n    - d: |\n        long\n        text\n")
+    assert document.lines == {
+        (): 2,
+        ("a",): 2,
+        ("a", "b"): 3,
+        ("a", "c"): 4,
+        ("a", "c", 0): 5,
+        ("a", "c", 1): 6,
+        ("a", "c", 1, "d"): 6,
+    }
+    assert document.line_of(("a", "c", 1, "missing", "deeper")) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("a: 1\nb: 2\na: 3", 3, "stated twice, in line 1 first"),
+        ("a: 1\nb: !SECRET 2", 2, "a value with a tag"),
+        ("a: !SECRET [1]", 1, "a value with a tag"),
+        ("a: !!int SECRET", 1, "does not fit its tag"),
+        ("a: !!bool SECRET", 1, "does not fit its tag"),
+        (f"a: {'9' * 5000}", 1, "does not fit its tag"),
+        ("? [SECRET]\n: 1", 1, "a key must be a text"),
+        ("a: &it\n  b: *it", 1, "an alias inside of what it stands for"),
+        ("a: 1\nb: *SECRET", 2, "an alias without its anchor"),
+        ("a: &SECRET 1\nb: &SECRET 1\nc: 1", 2, "an anchor that there is already"),
+        ("a: 1\n---\nSECRET: 2", 2, "a second document"),
+        ("a: 1\n SECRET: 2", 2, "is no YAML"),
+        ("a: [1,\nb: 'SECRET", 2, "is no YAML"),
+        ("a: 1\nb: %SECRET", 2, "is no YAML"),
+        ("a: !SECRET!x 1", 1, "is no YAML"),
+        ("a: 1\nb: \x07SECRET", 2, "a control character"),
+        ("[" * 200 + "]" * 200, 1, "nested too deeply"),
+        ("[" * 20_000, 1, "nested too deeply"),
+    ],
+)
+def test_a_slip_is_told_with_its_line_and_without_any_text(text: str, line: int, reason: str) -> None:
+    slips = read(text).slips
+    assert any(slip.line == line and reason in slip.reason for slip in slips), slips
+    assert not any("SECRET" in slip.reason for slip in slips)
+
+
+def test_aliases_of_aliases_are_not_endless() -> None:
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 20)]
+    assert [slip.reason for slip in read("\n".join(lines)).slips] == ["too many values: aliases repeat too much"]
+
+
+def test_an_empty_text_is_nothing() -> None:
+    assert read("# only a comment\n").data is None
