@@ -1,0 +1,218 @@
+"""The pipeline of examples/gitops, played on a local bare repository: its workflow decides which script runs when."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pytest
+import yaml
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.crash import end_session, plugins_of
+from tests.engine.service import calls, live, rooms
+from tests.engine.stack import PROJECT, Run, Stack
+
+EXAMPLE = PROJECT / "examples" / "gitops"
+WORKFLOW = EXAMPLE / ".github" / "workflows" / "agents.yml"
+EVENT = (EXAMPLE / "event.yaml").read_text(encoding="utf-8")
+IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"]
+
+
+class Forge:
+    """A bare repository, and runners that play the workflow on its commits."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        self.origin, self.work, self.cache = folder / "origin.git", folder / "work", folder / "cache"
+        self.workflow: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+        self.groups: dict[str, Lock] = {}
+        self.runs = 0
+        git("init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
+        git("clone", "--quiet", str(self.origin), str(self.work))
+        git("checkout", "--quiet", "-b", "main", cwd=self.work)
+        shutil.copytree(EXAMPLE, self.work, dirs_exist_ok=True)
+        project = self.work / "Pulumi.yaml"
+        environment = str(Path(sys.executable).parents[1])
+        project.write_text(project.read_text(encoding="utf-8").replace("../../.venv", environment), encoding="utf-8")
+        self.commit("Begin")
+
+    def commit(self, message: str, event: str | None = EVENT) -> str:
+        """Commit an event file, or its end, to main; returns the commit."""
+        file = self.work / "event.yaml"
+        if event is None:
+            file.unlink()
+        else:
+            file.write_text(event, encoding="utf-8")
+        git("add", "--all", cwd=self.work)
+        git(*IDENTITY, "commit", "--quiet", "--allow-empty", "--message", message, cwd=self.work)
+        git("push", "--quiet", "origin", "main", cwd=self.work)
+        return git("rev-parse", "HEAD", cwd=self.work).strip()
+
+    def script(self, step: str) -> str:
+        """The command of a step of the workflow."""
+        steps = self.workflow["jobs"]["agents"]["steps"]
+        (found,) = [each["run"] for each in steps if each.get("name") == step]
+        return str(found).partition(" |")[0]
+
+    def runner(self, commit: str) -> tuple[Path, dict[str, str]]:
+        """A fresh machine: a checkout, and the cached journal."""
+        self.runs += 1
+        machine = self.origin.parent / f"runner-{self.runs}"
+        git("clone", "--quiet", str(self.origin), str(machine))
+        git("checkout", "--quiet", commit, cwd=machine)
+        if self.cache.exists():
+            shutil.copytree(self.cache, machine / ".journal")
+        journal = machine / ".journal" / "journal.db"
+        return machine, {**self.stack.environment, "STACK": "production", "RTCAI_JOURNAL": str(journal)}
+
+    def keep(self, machine: Path) -> None:
+        """The step that keeps the journal, whatever happened before."""
+        shutil.rmtree(self.cache, ignore_errors=True)
+        if (machine / ".journal").exists():
+            shutil.copytree(machine / ".journal", self.cache)
+
+    def run(self, step: str, commit: str = "main", **environment: str) -> Run:
+        """Play one run of the workflow."""
+        concurrency = self.workflow["concurrency"]
+        assert concurrency["cancel-in-progress"] is False
+        with self.groups.setdefault(concurrency["group"], Lock()):
+            machine, env = self.runner(commit)
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", self.script(step)],
+                cwd=machine,
+                env={**env, **environment},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                timeout=300,
+                check=False,
+                start_new_session=True,
+            )
+            self.keep(machine)
+        return Run(done.returncode, done.stdout)
+
+    def kill_in_the_middle(self, emulator: Emulator, commit: str, *, keep: bool) -> None:
+        """A runner that is killed while the service has started an agent and nobody was told."""
+        machine, env = self.runner(commit)
+        with emulator.hold("create", at="worked", times=None) as hold:
+            process = subprocess.Popen(
+                ["bash", "-c", self.script("Up")],
+                cwd=machine,
+                env=env,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            hold.wait(count=2, timeout=90)
+            assert plugins_of(process.pid)
+            end_session(process.pid)
+            process.wait()
+        if keep:
+            self.keep(machine)
+
+
+def git(*arguments: str, cwd: Path | None = None) -> str:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    return subprocess.run(
+        ["git", *arguments], cwd=cwd, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.fixture
+def forge(stack: Stack, emulator: Emulator, tmp_path: Path) -> Forge:
+    emulator.change_settings(dedup="replay")
+    return Forge(stack, tmp_path / "forge")
+
+
+def test_the_pipeline_from_a_commit_to_its_end(forge: Forge, emulator: Emulator) -> None:
+    assert "+ 4 to create" in forge.run("Preview").succeeded().output
+    assert emulator.requests() == []
+    forge.run("Up").succeeded()
+    assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+    first = {task["cname"]: task["taskId"] for task in live(emulator)}
+    changed = forge.commit("Speak faster", EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 1.5}}}"))
+    preview = forge.run("Preview", changed).succeeded().output
+    assert "+-1 to replace" in preview
+    assert "speed" in preview
+    forge.run("Up", changed).succeeded()
+    second = {task["cname"]: task["taskId"] for task in live(emulator)}
+    assert second["expo-main-stage"] == first["expo-main-stage"]
+    assert second["expo-workshop"] != first["expo-workshop"]
+    forge.commit("Revert")
+    assert "1 replaced" in forge.run("Up").succeeded().output
+    forge.run("Drift").succeeded()
+    emulator.end_room("expo-workshop")
+    assert "error" in forge.run("Drift").failed().output
+    forge.run("Up").succeeded()
+    assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+    forge.run("Drift").succeeded()
+    forge.commit("The event is over", None)
+    assert "event.yaml is gone" in forge.run("Preview").succeeded().output
+    assert len(live(emulator)) == 2
+    forge.run("Up").succeeded()
+    assert live(emulator) == []
+    forge.run("Destroy").succeeded()
+
+
+def test_two_merges_at_once_are_run_one_after_the_other(forge: Forge, emulator: Emulator) -> None:
+    first = forge.commit("First", EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 1.5}}}"))
+    second = forge.commit("Second", EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 2}}}"))
+    with ThreadPoolExecutor() as pool:
+        for run in pool.map(lambda commit: forge.run("Up", commit), [first, second]):
+            run.succeeded()
+    assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+    assert calls(emulator).count("create") == 3
+
+
+def test_a_killed_runner_whose_journal_was_kept(forge: Forge, emulator: Emulator) -> None:
+    forge.kill_in_the_middle(emulator, "main", keep=True)
+    assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+    locked = forge.run("Up").failed().output
+    assert "the stack is currently locked" in locked
+    forge.run("Up", UNLOCK="1").succeeded()
+    assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+    forge.run("Up").succeeded()
+    forge.run("Destroy").succeeded()
+    assert live(emulator) == []
+
+
+def test_a_killed_runner_whose_journal_was_lost_stops_the_next_run(forge: Forge, emulator: Emulator) -> None:
+    forge.kill_in_the_middle(emulator, "main", keep=False)
+    run = forge.run("Up", UNLOCK="1").failed()
+    assert "room expo-main-stage" in run.output
+    assert "room expo-workshop" in run.output
+    assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+
+
+def test_the_workflow_is_valid_and_starts_only_scripts_that_are_there() -> None:
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    done = subprocess.run(
+        [checker, "--builtin-schema", "vendor.github-workflows", str(WORKFLOW)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["agents"]["steps"]
+    scripts = [step["run"].split()[0] for step in steps if step.get("run", "").startswith("ci/")]
+    assert scripts == ["ci/preview.sh", "ci/up.sh", "ci/drift.sh", "ci/destroy.sh"]
+    assert all(os.access(EXAMPLE / script, os.X_OK) for script in scripts)
+
+
+def test_the_manifests_say_what_they_are_for() -> None:
+    documents = list(yaml.safe_load_all((EXAMPLE / "kubernetes" / "stack.yaml").read_text(encoding="utf-8")))
+    (stack,) = [each["spec"] for each in documents if each["kind"] == "Stack"]
+    assert stack["destroyOnFinalize"] is True
+    assert stack["updateTemplate"]["spec"]["runProgram"] is True
+    environment = stack["workspaceTemplate"]["spec"]["env"]
+    secrets = {each["name"] for each in environment if "valueFrom" in each}
+    assert secrets == {"RTCAI_APP_KEY", "RTCAI_APP_SECRET", "PULUMI_CONFIG_PASSPHRASE"}
+    assert "secret" not in json.dumps([each for each in environment if "value" in each]).lower()
