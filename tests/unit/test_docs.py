@@ -1,5 +1,6 @@
 """What the docs say of the tests is true."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -33,3 +34,21 @@ def test_every_block_of_commands_says_which_test_runs_it(page: Path) -> None:
             assert told, f"line {number}: the line above says neither which test runs these commands nor why none does"
             file, name = told.groups()
             assert file is None or f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
+
+
+def test_the_chinese_readme_is_in_step_with_the_english_one() -> None:
+    english = (ROOT / "README.md").read_text(encoding="utf-8")
+    chinese = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+    for part in (r"```.*?```", r"<!-- (?:not )?run by .*? -->", r"\]\((?!README)[^)]+\)", r"^#+ ", r"^\|.*\|$"):
+        theirs, ours = (
+            re.findall(part, text, re.DOTALL | re.MULTILINE if "`" in part else re.MULTILINE)
+            for text in (english, chinese)
+        )
+        if part.startswith("^"):
+            assert len(theirs) == len(ours), part
+        else:
+            assert sorted(theirs) == sorted(ours), part
+    told = re.findall(r"<!-- in step with README.md, sha256 (\w+) -->", chinese)
+    assert told == [hashlib.sha256(english.encode()).hexdigest()], (
+        "README.md has changed: bring README.zh-CN.md into step"
+    )
