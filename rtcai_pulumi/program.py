@@ -21,7 +21,7 @@ from pulumi.runtime.config import get_config
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.lifecycle.owner import owner, owner_prefix
-from rtcai_pulumi.lifecycle.project import project_in
+from rtcai_pulumi.lifecycle.project import project_folder, project_in
 from rtcai_pulumi.service.settings import HOW_TO_SET, missing_credentials
 
 
@@ -131,7 +131,8 @@ def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulu
 
     A dynamic provider is told neither URN nor stack, so that the resource must say it.
     """
-    prefix = owner_prefix(os.environ, _project_backend())
+    folder = _project_folder()
+    prefix = owner_prefix(os.environ, project_in(folder).backend, folder)
     urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
 
     async def value() -> str | None:
@@ -142,11 +143,10 @@ def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulu
     return pulumi.Output.from_input(value())
 
 
-def _project_backend() -> str | None:
-    """The backend that the project file names, where it does and counts."""
-    if os.environ.get("PULUMI_BACKEND_URL"):
-        return None
-    return project_in(Path(pulumi.get_root_directory())).backend
+def _project_folder() -> Path:
+    """The folder of the project file; an older language host does not tell it, so that it is looked for."""
+    told: str | None = pulumi.get_root_directory()
+    return Path(told) if told else project_folder(Path.cwd())
 
 
 def _this_run() -> _Run:

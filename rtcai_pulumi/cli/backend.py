@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from rtcai_pulumi.lifecycle.owner import backend_url, owner_prefix
+from rtcai_pulumi.lifecycle.owner import absolute, backend_url, owner_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,17 +32,22 @@ class Backend:
         return f"{self.url} ({self.source})" if self.url else self.source
 
 
-def backend_of(env: Mapping[str, str], stated: str | None, project: str | None = None) -> Backend:
+def backend_of(
+    env: Mapping[str, str], stated: str | None, project: str | None = None, folder: Path | None = None
+) -> Backend:
     """The backend that an option states, else the environment, else the project file, else the current login.
 
     Args:
         env: the environment.
         stated: the option's URL.
         project: the URL in the project file, where that was read.
+        folder: the project's folder; the current one where it was not named.
     """
+    folder = (folder or Path()).absolute()
     url = stated or env.get(_VARIABLE) or project
     known = {**env, _VARIABLE: url or ""}
-    digest, location = owner_prefix(known, None), backend_url(known, None)
+    digest = owner_prefix(known, None, folder)
+    location = absolute(backend_url(known, None) or "", folder) or None
     if url is None:
         return Backend("the current login", None, digest, location)
     source = "--backend" if stated else _VARIABLE if env.get(_VARIABLE) else "the project file"

@@ -45,7 +45,8 @@ def close(
     usage.
     """
     cid, task_id = parts_of(task)
-    with failing("close"), opened_or_made(path_of(os.environ, journal)) as opened, service_and(opened) as run:
+    path = path_of(os.environ, journal)
+    with failing("close"), opened_or_made(path, made=cname is not None) as opened, service_and(opened) as run:
         found = [record for record in records_in(opened) if record.task == task]
         if not found and cname is None:
             raise CannotDo(

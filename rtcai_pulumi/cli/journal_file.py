@@ -43,12 +43,15 @@ def existing(path: Path, tell: Callable[[str], None] = tell) -> Iterator[Journal
 
 
 @contextmanager
-def opened_or_made(path: Path) -> Iterator[Journal]:
-    """The journal, for a command that has something to write down even where there is none yet.
+def opened_or_made(path: Path, *, made: bool) -> Iterator[Journal]:
+    """The journal, for a command that may have something to write down even where there is none yet.
 
     Raises:
+        Unknown: there is none, and none is to be made.
         JournalError: it cannot be used.
     """
+    if not made and not _is_there(path):
+        raise Unknown(f"There is no journal {path}.\n  to do: name it with --journal or RTCAI_JOURNAL")
     with Journal(path) as journal:
         yield journal
 

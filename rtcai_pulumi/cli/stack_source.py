@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
 
 from rtcai_pulumi.cli.backend import Backend, backend_of
 from rtcai_pulumi.cli.errors import CannotReadExport
@@ -58,7 +58,7 @@ def state_of(source: Source, env: Mapping[str, str]) -> StackState:
     """
     if source.stack is None:
         export = read_export(source.export or "", stack=source.stack_name, project=source.project_name)
-        return StackState(export, backend_of(env, source.backend))
+        return StackState(export, backend_of(env, source.backend, folder=source.folder))
     project = _project(source.folder)
     made_at = datetime.now(UTC)  # before the CLI reads it: what the journal learns from now on it need not know
     text = _asked(["stack", "export", "--stack", source.stack], source.folder, env)
@@ -69,7 +69,7 @@ def state_of(source: Source, env: Mapping[str, str]) -> StackState:
         stack=source.stack_name or source.stack.rpartition("/")[2],
         project=source.project_name or project.name,
     )
-    return StackState(export, backend_of(env, source.backend, project.backend))
+    return StackState(export, backend_of(env, source.backend, project.backend, source.folder))
 
 
 def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str | None:
@@ -81,14 +81,27 @@ def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str
     parts = urlsplit(state.backend.location or "")
     stack = state.export.id
     if parts.scheme == "file":
-        root = Path(f"{parts.netloc}{parts.path}").expanduser()
+        root = Path(unquote(f"{parts.netloc}{parts.path}")).expanduser()
         locks = root / ".pulumi" / "locks" / "organization" / stack.project / stack.stack
         return next((_holder(lock) for lock in sorted(locks.glob("*.json"))), None)
     if parts.scheme in {"http", "https"} and source.stack is not None:
-        listed = json.loads(_asked(["stack", "ls", "--json"], source.folder, env))
-        running = any(each.get("name") == source.stack and each.get("updateInProgress") for each in listed)
-        return "an update is in progress" if running else None
+        running = [
+            each.get("name", "").rpartition("/")[2]
+            for each in _listed(_asked(["stack", "ls", "--json"], source.folder, env))
+            if each.get("updateInProgress")
+        ]
+        return "an update is in progress" if stack.stack in running else None
     return None
+
+
+def _listed(text: str) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise CannotReadExport("`pulumi stack ls --json` printed what cannot be read.")
+    return found
 
 
 def _holder(lock: Path) -> str:

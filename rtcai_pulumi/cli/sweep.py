@@ -41,12 +41,14 @@ _StackExportFile = Annotated[
 _EndRoom = Annotated[
     bool,
     typer.Option(
-        "--end-room", help="End the room of each lost create, which throws out everybody and every agent in it."
+        "--end-room",
+        help="End the room that has the name of each lost create's now, which throws out everybody and every agent in "
+        "it, even if the room was opened anew since.",
     ),
 ]
 
 _FAILED: Final = 1
-_LOST_REMAIN: Final = 3
+_SOME_REMAIN: Final = 3
 _LOST_ADVICE: Final = (
     "run `pulumi up` again, which asks for it again under the same trace id; where the resource is not declared any "
     "more, look into the room, and add --end-room if an agent is there (this throws out everybody)"
@@ -81,7 +83,8 @@ def sweep(
 
     What a killed run left is closed by the next `pulumi up` that declares it; this is for what is not declared any
     more. The stack, its project and its backend must all fit; what the state has, what a living process works on, and
-    what changed after the state was read, is left alone, and a stack that is locked is not swept at all. It shows
+    what changed after the state was read, is left alone, and a stack that is locked is not swept at all. Of a file the
+    time of its last change counts: a copy of an old export seems new, so prefer --stack. It shows
     first what it would do, and asks; without a terminal (or with --stack-export -) it needs --yes. So it does where
     the state has pending operations: a run was killed, or is not over yet.
 
@@ -93,7 +96,7 @@ def sweep(
 
     Exit codes: 0 nothing is left to close; 1 an agent could not be closed, or the journal, the state or the credentials
     cannot be used, or the stack is locked; 2 nothing was closed because nobody confirmed it, or wrong usage; 3 all is
-    closed, but there are lost creates.
+    closed, but there are lost creates, or agents that were left alone.
     """
     if (stack is None) == (stack_export is None):
         raise typer.BadParameter("give one of --stack and --stack-export")
@@ -200,4 +203,4 @@ def _exit_code(swept: list[Swept]) -> int:
         return _FAILED
     if {Outcome.TO_CLOSE, Outcome.TO_END_ROOM} & outcomes:
         return NOT_CONFIRMED
-    return _LOST_REMAIN if Outcome.LOST in outcomes else 0
+    return _SOME_REMAIN if {Outcome.LOST, Outcome.LIVES, Outcome.NEWER} & outcomes else 0

@@ -161,10 +161,15 @@ def _end_room(record: Record, run: Run) -> None:
     """End the room of a lost create; that it is not there any more is as good."""
     require_room_api(record, run.client.settings)
 
-    def attempt() -> None:
-        # By its number: by its name, a room that people have opened anew meanwhile would be ended.
-        run.client.end_room(run.client.query_room(record.cname).cid, cname=record.cname)
+    def attempt() -> int:
+        # Which room the lost create was for nobody knows: a room that was opened anew meanwhile is ended, too.
+        cid = run.client.query_room(record.cname).cid
+        run.client.end_room(cid, cname=record.cname)
+        return cid
 
     with suppress(RoomNotFound):
-        run.retrier.run(attempt, CLOSE_POLICY)
+        cid = run.retrier.run(attempt, CLOSE_POLICY)
+        for other in run.journal.records():
+            if other.cid == cid and other.unfinished:
+                run.journal.closed(str(other.task))  # it ended with its room; the next up of its stack starts another
     run.journal.forget(record)

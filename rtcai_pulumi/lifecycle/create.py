@@ -122,7 +122,16 @@ def _adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
         RtcAiError: its room is gone, or has another number: there is nothing to adopt.
     """
     named = inputs.get("adopt")
-    if not named or any(record.task == named for record in run.journal.records()):
+    if not named or named in run.shown:  # shown: a replacement of the very agent that was adopted once
+        return None
+    known = [record for record in run.journal.records() if record.task == named]
+    if known:
+        if any(record.unfinished and record.owner != owner for record in known):
+            run.tell(
+                f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "
+                f"resource's. Where no program declares that any more, it talks on: `rtcai close {named}` stops it, "
+                f"`rtcai release {named}` lets it be adopted"
+            )
         return None
     cid, _, task_id = str(named).partition("/")
     facts = Facts(room=str(inputs["cname"]), cid=cid, task=task_id)

@@ -44,6 +44,9 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     if replaces:
         return Difference(replaces, stop_first)
     journal, owner = run.journal, news.get("owner")
+    if isinstance(owner, str):
+        # A resource, or its stack, was renamed: whoever takes its old name must not find this task as left by a run.
+        journal.reown(resource_id, owner)
     if is_over(journal.records_of_task(resource_id), resource_id):
         return Difference(("taskId",), stop_first)
     records = journal.records(owner) if isinstance(owner, str) else []

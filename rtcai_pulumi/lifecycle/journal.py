@@ -156,6 +156,13 @@ class Journal:
         """Write that an engine is about to be given the task."""
         self._change(record.trace_id, "handed = 1 WHERE trace_id = ?", (record.trace_id,))
 
+    def reown(self, task: str, owner: str) -> None:
+        """Write whom a task, ``{cid}/{taskId}``, belongs to now, where that has changed."""
+        if any(record.owner != owner for record in self.records_of_task(task)):
+            cid, _, task_id = task.partition("/")
+            statement = "UPDATE records SET owner = ? WHERE task_id = ? AND cid = ?"
+            self._do(lambda database: database.execute(statement, (owner, task_id, int(cid))))
+
     def take_over(self, record: Record) -> Record | None:
         """Answer for another process's record from now on; None where someone else was faster."""
         return self._change(
@@ -231,18 +238,21 @@ class Journal:
                 database.execute("ROLLBACK")
             outcomes = [error] * len(batch)
         for (_, done), outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, sqlite3.Error):
+            if isinstance(outcome, Exception):
                 done.set_exception(_unusable(self.path, outcome))
             else:
                 done.set_result(outcome)
 
 
-def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | sqlite3.Error:
-    """Do one thread's work so that its failure undoes nothing of the others' in the same transaction."""
+def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | Exception:
+    """Do one thread's work so that its failure undoes nothing of the others' in the same transaction.
+
+    Any failure: a value that SQLite cannot hold is an error of its own kind, and the thread that waits must hear of it.
+    """
     database.execute("SAVEPOINT work")
     try:
         result = work(database)
-    except sqlite3.Error as error:
+    except Exception as error:
         database.execute("ROLLBACK TO work")
         return error
     finally:

@@ -5,6 +5,7 @@ Two backends with equal stacks must not meet in one journal. The URL is digested
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,20 +13,27 @@ from typing import Any, Final
 DIGEST_LENGTH: Final = 16
 
 
-def owner_prefix(env: Mapping[str, str], project_backend: str | None) -> str:
+def owner_prefix(env: Mapping[str, str], project_backend: str | None, folder: Path | None = None) -> str:
     """The part of an owner that all resources of a backend share.
 
     Args:
         env: the environment; ``PULUMI_BACKEND_URL`` comes first.
         project_backend: the URL that the project file names, where it does; else the current login counts.
+        folder: the project's folder: the same relative path is another backend in another folder.
     """
-    url = backend_url(env, project_backend) or ""
+    url = absolute(backend_url(env, project_backend) or "", folder or Path.cwd())
     return hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def backend_url(env: Mapping[str, str], project_backend: str | None) -> str | None:
     """Where the engine keeps states: the environment, else the project file, else the current login says it."""
     return env.get("PULUMI_BACKEND_URL") or project_backend or _current_login(env)
+
+
+def absolute(url: str, folder: Path) -> str:
+    """A backend's URL, where its files are named relative to the project's folder, with their whole path."""
+    path = url.removeprefix("file://")
+    return f"file://{os.path.normpath(folder / path)}" if path != url and path.startswith(".") else url
 
 
 def owner(prefix: str, urn: str) -> str:

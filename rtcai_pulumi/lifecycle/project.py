@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml  # Pulumi itself depends on it
 
@@ -16,6 +16,17 @@ class Project:
     """The backend's URL; it may hold a password."""
 
 
+_ENDINGS: Final = ("yaml", "yml", "json")
+
+
+def project_folder(start: Path) -> Path:
+    """The nearest folder with a project file, from a folder upwards; the folder itself where there is none."""
+    for folder in (start, *start.parents):
+        if any((folder / f"Pulumi.{ending}").is_file() for ending in _ENDINGS):
+            return folder
+    return start
+
+
 def project_in(folder: Path) -> Project:
     """The project whose file lies in a folder; an empty one where there is none.
 
@@ -23,7 +34,7 @@ def project_in(folder: Path) -> Project:
         OSError: the file cannot be read.
         ValueError: it is no YAML in UTF-8.
     """
-    for ending in ("yaml", "yml", "json"):
+    for ending in _ENDINGS:
         file = folder / f"Pulumi.{ending}"
         if file.is_file():
             try:

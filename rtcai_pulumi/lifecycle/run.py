@@ -119,6 +119,14 @@ class Run:
             raise
         self.journal.closed(str(record.task))
 
+    def close_unwritten(self, record: Record) -> None:
+        """Close a task of which the journal cannot be told.
+
+        Raises:
+            RtcAiError: the agent may still be in the room.
+        """
+        self._request_close(record, self.telling_why(record.cname))
+
     def _request_close(self, record: Record, waiting: Callable[[RtcAiError, float], None]) -> None:
         """Have the service close a task; that it, or its room, is not there any more is as good."""
         client, cid, task_id, trace_id = self.client, record.cid or 0, record.task_id or "", uuid4().hex

@@ -8,7 +8,7 @@ are the tasks that the engine itself has named in this run, to `diff`, `read` or
 with them.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 
 from rtcai_pulumi.lifecycle.record import Record, State
@@ -50,6 +50,18 @@ def is_left(record: Record, *, process: int) -> bool:
     Processes are numbered in their order. A plugin that outlives its engine must leave alone what a later run started.
     """
     return record.unfinished and record.process < process
+
+
+def is_taken_care_of(records: Iterable[Record], *, process: int, lives: Callable[[int], bool]) -> bool:
+    """Whether a later process has a task, and has handed it to its engine or still lives to do so.
+
+    Args:
+        records: all records of one task.
+        process: the process that asks.
+        lives: whether a process still runs.
+    """
+    later = [record for record in records if record.state is State.OPEN and record.process > process]
+    return any(record.handed or lives(record.process) for record in later)
 
 
 def before_create(

@@ -300,12 +300,15 @@ def _task_of(body: Mapping[str, Any]) -> Task | None:
     """The task in a create answer; None where the answer lacks what a success must have."""
     cid, result = _cid_of(body), body.get("result")
     task_id = result.get("taskId") if isinstance(result, dict) else None
-    return Task(cid, task_id) if cid is not None and isinstance(task_id, str) and task_id else None
+    if cid is None or not isinstance(task_id, str) or not task_id.isprintable() or not task_id:
+        return None
+    return Task(cid, task_id)
 
 
 def _cid_of(body: Mapping[str, Any]) -> int | None:
     """The room's number in an answer; some JSON libraries write 64-bit numbers as strings."""
-    return _whole(body.get("cid")) or None
+    cid = _whole(body.get("cid"))
+    return cid if cid is not None and 0 < cid < 2**63 else None
 
 
 def _whole(value: Any) -> int | None:

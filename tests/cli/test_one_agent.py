@@ -55,7 +55,8 @@ def test_an_unknown_agent_is_one_clear_error(service: Service, command: list[str
     for journal in ("none yet", "there"):
         run = service.run(*command, "1/unknown")
         assert run.exit_code == 1, journal
-        assert "1/unknown" in run.stderr
+        assert "1/unknown" in run.stderr or "There is no journal" in run.stderr
+        assert service.journal.exists() == (journal == "there")
         assert "to do: " in run.stderr
         service.lost()
 

@@ -240,7 +240,7 @@ def test_what_a_living_process_answers_for_is_left_alone(sweep: Sweep) -> None:
         # The lock of a process is not seen by itself.
         runs = [sweep.as_process("--json"), sweep.as_process("--yes", "--json")]
     for run in runs:
-        assert run.returncode == 0, run.stderr
+        assert run.returncode == 3, run.stderr
         assert [agent["outcome"] for agent in json.loads(run.stdout)["agents"]] == ["process lives"]
         assert "Nothing to close." in run.stderr
     assert sweep.rooms == ["busy"]
@@ -252,7 +252,7 @@ def test_an_export_that_is_older_than_a_record_says_nothing_about_it(sweep: Swee
     old = (datetime.now(UTC) - timedelta(minutes=1)).timestamp()
     os.utime(file, (old, old))
     sweep.left("new")
-    assert sweep.outcomes("--yes", code=0, file=file) == ["newer than the export"]
+    assert sweep.outcomes("--yes", code=3, file=file) == ["newer than the export"]
     assert sweep.rooms == ["new"]
 
 

@@ -1,6 +1,7 @@
 """Sequences of commands that once led, or could lead, to a second agent or to none."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +80,46 @@ def test_a_renamed_stack_keeps_its_agents(stack: Stack, emulator: Emulator) -> N
     assert "2 unchanged" in stack.up().succeeded().output
     assert calls(emulator) == ["create"]
     assert_settled(stack, emulator, ["keynote"])
+
+
+def test_the_old_name_of_a_renamed_stack_is_another_stack(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    stack.pulumi("stack", "rename", "live").succeeded()
+    assert "2 unchanged" in stack.pulumi("up", "--yes", "--stack", "live").succeeded().output
+    (on_air,) = live(emulator)
+    stack.pulumi("stack", "init", "test").succeeded()
+    stack.program(one_room(cname="rehearsal"))
+    run = stack.pulumi("up", "--yes", "--stack", "test").succeeded()
+    assert "closing task" not in run.output
+    assert on_air in live(emulator)
+    assert rooms(emulator) == ["keynote", "rehearsal"]
+
+
+def test_equal_stacks_in_backends_of_equal_relative_names_are_two(emulator: Emulator, tmp_path: Path) -> None:
+    stacks = [Stack(tmp_path / name, emulator) for name in ("first", "second")]
+    for stack, cname in zip(stacks, ["first", "second"], strict=True):
+        (stack.folder / "program" / "state").mkdir()
+        stack.environment |= {"PULUMI_BACKEND_URL": "file://./state", "RTCAI_JOURNAL": str(tmp_path / "journal.db")}
+        stack.pulumi("stack", "init", stack.name).succeeded()
+        stack.program(one_room(cname=cname))
+        stack.up().succeeded()
+    assert rooms(emulator) == ["first", "second"]
+
+
+@pytest.mark.parametrize("how", ["login", "project file"])
+def test_a_backend_may_be_named_by_the_login_or_the_project_file(stack: Stack, emulator: Emulator, how: str) -> None:
+    url = stack.environment.pop("PULUMI_BACKEND_URL")
+    if how == "login":
+        stack.pulumi("login", url).succeeded()
+    else:
+        project = stack.folder / "program" / "Pulumi.yaml"
+        project.write_text(f"{project.read_text(encoding='utf-8')}backend: {{url: '{url}'}}\n", encoding="utf-8")
+    stack.program(ROOM)
+    stack.up().succeeded()
+    assert "2 unchanged" in stack.up().succeeded().output
+    stack.destroy().succeeded()
+    assert live(emulator) == []
 
 
 def test_one_name_under_two_components_is_two_agents(stack: Stack, emulator: Emulator) -> None:

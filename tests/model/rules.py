@@ -4,6 +4,7 @@ Some rules are not here, because the model finds nothing without them; they stay
 their own. `may_send` also asks whether this process still answers for an unanswered record: needed where the engine's
 life cannot be told (`Engine.lives` says yes then), which the model does not know. A record that its process may still
 finish is waited for: that spares a request which a service that ignores duplicates would take for a new one.
+`is_taken_care_of` spares the room the silence until the next `up` where two runs are told of one task.
 `Journal.closing` writes down whose close it is, and leaves a closed record alone: both only make `not_closing` apply to
 what it should, so that a refused close does not end in a needless replacement.
 """

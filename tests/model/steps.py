@@ -161,6 +161,24 @@ class Forget(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Drop(Step):
+    """`Journal.drop`."""
+
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> None:
+        world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Living(Step):
+    """`Journal.lives`, for every process at once."""
+
+    def take(self, world: World, process: int, option: str) -> frozenset[int]:
+        return frozenset(plugin.process for plugin in world.plugins)
+
+
+@dataclass(frozen=True, slots=True)
 class SettledByItsProcess(Step):
     """`Run.settled_by_its_process`: waits, but not for ever; how long is left open, so both ends are tried."""
 

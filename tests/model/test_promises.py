@@ -30,8 +30,11 @@ def test_any_two_commands_with_one_fault_break_no_promise(replays: bool, rooms_r
 
 @pytest.mark.full
 @SERVICES
-@pytest.mark.parametrize("first", [A, START_FIRST], ids=str)
-@pytest.mark.parametrize("after", [(), (up(B),)], ids=["from nothing", "from a running agent"])
+@pytest.mark.parametrize(
+    ("after", "first"),
+    [((), A), ((up(B),), A), ((up(A),), START_FIRST)],
+    ids=["from nothing", "from a running agent", "start-first"],
+)
 def test_two_commands_with_two_faults_break_no_promise(
     replays: bool, rooms_required: bool, first: Inputs, after: tuple[Command, ...]
 ) -> None:

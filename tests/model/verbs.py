@@ -17,9 +17,11 @@ from tests.model.steps import (
     Answered,
     Closed,
     Closing,
+    Drop,
     EngineLives,
     Forget,
     HandOver,
+    Living,
     NotClosing,
     QueryRoom,
     Receive,
@@ -93,8 +95,12 @@ def note_answer(me: Me, record: Record, task: str) -> Steps:
     if answered is None:
         cid, _, task_id = task.partition("/")
         trace = f"{record.trace_id}-{me.process}"
-        orphan = replace(record, trace_id=trace, process=me.process, state=State.OPEN, cid=int(cid), task_id=task_id)
+        orphan = replace(record, trace_id=trace, process=me.process, state=State.CLOSING, cid=int(cid), task_id=task_id)
         answered = yield Add(the_one(orphan))
+        records, living = (yield RecordsOfTask(task)), (yield Living())
+        if settling.is_taken_care_of(records, process=me.process, lives=living.__contains__):
+            yield Drop(answered)
+            raise TakenOver("")
     yield from close(answered)
     raise TakenOver("")
 

@@ -10,6 +10,7 @@ from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.service.errors import (
     AnswerLost,
     DuplicateRequest,
+    JournalError,
     OtherAccount,
     OutcomeUnknown,
     RateLimited,
@@ -123,7 +124,7 @@ def test_a_room_is_waited_for_where_that_is_stated(runs: Runs) -> None:
     service = Service(create=[missing, missing, created()])
     create({**OWNED, "waitForRoom": 30.0}, runs.next(service))
     assert service.asked == ["create"] * 3
-    assert all("keynote does not exist yet" in line for line in runs.told)
+    assert len([line for line in runs.told if "the room does not exist. Trying again" in line]) == 1
     with pytest.raises(RoomNotFound):
         create(parameters(), runs.next(Service(create=missing)))
 
@@ -253,6 +254,40 @@ def test_no_request_is_sent_once_another_run_answers_for_the_record(runs: Runs) 
     with pytest.raises(TakenOver, match="another run has taken it over"):
         create(OWNED, runs.next(service))
     assert service.asked == ["create"]
+
+
+def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: Runs) -> None:
+    def answered_beside() -> httpx.Response:
+        later = runs.beside(Service())
+        taken = later.journal.take_over(later.journal.records(OWNER)[0])
+        assert taken is not None
+        later.journal.answered(taken, 7, "same")
+        later.journal.hand_over(taken)
+        return created("same")
+
+    service = Service(create=answered_beside)
+    run = runs.next(service)
+    with pytest.raises(TakenOver, match="left to the run that was told of it"):
+        create(OWNED, run)
+    assert service.asked == ["create"]
+    assert [record.state for record in run.journal.records_of_task("7/same")] == [State.OPEN]
+
+
+def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(create=created("known"), close=CLOSED)
+    run = runs.next(service)
+
+    def full(*_: object) -> None:
+        raise JournalError("The journal cannot be used: database or disk is full.", advice="make room")
+
+    monkeypatch.setattr(run.journal, "answered", full)
+    with pytest.raises(JournalError, match="stopped as soon as it had started") as caught:
+        create(OWNED, run)
+    assert service.asked == ["create", "close"]
+    assert (caught.value.facts.task, caught.value.facts.cid) == ("known", 7)
+    assert run.journal.records(OWNER) == []
 
 
 def test_an_agent_whose_engine_is_gone_is_closed_as_soon_as_it_has_started(runs: Runs) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -262,3 +263,20 @@ def test_a_write_that_fails_undoes_nothing_of_the_others(journal: Journal) -> No
         written = list(threads.map(add, range(64)))
     assert written == [number % 2 == 0 for number in range(64)]
     assert len(journal.records()) == 33
+
+
+@pytest.mark.parametrize("wrong", [{"cid": 2**63, "task_id": "a"}, {"cid": 1, "task_id": "\udcff"}])
+def test_a_value_that_the_file_cannot_hold_is_an_error_and_the_journal_goes_on(
+    journal: Journal, wrong: dict[str, Any]
+) -> None:
+    record = journal.add(a_record(journal))
+    with pytest.raises(JournalError, match="cannot be used"):
+        journal.answered(record, **wrong)
+    assert journal.answered(record, 1, "task") is not None
+
+
+def test_a_task_belongs_to_whom_it_is_shown_for(journal: Journal) -> None:
+    journal.answered(journal.add(a_record(journal, owner="old")), 1, "task")
+    journal.reown("1/task", "new")
+    assert [record.task for record in journal.records("new")] == ["1/task"]
+    assert journal.records("old") == []
