@@ -89,7 +89,8 @@ class Sweep:
 
     def started(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {**os.environ, **{key: value for key, value in self.environment.items() if value}}
-        command = [RTCAI, "sweep", "--stack-export", self.state(), *arguments]
+        # Of a shell's background job it would inherit that SIGINT is ignored.
+        command = ["env", "--default-signal=INT", RTCAI, "sweep", "--stack-export", self.state(), *arguments]
         pipe = subprocess.PIPE
         return subprocess.Popen(
             command,

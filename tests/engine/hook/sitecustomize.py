@@ -21,13 +21,12 @@ def _stop() -> None:
         connection.recv(1)
 
 
-def _stopping(call: Callable[..., Any], *, before: bool, only: Callable[..., bool]) -> Callable[..., Any]:
+def _stopping(call: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
     def stopped(*arguments: Any, **named: Any) -> Any:
-        due = only(*arguments)
-        if before and due:
+        if before:
             _stop()
         result = call(*arguments, **named)
-        if not before and due:
+        if not before:
             _stop()
         return result
 
@@ -37,16 +36,16 @@ def _stopping(call: Callable[..., Any], *, before: bool, only: Callable[..., boo
 def _install(moment: str) -> None:
     from rtcai_pulumi.lifecycle.journal import Journal
 
-    method, before, only = {
-        "before the intent": ("add", True, lambda *_: True),
-        "after the intent": ("add", False, lambda *_: True),
-        "the answer has arrived": ("answered", True, lambda *_: True),
-        "the journal has it": ("answered", False, lambda *_: True),
-        "the engine is about to be told": ("hand_over", False, lambda *_: True),
-        "closing is noted": ("mark", False, lambda _journal, _record, state: state == "closing"),
-        "closed is noted": ("mark", False, lambda _journal, _record, state: state == "closed"),
+    method, before = {
+        "before the intent": ("add", True),
+        "after the intent": ("add", False),
+        "the answer has arrived": ("answered", True),
+        "the journal has it": ("answered", False),
+        "the engine is about to be told": ("hand_over", False),
+        "closing is noted": ("closing", False),
+        "closed is noted": ("closed", False),
     }[moment]
-    setattr(Journal, method, _stopping(getattr(Journal, method), before=before, only=only))
+    setattr(Journal, method, _stopping(getattr(Journal, method), before=before))
 
 
 if "pulumi.dynamic" in sys.orig_argv and os.environ.get("TEST_MOMENT"):
