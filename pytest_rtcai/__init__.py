@@ -6,6 +6,8 @@ own and imports nothing of rtcai_pulumi before a test asks for the fixture: that
 
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +44,14 @@ def rtcai_emulator(
         pytest.fail(f"fixture rtcai_emulator: {missing}", pytrace=False)
     # The mark that is nearest to the test has the last word on each setting.
     marks = [mark.kwargs for mark in request.node.iter_markers(_MARK)][::-1]
-    with Emulator(**{name: value for mark in marks for name, value in mark.items()}) as emulator:
+    settings = {name: value for mark in marks for name, value in mark.items()}
+    known = list(signature(Emulator).parameters)
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+            pytest.fail(f"mark {_MARK}: unknown setting {name}; {hint}", pytrace=False)
+    with Emulator(**settings) as emulator:
         for name in [name for name in os.environ if name.startswith("RTCAI_")]:
             monkeypatch.delenv(name)
         monkeypatch.setenv("RTCAI_ENDPOINT", emulator.url)

@@ -119,3 +119,19 @@ def test_it_is_listed_among_the_fixtures_with_its_first_sentence(pytester: pytes
 def test_its_package_is_part_of_the_wheel() -> None:
     root = Path(__file__).parents[2]
     assert '"pytest_rtcai"' in (root / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_a_misspelt_setting_of_the_mark_is_one_line_with_the_near_one(pytester: pytest.Pytester) -> None:
+    ended = run(
+        pytester,
+        """
+        import pytest
+
+        @pytest.mark.rtcai_emulator(dedpu="replay")
+        def test_it(rtcai_emulator):
+            pass
+        """,
+    )
+    ended.assert_outcomes(errors=1)
+    ended.stdout.fnmatch_lines(["*mark rtcai_emulator: unknown setting dedpu; did you mean dedup?"])
+    ended.stdout.no_fnmatch_line("*TypeError*")
