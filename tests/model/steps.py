@@ -162,11 +162,12 @@ class Forget(Step):
 
 @dataclass(frozen=True, slots=True)
 class Drop(Step):
-    """`Journal.drop`."""
+    """`Journal.drop`: the task is left to the run that was told of it."""
 
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
+        world.late -= {str(self.record.task)}
         world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
 
 
