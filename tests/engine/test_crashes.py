@@ -18,6 +18,7 @@ from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 
 PARALLEL = ["--parallel", "32"]
+AT_ONCE = ["--skip-preview"]  # what a preview shows is the subject of other tests; here it would take half of the time
 UP = ["up", "--yes", "--skip-preview"]
 DESTROY = ["destroy", "--yes", "--skip-preview"]
 OF_A_CREATE = [
@@ -75,7 +76,7 @@ def started_beside(stack: Stack, emulator: Emulator, folder: Path) -> Stack:
     other = Stack(folder, emulator)
     other.environment["RTCAI_JOURNAL"] = stack.environment["RTCAI_JOURNAL"]
     other.program(one_room(cname="other"))
-    other.up().succeeded()
+    other.up(*AT_ONCE).succeeded()
     return other
 
 
@@ -102,11 +103,11 @@ def end(run: Interrupted, victim: str) -> None:
 def recover(stack: Stack, **environment: str) -> None:
     """What an operator does after a crash: unlock, put a half-written checkpoint back, up."""
     stack.pulumi("cancel", "--yes")
-    run = stack.up(**environment)
+    run = stack.up(*AT_ONCE, **environment)
     if "failed to load checkpoint" in run.output:
         state = stack.folder / "backend" / ".pulumi" / "stacks" / "rooms" / f"{stack.name}.json"
         shutil.copyfile(f"{state}.bak", state)
-        run = stack.up(**environment)
+        run = stack.up(*AT_ONCE, **environment)
     run.succeeded()
 
 
@@ -117,8 +118,8 @@ def assert_settled(
     assert rooms(emulator) == sorted([*expected, *others])
     known = {room["outputs"]["taskId"] for room in stack.conversations().values()}
     assert known == {task["taskId"] for task in live(emulator) if task["cname"] in expected}
-    assert f"{len(expected) + 1} unchanged" in stack.up(**environment).succeeded().output
-    stack.destroy(**environment).succeeded()
+    assert f"{len(expected) + 1} unchanged" in stack.up(*AT_ONCE, **environment).succeeded().output
+    stack.destroy(*AT_ONCE, **environment).succeeded()
     assert rooms(emulator) == sorted(others)
 
 
@@ -130,7 +131,7 @@ def changing(neighbour: Stack | None) -> Iterator[None]:
         return
     neighbour.program(one_room(cname="other", tts=", speed=2"))
     with ThreadPoolExecutor() as pool:
-        run = pool.submit(neighbour.up)
+        run = pool.submit(neighbour.up, *AT_ONCE)
         yield
         assert "1 replaced" in run.result().succeeded().output
 
@@ -153,7 +154,7 @@ def test_ended_at_a_moment(
     speeds = iter([1, 1.5, 2])
     stack.program(many_rooms(count, next(speeds)))
     if command != "create":
-        stack.up(*PARALLEL, **environment).succeeded()
+        stack.up(*AT_ONCE, *PARALLEL, **environment).succeeded()
     if command == "replace":
         stack.program(many_rooms(count, next(speeds)))
     other = started_beside(stack, emulator, tmp_path / "other") if neighbour == "beside another stack" else None
@@ -166,7 +167,7 @@ def test_ended_at_a_moment(
         recover(stack, **environment)
     assert_settled(stack, emulator, names, others=["other"] if other else [], **environment)
     if other:
-        other.destroy().succeeded()
+        other.destroy(*AT_ONCE).succeeded()
         assert live(emulator) == []
 
 
@@ -186,7 +187,7 @@ def test_the_program_is_changed_before_the_next_up(stack: Stack, emulator: Emula
     before, killed, after, room = HISTORIES[history]
     if before:
         stack.program(before)
-        stack.up().succeeded()
+        stack.up(*AT_ONCE).succeeded()
     stack.program(killed)
     with interrupted(stack, emulator, UP, "the create has been done") as run:
         end(run, victim)
@@ -231,7 +232,7 @@ def test_two_stacks_on_one_journal_are_settled_each_for_itself(
     recover(stack)
     assert rooms(emulator) == ["keynote", "other"]
     assert untouched in live(emulator)
-    stack.destroy().succeeded()
+    stack.destroy(*AT_ONCE).succeeded()
     assert live(emulator) == [untouched]
-    other.destroy().succeeded()
+    other.destroy(*AT_ONCE).succeeded()
     assert live(emulator) == []
