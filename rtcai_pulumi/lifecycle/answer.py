@@ -49,7 +49,7 @@ def _orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
     )
     journal = run.journal
     if is_taken_care_of(journal.records_of_task(f"{cid}/{task_id}"), process=journal.process, lives=journal.lives):
-        journal.drop(orphan)
+        journal.leave(orphan)
         return None
     return orphan
 

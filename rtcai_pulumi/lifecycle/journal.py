@@ -177,6 +177,12 @@ class Journal:
         values = (record.trace_id, self.process, State.ASKED)
         self._do(lambda database: database.execute(statement, values))
 
+    def leave(self, record: Record) -> None:
+        """Take back that this process closes a task which another one has; nothing where a later one closes it now."""
+        statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"
+        values = (record.trace_id, self.process, State.CLOSING)
+        self._do(lambda database: database.execute(statement, values))
+
     def drop(self, record: Record) -> None:
         """Take a record out: somebody has decided that it is nobody's care any more."""
         self._do(lambda database: database.execute("DELETE FROM records WHERE trace_id = ?", (record.trace_id,)))

@@ -45,6 +45,8 @@ class Rule:
     function: str
     without: Callable[..., Any]
     shown_by: Scenario = ANY_TWO
+    full: bool = False
+    """Whether its scenario is too large for every day."""
 
 
 # settling.is_left and left_by_earlier_runs
@@ -149,6 +151,11 @@ def _forgotten_by_anybody(self: steps.Forget, world: World, process: int, option
     world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
 
 
+def _left_by_anybody(self: steps.Leave, world: World, process: int, option: str) -> None:
+    world.late -= {str(self.record.task)}
+    world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
+
+
 def _closing_as_the_first(self: steps.Closing, world: World, process: int, option: str) -> bool:
     _closing_take(self, world, process, option)
     return True
@@ -236,6 +243,7 @@ RULES: Final = (
     Rule(
         "what was taken over is not forgotten", steps.Forget, "take", _forgotten_by_anybody, AN_EDIT_WITH_THREE_FAULTS
     ),
+    Rule("what was taken over is not left", steps.Leave, "take", _left_by_anybody, LOST_EDITED_REVERTED, full=True),
     Rule("only the first close is taken back", steps.Closing, "take", _closing_as_the_first, AN_EDIT_AND_DESTROY),
     Rule("only one's own close is taken back", steps.NotClosing, "take", _not_closing_by_anybody, AN_EDIT_AND_DESTROY),
     Rule("an answer of an ended room is not kept", verbs, "room_is_gone", _never_gone),

@@ -161,13 +161,16 @@ class Forget(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class Drop(Step):
-    """`Journal.drop`: the task is left to the run that was told of it."""
+class Leave(Step):
+    """`Journal.leave`: the task is left to the run that was told of it."""
 
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
         world.late -= {str(self.record.task)}
+        now = world.record(self.record.trace_id)
+        if now is None or now.process != process or now.state is not State.CLOSING:
+            return
         world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
 
 

@@ -43,9 +43,8 @@ def test_two_commands_with_two_faults_break_no_promise(
 
 
 @pytest.mark.full
-@SERVICES
-def test_three_commands_with_two_faults_break_no_promise(replays: bool, rooms_required: bool) -> None:
-    check(Scenario(((up(A),), (up(B),), (up(A),)), 2, replays=replays, rooms_required=rooms_required))
+def test_three_commands_with_two_faults_break_no_promise() -> None:
+    check(Scenario(((up(A),), (up(B),), (up(A),)), 2))
 
 
 @pytest.mark.full

@@ -17,10 +17,10 @@ from tests.model.steps import (
     Answered,
     Closed,
     Closing,
-    Drop,
     EngineLives,
     Forget,
     HandOver,
+    Leave,
     Living,
     NotClosing,
     QueryRoom,
@@ -99,7 +99,7 @@ def note_answer(me: Me, record: Record, task: str) -> Steps:
         answered = yield Add(the_one(orphan))
         records, living = (yield RecordsOfTask(task)), (yield Living())
         if settling.is_taken_care_of(records, process=me.process, lives=living.__contains__):
-            yield Drop(answered)
+            yield Leave(answered)
             raise TakenOver("")
     yield from close(answered)
     raise TakenOver("")

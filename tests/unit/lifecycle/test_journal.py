@@ -114,6 +114,19 @@ def test_a_record_that_was_taken_over_is_not_forgotten_by_the_process_before(jou
         assert [record.process for record in journal.records()] == [other.process]
 
 
+def test_what_another_process_closes_by_now_is_not_left_to_it_without_a_record(journal: Journal, path: Path) -> None:
+    """Else a repeated answer of the closed task would look like a running one."""
+    record = journal.answered(journal.add(a_record(journal)), 7, "task")
+    assert record is not None
+    journal.closing(record)
+    with Journal(path) as other:
+        assert other.take_over(record) is not None
+        journal.leave(record)
+        assert [record.state for record in journal.records()] == [State.CLOSING]
+        other.leave(record)
+        assert journal.records() == []
+
+
 def test_a_close_that_another_process_has_begun_since_is_not_taken_back(journal: Journal, path: Path) -> None:
     record = journal.answered(journal.add(a_record(journal)), 7, "task")
     assert record is not None
