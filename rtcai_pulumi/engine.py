@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from pulumi import log
@@ -79,6 +79,17 @@ def widen_pool(places: int) -> None:
     for found in gc.get_objects():
         if isinstance(found, ThreadPoolExecutor) and thread in getattr(found, "_threads", ()):
             found._max_workers = max(places, getattr(found, "_max_workers", 0))
+            _start_threads(found, places)
             return
     if "pulumi.dynamic" in sys.modules:
         log.debug("rtcai: the plugin's thread pool was not found; four calls run at once")
+
+
+def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:
+    """Have the threads there now: a pool starts one only when a call comes in.
+
+    On destroy and refresh all calls come in before the first of them has widened the pool; they would wait for four.
+    """
+    with suppress(RuntimeError):  # the process is ending, and takes no further call
+        for _ in range(count):
+            pool.submit(lambda: None)

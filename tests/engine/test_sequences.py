@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -297,10 +297,10 @@ for number in range(120):
 
 
 @pytest.mark.parametrize(("limit", "low", "high"), [("32", 25, 32), ("5", 5, 5)])
+@pytest.mark.parametrize(("command", "verb"), [("up", "create"), ("destroy", "close")])
 def test_as_many_requests_are_in_flight_as_the_concurrency_allows(
-    stack: Stack, emulator: Emulator, limit: str, low: int, high: int
+    stack: Stack, emulator: Emulator, command: str, verb: Literal["create", "close"], limit: str, low: int, high: int
 ) -> None:
-    emulator.fault("create", "latency", before=2.0, times=None)
     stack.program(
         """
 from rtcai_pulumi import Agent, RealtimeConversation
@@ -308,7 +308,11 @@ for number in range(40):
     RealtimeConversation(f"room-{number}", cname=f"room-{number}", agent=Agent(agent_id="a", user_id="u"))
 """
     )
+    if command == "destroy":  # all its calls reach the plugin before the first one can widen the pool
+        stack.up("--skip-preview", "--parallel", "4").succeeded()
+    emulator.fault(verb, "latency", before=2.0, times=None)
     environment = {} if limit == "32" else {"RTCAI_CONCURRENCY": limit}
-    stack.up("--skip-preview", "--parallel", "32" if limit == "32" else "64", **environment).succeeded()
+    parallel = "32" if limit == "32" else "64"
+    stack.pulumi(command, "--yes", "--skip-preview", "--parallel", parallel, **environment).succeeded()
     assert low <= emulator.stats()["maxInFlight"] <= high
-    assert len(bodies(emulator, "create")) == 40
+    assert len(bodies(emulator, verb)) == 40
