@@ -12,6 +12,8 @@ import pytest
 from allpairspy import AllPairs  # type: ignore[import-untyped]  # it ships no types
 
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import State
 from tests.engine.crash import Interrupted, interrupted
 from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
@@ -37,29 +39,37 @@ MOMENTS = [
     *[("destroy", moment) for moment in OF_A_CLOSE],
 ]
 VICTIMS = ["engine", "plugin", "SIGINT", "two SIGINTs"]
-CIRCUMSTANCES = [
+PROGRAMS = ["same program", "changed program"]
+CRASHES = list(itertools.product(VICTIMS, PROGRAMS))
+CIRCUMSTANCES: list[list[Any]] = [
     [1, 20],  # rooms
     ["with checkpoints", "without checkpoints"],
-    ["same program", "changed program"],
     ["alone", "beside another stack"],
 ]
 
 
 def crashes() -> list[Any]:
-    """Every moment in every way under every pair of circumstances; of these every moment once in the everyday run.
+    """The full product; in the everyday run every moment once, and every pair of the other factors.
 
-    All circumstances with each other would be three times as many tests and show nothing that a pair does not.
+    A test of the full product is the life of one stack: at its moment and under its circumstances it is ended in every
+    way, with and without a change of the program, one after the other; half of them the other way round.
     """
-    everyday = list(AllPairs([VICTIMS, *CIRCUMSTANCES]))
-    chosen = [(*moment, *everyday[number % len(everyday)]) for number, moment in enumerate(MOMENTS)]
-    full = [
-        (*moment, victim, *circumstances)
-        for moment in MOMENTS
-        for victim in VICTIMS
-        for circumstances in AllPairs(CIRCUMSTANCES)
+    pairs = [
+        (*factors, [(victim, program)]) for victim, program, *factors in AllPairs([VICTIMS, PROGRAMS, *CIRCUMSTANCES])
     ]
-    further = [pytest.param(*each, marks=pytest.mark.full) for each in full if each not in chosen]
-    return [*itertools.starmap(pytest.param, chosen), *further]
+    everyday = [(*moment, *pairs[number % len(pairs)]) for number, moment in enumerate(MOMENTS)]
+    full = [
+        (*moment, *circumstances, CRASHES[:: -1 if (number + turn) % 2 else 1])
+        for number, moment in enumerate(MOMENTS)
+        for turn, circumstances in enumerate(itertools.product(*CIRCUMSTANCES))
+    ]
+    return [
+        *(pytest.param(*each, id="-".join(map(str, [*each[:-1], *each[-1][0]]))) for each in everyday),
+        *(
+            pytest.param(*each, id="-".join(map(str, [*each[:-1], "every crash"])), marks=pytest.mark.full)
+            for each in full
+        ),
+    ]
 
 
 ROOM, CHANGED, MOVED = one_room(), one_room(tts=", speed=2"), one_room(cname="elsewhere")
@@ -111,61 +121,75 @@ def recover(stack: Stack, **environment: str) -> None:
     run.succeeded()
 
 
-def assert_settled(
-    stack: Stack, emulator: Emulator, expected: Sequence[str], *, others: Sequence[str] = (), **environment: str
-) -> None:
-    """There is one agent for each room, the state knows it, another up changes nothing, and destroy leaves none."""
+def assert_known(stack: Stack, emulator: Emulator, expected: Sequence[str], others: Sequence[str] = ()) -> None:
+    """There is one agent for each room, the state knows it, and the journal knows no other."""
     assert rooms(emulator) == sorted([*expected, *others])
     known = {room["outputs"]["taskId"] for room in stack.conversations().values()}
     assert known == {task["taskId"] for task in live(emulator) if task["cname"] in expected}
+    with Journal(Path(stack.environment["RTCAI_JOURNAL"])) as journal:
+        unfinished = {(record.task, record.state) for record in journal.records() if record.unfinished}
+    assert unfinished == {(f"{task['cid']}/{task['taskId']}", State.OPEN) for task in live(emulator)}
+
+
+def assert_settled(
+    stack: Stack, emulator: Emulator, expected: Sequence[str], *, others: Sequence[str] = (), **environment: str
+) -> None:
+    """All is known, another up changes nothing, and destroy leaves none."""
+    assert_known(stack, emulator, expected, others)
     assert f"{len(expected) + 1} unchanged" in stack.up(*AT_ONCE, **environment).succeeded().output
     stack.destroy(*AT_ONCE, **environment).succeeded()
     assert rooms(emulator) == sorted(others)
 
 
 @contextmanager
-def changing(neighbour: Stack | None) -> Iterator[None]:
+def changing(neighbour: Stack | None, speed: int) -> Iterator[None]:
     """Another stack on the same journal replaces its agent while the block runs."""
     if neighbour is None:
         yield
         return
-    neighbour.program(one_room(cname="other", tts=", speed=2"))
+    neighbour.program(one_room(cname="other", tts=f", speed={speed}"))
     with ThreadPoolExecutor() as pool:
         run = pool.submit(neighbour.up, *AT_ONCE)
         yield
         assert "1 replaced" in run.result().succeeded().output
 
 
-@pytest.mark.parametrize(("command", "moment", "victim", "count", "checkpoints", "program", "neighbour"), crashes())
+@pytest.mark.parametrize(("command", "moment", "count", "checkpoints", "neighbour", "endings"), crashes())
 def test_ended_at_a_moment(
     stack: Stack,
     emulator: Emulator,
     tmp_path: Path,
     command: str,
     moment: str,
-    victim: str,
     count: int,
     checkpoints: str,
-    program: str,
     neighbour: str,
+    endings: Sequence[tuple[str, str]],
 ) -> None:
     environment = {"PULUMI_SKIP_CHECKPOINTS": "true"} if checkpoints == "without checkpoints" else {}
     names = [f"room-{number:02}" for number in range(count)]
-    speeds = iter([1, 1.5, 2])
+    speeds = itertools.cycle([1, 1.5, 2])
     stack.program(many_rooms(count, next(speeds)))
     if command != "create":
         stack.up(*AT_ONCE, *PARALLEL, **environment).succeeded()
-    if command == "replace":
-        stack.program(many_rooms(count, next(speeds)))
     other = started_beside(stack, emulator, tmp_path / "other") if neighbour == "beside another stack" else None
-    arguments = DESTROY if command == "destroy" else UP
-    with interrupted(stack, emulator, [*arguments, *PARALLEL], moment, count=count, **environment) as run:
-        end(run, victim)
-    if program == "changed program":
-        stack.program(many_rooms(count, next(speeds)))
-    with changing(other):
-        recover(stack, **environment)
-    assert_settled(stack, emulator, names, others=["other"] if other else [], **environment)
+    others = ["other"] if other else []
+    for number, (victim, program) in enumerate(endings):
+        print(f"ended by {victim}, then {program}")  # shown where the test fails
+        if command == "create" and number:
+            stack.destroy(*AT_ONCE, *PARALLEL, **environment).succeeded()
+            assert rooms(emulator) == others
+        if command == "replace":
+            stack.program(many_rooms(count, next(speeds)))
+        arguments = DESTROY if command == "destroy" else UP
+        with interrupted(stack, emulator, [*arguments, *PARALLEL], moment, count=count, **environment) as run:
+            end(run, victim)
+        if program == "changed program":
+            stack.program(many_rooms(count, next(speeds)))
+        with changing(other, speed=2 - number % 2):
+            recover(stack, **environment)
+        assert_known(stack, emulator, names, others)
+    assert_settled(stack, emulator, names, others=others, **environment)
     if other:
         other.destroy(*AT_ONCE).succeeded()
         assert live(emulator) == []

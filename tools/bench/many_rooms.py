@@ -71,6 +71,7 @@ def _up(folder: Path, program: str, emulator: Emulator) -> float:
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_SKIP_CHECKPOINTS": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host has pip list the packages at each run
         "RTCAI_APP_KEY": emulator.app_key,
         "RTCAI_APP_SECRET": emulator.app_secret,
         "RTCAI_ENDPOINT": emulator.url,

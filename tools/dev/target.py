@@ -128,5 +128,6 @@ def _engine_environment(environ: Mapping[str, str], folder: Path) -> dict[str, s
         "PULUMI_CONFIG_PASSPHRASE": "rtcai",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host has pip list the packages at each run
         "RTCAI_JOURNAL": str(folder / "journal.db"),
     }
