@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -12,7 +12,7 @@ from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import Mode
 from rtcai_pulumi.config.wire import create_body, data_of
 from rtcai_pulumi.lifecycle.answer import note_answer
-from rtcai_pulumi.lifecycle.record import Record
+from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.settle import lost, settle
 from rtcai_pulumi.lifecycle.settling import before_create
 from rtcai_pulumi.service.errors import Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
@@ -144,6 +144,6 @@ def _adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
     if room.cid != int(cid):
         summary = f"There is nothing to adopt: the room has the number {room.cid} now."
         raise RoomNotFound(summary, facts, advice)
-    intent = _intent(inputs, owner, run, new_id)
-    run.journal.add(intent)
-    return run.journal.answered(intent, int(cid), task_id)
+    # In one write: an intent would be asked for by the next run, which would start another agent beside this one.
+    adopted = replace(_intent(inputs, owner, run, new_id), state=State.OPEN, cid=int(cid), task_id=task_id)
+    return run.journal.add(adopted)

@@ -6,6 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.lifecycle.create import create
+from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.service.errors import (
     AnswerLost,
@@ -376,3 +377,19 @@ def test_a_room_api_of_its_own_is_remembered(runs: Runs) -> None:
     stated = create(parameters(), runs.next(Service(create=created("x")), room_endpoint="http://other.test"))
     assert "roomEndpoint" not in derived.outputs
     assert stated.outputs["roomEndpoint"] == "http://other.test"
+
+
+def test_an_adoption_that_is_cut_off_leaves_no_second_agent(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = Journal.add
+
+    def killed_after_it(journal: Journal, record: Record) -> Record:
+        add(journal, record)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "add", killed_after_it)
+    with pytest.raises(KeyboardInterrupt):
+        create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=reply(code=200, cid=7, cname="keynote"))))
+    monkeypatch.undo()
+    service = Service(create=created("new"), close=CLOSED)
+    assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(service)).id == "7/new"
+    assert service.asked == ["close", "create"]
