@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -38,6 +38,8 @@ from rtcai_pulumi.service.errors import SettingsError
 from rtcai_pulumi.service.settings import concurrency_of, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pulumi.dynamic import ConfigureRequest
 
     from rtcai_pulumi.lifecycle.journal import Journal
@@ -47,23 +49,23 @@ if TYPE_CHECKING:
 _PROVIDER_KEY = "__provider"
 
 
-class _Door(ResourceProvider):
-    """What the providers share: the stack's config, one client and one journal, and the life of their engine."""
+class _Process:
+    """What all providers of one plugin process share: one client and one journal, and the life of their engine.
 
-    serialize_as_secret_always = False  # the reference is a constant; as a secret it would be ciphertext in each state
+    One of each, whatever the program declares: two watchers would not know of each other's running calls, two clients
+    would send at twice the pace, and two journals would give up each other's locks.
+    """
 
-    def configure(self, req: ConfigureRequest) -> None:
-        """Keep the stack's config. Settings are resolved at the first request: a preview needs none."""
-        sys.tracebacklimit = 0
-        self._config = req.config.get
+    def __init__(self, config: Callable[[str], str | None]) -> None:
+        self._config = config
         self._opening = Lock()
         self._client: Client | None = None
         self._journal: Journal | None = None
         self._unusable = False
-        self._engine = Engine(engine_address(sys.argv))
-        self._engine.watch()
-        self._run = Run(self._connect, self._open_journal, self._engine.lives, _tell)
-        widen_pool(concurrency_of(os.environ, self._config))
+        self.engine = Engine(engine_address(sys.argv))
+        self.engine.watch()
+        self.run = Run(self._connect, self._open_journal, self.engine.lives, _tell)
+        widen_pool(concurrency_of(os.environ, config))
 
     def _connect(self) -> Client:
         """The one client of this process, made at the first request."""
@@ -93,6 +95,24 @@ class _Door(ResourceProvider):
         except SettingsError:
             self._unusable = True
             raise
+
+
+class _Door(ResourceProvider):
+    """What the providers have in common. The engine configures each of them, in one process."""
+
+    serialize_as_secret_always = False  # the reference is a constant; as a secret it would be ciphertext in each state
+
+    _configuring: ClassVar[Lock] = Lock()
+    _process: ClassVar[_Process | None] = None
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Keep the stack's config. Settings are resolved at the first request: a preview needs none."""
+        sys.tracebacklimit = 0
+        with _Door._configuring:
+            if _Door._process is None:
+                _Door._process = _Process(req.config.get)
+            self._run = _Door._process.run
+            self._engine = _Door._process.engine
 
 
 class ConversationProvider(_Door):

@@ -151,12 +151,17 @@ def plugins_of(session: int) -> list[int]:
 
 def wait_for_end(process: int) -> None:
     """Return when a process that is no child of ours has ended."""
+    assert ends(process, within=PATIENCE), f"process {process} did not end"
+
+
+def ends(process: int, *, within: float) -> bool:
+    """Whether a process that is no child of ours ends in time, in seconds."""
     try:
         handle = os.pidfd_open(process)
     except ProcessLookupError:
-        return
+        return True
     try:
-        assert select.select([handle], [], [], PATIENCE)[0], f"process {process} did not end"
+        return bool(select.select([handle], [], [], within)[0])
     finally:
         os.close(handle)
 

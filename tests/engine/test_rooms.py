@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from tests.engine.crash import interrupted
+from tests.engine.crash import ends, interrupted
 from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_crashes import end, recover
@@ -79,6 +79,18 @@ def test_a_room_that_a_killed_run_has_opened_is_its_own(
     assert list(opened(emulator)) == ["hall"]
     stack.destroy().succeeded()
     assert opened(emulator) == {}
+
+
+def test_a_plugin_whose_engine_is_gone_sees_the_calls_of_all_its_providers_to_their_end(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(hall() + HOST)
+    with interrupted(stack, emulator, ["up", "--yes", "--skip-preview"], "the create has been done") as run:
+        run.kill_engine()
+        (plugin,) = run.plugins()
+        assert not ends(plugin, within=3)  # it looks every second whether its engine lives
+        run.finish()
+    assert live(emulator) == []
 
 
 def test_a_room_with_members_is_left_open_with_a_warning_and_force_ends_it(stack: Stack, emulator: Emulator) -> None:
