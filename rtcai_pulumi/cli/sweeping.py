@@ -13,8 +13,9 @@ from rtcai_pulumi.cli.listing import Mark, belongs, line_of, mark_of
 from rtcai_pulumi.cli.stack_export import name_of, stack_of
 from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Record, State
-from rtcai_pulumi.lifecycle.run import CLOSE_POLICY, require_account, require_room_api
+from rtcai_pulumi.lifecycle.run import require_account, require_room_api
 from rtcai_pulumi.service.errors import RoomNotFound, RtcAiError
+from rtcai_pulumi.service.retry import HARMLESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -168,7 +169,7 @@ def _end_room(record: Record, run: Run) -> None:
         return cid
 
     with suppress(RoomNotFound):
-        cid = run.retrier.run(attempt, CLOSE_POLICY)
+        cid = run.retrier.run(attempt, HARMLESS)
         for other in run.journal.records():
             if other.cid == cid and other.unfinished:
                 run.journal.closed(str(other.task))  # it ended with its room; the next up of its stack starts another

@@ -16,7 +16,7 @@ from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.settle import lost, settle
 from rtcai_pulumi.lifecycle.settling import before_create
 from rtcai_pulumi.service.errors import Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
-from rtcai_pulumi.service.retry import Policy
+from rtcai_pulumi.service.retry import HARMLESS, Policy
 from rtcai_pulumi.service.settings import room_endpoint_of
 
 if TYPE_CHECKING:
@@ -134,10 +134,11 @@ def _adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
             )
         return None
     cid, _, task_id = str(named).partition("/")
-    facts = Facts(room=str(inputs["cname"]), cid=cid, task=task_id)
+    cname = str(inputs["cname"])
+    facts = Facts(room=cname, cid=cid, task=task_id)
     advice = "name a task that runs, or leave adopt out to start an agent"
     try:
-        room = run.client.query_room(str(inputs["cname"]))
+        room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.telling_why(cname))
     except RoomNotFound:
         summary = "There is nothing to adopt: the room does not exist."
         raise RoomNotFound(summary, facts, advice) from None

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.lifecycle.run import require_account, require_room_api
 from rtcai_pulumi.lifecycle.settling import is_closed
 from rtcai_pulumi.lifecycle.task import record_of
 from rtcai_pulumi.service.errors import OtherAccount, RoomNotFound, RtcAiError
-from rtcai_pulumi.service.retry import Policy
+from rtcai_pulumi.service.retry import QUERY
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.record import Record
     from rtcai_pulumi.lifecycle.run import Run
-
-_POLICY: Final = Policy(repeats_unknown_outcomes=True, patience=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def _ask(task: Record, run: Run) -> Reading:
         client = run.client
         require_account(task, client.settings)
         require_room_api(task, client.settings)
-        room = run.retrier.run(lambda: client.query_room(task.cname), _POLICY)
+        room = run.retrier.run(lambda: client.query_room(task.cname), QUERY)
     except RoomNotFound:
         return Reading(gone=True)
     except OtherAccount:

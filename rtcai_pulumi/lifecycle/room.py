@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.config.problems import Problem, field_problems
 from rtcai_pulumi.config.room import UID_MAX, RoomInputs
 from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound, RtcAiError
-from rtcai_pulumi.service.retry import Policy
+from rtcai_pulumi.service.retry import HARMLESS, QUERY
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.run import Run
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 ADDED_OUTPUTS: Final = ("cid", "appKey", "roomEndpoint")
 """What a create adds to the inputs."""
-
-_POLICY: Final = Policy(repeats_unknown_outcomes=True)
-"""Opening and ending a room may both be repeated: the name, and the number, stay the same."""
-_READ_POLICY: Final = Policy(repeats_unknown_outcomes=True, patience=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
     cname, uid = str(inputs["cname"]), _creator(inputs)
     found = _query(cname, run)
     if found is None:
-        cid = run.retrier.run(lambda: run.client.open_room(cname, uid), _POLICY, run.telling_why(cname))
+        cid = run.retrier.run(lambda: run.client.open_room(cname, uid), HARMLESS, run.telling_why(cname))
     elif found.creator == uid or inputs.get("adoptExisting") is True:
         cid = found.cid
     else:
@@ -86,7 +82,7 @@ def read_room(outputs: Mapping[str, Any], run: Run) -> RoomReading:
     cname = str(outputs["cname"])
     try:
         _require_account(outputs, run.client.settings)
-        room = run.retrier.run(lambda: run.client.query_room(cname), _READ_POLICY)
+        room = run.retrier.run(lambda: run.client.query_room(cname), QUERY)
     except RoomNotFound:
         return RoomReading(gone=True)
     except OtherAccount:
@@ -116,7 +112,7 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
         )
         return
     try:
-        run.retrier.run(lambda: run.client.end_room(cid, cname=cname), _POLICY, run.telling_why(cname))
+        run.retrier.run(lambda: run.client.end_room(cid, cname=cname), HARMLESS, run.telling_why(cname))
     except RoomNotFound:
         return
 
@@ -124,7 +120,7 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
 def _query(cname: str, run: Run) -> Room | None:
     """The open room of that name; None where there is none."""
     try:
-        return run.retrier.run(lambda: run.client.query_room(cname), _POLICY)
+        return run.retrier.run(lambda: run.client.query_room(cname), HARMLESS)
     except RoomNotFound:
         return None
 

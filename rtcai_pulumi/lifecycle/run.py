@@ -20,14 +20,13 @@ from rtcai_pulumi.service.errors import (
     TakenOver,
     TaskNotFound,
 )
-from rtcai_pulumi.service.retry import Policy, Retrier
+from rtcai_pulumi.service.retry import HARMLESS, QUERY, Retrier
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.journal import Journal
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 
-CLOSE_POLICY: Final = Policy(repeats_unknown_outcomes=True)
 _LONG_WAIT: Final = 2.0
 """From how many seconds on a wait is told to the user."""
 _TELL_AGAIN: Final = 30.0
@@ -135,7 +134,7 @@ class Run:
             client.close_task(cid, task_id, cname=record.cname, trace_id=trace_id)
 
         try:
-            self.retrier.run(attempt, CLOSE_POLICY, waiting)
+            self.retrier.run(attempt, HARMLESS, waiting)
         except (TaskNotFound, RoomNotFound):
             return
         except Refused:
@@ -146,11 +145,12 @@ class Run:
         """Whether a task's room is surely gone, and the task with it; a doubt is no "gone"."""
         try:
             require_room_api(record, self.client.settings)
-            return self.client.query_room(record.cname).cid != record.cid
+            room = self.retrier.run(lambda: self.client.query_room(record.cname), QUERY)
         except RoomNotFound:
             return True
         except RtcAiError:
             return False
+        return room.cid != record.cid
 
     def settled_by_its_process(self, record: Record) -> Record | None:
         """Wait for another process that still works on a record; for as long as one attempt of it can take.

@@ -10,14 +10,12 @@ from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import require_account
 from rtcai_pulumi.lifecycle.settling import Step, is_closed, is_left, is_over
 from rtcai_pulumi.service.errors import DuplicateRequest, OutcomeUnknown, RoomNotFound
-from rtcai_pulumi.service.retry import Policy
+from rtcai_pulumi.service.retry import ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rtcai_pulumi.lifecycle.run import Run
-
-_ASK_POLICY: Final = Policy(repeats_unknown_outcomes=False)
 
 
 def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run: Run) -> Record | None:
@@ -104,7 +102,7 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
         return task.cid, task.task_id
 
     try:
-        cid, task_id = run.retrier.run(attempt, _ASK_POLICY, run.telling_why(record.cname))
+        cid, task_id = run.retrier.run(attempt, ONCE, run.telling_why(record.cname))
     except RoomNotFound:
         run.journal.forget(record)
         return None

@@ -16,9 +16,10 @@ any other refusal             no      no     no
 To open a room and to end one may both be repeated, as a close may.
 
 The waits grow from a quarter of a second to five seconds, each with a random part, so that many rooms do not come back
-at once; a ``Retry-After`` of the service is honoured where it is longer. No connection is tried four times. A room is
-asked for again until ``wait_for_room`` has passed, everything else until two minutes have (a query: fifteen seconds,
-because its doubt is no error).
+at once; a ``Retry-After`` of the service is honoured where it is longer. No connection is tried six times, over four to
+eight seconds where it is refused at once. A room is asked for again until ``wait_for_room`` has passed, everything else
+until two minutes have (a query: fifteen seconds, because its doubt is no error). How often and how long is counted anew
+after the room was waited for: that many rooms open at one moment, and the service says 429, is what to expect then.
 """
 
 import random
@@ -34,7 +35,7 @@ T = TypeVar("T")
 _FIRST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 5.0
 _LONGEST_RETRY_AFTER: Final = 60.0
-_CONNECTION_ATTEMPTS: Final = 4
+_CONNECTION_ATTEMPTS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class Policy:
 
         Args:
             error: what the last attempt met.
-            attempt: its number, from 1.
-            waited: seconds since the first attempt began.
+            attempt: the number of its kind, from 1: "the room does not exist", or anything else since then.
+            waited: seconds since the first attempt, or since the room was last found missing.
         """
         if isinstance(error, RoomNotFound):
             return waited < self.wait_for_room
@@ -64,6 +65,14 @@ class Policy:
             self.repeats_unknown_outcomes and isinstance(error, OutcomeUnknown)
         )
         return repeated and waited < self.patience
+
+
+ONCE: Final = Policy(repeats_unknown_outcomes=False)
+"""For what may be asked for once in a run, like a create under an earlier one's trace id."""
+HARMLESS: Final = Policy(repeats_unknown_outcomes=True)
+"""For what may be done twice: to close a task, to open a room, to end one."""
+QUERY: Final = Policy(repeats_unknown_outcomes=True, patience=15)
+"""For a question whose answer may stay in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +96,25 @@ class Retrier:
         Raises:
             RtcAiError: what the last attempt met.
         """
-        began, number = self.clock(), 1
+        began = since = self.clock()
+        rooms = others = 0
         while True:
             try:
                 return attempt()
             except RtcAiError as error:
-                waited = self.clock() - began
+                now = self.clock()
+                if isinstance(error, RoomNotFound):
+                    rooms, others, since = rooms + 1, 0, now
+                    number, waited = rooms, now - began
+                else:
+                    others += 1
+                    number, waited = others, now - since
                 if not policy.waits(error, number, waited):
                     raise
                 wait = self._wait(error, number, policy, waited)
                 if tell:
                     tell(error, wait)
             self.sleep(wait)
-            number += 1
 
     def _wait(self, error: RtcAiError, number: int, policy: Policy, waited: float) -> float:
         grown = min(_FIRST_WAIT * 2.0 ** (number - 1), _LONGEST_WAIT)

@@ -393,3 +393,8 @@ def test_an_adoption_that_is_cut_off_leaves_no_second_agent(runs: Runs, monkeypa
     service = Service(create=created("new"), close=CLOSED)
     assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(service)).id == "7/new"
     assert service.asked == ["close", "create"]
+
+
+def test_to_adopt_a_task_at_a_busy_service_is_waited_out(runs: Runs) -> None:
+    busy: list[Reply] = [reply(429), httpx.ReadError, reply(503), reply(code=200, cid=7, cname="keynote")]
+    assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=busy))).id == "7/by-hand"

@@ -67,11 +67,11 @@ def test_a_definite_refusal_is_final(policy: Policy, kind: type[RtcAiError]) -> 
     assert attempts.made == 1
 
 
-def test_no_connection_is_tried_four_times() -> None:
+def test_no_connection_is_tried_six_times() -> None:
     attempts = Attempts(forever=errors.ConnectionFailed("?"))
     with pytest.raises(errors.ConnectionFailed):
         Clock().retrier().run(attempts, CREATE)
-    assert attempts.made == 4
+    assert attempts.made == 6
 
 
 def test_too_many_requests_are_waited_out_for_two_minutes_and_no_longer() -> None:
@@ -107,6 +107,15 @@ def test_a_missing_room_is_waited_for_just_as_long_as_stated() -> None:
     with pytest.raises(errors.RoomNotFound):
         Clock().retrier().run(once, CREATE)
     assert once.made == 1
+
+
+@pytest.mark.parametrize("busy", [errors.RateLimited("?"), errors.ConnectionFailed("?")])
+def test_what_comes_after_the_room_was_waited_for_is_waited_out_as_ever(busy: RtcAiError) -> None:
+    clock = Clock()
+    attempts = Attempts(*[errors.RoomNotFound("?")] * 100, busy, busy, busy)
+    policy = Policy(repeats_unknown_outcomes=False, wait_for_room=600)
+    assert clock.retrier().run(attempts, policy) == "done"
+    assert clock.waits[-3:] == [0.25, 0.5, 1]
 
 
 def test_each_wait_is_told() -> None:
