@@ -18,6 +18,9 @@ _ROOM: Final = re.compile(r"房间|room|channel", re.IGNORECASE)
 _TASK: Final = re.compile(r"任务|task", re.IGNORECASE)
 _SOMETHING_ELSE: Final = re.compile(r"应用|用户|智能体|app|user|uid|agent|key|token", re.IGNORECASE)
 
+_LONGEST_NUMBER: Final = 20
+"""Digits of the largest number of 64 bits."""
+
 _Meaning = tuple[type[RtcAiError], str, str]
 
 _INVALID: Final[_Meaning] = (
@@ -68,10 +71,9 @@ class Answer:
     def code(self) -> int | None:
         """The code in the body, where there is one."""
         code = (self.body or {}).get("code")
-        if isinstance(code, str) and code.isdecimal():
-            return int(code)
-        whole = isinstance(code, int) or (isinstance(code, float) and code.is_integer())
-        return int(code) if whole and not isinstance(code, bool) else None  # type: ignore[arg-type]  # whole tells that it is a number
+        if isinstance(code, float):
+            return int(code) if code.is_integer() else None
+        return code if isinstance(code, int) and not isinstance(code, bool) else whole_number(code)
 
     @property
     def text(self) -> str | None:
@@ -99,7 +101,7 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
     facts = replace(facts, status=answer.status, code=answer.code, retry_after=seconds_to_wait(answer, now))
     if answer.status >= 500 or (answer.code or 0) in {500, 503, 514}:
         return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")
-    if answer.successful or answer.code == 200 or (answer.status == 200 and answer.code is None):
+    if answer.code == 200 or (answer.code is None and 200 <= answer.status < 300):
         summary = f"The service was asked to {verb}, and its answer is not one that the API page shows."
         return errors.AnswerUnreadable(summary, facts, "look at the room; report the answer with its ids")
     if missing := _missing(verb, answer, facts):
@@ -136,8 +138,18 @@ def moment(date: str | None) -> float | None:
     """An HTTP date as seconds since 1970; None where it is none."""
     try:
         return parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number, 0 or more, of at most twenty digits; None where a value is none.
+
+    Some JSON libraries write numbers as strings.
+    """
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _LONGEST_NUMBER:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _failed(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice: str) -> RtcAiError:
@@ -145,7 +157,12 @@ def _failed(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice
 
 
 def _missing(verb: str, answer: Answer, facts: Facts) -> RtcAiError | None:
-    """The error of an answer that says that room or task do not exist; its number is not documented."""
+    """The error of an answer that says that room or task do not exist; its number is not documented.
+
+    Only a body with a code is the service's: a gateway's "not found" says nothing of rooms and tasks.
+    """
+    if answer.code is None:
+        return None
     text = answer.text or ""
     told = answer.code == 404 or (bool(_MISSING.search(text)) and answer.code not in _BY_CODE)
     about_room, about_task = bool(_ROOM.search(text)), bool(_TASK.search(text))

@@ -18,7 +18,7 @@ import httpx
 
 from rtcai_pulumi.config.wire import close_body
 from rtcai_pulumi.service import errors
-from rtcai_pulumi.service.answers import Answer, failure
+from rtcai_pulumi.service.answers import Answer, failure, whole_number
 from rtcai_pulumi.service.errors import Facts, RateLimited, RtcAiError
 from rtcai_pulumi.service.rate import Pace
 from rtcai_pulumi.service.redaction import redact, texts_in
@@ -155,9 +155,8 @@ class Client:
         cid = _cid_of(body)
         if cid is None or body.get("cname", cname) != cname:
             raise self._failure(verb, answer, facts, ())
-        return Room(
-            cid, ended=body.get("stats") in {3, 4}, members=_whole(body.get("total")), creator=_whole(body.get("uid"))
-        )
+        members, creator = whole_number(body.get("total")), whole_number(body.get("uid"))
+        return Room(cid, ended=body.get("stats") in {3, 4}, members=members, creator=creator)
 
     def open_room(self, cname: str, uid: int) -> int:
         """Create a room that nobody need have joined (room API, ``POST /v2/api/room``).
@@ -245,7 +244,8 @@ class Client:
         # The library takes header values as ASCII only; the name of a room may be anything.
         encoded = {name.encode(): value.encode() for name, value in headers.items()}
         try:
-            response = self._http.request(method, url, headers=encoded, content=content)
+            with self._http.stream(method, url, headers=encoded, content=content) as response:
+                answered = self._read(response)
         except _NOT_SENT as error:
             summary = f"No connection to {facts.endpoint}: nothing was sent."
             key = "endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint"
@@ -258,8 +258,21 @@ class Client:
             raise errors.AnswerLost(summary, replace(facts, reason=self._words(error))) from None
         headers_back = response.headers
         return Answer(
-            response.status_code, _json_object(response), headers_back.get("Date"), headers_back.get("Retry-After")
+            response.status_code, _json_object(answered), headers_back.get("Date"), headers_back.get("Retry-After")
         )
+
+    def _read(self, response: httpx.Response) -> bytes:
+        """The whole answer. The library's own limit begins anew with each piece of it.
+
+        Raises:
+            httpx.ReadTimeout: the answer comes so slowly that one attempt would take longer than it may.
+        """
+        until, pieces = time.monotonic() + self.settings.timeout, []
+        for piece in response.iter_bytes():
+            pieces.append(piece)
+            if time.monotonic() > until:
+                raise httpx.ReadTimeout("the answer came too slowly")
+        return b"".join(pieces)
 
     def _failure(self, verb: str, answer: Answer, facts: Facts, inputs: Iterable[str]) -> RtcAiError:
         """The error of an answer; the service's own words may echo what it was sent."""
@@ -279,8 +292,8 @@ class Client:
         return {"AppKey": self.settings.app_key, "Token": token, "Cname": cname, "Uid": uid}
 
     def _words(self, error: Exception) -> str:
-        if isinstance(error, httpx.LocalProtocolError):
-            return type(error).__name__  # its text quotes the header that it does not like
+        if isinstance(error, httpx.ProtocolError):
+            return type(error).__name__  # its text quotes what it does not like: a header, or the body come back
         return redact(f"{type(error).__name__}: {error}", self.settings.secrets)
 
 
@@ -288,10 +301,10 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _json_object(response: httpx.Response) -> dict[str, Any] | None:
+def _json_object(content: bytes) -> dict[str, Any] | None:
     try:
-        body = response.json()
-    except ValueError:
+        body = json.loads(content)
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than the library can follow
         return None
     return body if isinstance(body, dict) else None
 
@@ -306,13 +319,6 @@ def _task_of(body: Mapping[str, Any]) -> Task | None:
 
 
 def _cid_of(body: Mapping[str, Any]) -> int | None:
-    """The room's number in an answer; some JSON libraries write 64-bit numbers as strings."""
-    cid = _whole(body.get("cid"))
+    """The room's number in an answer."""
+    cid = whole_number(body.get("cid"))
     return cid if cid is not None and 0 < cid < 2**63 else None
-
-
-def _whole(value: Any) -> int | None:
-    """A whole number, 0 or more; None where a value is none."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,5 +1,6 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 import httpx
@@ -115,6 +116,9 @@ def test_without_a_secret_the_token_speaks_for_its_user_and_room() -> None:
         (408, {}, errors.ServerFailed),
         (200, {"code": 408}, errors.ServerFailed),
         (200, {}, errors.AnswerUnreadable),
+        (202, {}, errors.AnswerUnreadable),
+        (204, {}, errors.AnswerUnreadable),
+        (200, {"code": -1}, errors.Refused),
         (200, {"code": True}, errors.AnswerUnreadable),
         (400, {"code": 200}, errors.AnswerUnreadable),
     ],
@@ -134,6 +138,7 @@ def test_a_failure_is_told_by_status_and_code_together(
         {"cid": 0},
         {"cid": True},
         {"cid": "x"},
+        {"cid": "9" * 5000},
         {"result": None},
         {"result": {}},
         {"result": {"taskId": ""}},
@@ -144,10 +149,41 @@ def test_a_success_without_its_parts_is_an_unknown_outcome(damage: dict[str, Any
         create(answer(**{**SUCCESS, **damage}))
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"code": 200,', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", b"[]", b'{"code": 200,', b"\xff", b"[" * 100_000, b'{"code": "%s"}' % (b"9" * 5000)],
+    ids=["empty", "html", "list", "cut off", "no text", "deep", "long number"],
+)
 def test_garbage_is_an_unknown_outcome(content: bytes) -> None:
     with pytest.raises(errors.AnswerUnreadable):
         create(httpx.Response(200, content=content))
+
+
+def test_an_answer_that_comes_too_slowly_is_an_unknown_outcome() -> None:
+    def dripping() -> Iterator[bytes]:
+        for byte in json.dumps(SUCCESS).encode():
+            Event().wait(0.02)
+            yield bytes([byte])
+
+    with pytest.raises(errors.AnswerLost, match=r"did not answer within 0\.1 seconds"):
+        create(httpx.Response(200, content=dripping()), timeout=0.1)
+
+
+def test_a_date_that_no_clock_knows_is_no_date() -> None:
+    headers = {"Retry-After": "Thu, 01 Jan 99999999999 00:00:00 GMT"}
+    with pytest.raises(errors.RateLimited) as caught:
+        create(httpx.Response(429, headers=headers))
+    assert caught.value.facts.retry_after is None
+
+
+def test_what_a_broken_connection_brought_is_not_shown() -> None:
+    def handler(_: httpx.Request) -> httpx.Response:
+        message = f"illegal status line: bytearray({json.dumps(BODY).encode()!r})"
+        raise httpx.RemoteProtocolError(message)
+
+    with pytest.raises(errors.AnswerLost) as caught:
+        create(handler)
+    assert "reason: RemoteProtocolError\n" in str(caught.value)
 
 
 def test_a_cid_written_as_a_string_is_read() -> None:
@@ -254,6 +290,15 @@ def test_only_a_missing_room_or_task_counts_as_missing(body: dict[str, Any], kin
     with pytest.raises(errors.RtcAiError) as caught:
         close(answer(**body))
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("text", ["Not Found", "404 page not found", "route /v1/api/task/close not found"])
+@pytest.mark.parametrize("call", [create, close, query])
+def test_a_gateway_s_not_found_says_nothing_of_rooms_and_tasks(
+    call: Callable[[httpx.Response], object], text: str
+) -> None:
+    with pytest.raises(errors.WrongEndpoint):
+        call(answer(404, message=text))
 
 
 def test_a_room_is_asked_for_by_its_whole_name() -> None:
