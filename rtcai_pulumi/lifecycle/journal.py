@@ -64,6 +64,9 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             os.close(self._locks)
             raise _unusable(path, error) from None
+        except JournalError:
+            os.close(self._locks)
+            raise
         self._writer = threading.Thread(target=self._write, args=(connection,), name="rtcai-journal", daemon=True)
         self._writer.start()
         self.process = self._register()
@@ -204,9 +207,20 @@ class Journal:
         return False
 
     def _register(self) -> int:
-        number: int = self._do(lambda database: database.execute("INSERT INTO processes DEFAULT VALUES").lastrowid or 0)
-        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, number)
-        return number
+        """Draw the next number, and hold its lock.
+
+        Where an older file was put back in the place of this one, a process that lives may hold the lock of a number
+        that is drawn once more.
+        """
+        while True:
+            number: int = self._do(lambda base: base.execute("INSERT INTO processes DEFAULT VALUES").lastrowid or 0)
+            try:
+                fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+            except (BlockingIOError, PermissionError):
+                continue
+            except OSError as error:
+                raise _unusable(self.path, error) from None
+            return number
 
     def _change(self, trace_id: str, what: str, values: tuple[Any, ...]) -> Record | None:
         def change(database: sqlite3.Connection) -> bool:
@@ -256,14 +270,16 @@ def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | Exception:
     Any failure: a value that SQLite cannot hold is an error of its own kind, and the thread that waits must hear of it.
     """
     database.execute("SAVEPOINT work")
+    outcome: T | Exception
     try:
-        result = work(database)
+        outcome = work(database)
     except Exception as error:
+        if not database.in_transaction:
+            raise  # SQLite has taken back the whole transaction, as where the disk is full: nobody's work was done
         database.execute("ROLLBACK TO work")
-        return error
-    finally:
-        database.execute("RELEASE work")
-    return result
+        outcome = error
+    database.execute("RELEASE work")
+    return outcome
 
 
 def _record(row: tuple[Any, ...]) -> Record:
@@ -294,22 +310,24 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("BEGIN IMMEDIATE")
-        _migrate(database)
+        _migrate(database, path)
         limit = (datetime.now(UTC) - timedelta(days=_CLOSED_KEPT_DAYS)).isoformat()
         database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (State.CLOSED, limit))
         database.execute("COMMIT")
-    except sqlite3.Error:
+    except (sqlite3.Error, JournalError):
         database.close()
         raise
     return database
 
 
-def _migrate(database: sqlite3.Connection) -> None:
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
     """Bring the tables to this package's version."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > _VERSION:
-        message = f"it was written by a newer release (version {version})"
-        raise sqlite3.DatabaseError(message)
+        summary = f"The journal {path} was written by a newer release (version {version})."
+        raise JournalError(
+            summary, advice="upgrade rtcai-pulumi; without this file nobody knows which agents still run"
+        )
     if version == 0:
         database.execute("CREATE TABLE processes (number INTEGER PRIMARY KEY AUTOINCREMENT)")
         columns = ", ".join(f"{name}{_TYPES.get(name, ' TEXT')}" for name in _COLUMNS)

@@ -217,7 +217,7 @@ def test_a_journal_of_a_newer_release_is_refused(path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(JournalError, match="newer release"):
+    with pytest.raises(JournalError, match=r"newer release \(version 99\)\.\n  to do: upgrade rtcai-pulumi"):
         Journal(path)
 
 
@@ -286,6 +286,33 @@ def test_a_value_that_the_file_cannot_hold_is_an_error_and_the_journal_goes_on(
     with pytest.raises(JournalError, match="cannot be used"):
         journal.answered(record, **wrong)
     assert journal.answered(record, 1, "task") is not None
+
+
+def test_a_full_disk_is_named_and_takes_nothing_of_what_is_there(journal: Journal) -> None:
+    journal.add(a_record(journal))
+    journal._do(lambda database: database.execute("PRAGMA max_page_count = 1").fetchone())  # no page more than there is
+    more = (a_record(journal, f"more-{number}", owner="o" * 500) for number in range(100))
+    with pytest.raises(JournalError, match="cannot be used: database or disk is full"):
+        list(map(journal.add, more))
+    assert journal.record("t-1") is not None
+
+
+def test_a_number_whose_lock_is_held_is_not_drawn_though_an_older_file_was_put_back(path: Path) -> None:
+    """To wait for that lock would be to wait for that process's end, without a word."""
+    Journal(path).close()
+    older = path.read_bytes()
+    process = writer(path, 1)
+    try:
+        lines(process, 1)
+        for part in path.parent.glob(f"{path.name}*"):
+            if part.name != f"{path.name}-processes":
+                part.unlink()
+        path.write_bytes(older)
+        with Journal(path) as journal:
+            assert journal.process == 3  # two is the process's that lives
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_task_belongs_to_whom_it_is_shown_for(journal: Journal) -> None:
