@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -11,12 +11,15 @@ from uuid import uuid4
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import Mode
 from rtcai_pulumi.config.wire import create_body, data_of
+from rtcai_pulumi.lifecycle.adopt import adopted
 from rtcai_pulumi.lifecycle.answer import note_answer
+from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.settle import lost, settle
 from rtcai_pulumi.lifecycle.settling import before_create
-from rtcai_pulumi.service.errors import Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
-from rtcai_pulumi.service.retry import HARMLESS, Policy
+from rtcai_pulumi.lifecycle.task import intent
+from rtcai_pulumi.service.errors import OutcomeUnknown, RtcAiError, TakenOver
+from rtcai_pulumi.service.retry import Policy
 from rtcai_pulumi.service.settings import room_endpoint_of
 
 if TYPE_CHECKING:
@@ -57,7 +60,12 @@ def create(
     if owner:
         left = before_create(journal.records(owner), process=journal.process, shown=run.shown, digest=digest(inputs))
         kept = settle(left, inputs, run)
-    record = kept or _adopted(inputs, owner, run, new_id) or _started(inputs, owner, run, new_id)
+    try:
+        record = kept or adopted(inputs, owner, run, new_id) or _started(inputs, owner, run, new_id)
+    except TakenOver:
+        raise
+    except RtcAiError as error:
+        raise _without_an_agent(error, inputs, owner, run) from None
     journal.hand_over(record)
     added = (
         record.request_id,
@@ -75,24 +83,10 @@ def create(
     return Created(f"{record.cid}/{record.task_id}", outputs)
 
 
-def _intent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
-    settings = run.client.settings
-    return Record(
-        trace_id=new_id().replace("-", ""),
-        owner=owner,
-        app_key=settings.app_key,
-        endpoint=settings.endpoint,
-        room_endpoint=settings.room_endpoint,
-        cname=str(inputs["cname"]),
-        request_id=str(inputs.get("requestId") or new_id()),
-        digest=digest(inputs),
-        process=run.journal.process,
-    )
-
-
 def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
     """Start an agent: intent, request, result, each on disk before the next."""
-    record = run.journal.add(_intent(inputs, owner, run, new_id))
+    _tell_of_others(inputs, owner, run)
+    record = run.journal.add(intent(inputs, owner, run, new_id))
     body = create_body(inputs, record.request_id)
     client = run.client
 
@@ -115,36 +109,39 @@ def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
     return note_answer(record, cid, task_id, run)
 
 
-def _adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:
-    """Take a task into care that someone else started; None where none is named, or it was in care before.
+def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
+    """Name what the journal knows of other resources in the room: two agents there talk to each other.
 
-    Raises:
-        RtcAiError: its room is gone, or has another number: there is nothing to adopt.
+    To the journal a renamed resource or stack is another one, until the engine has shown its task; what a killed run
+    left under the old name nobody would settle.
     """
-    named = inputs.get("adopt")
-    if not named or named in run.shown:  # shown: a replacement of the very agent that was adopted once
-        return None
-    known = [record for record in run.journal.records() if record.task == named]
-    if known:
-        if any(record.unfinished and record.owner != owner for record in known):
-            run.tell(
-                f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "
-                f"resource's. Where no program declares that any more, it talks on: `rtcai close {named}` stops it, "
-                f"`rtcai release {named}` lets it be adopted"
-            )
-        return None
-    cid, _, task_id = str(named).partition("/")
-    cname = str(inputs["cname"])
-    facts = Facts(room=cname, cid=cid, task=task_id)
-    advice = "name a task that runs, or leave adopt out to start an agent"
-    try:
-        room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.telling_why(cname))
-    except RoomNotFound:
-        summary = "There is nothing to adopt: the room does not exist."
-        raise RoomNotFound(summary, facts, advice) from None
-    if room.cid != int(cid):
-        summary = f"There is nothing to adopt: the room has the number {room.cid} now."
-        raise RoomNotFound(summary, facts, advice)
-    # In one write: an intent would be asked for by the next run, which would start another agent beside this one.
-    adopted = replace(_intent(inputs, owner, run, new_id), state=State.OPEN, cid=int(cid), task_id=task_id)
-    return run.journal.add(adopted)
+    cname, settings = str(inputs["cname"]), run.client.settings
+    for record in run.journal.records_in_room(cname, app_key=settings.app_key, endpoint=settings.endpoint):
+        if not record.unfinished or record.owner == owner or record.process == run.journal.process:
+            continue
+        whose = urn_of(record.owner) or "no resource"
+        if record.task is None:
+            other = f"an unanswered create (trace id {record.trace_id}) of {whose} may have started another agent in it"
+            ends = f"look into the room; `rtcai forget {record.trace_id}` ends this warning"
+        else:
+            other = f"the journal knows another agent in it, task {record.task} of {whose}"
+            ends = f"`rtcai close {record.task}` stops it"
+        run.tell(
+            f"warning: room {cname}: {other}. Where no program declares that one any more, as after a killed run or a "
+            f"change of name, {ends}"
+        )
+
+
+def _without_an_agent(error: RtcAiError, inputs: Mapping[str, Any], owner: str, run: Run) -> RtcAiError:
+    """The error of a create; where this run has stopped the agent before it, the room is silent, which must be said."""
+    stopped = any(
+        record.state is State.CLOSED and record.process == run.journal.process and record.cname == inputs["cname"]
+        for record in run.journal.records(owner)
+    )
+    if not owner or not stopped:
+        return error
+    if isinstance(error, OutcomeUnknown):
+        return type(error)(f"{error.summary} The old one was stopped before.", error.facts, error.advice)
+    summary = f"{error.summary} The room has no agent now: the old one was stopped before."
+    advice = f"{error.advice}; the next up starts an agent" if error.advice else "run up again: it starts an agent"
+    return type(error)(summary, error.facts, advice)

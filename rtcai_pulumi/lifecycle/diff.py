@@ -38,15 +38,17 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
         run: the journal; no request is sent.
     """
     run.shown.add(resource_id)
+    if isinstance(olds.get("adopt"), str):
+        run.adopted.add(olds["adopt"])
+    journal, owner = run.journal, news.get("owner")
+    if isinstance(owner, str):
+        # A resource, or its stack, was renamed: whoever takes its old name must not find this task as left by a run.
+        journal.reown(resource_id, owner)
     old, new = canonical(olds), canonical(news)
     replaces = tuple(name for name in dict.fromkeys((*new, *old)) if not same(old.get(name), new.get(name)))
     stop_first = "cname" not in replaces and news.get("replaceStrategy") != "start-first"
     if replaces:
         return Difference(replaces, stop_first)
-    journal, owner = run.journal, news.get("owner")
-    if isinstance(owner, str):
-        # A resource, or its stack, was renamed: whoever takes its old name must not find this task as left by a run.
-        journal.reown(resource_id, owner)
     if is_over(journal.records_of_task(resource_id), resource_id):
         return Difference(("taskId",), stop_first)
     records = journal.records(owner) if isinstance(owner, str) else []

@@ -98,6 +98,13 @@ class Journal:
         query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE task_id = ? AND cid = ?"  # noqa: S608  no value is put in
         return [_record(row) for row in self._do(lambda base: base.execute(query, (task_id, int(cid))).fetchall())]
 
+    def records_in_room(self, cname: str, *, app_key: str, endpoint: str) -> list[Record]:
+        """The records of all creates into a room of one account, oldest first."""
+        where = "cname = ? AND app_key = ? AND endpoint = ?"
+        query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE {where} ORDER BY rowid"  # noqa: S608  no value is put in
+        values = (cname, app_key, endpoint)
+        return [_record(row) for row in self._do(lambda database: database.execute(query, values).fetchall())]
+
     def record(self, trace_id: str) -> Record | None:
         """One record; None where there is none."""
         query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE trace_id = ?"  # noqa: S608  no value is put in
@@ -337,6 +344,8 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
     elif version == 1:
         database.execute("ALTER TABLE records ADD COLUMN began_at TEXT")
         database.execute("UPDATE records SET began_at = changed_at")
+    # Not a version of its own: older releases can use the file with it.
+    database.execute("CREATE INDEX IF NOT EXISTS records_by_room ON records (cname)")
     database.execute(f"PRAGMA user_version = {_VERSION}")
 
 

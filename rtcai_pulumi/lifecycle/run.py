@@ -56,6 +56,8 @@ class Run:
     clock: Callable[[], float] = time.monotonic
     shown: set[str] = field(default_factory=set)
     """Tasks that the engine has named in this run, as ``{cid}/{taskId}``."""
+    adopted: set[str] = field(default_factory=set)
+    """Tasks that a state says were adopted once; `adopt` is over for them, whatever has become of them since."""
 
     @property
     def client(self) -> Client:

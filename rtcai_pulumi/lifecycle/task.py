@@ -1,11 +1,17 @@
-"""The task that a resource stands for, as the engine's state holds it."""
+"""The record of a task: of one that is about to be asked for, and of one that only the engine's state knows."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.service.settings import room_endpoint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rtcai_pulumi.lifecycle.run import Run
 
 
 def record_of(resource_id: str, outputs: Mapping[str, Any], *, process: int) -> Record:
@@ -31,4 +37,27 @@ def record_of(resource_id: str, outputs: Mapping[str, Any], *, process: int) -> 
         cid=int(cid),
         task_id=task_id,
         handed=True,
+    )
+
+
+def intent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
+    """The record of a create that is about to be sent, under the account of this run's settings.
+
+    Args:
+        inputs: what is asked for.
+        owner: for whom.
+        run: the service and the journal.
+        new_id: makes a trace id, and a request id where none is stated.
+    """
+    settings = run.client.settings
+    return Record(
+        trace_id=new_id().replace("-", ""),
+        owner=owner,
+        app_key=settings.app_key,
+        endpoint=settings.endpoint,
+        room_endpoint=settings.room_endpoint,
+        cname=str(inputs["cname"]),
+        request_id=str(inputs.get("requestId") or new_id()),
+        digest=digest(inputs),
+        process=run.journal.process,
     )
