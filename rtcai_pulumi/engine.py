@@ -88,8 +88,12 @@ def widen_pool(places: int) -> None:
 def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:
     """Have the threads there now: a pool starts one only when a call comes in.
 
-    On destroy and refresh all calls come in before the first of them has widened the pool; they would wait for four.
+    On destroy and refresh calls come in before the first of them has widened the pool; they would wait for four. Each
+    thread is kept busy until all are there: a pool takes every call that has ended for an idle thread, also where that
+    thread has gone on to a call that had to wait, and would start too few.
     """
+    all_there = threading.Event()
     with suppress(RuntimeError):  # the process is ending, and takes no further call
         for _ in range(count):
-            pool.submit(lambda: None)
+            pool.submit(all_there.wait)
+    all_there.set()
