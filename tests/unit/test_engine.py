@@ -1,37 +1,49 @@
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 import pytest
 
 from rtcai_pulumi.engine import widen_pool
 
-SECONDS = 30
+SECONDS = 10
+
+
+class Unhurried(ThreadPoolExecutor):
+    """Gives a call the time to end before the next one comes in."""
+
+    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        future = super().submit(call, *arguments, **named)
+        wait([future], timeout=0.02)
+        return future
 
 
 @pytest.mark.parametrize("before", [1, 4, 8, 20])
 def test_as_many_calls_run_at_once_as_the_widened_pool_has_places(before: int) -> None:
     """However many of them came in while there were four threads."""
-    running, all_in, over = threading.Semaphore(0), threading.Event(), threading.Event()
+    running, all_in, widened, over = threading.Semaphore(0), threading.Event(), threading.Event(), threading.Event()
 
     def first() -> None:
-        assert all_in.wait(SECONDS)
+        all_in.wait()
         widen_pool(32)
+        widened.set()
         call()
 
     def call() -> None:
         running.release()
-        assert over.wait(SECONDS)
+        over.wait()
 
-    with ThreadPoolExecutor(4) as pool:
+    with Unhurried(4) as pool:
         pool.submit(first)
         for _ in range(1, before):
             pool.submit(call)
         all_in.set()
-        assert running.acquire(timeout=SECONDS)  # the pool is wide
-        for _ in range(20 - before):
-            pool.submit(call)
         try:
-            assert all(running.acquire(timeout=SECONDS) for _ in range(19))
+            assert widened.wait(SECONDS)
+            for _ in range(20 - before):
+                pool.submit(call)
+            assert all(running.acquire(timeout=SECONDS) for _ in range(20))
         finally:
             over.set()
 
