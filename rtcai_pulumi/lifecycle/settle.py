@@ -107,7 +107,7 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
         run.journal.forget(record)
         return None
     except DuplicateRequest as error:
-        raise type(error)(_KNOWN_BUT_NOT_TOLD, error.facts, LOST_ADVICE) from None
+        raise type(error)(_KNOWN_BUT_NOT_TOLD, error.facts, _lost_advice(error)) from None
     except OutcomeUnknown as error:
         raise lost(error) from None
     return note_answer(record, cid, task_id, run)
@@ -115,13 +115,18 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
 
 def lost(error: OutcomeUnknown) -> OutcomeUnknown:
     """The error of a create whose outcome nobody can tell, with what to do about it."""
-    return type(error)(f"{error.summary} An agent may be in the room that no state knows of.", error.facts, LOST_ADVICE)
+    summary = f"{error.summary} An agent may be in the room that no state knows of."
+    return type(error)(summary, error.facts, _lost_advice(error))
 
 
-LOST_ADVICE: Final = (
-    "run up again: the journal remembers this create and asks for it again. If that fails too, look into the room: "
-    "where an agent is there, end the room (this throws out everybody), or have the service's support end it by its ids"
-)
+def _lost_advice(error: OutcomeUnknown) -> str:
+    return (
+        "run up again: the journal remembers this create and asks for it again. If that fails too, look into the room: "
+        "where an agent is there, end the room (this throws out everybody), or have the service's support end it by "
+        f"its ids; then `rtcai forget {error.facts.trace_id}`, and the next up starts the agent afresh"
+    )
+
+
 _KNOWN_BUT_NOT_TOLD: Final = (
     "An earlier create of this agent was accepted, and the service does not tell its task. An agent may be in the room "
     "that no state knows of."

@@ -111,6 +111,14 @@ class Interrupted:
             os.kill(plugin, signal.SIGKILL)
         self.process.wait(PATIENCE)
 
+    def kill_both(self) -> None:
+        """What a lost machine or a lack of memory does: nobody fails in order, and nobody cleans up."""
+        plugins = self.plugins()
+        self.process.kill()
+        for plugin in plugins:
+            os.kill(plugin, signal.SIGKILL)
+        self.process.wait()
+
     def interrupt(self, times: int) -> None:
         """One SIGINT asks the engine to stop after the running calls; a second one to stop at once."""
         self.process.send_signal(signal.SIGINT)

@@ -1,5 +1,6 @@
 """What the emulator was asked and what runs in it, in the words of the tests."""
 
+from itertools import pairwise
 from typing import Any
 
 from rtcai_pulumi.emulator import Emulator
@@ -13,6 +14,17 @@ def live(emulator: Emulator) -> list[dict[str, Any]]:
 def rooms(emulator: Emulator) -> list[str]:
     """The room of each task that runs, sorted: a room with two agents is there twice."""
     return sorted(task["cname"] for task in live(emulator))
+
+
+def overlaps(emulator: Emulator) -> list[str]:
+    """The rooms in which two agents ever ran at the same moment."""
+    found = []
+    tasks = sorted(emulator.tasks(), key=lambda task: (task["cname"], task["startedAt"]))
+    for first, second in pairwise(tasks):
+        ends = first["endedAt"] or "9999"
+        if first["cname"] == second["cname"] and second["startedAt"] < ends:
+            found.append(first["cname"])
+    return found
 
 
 def calls(emulator: Emulator) -> list[str]:

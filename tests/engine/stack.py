@@ -119,7 +119,10 @@ class Stack:
 
     def state_text(self) -> str:
         """The state as the backend's file holds it: secrets are ciphertext."""
-        return (self.folder / "backend" / ".pulumi" / "stacks" / "rooms" / f"{self.name}.json").read_text("utf-8")
+        return self.state_file().read_text("utf-8")
+
+    def state_file(self) -> Path:
+        return self.folder / "backend" / ".pulumi" / "stacks" / "rooms" / f"{self.name}.json"
 
     def conversations(self) -> dict[str, dict[str, Any]]:
         """The conversations in state, by their names in the program."""

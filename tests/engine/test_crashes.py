@@ -15,7 +15,7 @@ from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import State
 from tests.engine.crash import Interrupted, interrupted
-from tests.engine.service import live, rooms
+from tests.engine.service import live, overlaps, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 
@@ -105,6 +105,8 @@ def end(run: Interrupted, victim: str) -> None:
         run.kill_engine()
     elif victim == "plugin":
         run.kill_plugin()
+    elif victim == "both":
+        run.kill_both()
     else:
         run.interrupt({"SIGINT": 1, "two SIGINTs": 2}[victim])
     run.finish()
@@ -115,7 +117,7 @@ def recover(stack: Stack, **environment: str) -> None:
     stack.pulumi("cancel", "--yes")
     run = stack.up(*AT_ONCE, **environment)
     if "failed to load checkpoint" in run.output:
-        state = stack.folder / "backend" / ".pulumi" / "stacks" / "rooms" / f"{stack.name}.json"
+        state = stack.state_file()
         shutil.copyfile(f"{state}.bak", state)
         run = stack.up(*AT_ONCE, **environment)
     run.succeeded()
@@ -189,10 +191,45 @@ def test_ended_at_a_moment(
         with changing(other, speed=2 - number % 2):
             recover(stack, **environment)
         assert_known(stack, emulator, names, others)
+    assert overlaps(emulator) == []
     assert_settled(stack, emulator, names, others=others, **environment)
     if other:
         other.destroy(*AT_ONCE).succeeded()
         assert live(emulator) == []
+
+
+EVERYDAY = [("create", "the create has been done"), ("replace", "closed is noted"), ("destroy", "closing is noted")]
+
+
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [pytest.param(*each, marks=[] if each in EVERYDAY else [pytest.mark.full]) for each in MOMENTS],
+)
+def test_engine_and_plugin_are_killed_at_once(stack: Stack, emulator: Emulator, command: str, moment: str) -> None:
+    stack.program(ROOM)
+    if command != "create":
+        stack.up(*AT_ONCE).succeeded()
+    if command == "replace":
+        stack.program(CHANGED)
+    with interrupted(stack, emulator, DESTROY if command == "destroy" else UP, moment) as run:
+        end(run, "both")
+    recover(stack)
+    assert overlaps(emulator) == []
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_a_half_written_checkpoint_is_put_back_and_what_it_did_not_know_is_settled(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(ROOM)
+    stack.up(*AT_ONCE).succeeded()
+    stack.program(CHANGED)
+    stack.up(*AT_ONCE).succeeded()
+    state = stack.state_file()
+    state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
+    assert "failed to load checkpoint" in stack.up(*AT_ONCE).failed().output
+    recover(stack)
+    assert_settled(stack, emulator, ["keynote"])
 
 
 HISTORIES = {

@@ -1,13 +1,15 @@
 """Sequences of commands that once led, or could lead, to a second agent or to none."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from tests.engine.crash import interrupted
+from tests.engine.crash import HOOK, interrupted
 from tests.engine.service import bodies, calls, live, rooms
 from tests.engine.stack import TYPE, Stack
 from tests.engine.test_crashes import CHANGED, ROOM, UP, assert_settled, recover
@@ -167,6 +169,8 @@ def test_a_replacement_that_is_refused_leaves_the_room_silent_and_says_so(stack:
     emulator.fault("create", "answer", code=611)
     run = stack.up().failed()
     assert "NotPermitted" in run.output
+    assert "The room has no agent now: the old one was stopped before." in run.output
+    assert "; the next up starts an agent" in run.output
     assert live(emulator) == []
     recover(stack)
     assert_settled(stack, emulator, ["keynote"])
@@ -200,7 +204,103 @@ def test_a_lost_create_that_the_service_knows_and_does_not_tell_stops_the_next_u
     stack.up().failed()
     run = stack.up().failed()
     assert "DuplicateRequest: An earlier create of this agent was accepted" in run.output
-    assert len(live(emulator)) == 1
+    (lost,) = live(emulator)
+    assert f"then `rtcai forget {lost['traceId']}`" in run.output
+    emulator.end_room("keynote")
+    assert "DuplicateRequest" in stack.up().failed().output
+    forget = ["rtcai", "forget", lost["traceId"], "--yes"]
+    subprocess.run(forget, env=stack.environment, check=True, capture_output=True)
+    stack.up().succeeded()
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_a_killed_create_that_the_service_does_not_know_again_is_reported_too(stack: Stack, emulator: Emulator) -> None:
+    emulator.change_settings(dedup="ignore")
+    stack.program(ROOM)
+    with interrupted(stack, emulator, UP, "the create has been done") as run:
+        run.kill_both()
+    (lost,) = live(emulator)
+    stack.pulumi("cancel", "--yes")
+    told = stack.up().succeeded().output
+    warning = "warning: room keynote: an earlier create was never answered (request id "
+    assert warning in told
+    assert f"trace id {lost['traceId']}" in told
+    assert "a second agent may be in the room: look, and end the room if so" in told
+
+
+@pytest.mark.parametrize("how", ["stack", "resource"])
+@pytest.mark.parametrize("moment", ["the create has been done", "the engine is about to be told"])
+def test_what_a_killed_run_left_under_an_old_name_is_named(
+    stack: Stack, emulator: Emulator, how: str, moment: str
+) -> None:
+    stack.program(ROOM)
+    with interrupted(stack, emulator, UP, moment) as run:
+        run.kill_both()
+    (left,) = live(emulator)
+    stack.pulumi("cancel", "--yes")
+    if how == "stack":
+        stack.pulumi("stack", "rename", "renamed").succeeded()
+        stack.name = "renamed"
+    else:
+        stack.program(ROOM.replace('"host"', '"moderator"'))
+    told = stack.up().succeeded().output
+    task = f"{left['cid']}/{left['taskId']}"
+    if moment == "the create has been done":
+        assert (
+            f"an unanswered create (trace id {left['traceId']}) of {URN} may have started another agent in it" in told
+        )
+    else:
+        assert f"the journal knows another agent in it, task {task} of {URN}" in told
+        assert f"`rtcai close {task}` stops it" in told
+        subprocess.run(["rtcai", "close", task, "--yes"], env=stack.environment, check=True, capture_output=True)
+        assert_settled(stack, emulator, ["keynote"])
+
+
+def test_a_resource_that_is_renamed_without_an_alias_is_told_of_the_agent_that_still_runs(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    stack.program(ROOM.replace('"host"', '"moderator"'))
+    assert "the journal knows another agent in it" in stack.up("--skip-preview").succeeded().output
+    assert "the journal knows another agent in it" not in stack.up("--skip-preview").succeeded().output
+    assert_settled(stack, emulator, ["keynote"])
+
+
+REFUSED_FOR_GOOD: dict[str, dict[str, Any]] = {
+    "refused": {"kind": "answer", "code": 611},
+    "never answered": {"kind": "reset", "work": False},
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED_FOR_GOOD)
+@pytest.mark.parametrize("command", ["replace", "destroy"])
+def test_an_agent_that_cannot_be_stopped_stays_in_the_state(
+    stack: Stack, emulator: Emulator, command: str, fault: str
+) -> None:
+    stack.program(ROOM)
+    stack.up().succeeded()
+    (running,) = live(emulator)
+    stack.program(CHANGED)
+    emulator.fault("close", times=None, **REFUSED_FOR_GOOD[fault])
+    with shortened_patience(stack):
+        run = stack.pulumi("destroy" if command == "destroy" else "up", "--yes", "--skip-preview").failed()
+    assert "The service did not stop the agent" in run.output or "The connection broke" in run.output
+    assert f"task: {running['taskId']}" in run.output
+    assert live(emulator) == [running]
+    assert stack.conversations()["host"]["outputs"]["taskId"] == running["taskId"]
+    emulator.clear_faults()
+    recover(stack)
+    assert_settled(stack, emulator, ["keynote"])
+
+
+@contextmanager
+def shortened_patience(stack: Stack) -> Iterator[None]:
+    """Two minutes are what a user's patience may be, and not a test's."""
+    stack.environment |= {"TEST_PATIENCE": "3", "PYTHONPATH": str(HOOK)}
+    yield
+    for name in ("TEST_PATIENCE", "PYTHONPATH"):
+        del stack.environment[name]
 
 
 Fault = Callable[[Emulator], object]
@@ -217,9 +317,14 @@ WAITED_OUT: dict[str, Fault] = {
     "close 503": lambda service: service.fault("close", "answer", status=503, times=2),
     "close 429": lambda service: service.fault("close", "answer", code=429),
     "close hangs": lambda service: service.fault("close", "hang", work=True),
+    "close hangs before": lambda service: service.fault("close", "hang", work=False),
+    "close too late": lambda service: service.fault("close", "latency", before=4.0),
     "query reset": lambda service: service.fault("query", "reset", work=False),
     "query 500": lambda service: service.fault("query", "answer", status=500),
     "query garbage": lambda service: service.fault("query", "garbage"),
+    "query half": lambda service: service.fault("query", "half"),
+    "query hangs": lambda service: service.fault("query", "hang"),
+    "query 429": lambda service: service.fault("query", "answer", status=429, code=429),
 }
 
 
@@ -242,7 +347,11 @@ LOST: dict[str, dict[str, Any]] = {
     "garbage": {"kind": "garbage"},
     "500": {"kind": "answer-after", "status": 500},
     "hang": {"kind": "hang", "work": True},
+    "hang before": {"kind": "hang", "work": False},
+    "too late": {"kind": "latency", "before": 4.0},
     "reset before": {"kind": "reset", "work": False},
+    "half before": {"kind": "half", "work": False},
+    "503": {"kind": "answer", "status": 503},
 }
 
 
@@ -291,6 +400,7 @@ for number in range(120):
 """
     )
     stack.up("--skip-preview", "--parallel", "64", RTCAI_MAX_RPS="1000").succeeded()
+    assert emulator.stats()["throttled"] > 0
     assert len(live(emulator)) == len(set(rooms(emulator))) == 120
     stack.destroy("--skip-preview", "--parallel", "64").succeeded()
     assert live(emulator) == []

@@ -48,5 +48,15 @@ def _install(moment: str) -> None:
     setattr(Journal, method, _stopping(getattr(Journal, method), before=before))
 
 
-if "pulumi.dynamic" in sys.orig_argv and os.environ.get("TEST_MOMENT"):
-    _install(os.environ["TEST_MOMENT"])
+def _shorten_patience(seconds: float) -> None:
+    from rtcai_pulumi.service.retry import Policy
+
+    waits = Policy.waits
+    Policy.waits = lambda self, error, attempt, waited: waited < seconds and waits(self, error, attempt, waited)  # type: ignore[method-assign]  # the one thing that a test must not wait for
+
+
+if "pulumi.dynamic" in sys.orig_argv:
+    if os.environ.get("TEST_MOMENT"):
+        _install(os.environ["TEST_MOMENT"])
+    if os.environ.get("TEST_PATIENCE"):
+        _shorten_patience(float(os.environ["TEST_PATIENCE"]))
