@@ -88,7 +88,7 @@ def widen_pool(places: int) -> None:
 def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:
     """Have the threads there now: a pool starts one only when a call comes in.
 
-    On destroy and refresh calls come in before the first of them has widened the pool; they would wait for four. Each
+    On destroy and refresh, calls come in before the first of them has widened the pool; they would wait for four. Each
     thread is kept busy until all are there: a pool takes every call that has ended for an idle thread, also where that
     thread has gone on to a call that had to wait, and would start too few.
     """

@@ -6,12 +6,15 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.lifecycle.create import create
+from rtcai_pulumi.lifecycle.delete import delete
+from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.service.errors import (
     AnswerLost,
     DuplicateRequest,
     JournalError,
+    NotPermitted,
     OtherAccount,
     OutcomeUnknown,
     RateLimited,
@@ -398,3 +401,51 @@ def test_an_adoption_that_is_cut_off_leaves_no_second_agent(runs: Runs, monkeypa
 def test_to_adopt_a_task_at_a_busy_service_is_waited_out(runs: Runs) -> None:
     busy: list[Reply] = [reply(429), httpx.ReadError, reply(503), reply(code=200, cid=7, cname="keynote")]
     assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=busy))).id == "7/by-hand"
+
+
+def test_another_resource_s_task_is_not_adopted_and_that_is_said(runs: Runs) -> None:
+    create({**OWNED, "owner": "backend:another"}, runs.next(Service(create=created("theirs"))))
+    service = Service(create=created("mine"))
+    assert create({**OWNED, "adopt": "7/theirs"}, runs.next(service)).id == "7/mine"
+    assert service.asked == ["create"]
+    assert any(
+        "adopt is ignored, because the journal knows task 7/theirs as another resource's" in t for t in runs.told
+    )
+
+
+def test_a_task_that_the_state_says_was_adopted_is_not_adopted_again_though_no_journal_knows_it(runs: Runs) -> None:
+    service = Service(create=created("new"))
+    run = runs.next(service)
+    diff("7/later", {**OWNED, "adopt": "7/by-hand"}, {**parameters(cname="elsewhere"), "adopt": "7/by-hand"}, run)
+    assert create({**OWNED, "adopt": "7/by-hand"}, run).id == "7/new"
+    assert service.asked == ["create"]
+
+
+def test_every_other_agent_in_the_room_is_named(runs: Runs) -> None:
+    create({**OWNED, "owner": "backend:urn:theirs"}, runs.next(Service(create=created("theirs"))))
+    with pytest.raises(AnswerLost):
+        create({**OWNED, "owner": "backend:urn:lost"}, runs.next(Service(create=httpx.ReadError)))
+    create({**parameters(cname="another"), "owner": "backend:urn:another"}, runs.next(Service(create=created("x", 8))))
+    runs.told.clear()
+    create(OWNED, runs.next(Service(create=created("mine"))))
+    theirs, lost = runs.told
+    assert "task 7/theirs of urn:theirs" in theirs
+    assert "of urn:lost may have started another agent in it" in lost
+
+
+def test_only_a_create_after_a_stop_says_that_the_room_is_silent(runs: Runs) -> None:
+    refusing = Service(create=reply(code=611), close=CLOSED)
+    with pytest.raises(NotPermitted) as first:
+        create(OWNED, runs.next(refusing))
+    assert "has no agent now" not in str(first.value)
+    made = create(OWNED, runs.next(Service(create=created())))
+    for answer, words in (
+        (reply(code=611), "The room has no agent now: the old one was stopped before."),
+        (httpx.ReadError, "An agent may be in the room that no state knows of. The old one was stopped before."),
+    ):
+        run = runs.next(Service(create=answer, close=CLOSED))
+        delete(made.id, made.outputs, run)
+        with pytest.raises(RtcAiError) as second:
+            create(OWNED, run)
+        assert words in str(second.value)
+        made = create(OWNED, runs.next(Service(create=created("next"), close=CLOSED)))
