@@ -35,7 +35,7 @@ test-floor: setup ## Check the promised lowest versions of pulumi, pydantic, htt
 	@$(PYTHON) tools/setup.py --floor --quiet
 	.tools/floor/bin/python -m pytest $(PARALLEL) tests/plugin tests/unit tests/cli
 
-test-all: lint browser ## The same with the full product of crash tests; takes long
+test-all: lint browser ## The same with the full product of crash tests and the whole model; takes hours
 	$(BIN)/python -m pytest $(PARALLEL) -m ""
 
 bench: setup ## Compare what a create and a hundred rooms cost, side by side
