@@ -7,14 +7,15 @@ changes either; but the engine's address is the plugin's first argument.
 import gc
 import os
 import socket
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from pulumi import log
+import grpc
+from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.proto.engine_pb2_grpc import EngineStub
 
 _LOOK_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 2.0
@@ -46,6 +47,14 @@ class Engine:
             return True  # a time-out, or no file descriptor left: no proof of anything
         return True
 
+    def debug(self, message: str) -> None:
+        """Show a line where the user asks for such lines (``--debug``). The SDK's own log has no engine in a plugin."""
+        if self._address is None:
+            return
+        request = engine_pb2.LogRequest(severity=engine_pb2.DEBUG, message=message)
+        with grpc.insecure_channel("{}:{}".format(*self._address)) as channel, suppress(grpc.RpcError):
+            EngineStub(channel).Log(request, timeout=_CONNECT_SECONDS)
+
     @contextmanager
     def call(self) -> Iterator[None]:
         """A call that this process must see to its end, whoever waits for it."""
@@ -70,10 +79,14 @@ class Engine:
         os._exit(0)
 
 
-def widen_pool(places: int) -> None:
+def widen_pool(places: int, debug: Callable[[str], None]) -> None:
     """Let this many calls run at once: the plugin process comes with a pool of four threads.
 
     The pool is found by the thread that runs this very call; where it cannot be found, four must do.
+
+    Args:
+        places: calls at once.
+        debug: told where the pool cannot be found.
     """
     thread = threading.current_thread()
     for found in gc.get_objects():
@@ -81,8 +94,7 @@ def widen_pool(places: int) -> None:
             found._max_workers = max(places, getattr(found, "_max_workers", 0))
             _start_threads(found, places)
             return
-    if "pulumi.dynamic" in sys.modules:
-        log.debug("rtcai: the plugin's thread pool was not found; four calls run at once")
+    debug("rtcai: the plugin's thread pool was not found; four calls run at once")
 
 
 def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:

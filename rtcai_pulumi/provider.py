@@ -65,7 +65,7 @@ class _Process:
         self.engine = Engine(engine_address(sys.argv))
         self.engine.watch()
         self.run = Run(self._connect, self._open_journal, self.engine.lives, _tell)
-        widen_pool(concurrency_of(os.environ, config))
+        widen_pool(concurrency_of(os.environ, config), self.engine.debug)
 
     def _connect(self) -> Client:
         """The one client of this process, made at the first request."""

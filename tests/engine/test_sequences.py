@@ -426,3 +426,21 @@ for number in range(40):
     stack.pulumi(command, "--yes", "--skip-preview", "--parallel", parallel, **environment).succeeded()
     assert low <= emulator.stats()["maxInFlight"] <= high
     assert len(bodies(emulator, verb)) == 40
+
+
+def test_where_the_pool_is_not_found_four_calls_run_at_once_and_only_debug_says_so(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(
+        """
+from rtcai_pulumi import Agent, RealtimeConversation
+for number in range(8):
+    RealtimeConversation(f"room-{number}", cname=f"room-{number}", agent=Agent(agent_id="a", user_id="u"))
+"""
+    )
+    emulator.fault("create", "latency", before=1.0, times=None)
+    hidden = {"TEST_HIDDEN_POOL": "1", "PYTHONPATH": str(HOOK)}
+    line = "rtcai: the plugin's thread pool was not found; four calls run at once"
+    assert line not in stack.up("--skip-preview", **hidden).succeeded().output
+    assert emulator.stats()["maxInFlight"] == 4
+    assert line in stack.up("--skip-preview", "--debug", **hidden).succeeded().output

@@ -26,7 +26,7 @@ def test_as_many_calls_run_at_once_as_the_widened_pool_has_places(before: int) -
 
     def first() -> None:
         all_in.wait()
-        widen_pool(32)
+        widen_pool(32, debug=print)
         widened.set()
         call()
 
@@ -48,8 +48,10 @@ def test_as_many_calls_run_at_once_as_the_widened_pool_has_places(before: int) -
             over.set()
 
 
-def test_a_thread_of_no_pool_changes_none() -> None:
+def test_where_the_pool_is_not_found_none_is_changed_and_that_is_told() -> None:
+    told: list[str] = []
     with ThreadPoolExecutor(4) as pool:
         pool.submit(int).result()
-        widen_pool(32)
+        widen_pool(32, told.append)
         assert pool._max_workers == 4
+    assert told == ["rtcai: the plugin's thread pool was not found; four calls run at once"]

@@ -1,7 +1,8 @@
-"""Loaded by Python itself in every process of a crash test: stops the plugin at one moment and tells the test.
+"""Loaded by Python itself in every process of some tests: changes the plugin from outside, as the environment says.
 
-The moment is named in TEST_MOMENT. The plugin connects to the socket TEST_MOMENTS, says its process id, and goes on
-when the test closes the connection. So a test can kill it, or its engine, at exactly that moment.
+TEST_MOMENT names a moment at which the plugin stops and tells the test: it connects to the socket TEST_MOMENTS, says
+its process id, and goes on when the test closes the connection. So it, or its engine, can be killed at that moment.
+TEST_PATIENCE bounds all retries, in seconds. TEST_HIDDEN_POOL lets the plugin find no thread pool.
 """
 
 import os
@@ -55,7 +56,15 @@ def _shorten_patience(seconds: float) -> None:
     Policy.waits = lambda self, error, attempt, waited: waited < seconds and waits(self, error, attempt, waited)  # type: ignore[method-assign]  # the one thing that a test must not wait for
 
 
+def _hide_pool() -> None:
+    import gc
+
+    gc.get_objects = list  # type: ignore[assignment]  # as if no object were a pool
+
+
 if "pulumi.dynamic" in sys.orig_argv:
+    if os.environ.get("TEST_HIDDEN_POOL"):
+        _hide_pool()
     if os.environ.get("TEST_MOMENT"):
         _install(os.environ["TEST_MOMENT"])
     if os.environ.get("TEST_PATIENCE"):
