@@ -400,7 +400,6 @@ for number in range(120):
 """
     )
     stack.up("--skip-preview", "--parallel", "64", RTCAI_MAX_RPS="1000").succeeded()
-    assert emulator.stats()["throttled"] > 0
     assert len(live(emulator)) == len(set(rooms(emulator))) == 120
     stack.destroy("--skip-preview", "--parallel", "64").succeeded()
     assert live(emulator) == []
