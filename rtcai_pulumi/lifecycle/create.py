@@ -116,9 +116,8 @@ def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
     left under the old name nobody would settle.
     """
     cname, settings = str(inputs["cname"]), run.client.settings
-    for record in run.journal.records_in_room(cname, app_key=settings.app_key, endpoint=settings.endpoint):
-        if not record.unfinished or record.owner == owner or record.process == run.journal.process:
-            continue
+    account = {"app_key": settings.app_key, "endpoint": settings.endpoint}
+    for record in run.journal.others_in_room(cname, **account, owner=owner):
         whose = urn_of(record.owner) or "no resource"
         if record.task is None:
             other = f"an unanswered create (trace id {record.trace_id}) of {whose} may have started another agent in it"

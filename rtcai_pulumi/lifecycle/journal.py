@@ -98,11 +98,11 @@ class Journal:
         query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE task_id = ? AND cid = ?"  # noqa: S608  no value is put in
         return [_record(row) for row in self._do(lambda base: base.execute(query, (task_id, int(cid))).fetchall())]
 
-    def records_in_room(self, cname: str, *, app_key: str, endpoint: str) -> list[Record]:
-        """The records of all creates into a room of one account, oldest first."""
-        where = "cname = ? AND app_key = ? AND endpoint = ?"
+    def others_in_room(self, cname: str, *, app_key: str, endpoint: str, owner: str) -> list[Record]:
+        """The unfinished records of a room of one account that other processes have for other owners, oldest first."""
+        where = "cname = ? AND app_key = ? AND endpoint = ? AND owner != ? AND process != ? AND state != ?"
         query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE {where} ORDER BY rowid"  # noqa: S608  no value is put in
-        values = (cname, app_key, endpoint)
+        values = (cname, app_key, endpoint, owner, self.process, State.CLOSED)
         return [_record(row) for row in self._do(lambda database: database.execute(query, values).fetchall())]
 
     def record(self, trace_id: str) -> Record | None:
