@@ -15,26 +15,20 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from rtcai_pulumi.lifecycle.database import COLUMNS, opened_locks, opened_reader, opened_writer, unusable
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.service.errors import JournalError
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-_VERSION: Final = 2
-_BUSY_SECONDS: Final = 30.0
-_CLOSED_KEPT_DAYS: Final = 90
-_COLUMNS: Final = tuple(field.name for field in fields(Record))
-_TYPES: Final = {"trace_id": " TEXT PRIMARY KEY", "process": " INTEGER", "cid": " INTEGER", "handed": " INTEGER"}
-_NETWORK_FILE_SYSTEMS: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.s3fs", "glusterfs", "lustre"}
-)
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"  # noqa: S608  no value is put in
 
 
 def journal_path(env: Mapping[str, str]) -> Path:
@@ -58,16 +52,15 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._work: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._locks = _opened_locks(path)
+        self._locks = opened_locks(path)
         try:
-            connection = _opened(path)
-        except (OSError, sqlite3.Error) as error:
-            os.close(self._locks)
-            raise _unusable(path, error) from None
+            writer = opened_writer(path)
+            self._reader = opened_reader(path)
         except JournalError:
             os.close(self._locks)
             raise
-        self._writer = threading.Thread(target=self._write, args=(connection,), name="rtcai-journal", daemon=True)
+        self._reading = threading.Lock()
+        self._writer = threading.Thread(target=self._write, args=(writer,), name="rtcai-journal", daemon=True)
         self._writer.start()
         self.process = self._register()
         """This process's number in the journal, new for every process."""
@@ -84,39 +77,33 @@ class Journal:
         """Finish what is being written, and give up this process's lock."""
         self._work.put(None)
         self._writer.join()
+        self._reader.close()
         os.close(self._locks)
 
     def records(self, owner: str | None = None) -> list[Record]:
         """The records of one owner, or all, oldest first."""
-        where, values = ("WHERE owner = ?", (owner,)) if owner is not None else ("", ())
-        query = f"SELECT {', '.join(_COLUMNS)} FROM records {where} ORDER BY rowid"  # noqa: S608  no value is put in
-        return [_record(row) for row in self._do(lambda database: database.execute(query, values).fetchall())]
+        return self._found("owner = ?", owner) if owner is not None else self._found("1")
 
     def records_of_task(self, task: str) -> list[Record]:
         """The records of one task, ``{cid}/{taskId}``; there are several where the service repeated an answer."""
         cid, _, task_id = task.partition("/")
-        query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE task_id = ? AND cid = ?"  # noqa: S608  no value is put in
-        return [_record(row) for row in self._do(lambda base: base.execute(query, (task_id, int(cid))).fetchall())]
+        return self._found("task_id = ? AND cid = ?", task_id, int(cid))
 
     def others_in_room(self, cname: str, *, app_key: str, endpoint: str, owner: str) -> list[Record]:
         """The unfinished records of a room of one account that other processes have for other owners, oldest first."""
         where = "cname = ? AND app_key = ? AND endpoint = ? AND owner != ? AND process != ? AND state != ?"
-        query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE {where} ORDER BY rowid"  # noqa: S608  no value is put in
-        values = (cname, app_key, endpoint, owner, self.process, State.CLOSED)
-        return [_record(row) for row in self._do(lambda database: database.execute(query, values).fetchall())]
+        return self._found(where, cname, app_key, endpoint, owner, self.process, State.CLOSED)
 
     def record(self, trace_id: str) -> Record | None:
         """One record; None where there is none."""
-        query = f"SELECT {', '.join(_COLUMNS)} FROM records WHERE trace_id = ?"  # noqa: S608  no value is put in
-        row = self._do(lambda database: database.execute(query, (trace_id,)).fetchone())
-        return _record(row) if row else None
+        return next(iter(self._found("trace_id = ?", trace_id)), None)
 
     def add(self, record: Record) -> Record:
         """Write a record; on disk when this returns."""
         now = _now()
         written = replace(record, began_at=now, changed_at=now)
-        marks = ", ".join("?" * len(_COLUMNS))
-        statement = f"INSERT INTO records ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608  no value is put in
+        marks = ", ".join("?" * len(COLUMNS))
+        statement = f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608  no value is put in
         self._do(lambda database: database.execute(statement, tuple(asdict(written).values())))
         return written
 
@@ -199,7 +186,7 @@ class Journal:
 
     def damage(self) -> list[str]:
         """What SQLite finds wrong in the file; empty where it is sound."""
-        found = [row[0] for row in self._do(lambda database: database.execute("PRAGMA integrity_check").fetchall())]
+        found = [row[0] for row in self._rows("PRAGMA integrity_check")]
         return [] if found == ["ok"] else found
 
     def lives(self, process: int) -> bool:
@@ -226,15 +213,29 @@ class Journal:
             except (BlockingIOError, PermissionError):
                 continue
             except OSError as error:
-                raise _unusable(self.path, error) from None
+                raise unusable(self.path, error) from None
             return number
 
-    def _change(self, trace_id: str, what: str, values: tuple[Any, ...]) -> Record | None:
-        def change(database: sqlite3.Connection) -> bool:
-            statement = f"UPDATE records SET changed_at = ?, {what}"  # noqa: S608  fixed words of this module
-            return database.execute(statement, (_now(), *values)).rowcount > 0
+    def _found(self, where: str, *values: object) -> list[Record]:
+        """The records that a condition is true of, oldest first."""
+        return [_record(row) for row in self._rows(f"{_SELECT} WHERE {where} ORDER BY rowid", *values)]
 
-        return self.record(trace_id) if self._do(change) else None
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        """Read on a connection of its own: what is read does not wait until the disk has what others write."""
+        try:
+            with self._reading:
+                return self._reader.execute(query, values).fetchall()
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            raise unusable(self.path, error) from None
+
+    def _change(self, trace_id: str, what: str, values: tuple[Any, ...]) -> Record | None:
+        def change(database: sqlite3.Connection) -> Record | None:
+            statement = f"UPDATE records SET changed_at = ?, {what}"  # noqa: S608  fixed words of this module
+            if not database.execute(statement, (_now(), *values)).rowcount:
+                return None
+            return _record(database.execute(f"{_SELECT} WHERE trace_id = ?", (trace_id,)).fetchone())
+
+        return self._do(change)
 
     def _do(self, work: Work[T]) -> T:
         done: Future[T] = Future()
@@ -266,7 +267,7 @@ class Journal:
             outcomes = [error] * len(batch)
         for (_, done), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Exception):
-                done.set_exception(_unusable(self.path, outcome))
+                done.set_exception(unusable(self.path, outcome))
             else:
                 done.set_result(outcome)
 
@@ -290,80 +291,9 @@ def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | Exception:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    values = dict(zip(_COLUMNS, row, strict=True))
+    values = dict(zip(COLUMNS, row, strict=True))
     return Record(**{**values, "state": State(values["state"]), "handed": bool(values["handed"])})
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _opened_locks(path: Path) -> int:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (kind := _file_system(path.parent)) in _NETWORK_FILE_SYSTEMS:
-            summary = f"The journal {path} lies on a network file system ({kind}), where locks cannot be trusted."
-            raise JournalError(summary, advice="name a file on a local disk in RTCAI_JOURNAL")
-        return os.open(path.with_name(f"{path.name}-processes"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(path, error) from None
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    # Made before SQLite does, so that nobody else may read it, not even for a moment; SQLite's files beside it follow.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("BEGIN IMMEDIATE")
-        _migrate(database, path)
-        limit = (datetime.now(UTC) - timedelta(days=_CLOSED_KEPT_DAYS)).isoformat()
-        database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (State.CLOSED, limit))
-        database.execute("COMMIT")
-    except (sqlite3.Error, JournalError):
-        database.close()
-        raise
-    return database
-
-
-def _migrate(database: sqlite3.Connection, path: Path) -> None:
-    """Bring the tables to this package's version."""
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version > _VERSION:
-        summary = f"The journal {path} was written by a newer release (version {version})."
-        raise JournalError(
-            summary, advice="upgrade rtcai-pulumi; without this file nobody knows which agents still run"
-        )
-    if version == 0:
-        database.execute("CREATE TABLE processes (number INTEGER PRIMARY KEY AUTOINCREMENT)")
-        columns = ", ".join(f"{name}{_TYPES.get(name, ' TEXT')}" for name in _COLUMNS)
-        database.execute(f"CREATE TABLE records ({columns})")
-        database.execute("CREATE INDEX records_by_owner ON records (owner)")
-        database.execute("CREATE INDEX records_by_task ON records (task_id)")
-    elif version == 1:
-        database.execute("ALTER TABLE records ADD COLUMN began_at TEXT")
-        database.execute("UPDATE records SET began_at = changed_at")
-    # Not a version of its own: older releases can use the file with it.
-    database.execute("CREATE INDEX IF NOT EXISTS records_by_room ON records (cname)")
-    database.execute(f"PRAGMA user_version = {_VERSION}")
-
-
-def _file_system(folder: Path) -> str | None:
-    """The kind of file system that a folder lies on; None where the system does not tell."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    here, deepest, kind = folder.resolve(), 0, None
-    for mount in mounts:
-        left, _, right = mount.partition(" - ")
-        point = Path(left.split()[4].replace("\\040", " "))
-        if here.is_relative_to(point) and len(point.parts) >= deepest:
-            deepest, kind = len(point.parts), right.split()[0]
-    return kind
-
-
-def _unusable(path: Path, error: Exception) -> JournalError:
-    advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
-    return JournalError(f"The journal {path} cannot be used: {error}.", advice=advice)

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rtcai_pulumi.lifecycle import journal as module
+from rtcai_pulumi.lifecycle import database
 from rtcai_pulumi.lifecycle.journal import Journal, journal_path
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.service.errors import JournalError
@@ -228,13 +229,13 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_file_system", lambda _: "nfs4")
+    monkeypatch.setattr(database, "_file_system", lambda _: "nfs4")
     with pytest.raises(JournalError, match="network file system"):
         Journal(path)
 
 
 def test_the_kind_of_the_file_system_is_told() -> None:
-    assert module._file_system(Path("/proc/self")) == "proc"
+    assert database._file_system(Path("/proc/self")) == "proc"
 
 
 def test_records_closed_long_ago_are_dropped(path: Path) -> None:
@@ -286,6 +287,24 @@ def test_a_value_that_the_file_cannot_hold_is_an_error_and_the_journal_goes_on(
     with pytest.raises(JournalError, match="cannot be used"):
         journal.answered(record, **wrong)
     assert journal.answered(record, 1, "task") is not None
+
+
+def test_to_ask_for_what_the_file_cannot_hold_is_an_error(journal: Journal) -> None:
+    with pytest.raises(JournalError, match="cannot be used"):
+        journal.records_of_task(f"{2**63}/task")
+    with pytest.raises(JournalError, match="cannot be used"):
+        journal.records("\udcff")
+
+
+def test_reading_waits_for_no_other_process_that_writes(journal: Journal) -> None:
+    journal.add(a_record(journal))
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM records")
+        assert journal.record("t-1") is not None
+        assert len(journal.records()) == 1
+        other.execute("COMMIT")
+    assert journal.record("t-1") is None
 
 
 def test_a_full_disk_is_named_and_takes_nothing_of_what_is_there(journal: Journal) -> None:

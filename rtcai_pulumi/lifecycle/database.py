@@ -1,0 +1,128 @@
+"""The database that holds the journal: how its file is opened, its tables, and why it cannot be used."""
+
+import os
+import sqlite3
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.service.errors import JournalError
+
+COLUMNS: Final = tuple(field.name for field in fields(Record))
+"""The columns of the table of records, in the order of a record's fields."""
+
+_VERSION: Final = 2
+_BUSY_SECONDS: Final = 30.0
+_CLOSED_KEPT_DAYS: Final = 90
+_TYPES: Final = {"trace_id": " TEXT PRIMARY KEY", "process": " INTEGER", "cid": " INTEGER", "handed": " INTEGER"}
+_NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.s3fs", "glusterfs", "lustre"}
+)
+
+
+def opened_locks(path: Path) -> int:
+    """The file beside the journal that living processes hold locks in, as a descriptor; made where it is missing.
+
+    Raises:
+        JournalError: it cannot be made, or lies on a network file system.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (kind := _file_system(path.parent)) in _NETWORK_FILE_SYSTEMS:
+            summary = f"The journal {path} lies on a network file system ({kind}), where locks cannot be trusted."
+            raise JournalError(summary, advice="name a file on a local disk in RTCAI_JOURNAL")
+        return os.open(path.with_name(f"{path.name}-processes"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def opened_writer(path: Path) -> sqlite3.Connection:
+    """A connection that writes, and returns from a commit when it is on disk; the file is made where it is missing.
+
+    Raises:
+        JournalError: the file is no journal, or is newer than this package.
+    """
+    try:
+        # Made before SQLite does, so that nobody else may read it, not for a moment; SQLite's files beside it follow.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        database = _connected(path)
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(path, error) from None
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("BEGIN IMMEDIATE")
+        _migrate(database, path)
+        limit = (datetime.now(UTC) - timedelta(days=_CLOSED_KEPT_DAYS)).isoformat()
+        database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (State.CLOSED, limit))
+        database.execute("COMMIT")
+    except sqlite3.Error as error:
+        database.close()
+        raise unusable(path, error) from None
+    except JournalError:
+        database.close()
+        raise
+    return database
+
+
+def opened_reader(path: Path) -> sqlite3.Connection:
+    """A connection that reads what was committed before each query, and waits for no writer.
+
+    Raises:
+        JournalError: the file cannot be read.
+    """
+    try:
+        database = _connected(path)
+        database.execute("PRAGMA query_only = 1")
+    except sqlite3.Error as error:
+        raise unusable(path, error) from None
+    return database
+
+
+def unusable(path: Path, error: Exception) -> JournalError:
+    """The error of a journal that fails."""
+    advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
+    return JournalError(f"The journal {path} cannot be used: {error}.", advice=advice)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    """Bring the tables to this package's version."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        summary = f"The journal {path} was written by a newer release (version {version})."
+        raise JournalError(
+            summary, advice="upgrade rtcai-pulumi; without this file nobody knows which agents still run"
+        )
+    if version == 0:
+        database.execute("CREATE TABLE processes (number INTEGER PRIMARY KEY AUTOINCREMENT)")
+        columns = ", ".join(f"{name}{_TYPES.get(name, ' TEXT')}" for name in COLUMNS)
+        database.execute(f"CREATE TABLE records ({columns})")
+        database.execute("CREATE INDEX records_by_owner ON records (owner)")
+        database.execute("CREATE INDEX records_by_task ON records (task_id)")
+    elif version == 1:
+        database.execute("ALTER TABLE records ADD COLUMN began_at TEXT")
+        database.execute("UPDATE records SET began_at = changed_at")
+    # Not a version of its own: older releases can use the file with it.
+    database.execute("CREATE INDEX IF NOT EXISTS records_by_room ON records (cname)")
+    database.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _file_system(folder: Path) -> str | None:
+    """The kind of file system that a folder lies on; None where the system does not tell."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    here, deepest, kind = folder.resolve(), 0, None
+    for mount in mounts:
+        left, _, right = mount.partition(" - ")
+        point = Path(left.split()[4].replace("\\040", " "))
+        if here.is_relative_to(point) and len(point.parts) >= deepest:
+            deepest, kind = len(point.parts), right.split()[0]
+    return kind
