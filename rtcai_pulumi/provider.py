@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -200,8 +201,12 @@ class RoomProvider(_Door):
 
 
 def _tell(line: str) -> None:
-    """Show a line to the user: the engine passes on what a plugin writes to stderr."""
-    sys.stderr.write(f"{line}\n")
+    """Show a line to the user: the engine passes on what a plugin writes to stderr.
+
+    Where the engine is gone nobody reads it, and what is done for want of an engine must go on.
+    """
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
 
 
 def _properties(props: Any) -> Any:

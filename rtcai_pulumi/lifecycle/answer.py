@@ -25,7 +25,7 @@ def note_answer(record: Record, cid: int, task_id: str, run: Run) -> Record:
     facts = Facts(room=record.cname, cid=cid, task=task_id, request_id=record.request_id, trace_id=record.trace_id)
     try:
         answered = run.journal.answered(record, cid, task_id)
-        if answered is not None and run.engine_lives():
+        if answered is not None and run.engine_lives() and not run.is_superseded(answered):
             return answered
         unwanted = answered or _orphan(record, cid, task_id, run)
     except JournalError as error:
@@ -52,6 +52,20 @@ def _orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
         journal.leave(orphan)
         return None
     return orphan
+
+
+def hand_over(record: Record, run: Run) -> None:
+    """Write that an engine is about to be given the task of a record.
+
+    Raises:
+        JournalError: it could not be written; the task has been closed again, or the message names it.
+    """
+    try:
+        run.journal.hand_over(record)
+    except JournalError as error:
+        ids = Facts(room=record.cname, cid=record.cid, task=record.task_id)
+        facts = replace(ids, request_id=record.request_id, trace_id=record.trace_id)
+        raise _closed_unwritten(record, facts, run, error) from None
 
 
 def _closed_unwritten(record: Record, facts: Facts, run: Run, error: JournalError) -> JournalError:

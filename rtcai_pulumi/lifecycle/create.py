@@ -12,7 +12,7 @@ from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import Mode
 from rtcai_pulumi.config.wire import create_body, data_of
 from rtcai_pulumi.lifecycle.adopt import adopted
-from rtcai_pulumi.lifecycle.answer import note_answer
+from rtcai_pulumi.lifecycle.answer import hand_over, note_answer
 from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.settle import lost, settle
@@ -66,7 +66,7 @@ def create(
         raise
     except RtcAiError as error:
         raise _without_an_agent(error, inputs, owner, run) from None
-    journal.hand_over(record)
+    hand_over(record, run)
     added = (
         record.request_id,
         str(record.cid),
@@ -101,10 +101,8 @@ def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
         cid, task_id = run.retrier.run(attempt, policy, run.telling_why(record.cname))
     except OutcomeUnknown as error:
         raise lost(error) from None
-    except TakenOver:
-        raise
     except RtcAiError:
-        run.journal.forget(record)  # surely not accepted
+        run.journal.forget(record)  # surely not accepted, or not even sent
         raise
     return note_answer(record, cid, task_id, run)
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,8 @@ COLUMNS: Final = tuple(field.name for field in fields(Record))
 
 _VERSION: Final = 2
 _BUSY_SECONDS: Final = 30.0
+_GLANCE: Final = 0.02
+"""Seconds between two tries of what SQLite does not wait for itself."""
 _CLOSED_KEPT_DAYS: Final = 90
 _TYPES: Final = {"trace_id": " TEXT PRIMARY KEY", "process": " INTEGER", "cid": " INTEGER", "handed": " INTEGER"}
 _NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -51,7 +54,7 @@ def opened_writer(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise unusable(path, error) from None
     try:
-        database.execute("PRAGMA journal_mode = WAL")
+        _use_wal(database)
         database.execute("PRAGMA synchronous = FULL")
         database.execute("BEGIN IMMEDIATE")
         _migrate(database, path)
@@ -89,6 +92,20 @@ def unusable(path: Path, error: Exception) -> JournalError:
 
 def _connected(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _use_wal(database: sqlite3.Connection) -> None:
+    """Switch to WAL mode. Two processes that do so with a new file at one moment are told "locked" without a wait."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_GLANCE)
+        else:
+            return
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:

@@ -32,7 +32,8 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     if not is_closed(known, resource_id):
         record = known[0] if known else journal.add(record_of(resource_id, outputs, process=journal.process))
         run.close(record)
-    owner = outputs.get("owner")
+    # The engine keeps the outputs of what is unchanged: after a change of name only the journal has the new owner.
+    owner = next((record.owner for record in known if record.owner), str(outputs.get("owner") or ""))
     if owner:
-        records = journal.records(str(owner))
+        records = journal.records(owner)
         settle(after_delete(records, process=journal.process, shown=run.shown), outputs, run)

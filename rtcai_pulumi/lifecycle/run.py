@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from rtcai_pulumi.lifecycle.record import Record, State
-from rtcai_pulumi.lifecycle.settling import may_send
+from rtcai_pulumi.lifecycle.settling import is_superseded, may_send
 from rtcai_pulumi.service.errors import (
+    ConnectionFailed,
     Facts,
     OtherAccount,
     OutcomeUnknown,
@@ -91,16 +92,22 @@ class Run:
         """
         record = self.journal.record(trace_id)
         lives = self.engine_lives()
-        if not may_send(record, process=self.journal.process, engine_lives=lives):
+        sends = may_send(record, process=self.journal.process, engine_lives=lives)
+        if not sends or (record is not None and self.is_superseded(record)):
             reason = "another run has taken it over" if lives else "the engine that asked for it is gone"
             message = f"The agent was not started: {reason}."
             raise TakenOver(message, Facts(room=record.cname if record else None, trace_id=trace_id))
+
+    def is_superseded(self, record: Record) -> bool:
+        """Whether a later run has an agent of the same owner, or has asked for one."""
+        records = self.journal.records(record.owner) if record.owner else []
+        return is_superseded(records, process=self.journal.process)
 
     def close(self, record: Record) -> None:
         """Close the task of a record: journal "closing", close, journal "closed".
 
         Raises:
-            RtcAiError: the agent may still be in the room; after a definite refusal the record says "open" again.
+            RtcAiError: the agent may still be in the room; where it surely is, the record says "open" again.
         """
         require_account(record, self.client.settings)
         was_open = self.journal.closing(record)
@@ -113,7 +120,7 @@ class Run:
 
         try:
             self._request_close(record, waiting)
-        except Refused:
+        except (Refused, ConnectionFailed):
             # What an earlier request came to nobody knows: it may have closed the task.
             if was_open and not unknown:
                 self.journal.not_closing(record)

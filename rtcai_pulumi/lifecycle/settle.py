@@ -9,7 +9,7 @@ from rtcai_pulumi.lifecycle.answer import note_answer
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import require_account
 from rtcai_pulumi.lifecycle.settling import Step, is_closed, is_left, is_over
-from rtcai_pulumi.service.errors import DuplicateRequest, OutcomeUnknown, RoomNotFound
+from rtcai_pulumi.service.errors import DuplicateRequest, OtherAccount, OutcomeUnknown, RoomNotFound
 from rtcai_pulumi.service.retry import ONCE
 
 if TYPE_CHECKING:
@@ -37,12 +37,23 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
         taken = _taken_over(record, run)
         if taken is None:
             continue
-        if taken.state is not State.ASKED:
-            run.tell(f"room {taken.cname}: closing task {taken.task}, which an interrupted run left")
-            run.close(taken)
-        elif (answered := _ask_again(taken, inputs, run)) is not None and _keeps(answered, step, run):
-            kept = answered
+        try:
+            kept = _settled(taken, step, inputs, run) or kept
+        except OtherAccount as error:
+            ends = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
+            advice = f"{error.advice}; where no agent can be there any more, `{ends}` ends this"
+            raise type(error)(error.summary, error.facts, advice) from None
     return kept
+
+
+def _settled(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
+    """Deal with one record that this process answers for now; returns it where its answer is kept."""
+    if record.state is not State.ASKED:
+        run.tell(f"room {record.cname}: closing task {record.task}, which an interrupted run left")
+        run.close(record)
+        return None
+    answered = _ask_again(record, inputs, run)
+    return answered if answered is not None and _keeps(answered, step, run) else None
 
 
 def _taken_over(record: Record, run: Run) -> Record | None:

@@ -113,6 +113,18 @@ def may_send(record: Record | None, *, process: int, engine_lives: bool) -> bool
     return record is not None and record.process == process and record.state is State.ASKED and engine_lives
 
 
+def is_superseded(records: Iterable[Record], *, process: int) -> bool:
+    """Whether a later process has an agent of the owner, or has asked for one: this process may start no other.
+
+    As where a stack was unlocked while the engine of an earlier run still worked on it.
+
+    Args:
+        records: all records of one owner.
+        process: the process that asks.
+    """
+    return any(record.process > process and record.state in {State.ASKED, State.OPEN} for record in records)
+
+
 def _step(record: Record, *, keep: bool) -> Step:
     if record.state is not State.ASKED:
         return Step.CLOSE

@@ -99,7 +99,7 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
         now: this machine's time in seconds since 1970, to find a wrong clock.
     """
     facts = replace(facts, status=answer.status, code=answer.code, retry_after=seconds_to_wait(answer, now))
-    if answer.status >= 500 or (answer.code or 0) in {500, 503, 514}:
+    if answer.status >= 500 or 500 <= (answer.code or 0) < 600:  # whatever its text says: the outcome is unknown
         return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")
     if answer.code == 200 or (answer.code is None and 200 <= answer.status < 300):
         summary = f"The service was asked to {verb}, and its answer is not one that the API page shows."
@@ -110,8 +110,6 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
         summary = f"Something answered at {facts.endpoint} that is not the service."
         return errors.WrongEndpoint(summary, facts, _ENDPOINTS)
     code = answer.status if answer.status in {408, 429} or answer.code is None else answer.code
-    if 500 <= code < 600:
-        return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")
     kind, reason, advice = _BY_CODE.get(code, (errors.Refused, "it gives a code that is not documented", ""))
     if kind is errors.NotAuthenticated and (skew := clock_skew(answer, now)) is not None:
         reason = f"this machine's clock is {abs(skew) / 60:.0f} minutes {'ahead' if skew > 0 else 'behind'}"

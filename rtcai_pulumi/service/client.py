@@ -81,6 +81,7 @@ class Client:
         clock: Callable[[], float] = time.time,
         nonce: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
+        _require_urls(settings)
         self.settings = settings
         self._clock = clock
         self._nonce = nonce
@@ -295,6 +296,20 @@ class Client:
         if isinstance(error, httpx.ProtocolError):
             return type(error).__name__  # its text quotes what it does not like: a header, or the body come back
         return redact(f"{type(error).__name__}: {error}", self.settings.secrets)
+
+
+def _require_urls(settings: Settings) -> None:
+    """Refuse what the library cannot connect to, before anything is asked for.
+
+    Raises:
+        SettingsError: an endpoint is no URL; some characters only show when the library reads them.
+    """
+    for name, url in (("endpoint", settings.endpoint), ("roomEndpoint", settings.room_endpoint)):
+        try:
+            httpx.URL(url).host  # noqa: B018  reading it is what fails
+        except (httpx.InvalidURL, UnicodeError) as error:
+            summary = f"{environment_name(name)} (config rtcai:{name}) is no URL: {error}."
+            raise errors.SettingsError(summary, advice="correct it; look for characters that cannot be seen") from None
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:

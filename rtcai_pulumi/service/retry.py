@@ -16,10 +16,11 @@ any other refusal             no      no     no
 To open a room and to end one may both be repeated, as a close may.
 
 The waits grow from a quarter of a second to five seconds, each with a random part, so that many rooms do not come back
-at once; a ``Retry-After`` of the service is honoured where it is longer. No connection is tried six times, over four to
-eight seconds where it is refused at once. A room is asked for again until ``wait_for_room`` has passed, everything else
-until two minutes have (a query: fifteen seconds, because its doubt is no error). How often and how long is counted anew
-after the room was waited for: that many rooms open at one moment, and the service says 429, is what to expect then.
+at once; a ``Retry-After`` of the service is honoured where it is longer. No connection is tried six times in a row,
+over four to eight seconds where it is refused at once. A room is asked for again until ``wait_for_room`` has passed,
+everything else until two minutes have (a query: fifteen seconds, because its doubt is no error). How often and how long
+is counted anew after the room was waited for: that many rooms open at one moment, and the service says 429, is what to
+expect then.
 """
 
 import random
@@ -54,7 +55,8 @@ class Policy:
 
         Args:
             error: what the last attempt met.
-            attempt: the number of its kind, from 1: "the room does not exist", or anything else since then.
+            attempt: how many times in a row its kind was met, from 1: "the room does not exist", "no connection", or
+                anything else.
             waited: seconds since the first attempt, or since the room was last found missing.
         """
         if isinstance(error, RoomNotFound):
@@ -97,19 +99,20 @@ class Retrier:
             RtcAiError: what the last attempt met.
         """
         began = since = self.clock()
-        rooms = others = 0
+        rooms = others = unconnected = 0
         while True:
             try:
                 return attempt()
             except RtcAiError as error:
                 now = self.clock()
+                unconnected = unconnected + 1 if isinstance(error, ConnectionFailed) else 0
                 if isinstance(error, RoomNotFound):
                     rooms, others, since = rooms + 1, 0, now
                     number, waited = rooms, now - began
                 else:
                     others += 1
                     number, waited = others, now - since
-                if not policy.waits(error, number, waited):
+                if not policy.waits(error, unconnected or number, waited):
                     raise
                 wait = self._wait(error, number, policy, waited)
                 if tell:

@@ -269,10 +269,30 @@ def test_a_plugin_that_would_post_after_the_next_up_has_begun_does_not(stack: St
     assert_settled(stack, emulator, ["keynote"])
 
 
-def test_a_plugin_whose_engine_is_gone_closes_what_it_has_started_and_ends_itself(
+def test_an_earlier_run_whose_engine_still_lives_starts_nothing_beside_a_later_run_s_agents(
     stack: Stack, emulator: Emulator
 ) -> None:
+    """The stack was unlocked although the run that holds its lock only waits."""
+    stack.program(many_rooms(2, 1))
+    command = [*UP, "--parallel", "1", "--continue-on-error"]
+    with interrupted(stack, emulator, command, "after the intent") as old:
+        stack.pulumi("cancel", "--yes")
+        stack.up(*AT_ONCE, RTCAI_TIMEOUT="1").succeeded()
+        agents = live(emulator)
+        old.finish()
+        assert old.output.ended().count("another run has taken it over") >= 2
+    assert live(emulator) == agents
+    assert overlaps(emulator) == []
+
+
+@pytest.mark.parametrize("refusals", [0, 2])
+def test_a_plugin_whose_engine_is_gone_closes_what_it_has_started_and_ends_itself(
+    stack: Stack, emulator: Emulator, refusals: int
+) -> None:
+    """Also where the service is busy, and nobody reads any more what the plugin has to say about that."""
     stack.program(ROOM)
+    if refusals:
+        emulator.fault("close", "answer", status=429, headers={"Retry-After": "2"}, times=refusals)
     with interrupted(stack, emulator, UP, "the create has been done") as run:
         run.kill_engine()
         assert len(live(emulator)) == 1

@@ -243,9 +243,44 @@ def test_what_another_account_started_is_an_error_that_names_both(runs: Runs) ->
 
 def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
     service = Service(create=created())
+    run = runs.next(service, engine_lives=lambda: False)
     with pytest.raises(TakenOver, match="engine that asked for it is gone"):
-        create(OWNED, runs.next(service, engine_lives=lambda: False))
+        create(OWNED, run)
     assert service.asked == []
+    assert run.journal.records(OWNER) == []  # nothing was sent: a record would have the next run ask for it
+
+
+def start_later(runs: Runs) -> None:
+    """A later run, beside, starts an agent of the same owner."""
+    later = runs.beside(Service()).journal
+    account = {"app_key": "the-key", "endpoint": "http://service.test", "room_endpoint": "http://service.test"}
+    record = Record(
+        trace_id="t-later", owner=OWNER, cname="keynote", request_id="r", digest="d", process=later.process, **account
+    )
+    later.answered(later.add(record), 7, "later")
+
+
+def test_no_request_is_sent_once_a_later_run_has_an_agent_of_its_own(runs: Runs) -> None:
+    """The stack was unlocked while this run's engine still worked on it."""
+    run = runs.next(service := Service())
+    start_later(runs)
+    with pytest.raises(TakenOver, match="another run has taken it over"):
+        create(OWNED, run)
+    assert service.asked == []
+    assert [record.task for record in run.journal.records(OWNER)] == ["7/later"]
+
+
+def test_an_answer_is_closed_where_a_later_run_has_an_agent_of_its_own_by_now(runs: Runs) -> None:
+    def answered() -> httpx.Response:
+        start_later(runs)
+        return created("mine")
+
+    service = Service(create=answered, close=CLOSED)
+    run = runs.next(service)
+    with pytest.raises(TakenOver, match="stopped as soon as it had started"):
+        create(OWNED, run)
+    assert service.asked == ["create", "close"]
+    assert [record.task for record in run.journal.records(OWNER) if record.unfinished] == ["7/later"]
 
 
 def test_no_request_is_sent_once_another_run_answers_for_the_record(runs: Runs) -> None:
@@ -277,8 +312,9 @@ def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: 
     assert [record.state for record in run.journal.records_of_task("7/same")] == [State.OPEN]
 
 
+@pytest.mark.parametrize(("what", "left"), [("answered", []), ("hand_over", [State.OPEN])])
 def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, what: str, left: list[State]
 ) -> None:
     service = Service(create=created("known"), close=CLOSED)
     run = runs.next(service)
@@ -286,12 +322,12 @@ def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
     def full(*_: object) -> None:
         raise JournalError("The journal cannot be used: database or disk is full.", advice="make room")
 
-    monkeypatch.setattr(run.journal, "answered", full)
+    monkeypatch.setattr(run.journal, what, full)
     with pytest.raises(JournalError, match="stopped as soon as it had started") as caught:
         create(OWNED, run)
     assert service.asked == ["create", "close"]
     assert (caught.value.facts.task, caught.value.facts.cid) == ("known", 7)
-    assert run.journal.records(OWNER) == []
+    assert [record.state for record in run.journal.records(OWNER)] == left
 
 
 def test_an_agent_whose_engine_is_gone_is_closed_as_soon_as_it_has_started(runs: Runs) -> None:

@@ -7,7 +7,7 @@ from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.record import State
 from rtcai_pulumi.lifecycle.run import Run
-from rtcai_pulumi.service.errors import OtherAccount, RtcAiError
+from rtcai_pulumi.service.errors import ConnectionFailed, OtherAccount, RtcAiError
 from tests.samples import parameters
 from tests.unit.lifecycle.fakes import Reply, Runs, Service, reply
 
@@ -133,3 +133,35 @@ def test_the_other_task_of_a_replacement_that_started_first_is_left_to_the_engin
     service = Service(close=CLOSED)
     delete("7/old", outputs, runs.next(service))
     assert [body["taskId"] for body in service.bodies] == ["old"]
+
+
+def test_a_close_that_was_never_sent_takes_closing_back(runs: Runs) -> None:
+    """Else the next up, of an unchanged program, would take the agent for one that is being closed, and replace it."""
+    run = runs.next(Service(close=httpx.ConnectError))
+    with pytest.raises(ConnectionFailed):
+        delete(ID, STATE, run)
+    assert states(run) == [State.OPEN]
+
+
+def test_a_close_that_may_have_been_sent_before_the_connection_failed_does_not(runs: Runs) -> None:
+    run = runs.next(Service(close=[httpx.ReadTimeout, *[httpx.ConnectError] * 6]))
+    with pytest.raises(ConnectionFailed):
+        delete(ID, STATE, run)
+    assert states(run) == [State.CLOSING]
+
+
+def test_after_a_change_of_name_what_was_left_of_the_new_name_is_settled_and_the_old_one_is_left_alone(
+    runs: Runs,
+) -> None:
+    """The engine keeps the outputs of what is unchanged, and with them the old name."""
+    outputs = started(runs, "known")
+    runs.next(Service()).journal.reown("7/known", "b:renamed")
+    for owner in ("b:urn", "b:renamed"):
+        lost = runs.next(Service(create=httpx.ReadTimeout))
+        lost.shown.add("7/known")
+        with pytest.raises(RtcAiError):
+            create(parameters(owner=owner), lost)
+    run = runs.next(service := Service(close=CLOSED, create=reply(code=200, cid=7, result={"taskId": "left"})))
+    delete("7/known", outputs, run)
+    assert service.asked == ["close", "create", "close"]
+    assert [record.state for record in run.journal.records("b:urn")] == [State.ASKED]

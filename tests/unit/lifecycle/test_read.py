@@ -93,3 +93,16 @@ def test_another_room_api_is_not_believed(runs: Runs) -> None:
     assert service.asked == []
     stored = {**STATE, "roomEndpoint": "http://other.test"}
     assert read(ID, stored, runs.next(service, room_endpoint="http://other.test")).gone
+
+
+def test_a_create_without_a_diff_closes_first_what_was_only_refreshed(runs: Runs) -> None:
+    """`pulumi up --refresh --replace URN`: the engine deletes the old agent last."""
+    task = reply(code=200, requestId="r", cid=7, result={"taskId": "old"})
+    owned = parameters(owner="b:urn")
+    old = create(owned, runs.next(Service(create=task)))
+    room = reply(code=200, cid=7, cname="keynote")
+    new = reply(code=200, requestId="r", cid=7, result={"taskId": "new"})
+    run = runs.next(service := Service(rooms=room, create=new, close=reply(code=200)))
+    assert not read(old.id, old.outputs, run).gone
+    create(owned, run)
+    assert service.asked == ["rooms", "close", "create"]

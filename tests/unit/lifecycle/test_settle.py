@@ -10,7 +10,7 @@ from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import Run
-from rtcai_pulumi.service.errors import AnswerLost, Refused, TakenOver
+from rtcai_pulumi.service.errors import AnswerLost, OtherAccount, Refused, TakenOver
 from tests.samples import parameters
 from tests.unit.lifecycle.fakes import Runs, Service, reply
 
@@ -100,9 +100,12 @@ def test_a_room_that_is_not_there_forgets_no_record_that_a_later_run_has_taken(r
         taken_over_by(runs.beside(Service()))
         return NO_ROOM
 
-    run = runs.next(Service(create=[taken, created("new")]))
-    create(OWNED, run)
-    assert states(run.journal) == [(None, State.ASKED), ("7/new", State.OPEN)]
+    service = Service(create=[taken, created("new")])
+    run = runs.next(service)
+    with pytest.raises(TakenOver, match="another run has taken it over"):
+        create(OWNED, run)
+    assert service.asked == ["create"]
+    assert states(run.journal) == [(None, State.ASKED)]
 
 
 def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started(runs: Runs) -> None:
@@ -148,3 +151,17 @@ def test_a_refused_close_of_what_an_earlier_run_started_is_taken_back(runs: Runs
     with pytest.raises(Refused):
         delete("7/first", outputs, run)
     assert states(run.journal) == [("7/first", State.OPEN)]
+
+
+@pytest.mark.parametrize("left", ["known", "unanswered"])
+def test_what_another_account_left_says_how_to_end_its_care(runs: Runs, left: str) -> None:
+    """The account may be gone for good: an emulator's, or one that was a slip of the pen."""
+    if left == "known":
+        create(OWNED, runs.next(Service(create=created("old"))))
+        command = "`rtcai release 7/old`"
+    else:
+        lose(runs)
+        command = "`rtcai forget "
+    with pytest.raises(OtherAccount) as caught:
+        create(OWNED, runs.next(Service(), app_key="another-key"))
+    assert command in (caught.value.advice or "")

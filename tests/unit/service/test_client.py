@@ -113,6 +113,7 @@ def test_without_a_secret_the_token_speaks_for_its_user_and_room() -> None:
         (200, {"code": 500}, errors.ServerFailed),
         (200, {"code": 503}, errors.ServerFailed),
         (200, {"code": 514}, errors.ServerFailed),
+        (200, {"code": 502, "errmsg": "upstream room service not found"}, errors.ServerFailed),
         (408, {}, errors.ServerFailed),
         (200, {"code": 408}, errors.ServerFailed),
         (200, {}, errors.AnswerUnreadable),
@@ -322,6 +323,7 @@ def test_a_room_that_the_service_calls_ended_is_told_as_such() -> None:
     [
         (answer(404, code=404), errors.RoomNotFound),
         (answer(200, code=404, errmsg="room not exist"), errors.RoomNotFound),
+        (answer(200, code=504, errmsg="room not found"), errors.ServerFailed),
         (httpx.Response(404, text="nginx"), errors.WrongEndpoint),
         (answer(200, code=200), errors.AnswerUnreadable),
         (answer(200, code=200, cid=9, cname="another"), errors.AnswerUnreadable),
@@ -351,6 +353,14 @@ def test_an_environment_that_the_library_cannot_use_is_named(
     with pytest.raises(errors.SettingsError, match="cannot be set up") as caught:
         Client(Settings("key", app_secret="secret"))
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://example\u200b.com", "https://xn--a.com"])
+def test_an_endpoint_with_a_character_that_cannot_be_seen_is_named_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(errors.SettingsError, match=r"RTCAI_ENDPOINT \(config rtcai:endpoint\) is no URL"):
+        Client(Settings("key", app_secret="secret", endpoint=url))
+    with pytest.raises(errors.SettingsError, match=r"RTCAI_ROOM_ENDPOINT \(config rtcai:roomEndpoint\) is no URL"):
+        Client(Settings("key", app_secret="secret", room_endpoint=url))
 
 
 def test_the_setting_to_check_is_the_one_of_the_endpoint_that_failed() -> None:

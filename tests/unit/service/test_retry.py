@@ -123,3 +123,10 @@ def test_each_wait_is_told() -> None:
     attempts = Attempts(errors.RateLimited("busy"))
     Clock().retrier().run(attempts, CREATE, lambda error, wait: told.append((error.summary, wait)))
     assert told == [("busy", 0.25)]
+
+
+def test_a_refused_connection_after_other_faults_is_not_the_last_of_six() -> None:
+    """A service that is started anew: first it answers 503, then for a moment nobody does."""
+    attempts = Attempts(*[errors.ServerFailed("?")] * 6, errors.ConnectionFailed("?"))
+    assert Clock().retrier().run(attempts, CLOSE) == "done"
+    assert attempts.made == 8
