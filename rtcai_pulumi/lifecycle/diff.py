@@ -37,7 +37,6 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
         news: the new inputs, perhaps with unknowns, which count as a change.
         run: the journal; no request is sent.
     """
-    run.shown.add(resource_id)
     if isinstance(olds.get("adopt"), str):
         run.adopted.add(olds["adopt"])
     journal, owner = run.journal, news.get("owner")
@@ -47,10 +46,12 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     old, new = canonical(olds), canonical(news)
     replaces = tuple(name for name in dict.fromkeys((*new, *old)) if not same(old.get(name), new.get(name)))
     stop_first = "cname" not in replaces and news.get("replaceStrategy") != "start-first"
+    if not replaces and is_over(journal.records_of_task(resource_id), resource_id):
+        replaces = ("taskId",)
     if replaces:
+        if not stop_first:
+            run.shown.add(resource_id)
         return Difference(replaces, stop_first)
-    if is_over(journal.records_of_task(resource_id), resource_id):
-        return Difference(("taskId",), stop_first)
     records = journal.records(owner) if isinstance(owner, str) else []
     beside = beside_a_task(records, process=journal.process, shown=run.shown, task=resource_id)
     return Difference(stop_first=stop_first, settles=bool(beside))

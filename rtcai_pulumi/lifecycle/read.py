@@ -38,9 +38,6 @@ def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
     Raises:
         OtherAccount: the settings name another AppKey or endpoint than the task was started under.
     """
-    # Not `shown`: with `up --refresh --replace` a create may follow without a `diff`, and must settle this task.
-    if isinstance(outputs.get("adopt"), str):
-        run.adopted.add(outputs["adopt"])
     if is_closed(run.journal.records_of_task(resource_id), resource_id):
         return Reading(gone=True)
     task = record_of(resource_id, outputs, process=run.journal.process)

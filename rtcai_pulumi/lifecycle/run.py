@@ -56,7 +56,11 @@ class Run:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     shown: set[str] = field(default_factory=set)
-    """Tasks that the engine has named in this run, as ``{cid}/{taskId}``."""
+    """Tasks that the engine stops itself in this run, as ``{cid}/{taskId}``: a create must leave them alone.
+
+    Only where `diff` lets the new agent start first, or `delete` is called: with ``--refresh --replace`` the engine
+    reads and compares a task, then has another one created, and deletes the old one last.
+    """
     adopted: set[str] = field(default_factory=set)
     """Tasks that a state says were adopted once; `adopt` is over for them, whatever has become of them since."""
 

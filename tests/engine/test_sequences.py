@@ -10,7 +10,7 @@ import pytest
 
 from rtcai_pulumi.emulator import Emulator
 from tests.engine.crash import HOOK, interrupted
-from tests.engine.service import bodies, calls, live, rooms
+from tests.engine.service import bodies, calls, live, overlaps, rooms
 from tests.engine.stack import TYPE, Stack
 from tests.engine.test_crashes import CHANGED, ROOM, UP, assert_settled, recover
 from tests.engine.test_up import one_room
@@ -23,12 +23,18 @@ def replaying(emulator: Emulator) -> None:
     emulator.change_settings(dedup="replay")
 
 
-def test_a_targeted_replace_straight_after_the_first_up(stack: Stack, emulator: Emulator) -> None:
+@pytest.mark.parametrize("checkpoints", [True, False])
+@pytest.mark.parametrize("options", [[], ["--refresh"]], ids=" ".join)
+def test_a_targeted_replace_straight_after_the_first_up(
+    stack: Stack, emulator: Emulator, options: list[str], checkpoints: bool
+) -> None:
+    environment = {} if checkpoints else {"PULUMI_SKIP_CHECKPOINTS": "true"}
     stack.program(ROOM)
-    stack.up().succeeded()
-    stack.up("--replace", URN).succeeded()
-    assert calls(emulator).count("create") == 2
-    assert_settled(stack, emulator, ["keynote"])
+    stack.up(**environment).succeeded()
+    stack.up("--replace", URN, *options, **environment).succeeded()
+    assert calls(emulator) == ["create", "close", "create"]
+    assert overlaps(emulator) == []
+    assert_settled(stack, emulator, ["keynote"], **environment)
 
 
 @pytest.mark.parametrize("moment", ["the create has been done", "closed is noted"])

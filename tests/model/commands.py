@@ -67,6 +67,17 @@ def up_replace(program: Inputs | None, stack: Stack) -> Steps:
     yield from delete_pending(stack)
 
 
+def up_refresh_replace(program: Inputs | None, stack: Stack) -> Steps:
+    """``pulumi up --refresh --replace URN``: what is read is compared with its own inputs, in the same process."""
+    old = stack.current
+    if old and not stack.replaced:
+        if (yield from call(verbs.read, old)):
+            stack = yield Save(stack._replace(current=None))
+        else:
+            yield from call(verbs.diff, old, old.inputs)
+    yield from up_replace(program, stack)
+
+
 def created(stack: Stack, program: Inputs) -> Steps:
     task = yield from call(verbs.create, program)
     return (yield Save(stack._replace(current=Resource(task, program), replaced=False)))
@@ -112,6 +123,7 @@ def refresh(_: Inputs | None, stack: Stack) -> Steps:
 COMMANDS: dict[str, Callable[[Inputs | None, Stack], Steps]] = {
     "up": up,
     "up --replace": up_replace,
+    "up --refresh --replace": up_refresh_replace,
     "refresh": refresh,
     "destroy": destroy,
 }
@@ -125,7 +137,7 @@ def call(verb: Callable[..., Any], *values: Any) -> Steps:
 
 @dataclass(frozen=True, slots=True)
 class Invoke(Step):
-    """The engine calls the plugin; what it names by its id is shown from now on."""
+    """The engine calls the plugin; what it has it delete or update is shown from now on."""
 
     verb: Callable[..., Any]
     values: tuple[Any, ...]
@@ -134,7 +146,9 @@ class Invoke(Step):
         plugin, engine = world.plugin(process), world.engine
         if plugin is None or (engine and engine.interrupted):
             return Raised(Failed)
-        shown = plugin.shown | {value.task for value in self.values if isinstance(value, Resource)}
+        shown = plugin.shown
+        if self.verb in {verbs.delete, verbs.update}:
+            shown |= {self.values[0].task}
         verb = world.begun(self.verb, verbs.Me(process, shown), *self.values)
         deletes = self.values[0].task if self.verb is verbs.delete else None
         world.put(Plugin(process, verb, shown=shown, deletes=deletes))
@@ -157,9 +171,11 @@ class Returned(Step):
         plugin = world.plugin(process)
         if plugin is None or plugin.verb is None:
             return Raised(Failed)
-        world.put(plugin._replace(verb=None))
         outcome = plugin.verb.outcome
         assert outcome is not None
+        found = None if isinstance(outcome, Raised) else outcome[0]
+        shown = plugin.shown | ({found.shown} if isinstance(found, verbs.Difference) and found.shown else set())
+        world.put(plugin._replace(verb=None, shown=shown))
         return outcome if isinstance(outcome, Raised) else outcome[0]
 
 

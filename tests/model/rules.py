@@ -2,7 +2,8 @@
 
 Some rules are not here, because the model finds nothing without them; they stay as a second fence, with unit tests of
 their own. `may_send` also asks whether this process still answers for an unanswered record: needed where the engine's
-life cannot be told (`Engine.lives` says yes then), which the model does not know. A record that its process may still
+life cannot be told (`Engine.lives` says yes then), which the model does not know. `is_superseded` is for two engines
+that work on one stack at once, of which the model knows one. A record that its process may still
 finish is waited for: that spares a request which a service that ignores duplicates would take for a new one.
 `is_taken_care_of` spares the room the silence until the next `up` where two runs are told of one task.
 `Journal.closing` writes down whose close it is, and leaves a closed record alone: both only make `not_closing` apply to
@@ -22,7 +23,7 @@ from tests.model import steps, verbs
 from tests.model.scenarios import ANY_TWO_COMMANDS, DESTROY, A, B, Scenario, replace, up
 
 if TYPE_CHECKING:
-    from tests.model.world import World
+    from tests.model.world import Inputs, Resource, World
 
 Decided = list[tuple[Record, Step]]
 
@@ -31,6 +32,7 @@ _before_create = settling.before_create
 _beside_a_task = settling.beside_a_task
 _after_delete = settling.after_delete
 _may_send = settling.may_send
+_diff = verbs.diff
 
 
 ANY_TWO: Final = Scenario(ANY_TWO_COMMANDS)
@@ -193,11 +195,16 @@ def _not_again(me: verbs.Me, record: Record) -> verbs.Steps:
     return (yield steps.TakeOver(current))
 
 
+def _shows_what_it_keeps(me: verbs.Me, old: Resource, new: Inputs) -> verbs.Steps:
+    difference = yield from _diff(me, old, new)
+    return difference._replace(shown=old.task)
+
+
 AN_EDIT: Final = Scenario(((up(B),), (up(A),)), faults=2, after=(up(A),))
 AN_EDIT_WITH_THREE_FAULTS: Final = Scenario(((up(B),), (up(A),)), faults=3, after=(up(A),))
 AN_EDIT_AND_REPLACE: Final = Scenario(((up(B),), (replace(A),)), faults=2, after=(up(A),))
 AN_EDIT_AND_DESTROY: Final = Scenario(((up(B),), (up(A), DESTROY)), faults=2, after=(up(A),))
-TWO_LOST: Final = Scenario(((up(A),), (up(A),)), faults=2)
+TWO_LOST: Final = Scenario(((up(A),), (up(A),)), faults=3)
 ORPHAN: Final = Scenario(((up(B),), (replace(B),)), after=(up(A),))
 LOST_EDITED_REVERTED: Final = Scenario(((up(A),), (up(B),), (up(A),)), faults=2)
 LOST_AND_TWO_MORE: Final = Scenario(((up(A),), (up(B),), (up(B),)), faults=2)
@@ -206,6 +213,7 @@ RULES: Final = (
     Rule("what is closed is finished", settling, "is_left", _finished_too),
     Rule("what a later run has is not left", settling, "is_left", _of_other_processes, AN_EDIT_AND_REPLACE),
     Rule("shown tasks are the engine's", settling, "left_by_earlier_runs", _shown_ones_too),
+    Rule("what is kept is not shown", verbs, "diff", _shows_what_it_keeps),
     Rule("the task that is to stay stays", settling, "left_by_earlier_runs", _the_one_that_is_to_stay_too),
     Rule("the unanswered is left too", settling, "left_by_earlier_runs", _no_unanswered_ones),
     Rule("only the same configuration is kept", settling, "before_create", _any_answer_is_kept),

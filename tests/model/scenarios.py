@@ -27,9 +27,23 @@ def replace(program: Inputs, *, checkpoints: bool = True) -> Command:
     return Command("up --replace", program, checkpoints)
 
 
+def refresh_replace(program: Inputs, *, checkpoints: bool = True) -> Command:
+    return Command("up --refresh --replace", program, checkpoints)
+
+
 EVERY_COMMAND: Final = tuple(
     command._replace(checkpoints=checkpoints)
-    for command in (up(A), up(B), up(ELSEWHERE), up(START_FIRST), up(None), replace(A), REFRESH, DESTROY)
+    for command in (
+        up(A),
+        up(B),
+        up(ELSEWHERE),
+        up(START_FIRST),
+        up(None),
+        replace(A),
+        refresh_replace(A),
+        REFRESH,
+        DESTROY,
+    )
     for checkpoints in (True, False)
 )
 

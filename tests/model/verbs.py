@@ -54,6 +54,8 @@ class Difference(NamedTuple):
     replaces: bool
     stop_first: bool
     settles: bool = False
+    shown: str = ""
+    """The task that is added to `Run.shown`."""
 
 
 def create(me: Me, inputs: Inputs) -> Steps:
@@ -80,9 +82,7 @@ def started(me: Me, inputs: Inputs) -> Steps:
     except OutcomeUnknown:
         yield Tell(record.trace_id)
         raise
-    except TakenOver:
-        raise
-    except Refused:
+    except (Refused, TakenOver):
         yield Forget(record)
         raise
     return (yield from note_answer(me, record, task))
@@ -211,10 +211,8 @@ def record_of(old: Resource, process: int) -> Record:
 
 def diff(me: Me, old: Resource, new: Inputs) -> Steps:
     stop_first = new.cname == old.inputs.cname and not new.start_first
-    if new.digest != old.inputs.digest:
-        return Difference(replaces=True, stop_first=stop_first)
-    if settling.is_over((yield RecordsOfTask(old.task)), old.task):
-        return Difference(replaces=True, stop_first=stop_first)
+    if new.digest != old.inputs.digest or settling.is_over((yield RecordsOfTask(old.task)), old.task):
+        return Difference(replaces=True, stop_first=stop_first, shown="" if stop_first else old.task)
     records = yield Records(OWNER)
     beside = settling.beside_a_task(records, process=me.process, shown=me.shown, task=old.task)
     return Difference(replaces=False, stop_first=stop_first, settles=bool(beside))

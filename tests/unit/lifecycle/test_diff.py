@@ -53,10 +53,12 @@ def test_anything_else_replaces_and_is_named(
 
 def test_in_the_same_room_the_old_agent_stops_first(run: Run) -> None:
     assert changed(run, parameters(), parameters(tts={"speed": 2})).stop_first
+    assert run.shown == set()
 
 
 def test_into_another_room_the_new_agent_starts_first(run: Run) -> None:
     assert not changed(run, parameters(), parameters(cname="other")).stop_first
+    assert run.shown == {"7/t"}  # the engine stops it when the new one runs
 
 
 def test_start_first_starts_the_new_agent_first(run: Run) -> None:

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.lifecycle.create import create
+from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.read import read
 from rtcai_pulumi.lifecycle.record import State
 from rtcai_pulumi.service.errors import OtherAccount, SettingsError
@@ -95,7 +96,7 @@ def test_another_room_api_is_not_believed(runs: Runs) -> None:
     assert read(ID, stored, runs.next(service, room_endpoint="http://other.test")).gone
 
 
-def test_a_create_without_a_diff_closes_first_what_was_only_refreshed(runs: Runs) -> None:
+def test_a_create_closes_first_what_was_only_read_and_found_unchanged(runs: Runs) -> None:
     """`pulumi up --refresh --replace URN`: the engine deletes the old agent last."""
     task = reply(code=200, requestId="r", cid=7, result={"taskId": "old"})
     owned = parameters(owner="b:urn")
@@ -104,5 +105,6 @@ def test_a_create_without_a_diff_closes_first_what_was_only_refreshed(runs: Runs
     new = reply(code=200, requestId="r", cid=7, result={"taskId": "new"})
     run = runs.next(service := Service(rooms=room, create=new, close=reply(code=200)))
     assert not read(old.id, old.outputs, run).gone
+    assert diff(old.id, old.outputs, owned, run).replaces == ()
     create(owned, run)
     assert service.asked == ["rooms", "close", "create"]
