@@ -20,7 +20,7 @@ from pulumi.runtime.config import get_config
 
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.unknown import UNKNOWN
-from rtcai_pulumi.lifecycle.owner import owner, owner_prefix
+from rtcai_pulumi.lifecycle.owner import NO_ORGANIZATION, owner, owner_prefix
 from rtcai_pulumi.lifecycle.project import project_folder, project_in
 from rtcai_pulumi.service.settings import HOW_TO_SET, missing_credentials
 
@@ -127,12 +127,13 @@ _MUST_NOT_HIDE: Final = (
 
 
 def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str | None]:
-    """Whom a task is started for: the resource's URN with its parents, and a digest of the backend.
+    """Whom a task is started for: the resource's URN with its parents, and a digest of backend and organization.
 
     A dynamic provider is told neither URN nor stack, so that the resource must say it.
     """
     folder = _project_folder()
-    prefix = owner_prefix(os.environ, project_in(folder).backend, folder)
+    organization: str | None = pulumi.get_organization()
+    prefix = owner_prefix(os.environ, project_in(folder).backend, folder, organization or NO_ORGANIZATION)
     urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
 
     async def value() -> str | None:

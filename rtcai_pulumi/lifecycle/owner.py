@@ -1,6 +1,7 @@
-"""Which resource a task was started for: its URN, and a digest of the backend that keeps its state.
+"""Which resource a task was started for: its URN, and a digest of the backend and organization that keep its state.
 
-Two backends with equal stacks must not meet in one journal. The URL is digested because it may hold a password.
+Two backends, or two organizations of one, with equal stacks must not meet in one journal: a URN names neither. The URL
+is digested because it may hold a password.
 """
 
 import hashlib
@@ -13,16 +14,28 @@ from typing import Any, Final
 DIGEST_LENGTH: Final = 16
 
 
-def owner_prefix(env: Mapping[str, str], project_backend: str | None, folder: Path | None = None) -> str:
-    """The part of an owner that all resources of a backend share.
+NO_ORGANIZATION: Final = "organization"
+"""What every stack of a self-managed backend has for its organization."""
+
+
+def owner_prefix(
+    env: Mapping[str, str],
+    project_backend: str | None,
+    folder: Path | None = None,
+    organization: str = NO_ORGANIZATION,
+) -> str:
+    """The part of an owner that all resources of a backend's organization share.
 
     Args:
         env: the environment; ``PULUMI_BACKEND_URL`` comes first.
         project_backend: the URL that the project file names, where it does; else the current login counts.
         folder: the project's folder: the same relative path is another backend in another folder.
+        organization: whose stack it is, where the backend knows organizations.
     """
-    url = absolute(backend_url(env, project_backend) or "", folder or Path.cwd())
-    return hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:DIGEST_LENGTH]
+    place = absolute(backend_url(env, project_backend) or "", folder or Path.cwd()).rstrip("/")
+    if organization != NO_ORGANIZATION:
+        place = f"{place} {organization}"
+    return hashlib.sha256(place.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def backend_url(env: Mapping[str, str], project_backend: str | None) -> str | None:

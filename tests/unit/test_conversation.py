@@ -1,6 +1,7 @@
 """What the resource class promises without an engine."""
 
 import inspect
+import os
 import subprocess
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from rtcai_pulumi import Agent, Asr, Llm, RealtimeConversation
 from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.lifecycle.owner import owner_prefix
 
 
 def test_the_class_takes_exactly_the_fields_of_the_model() -> None:
@@ -56,3 +58,49 @@ def test_a_block_takes_no_positional_value() -> None:
 def test_the_resource_refuses_a_keyword_that_it_does_not_know(keyword: str) -> None:
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{keyword}'"):
         RealtimeConversation("host", cname="r", **{keyword: "r"})  # type: ignore[arg-type]  # the mistake is the test
+
+
+OWNER = """
+import sys
+import pulumi
+from rtcai_pulumi import Agent, RealtimeConversation
+
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args):
+        print(args.inputs["owner"])
+        return "1/task", args.inputs
+
+    def call(self, args):
+        return {}
+
+pulumi.runtime.set_mocks(Mocks(), project="live", stack="prod", organization=sys.argv[1])
+
+@pulumi.runtime.test
+def program():
+    host = RealtimeConversation("host", cname="keynote", agent=Agent(agent_id="a", user_id="u"))
+    return host.urn.apply(print)
+
+program()
+"""
+
+
+def owner_in(organization: str) -> tuple[str, str]:
+    """The owner of a resource of the stack live/prod of an organization, and the resource's URN."""
+    environment = {**os.environ, "PULUMI_BACKEND_URL": "https://api.pulumi.com"}
+    command = [sys.executable, "-c", OWNER, organization]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    owner, urn = done.stdout.split()
+    return owner, urn
+
+
+def test_equal_stacks_of_two_organizations_are_two_owners() -> None:
+    """A URN does not name the organization, and both have one backend."""
+    (one, urn), (other, same_urn) = owner_in("acme"), owner_in("acme-test")
+    assert urn == same_urn
+    assert one != other
+    assert owner_in("acme")[0] == one
+
+
+def test_a_self_managed_backend_has_no_organizations() -> None:
+    prefix = owner_prefix({"PULUMI_BACKEND_URL": "https://api.pulumi.com"}, None)
+    assert owner_in("organization")[0].startswith(f"{prefix}:")
