@@ -73,6 +73,7 @@ def crashes() -> list[Any]:
 
 
 ROOM, CHANGED, MOVED = one_room(), one_room(tts=", speed=2"), one_room(cname="elsewhere")
+STARTED_FIRST = one_room(tts=", speed=2", more=", replace_strategy='start-first'")
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +219,35 @@ def test_engine_and_plugin_are_killed_at_once(stack: Stack, emulator: Emulator, 
     assert_settled(stack, emulator, ["keynote"])
 
 
+def replacements_that_start_first() -> list[Any]:
+    """At every moment, each time ended in another way; every day one of the create's and one of the close's."""
+    moments = [*OF_A_CREATE, *OF_A_CLOSE]
+    return [
+        pytest.param(
+            program,
+            moment,
+            VICTIMS[(number + turn) % len(VICTIMS)],
+            id=f"{kind}-{moment}",
+            marks=[] if moment in {"the journal has it", "closing is noted"} else [pytest.mark.full],
+        )
+        for turn, (kind, program) in enumerate({"moved": MOVED, "started first": STARTED_FIRST}.items())
+        for number, moment in enumerate(moments)
+    ]
+
+
+@pytest.mark.parametrize(("program", "moment", "victim"), replacements_that_start_first())
+def test_a_replacement_that_starts_first_is_ended_at_a_moment(
+    stack: Stack, emulator: Emulator, program: str, moment: str, victim: str
+) -> None:
+    stack.program(ROOM)
+    stack.up(*AT_ONCE).succeeded()
+    stack.program(program)
+    with interrupted(stack, emulator, UP, moment) as run:
+        end(run, victim)
+    recover(stack)
+    assert_settled(stack, emulator, ["elsewhere" if program == MOVED else "keynote"])
+
+
 def test_a_half_written_checkpoint_is_put_back_and_what_it_did_not_know_is_settled(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -238,7 +268,7 @@ HISTORIES = {
     "reverted": (ROOM, CHANGED, ROOM, "keynote"),
     "move reverted": (ROOM, MOVED, ROOM, "keynote"),
     "moved, then changed": (ROOM, MOVED, CHANGED, "keynote"),
-    "start-first reverted": (ROOM, one_room(tts=", speed=2", more=", replace_strategy='start-first'"), ROOM, "keynote"),
+    "start-first reverted": (ROOM, STARTED_FIRST, ROOM, "keynote"),
 }
 
 

@@ -40,8 +40,14 @@ def plain(values: struct_pb2.Struct) -> dict[str, Any]:
 class Plugin:
     """One verb a method; an error of the plugin is raised as `grpc.RpcError`."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, process: "subprocess.Popen[str]") -> None:
         self._stub = ResourceProviderStub(channel)
+        self._process = process
+
+    def kill(self) -> None:
+        """`kill -9`: whoever waits for an answer gets none."""
+        self._process.kill()
+        self._process.wait()
 
     def configure(self, **config: str) -> None:
         self._stub.Configure(messages.ConfigureRequest(args=struct_pb2.Struct(fields=_strings(config))))
@@ -97,7 +103,7 @@ def running_plugin(journal: Path, **environment: str) -> Iterator[Plugin]:
             port = process.stdout.readline().strip()
             with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
                 try:
-                    yield Plugin(channel)
+                    yield Plugin(channel, process)
                 finally:
                     process.terminate()
                     process.wait(timeout=30)

@@ -7,9 +7,10 @@ The test plays the engine: it keeps the state, and forgets it where an engine wo
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 from hypothesis import settings
@@ -29,6 +30,8 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
     ("create", "reset", {"work": False}),
     ("create", "half", {"work": True}),
     ("create", "answer", {"status": 429, "code": 429}),
+    ("create", "garbage", {}),
+    ("create", "latency", {"after": 0.2}),
     ("create", "answer", {"code": 611}),
     ("create", "answer-after", {"status": 500}),
     ("close", "reset", {"work": True}),
@@ -89,6 +92,28 @@ class Walk(RuleBasedStateMachine):
                 self.state.pop(name, None)
             else:
                 self.state[name] = before
+
+    @rule(
+        name=NAMES,
+        speed=SPEEDS,
+        request=st.sampled_from(["create", "close"]),
+        at=st.sampled_from(["arrived", "worked"]),
+    )
+    def killed_in_mid_request(
+        self, name: str, speed: float, request: Literal["create", "close"], at: Literal["arrived", "worked"]
+    ) -> None:
+        """The service has the request, or has done the work, and the plugin that waits for the answer is killed."""
+        self.wanted[name] = parameters(cname=f"room-{name}", owner=f"walk:{name}", tts={"speed": speed})
+        self.next_run()
+        with ThreadPoolExecutor() as pool:
+            hold = self.emulator.hold(request, at=at, times=None)
+            work = pool.submit(self.perhaps, lambda: self.bring_up(name))
+            while not work.done():
+                with suppress(TimeoutError):
+                    hold.wait(timeout=0.1)
+                    self.plugin.kill()
+                    break
+            hold.release()
 
     @rule(fault=st.sampled_from(FAULTS))
     def fault(self, fault: tuple[str, str, dict[str, Any]]) -> None:
