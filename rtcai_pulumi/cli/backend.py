@@ -12,7 +12,8 @@ from rtcai_pulumi.lifecycle.owner import absolute, backend_url, owner_prefix
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_VARIABLE: Final = "PULUMI_BACKEND_URL"
+BACKEND_VARIABLE: Final = "PULUMI_BACKEND_URL"
+"""Names the backend to the Pulumi CLI, before the project file and the current login do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,13 @@ def backend_of(
         folder: the project's folder; the current one where it was not named.
     """
     folder = (folder or Path()).absolute()
-    url = stated or env.get(_VARIABLE) or project
-    known = {**env, _VARIABLE: url or ""}
+    url = stated or env.get(BACKEND_VARIABLE) or project
+    known = {**env, BACKEND_VARIABLE: url or ""}
     digest = owner_prefix(known, None, folder)
     location = absolute(backend_url(known, None) or "", folder) or None
     if url is None:
         return Backend("the current login", None, digest, location)
-    source = "--backend" if stated else _VARIABLE if env.get(_VARIABLE) else "the project file"
+    source = "--backend" if stated else BACKEND_VARIABLE if env.get(BACKEND_VARIABLE) else "the project file"
     return Backend(source, _without_secrets(url), digest, location)
 
 

@@ -40,8 +40,8 @@ BackendUrl = Annotated[
     typer.Option(
         "--backend",
         metavar="URL",
-        help="The backend of the exported stack, as Pulumi.yaml names it; else PULUMI_BACKEND_URL, else the current "
-        "login.",
+        help="The stack's backend, as Pulumi.yaml names it; else PULUMI_BACKEND_URL, else the project's, else the "
+        "current login. With --stack its state is read there.",
     ),
 ]
 StackName = Annotated[

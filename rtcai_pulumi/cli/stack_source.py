@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from rtcai_pulumi.cli.backend import Backend, backend_of
+from rtcai_pulumi.cli.backend import BACKEND_VARIABLE, Backend, backend_of
 from rtcai_pulumi.cli.errors import CannotReadExport
 from rtcai_pulumi.cli.stack_export import StackExport, parse_export, read_export
+from rtcai_pulumi.lifecycle.owner import absolute
 from rtcai_pulumi.lifecycle.project import Project, project_in
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def state_of(source: Source, env: Mapping[str, str]) -> StackState:
         return StackState(export, backend_of(env, source.backend, folder=source.folder))
     project = _project(source.folder)
     made_at = datetime.now(UTC)  # before the CLI reads it: what the journal learns from now on it need not know
-    text = _asked(["stack", "export", "--stack", source.stack], source.folder, env)
+    text = _asked(["stack", "export", "--stack", source.stack], source, env)
     export = parse_export(
         text,
         made_at,
@@ -87,7 +88,7 @@ def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str
     if parts.scheme in {"http", "https"} and source.stack is not None:
         running = [
             each.get("name", "").rpartition("/")[2]
-            for each in _listed(_asked(["stack", "ls", "--json"], source.folder, env))
+            for each in _listed(_asked(["stack", "ls", "--json"], source, env))
             if each.get("updateInProgress")
         ]
         return "an update is in progress" if stack.stack in running else None
@@ -113,8 +114,8 @@ def _holder(lock: Path) -> str:
         return f"the lock {lock.name}"
 
 
-def _asked(arguments: list[str], folder: Path, env: Mapping[str, str]) -> str:
-    """What a command of the CLI prints.
+def _asked(arguments: list[str], source: Source, env: Mapping[str, str]) -> str:
+    """What a command of the CLI prints about the backend that the options name, else about its own.
 
     Raises:
         CannotReadExport: there is no CLI, or it fails.
@@ -126,8 +127,8 @@ def _asked(arguments: list[str], folder: Path, env: Mapping[str, str]) -> str:
     try:
         done = subprocess.run(  # noqa: S603  the CLI, with the user's own words as arguments
             [found, *arguments, "--non-interactive"],
-            cwd=folder,
-            env=dict(env),
+            cwd=source.folder,
+            env=_of_the_backend(source, env),
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -140,6 +141,13 @@ def _asked(arguments: list[str], folder: Path, env: Mapping[str, str]) -> str:
         how = "run it in the project's folder, or name that with --cwd"
         raise CannotReadExport(f"`{command}` failed: {done.stderr.strip() or done.returncode}\n  to do: {how}")
     return done.stdout
+
+
+def _of_the_backend(source: Source, env: Mapping[str, str]) -> dict[str, str]:
+    """The environment for the CLI: one backend's state says nothing about what another one's stack has started."""
+    if not source.backend:
+        return dict(env)
+    return {**env, BACKEND_VARIABLE: absolute(source.backend, source.folder.absolute())}
 
 
 def _project(folder: Path) -> Project:

@@ -1,0 +1,49 @@
+"""A `pulumi` on PATH that reads the states of backends of files, and notes what it was run with."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.cli.journals import export
+
+_SCRIPT = """#!/bin/sh
+echo "$PULUMI_BACKEND_URL $*" >> "{log}"
+case "$1 $2" in
+"stack export") {before} cat "${{PULUMI_BACKEND_URL#*://}}/state.json" ;;
+"stack ls") echo '[{{"name": "test", "updateInProgress": {busy}}}]' ;;
+esac
+"""
+
+
+class PulumiCli:
+    """The script, and backends for it.
+
+    Args:
+        folder: where all of it lies.
+        before: a command of the shell that runs before a state is read.
+        busy: whether it says that an update is in progress.
+    """
+
+    def __init__(self, folder: Path, *, before: str = "", busy: bool = False) -> None:
+        self.folder = folder
+        self._log = folder / "pulumi.log"
+        script = folder / "bin" / "pulumi"
+        script.parent.mkdir()
+        script.write_text(
+            _SCRIPT.format(log=self._log, before=f"{before};" if before else "", busy=json.dumps(busy)),
+            encoding="utf-8",
+        )
+        script.chmod(0o755)
+        self.path = os.pathsep.join([str(script.parent), os.environ["PATH"]])
+
+    def backend(self, name: str, *resources: Any, **more: Any) -> str:
+        """The URL of a backend that keeps the stack with these resources."""
+        (self.folder / name).mkdir()
+        export(self.folder / name / "state.json", resources, **more)
+        return f"file://{self.folder / name}"
+
+    @property
+    def runs(self) -> list[str]:
+        """What it was run with: the backend's URL, and the arguments."""
+        return self._log.read_text("utf-8").splitlines()

@@ -1,0 +1,73 @@
+"""Where a stack's state is read, and that nothing is decided by the state of another backend."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.cli.stack_source import Source, state_of, why_locked
+from rtcai_pulumi.lifecycle.owner import owner_prefix
+from tests.cli.journals import resource, started
+from tests.cli.pulumi_cli import PulumiCli
+from tests.cli.service import Service
+
+
+def prefix_of(backend: str) -> str:
+    return owner_prefix({"PULUMI_BACKEND_URL": backend}, None)
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path) -> PulumiCli:
+    return PulumiCli(tmp_path)
+
+
+def listed(service: Service, *arguments: str, **environment: str) -> dict[str, Any]:
+    run = service.run("ls", "--json", *arguments, **environment)
+    assert run.exit_code == 0, run.output
+    return {agent["cname"]: agent["mark"] for agent in json.loads(run.stdout)}
+
+
+def test_the_state_is_read_in_the_backend_that_is_named(service: Service, pulumi: PulumiCli) -> None:
+    task = started(service.emulator, "named")
+    named, current = pulumi.backend("named", resource(task)), pulumi.backend("current")
+    where = {"PATH": pulumi.path, "PULUMI_BACKEND_URL": current}
+    stack = ["--stack", "test", "--cwd", str(pulumi.folder)]
+    assert listed(service, *stack, "--backend", named, **where) == {"keynote": "only in state"}
+    assert listed(service, *stack, **where) == {}
+    for command in (["show", task], ["pending"]):
+        run = service.run(*command, *stack, "--backend", named, **where)
+        assert run.exit_code == 0, run.output
+    exported = "stack export --stack test --non-interactive"
+    assert pulumi.runs == [f"{url} {exported}" for url in (named, current, named, named)]
+
+
+def test_what_the_named_backend_s_state_has_is_not_swept(service: Service, pulumi: PulumiCli) -> None:
+    named = f"file://{pulumi.folder / 'named'}"
+    on_air = service.left("on air", prefix=prefix_of(named))
+    service.left("orphan", prefix=prefix_of(named))
+    pulumi.backend("named", resource(on_air))
+    where = {"PATH": pulumi.path, "PULUMI_BACKEND_URL": pulumi.backend("current")}
+    run = service.run("sweep", "--stack", "test", "--cwd", str(pulumi.folder), "--backend", named, "--yes", **where)
+    assert run.exit_code == 0, run.output
+    assert service.rooms == ["on air"]
+
+
+def test_the_hosted_backend_is_asked_for_the_state_and_for_the_lock_alike(tmp_path: Path) -> None:
+    pulumi = PulumiCli(tmp_path, busy=True)
+    pulumi.backend("backend.example")
+    hosted = "https://backend.example"
+    source = Source("test", tmp_path, None, None, "rooms", hosted)
+    environment = {"PATH": pulumi.path, "PULUMI_BACKEND_URL": pulumi.backend("current")}
+    assert why_locked(state_of(source, environment), source, environment) == "an update is in progress"
+    commands = ("stack export --stack test", "stack ls --json")
+    assert pulumi.runs == [f"{hosted} {command} --non-interactive" for command in commands]
+
+
+def test_a_relative_backend_is_that_of_the_project_s_folder_to_both(tmp_path: Path) -> None:
+    pulumi = PulumiCli(tmp_path)
+    pulumi.backend("states")
+    source = Source("test", tmp_path, None, None, "rooms", "file://./states")
+    state = state_of(source, {"PATH": pulumi.path})
+    assert state.backend.digest == prefix_of(f"file://{tmp_path / 'states'}")
+    assert pulumi.runs == [f"file://{tmp_path / 'states'} stack export --stack test --non-interactive"]
