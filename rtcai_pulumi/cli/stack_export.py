@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.cli.errors import CannotReadExport
+from rtcai_pulumi.config.canonical import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 CONVERSATION: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 STDIN: Final = "-"
+_MARKER: Final = "4dabf18193072939515e22adb298388d"
+"""The key of an object that stands for a secret, in a state."""
 _HOW: Final = "make it by `pulumi stack export --file FILE`"
 
 
@@ -38,6 +41,19 @@ class Stored:
     task: str
     cname: str | None
     """None where it is a secret."""
+    stopped: bool = False
+    """Whether the engine has had it deleted, and keeps it only until its replacement is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A conversation whose create was under way; it has no task that the engine was told."""
+
+    urn: str
+    cname: str | None
+    """None where it is a secret."""
+    digest: str | None
+    """Of the configuration that was asked for, as the journal notes it; None where a part of it is ciphertext."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +66,9 @@ class StackExport:
     """The URNs of what was under way when the state was written last: a run was killed, or is not over."""
     made_at: datetime
     """When it was made at the latest: what the journal learnt later, it cannot know."""
-    pending_creates: tuple[Stored, ...] = ()
-    """The conversations whose create was under way; none of them has a task that the engine was told."""
+    pending_creates: tuple[Begun, ...] = ()
+    changed_at: datetime | None = None
+    """When the newest of its resources was created or modified."""
 
     @property
     def tasks(self) -> frozenset[str]:
@@ -108,6 +125,7 @@ def parse_export(
         content.pending_operations,
         made_at,
         content.pending_creates,
+        content.changed_at,
     )
 
 
@@ -125,7 +143,8 @@ class _Content:
     stacks: frozenset[StackId]
     conversations: tuple[Stored, ...]
     pending_operations: tuple[str, ...]
-    pending_creates: tuple[Stored, ...]
+    pending_creates: tuple[Begun, ...]
+    changed_at: datetime | None
 
 
 def _content(text: str, source: str) -> _Content:
@@ -133,12 +152,15 @@ def _content(text: str, source: str) -> _Content:
     pending = _objects(source, deployment, "pending_operations")
     operations = [_resource_of(source, each) for each in pending]
     # A resource whose deletion was under way is the engine's as well.
-    resources = [*_objects(source, deployment, "resources"), *operations]
+    kept = _objects(source, deployment, "resources")
+    resources = [*kept, *operations]
     stacks = frozenset(_stack_of(source, resource) for resource in resources)
     created = [resource for each, resource in zip(pending, operations, strict=True) if each.get("type") == "creating"]
-    creates = tuple(_stored(resource) for resource in created if resource.get("type") == CONVERSATION)
+    creates = tuple(_begun(resource) for resource in created if resource.get("type") == CONVERSATION)
     stored = {resource["id"]: _stored(resource) for resource in resources if _is_started_conversation(resource)}
-    return _Content(stacks, tuple(stored.values()), tuple(each["urn"] for each in operations), creates)
+    times = [time for resource in kept for time in _times(source, resource)]
+    urns = tuple(each["urn"] for each in operations)
+    return _Content(stacks, tuple(stored.values()), urns, creates, max(times, default=None))
 
 
 def _made_at(source: str) -> datetime:
@@ -203,7 +225,31 @@ def _stored(resource: dict[str, Any]) -> Stored:
     # A resource that is being created has inputs only, and no id.
     properties = resource.get("outputs") or resource.get("inputs")
     cname = properties.get("cname") if isinstance(properties, dict) else None
-    return Stored(resource["urn"], str(resource.get("id") or ""), cname if isinstance(cname, str) else None)
+    cname = cname if isinstance(cname, str) else None
+    stopped = resource.get("pendingReplacement") is True
+    return Stored(resource["urn"], str(resource.get("id") or ""), cname, stopped)
+
+
+def _begun(resource: dict[str, Any]) -> Begun:
+    inputs = resource.get("inputs")
+    known = {name: value for name, value in inputs.items() if name != "__provider"} if isinstance(inputs, dict) else {}
+    return Begun(resource["urn"], _stored(resource).cname, None if not known or _is_sealed(known) else digest(known))
+
+
+def _is_sealed(value: Any) -> bool:
+    """Whether a value holds, at any depth, what the state keeps as ciphertext."""
+    if isinstance(value, dict):
+        return _MARKER in value or any(map(_is_sealed, value.values()))
+    return isinstance(value, list) and any(map(_is_sealed, value))
+
+
+def _times(source: str, resource: dict[str, Any]) -> Iterator[datetime]:
+    for key in ("created", "modified"):
+        if (stated := resource.get(key)) is not None:
+            try:
+                yield datetime.fromisoformat(stated).astimezone(UTC)
+            except (TypeError, ValueError):
+                raise _unreadable(source, f'"{key}" of a resource is no time') from None
 
 
 def _id(source: str, told: frozenset[StackId], stack: str | None, project: str | None) -> StackId:

@@ -43,6 +43,7 @@ def note(
     url: str = "http://127.0.0.1:1",
     app_key: str = "emulator-app-key",
     cname: str = "keynote",
+    digest: str = "0",
 ) -> Record:
     """Write what a run knew of a task; without a task its create was never answered."""
     cid, _, task_id = (task or "").partition("/")
@@ -54,7 +55,7 @@ def note(
         room_endpoint=url,
         cname=cname,
         request_id=uuid4().hex,
-        digest="0",
+        digest=digest,
         process=journal.process,
         state=state or (State.OPEN if task else State.ASKED),
         cid=int(cid) if task else None,

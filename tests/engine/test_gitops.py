@@ -98,7 +98,7 @@ class Forge:
             self.keep(machine)
         return Run(done.returncode, done.stdout)
 
-    def kill_in_the_middle(self, emulator: Emulator, commit: str, *, keep: bool) -> None:
+    def kill_in_the_middle(self, emulator: Emulator, commit: str, *, keep: bool, creates: int = 2) -> None:
         """A runner that is killed while the service has started an agent and nobody was told."""
         machine, env = self.runner(commit)
         with emulator.hold("create", at="worked", times=None) as hold:
@@ -111,7 +111,7 @@ class Forge:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-            hold.wait(count=2, timeout=90)
+            hold.wait(count=creates, timeout=90)
             assert plugins_of(process.pid)
             end_session(process.pid)
             process.wait()
@@ -190,6 +190,30 @@ def test_a_killed_runner_whose_journal_was_lost_stops_the_next_run(forge: Forge,
     assert "room expo-main-stage" in run.output
     assert "room expo-workshop" in run.output
     assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+
+
+def test_a_killed_runner_whose_journal_is_older_than_the_state_stops_the_next_run(
+    forge: Forge, emulator: Emulator
+) -> None:
+    forge.run("Up").succeeded()
+    faster = EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 1.5}}}")
+    forge.kill_in_the_middle(emulator, forge.commit("Faster", faster), keep=False, creates=1)
+    agents = emulator.tasks()
+    # What is cached is the journal of the first run: it knows the workshop, and nothing of the agent that runs there.
+    run = forge.run("Up", UNLOCK="1").failed()
+    assert "room expo-workshop" in run.output
+    assert "room expo-main-stage" not in run.output
+    assert emulator.tasks() == agents
+
+
+def test_a_revert_that_is_killed_is_not_taken_for_what_an_older_journal_knows(forge: Forge, emulator: Emulator) -> None:
+    forge.run("Up").succeeded()
+    faster = EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 1.5}}}")
+    forge.run("Up", forge.commit("Faster", faster)).succeeded()
+    forge.kill_in_the_middle(emulator, forge.commit("Revert"), keep=False, creates=1)
+    agents = emulator.tasks()
+    assert "room expo-workshop" in forge.run("Up", UNLOCK="1").failed().output
+    assert emulator.tasks() == agents
 
 
 def test_the_workflow_is_valid_and_starts_only_scripts_that_are_there() -> None:

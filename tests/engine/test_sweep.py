@@ -13,7 +13,7 @@ from rtcai_pulumi.emulator import Emulator
 from tests.engine.crash import interrupted
 from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
-from tests.engine.test_crashes import DESTROY, ROOM, UP, end, recover
+from tests.engine.test_crashes import CHANGED, DESTROY, ROOM, UP, end, recover
 from tests.engine.test_up import one_room
 
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
@@ -234,6 +234,10 @@ def test_a_killed_create_that_no_journal_knows_is_found_and_named(stack: Stack, 
     stack.up().succeeded()
     assert rtcai(stack, "pending", "--stack", "test").returncode == 0
     killed(stack, emulator, ELSE + ROOM, moment="the create has been done")
+    assert rtcai(stack, "pending", "--stack", "test").returncode == 0
+    # The agent of a resource that has had another configuration is known by the configuration that was asked for.
+    recover(stack)
+    killed(stack, emulator, ELSE + CHANGED, moment="the create has been done")
     assert rtcai(stack, "pending", "--stack", "test").returncode == 0
     for part in stack.folder.glob("journal.db*"):
         part.unlink()

@@ -8,7 +8,7 @@ if [ "${UNLOCK:-}" = 1 ]; then
     # Only where a runner was killed: a lock that somebody holds keeps two runs apart.
     pulumi cancel --yes --stack "$stack"
 fi
-# A runner was killed and its journal is lost: stop, and name the rooms, rather than start a second agent there.
+# A runner was killed and its journal is lost, or an older one was fetched: stop, and name the rooms, rather than start a second agent there.
 rtcai pending --stack "$stack"
 if [ ! -e event.yaml ]; then
     exec ci/destroy.sh "$stack"
