@@ -4,8 +4,14 @@
 set -euo pipefail
 stack=$1
 pulumi destroy --yes --stack "$stack"
-# Agents of killed runs, which no state knows: `destroy` calls no provider for them. Exit code 3: a create was lost.
-rtcai sweep --stack "$stack" --yes
+# Agents of killed runs, which no state knows: `destroy` calls no provider for them.
+swept=0
+rtcai sweep --stack "$stack" --yes || swept=$?
+if [ "$swept" != 0 ]; then
+    # 3: a create was lost or is not in the journal, a run still lives, or the journal has agents of another backend.
+    echo "teardown: agents of $stack may be left; see above" >&2
+    exit "$swept"
+fi
 left=$(rtcai ls --stack "$stack" --json | python3 -c 'import json, sys
 print(sum(agent["mark"] is not None for agent in json.load(sys.stdin)))')
 if [ "$left" != 0 ]; then

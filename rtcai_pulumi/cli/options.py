@@ -21,7 +21,7 @@ StackOption = Annotated[
 ]
 ProjectFolder = Annotated[
     Path,
-    typer.Option("--cwd", metavar="DIR", file_okay=False, exists=True, help="The project's folder, for --stack."),
+    typer.Option("--cwd", metavar="DIR", file_okay=False, exists=True, help="The project's folder."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 TaskId = Annotated[str, typer.Argument(metavar="CID/TASK", help="The task, as rtcai ls and the resource's id name it.")]

@@ -89,18 +89,19 @@ def name_of(urn: str) -> str:
     return urn.rpartition("::")[2]
 
 
-def read_export(source: str, *, stack: str | None = None, project: str | None = None) -> StackExport:
+def read_export(source: str, began: datetime, *, stack: str | None = None, project: str | None = None) -> StackExport:
     """Read the JSON of `pulumi stack export`.
 
     Args:
         source: a file, or ``-`` for the standard input.
+        began: when the command began to look: it was made at the latest then, or where the file says so, before.
         stack: the stack's name, which an empty state does not tell.
         project: the project's name, which an empty state does not tell.
 
     Raises:
         CannotReadExport: it is no export, or it does not tell which stack it is of.
     """
-    return parse_export(_text(source), _made_at(source), source, stack=stack, project=project)
+    return parse_export(_text(source), _made_at(source, began), source, stack=stack, project=project)
 
 
 def parse_export(
@@ -163,11 +164,11 @@ def _content(text: str, source: str) -> _Content:
     return _Content(stacks, tuple(stored.values()), urns, creates, max(times, default=None))
 
 
-def _made_at(source: str) -> datetime:
+def _made_at(source: str, began: datetime) -> datetime:
     if source == STDIN:
-        return datetime.now(UTC)
+        return began
     try:
-        return datetime.fromtimestamp(Path(source).stat().st_mtime, UTC)
+        return min(began, datetime.fromtimestamp(Path(source).stat().st_mtime, UTC))
     except OSError as error:
         raise _unreadable(source, error.strerror or str(error)) from None
 

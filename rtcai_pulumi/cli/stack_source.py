@@ -15,7 +15,7 @@ from rtcai_pulumi.cli.backend import BACKEND_VARIABLE, Backend, backend_of
 from rtcai_pulumi.cli.errors import CannotReadExport
 from rtcai_pulumi.cli.stack_export import StackExport, parse_export, read_export
 from rtcai_pulumi.lifecycle.owner import absolute
-from rtcai_pulumi.lifecycle.project import Project, project_in
+from rtcai_pulumi.lifecycle.project import Project, project_folder, project_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Source:
     stack: str | None
     """Its name: the CLI is asked for its state."""
     folder: Path
-    """The project's folder, for the CLI."""
+    """A folder of the project, for the CLI."""
     export: str | None
     """The file with its export, or ``-``."""
     stack_name: str | None
@@ -42,6 +42,11 @@ class Source:
         """Whether a stack was named at all."""
         return self.stack is not None or self.export is not None
 
+    @property
+    def project(self) -> Path:
+        """The folder of the project's file: the nearest from the stated folder upwards, as the CLI looks for it."""
+        return project_folder(self.folder.absolute())
+
 
 @dataclass(frozen=True, slots=True)
 class StackState:
@@ -51,26 +56,31 @@ class StackState:
     backend: Backend
 
 
-def state_of(source: Source, env: Mapping[str, str]) -> StackState:
+def state_of(source: Source, env: Mapping[str, str], began: datetime | None = None) -> StackState:
     """Read the state of the stack that the options name.
+
+    Args:
+        source: the options.
+        env: the environment.
+        began: when the command began to look; what the journal learnt after it, the state need not know.
 
     Raises:
         CannotReadExport: it cannot be read.
     """
+    began = began or datetime.now(UTC)
+    project = _project(source.project)
+    backend = backend_of(env, source.backend, project.backend, source.project)
     if source.stack is None:
-        export = read_export(source.export or "", stack=source.stack_name, project=source.project_name)
-        return StackState(export, backend_of(env, source.backend, folder=source.folder))
-    project = _project(source.folder)
-    made_at = datetime.now(UTC)  # before the CLI reads it: what the journal learns from now on it need not know
-    text = _asked(["stack", "export", "--stack", source.stack], source, env)
+        export = read_export(source.export or "", began, stack=source.stack_name, project=source.project_name)
+        return StackState(export, backend)
     export = parse_export(
-        text,
-        made_at,
+        _asked(["stack", "export", "--stack", source.stack], source, env),
+        began,
         f"stack {source.stack}",
         stack=source.stack_name or source.stack.rpartition("/")[2],
         project=source.project_name or project.name,
     )
-    return StackState(export, backend_of(env, source.backend, project.backend, source.folder))
+    return StackState(export, backend)
 
 
 def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str | None:
@@ -147,7 +157,7 @@ def _of_the_backend(source: Source, env: Mapping[str, str]) -> dict[str, str]:
     """The environment for the CLI: one backend's state says nothing about what another one's stack has started."""
     if not source.backend:
         return dict(env)
-    return {**env, BACKEND_VARIABLE: absolute(source.backend, source.folder.absolute())}
+    return {**env, BACKEND_VARIABLE: absolute(source.backend, source.project)}
 
 
 def _project(folder: Path) -> Project:

@@ -4,12 +4,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
+from rtcai_pulumi.cli.begun import ADVICE, UNKNOWN, line_of, unknown_creates
+from rtcai_pulumi.cli.begun import as_json as begun_as_json
 from rtcai_pulumi.cli.errors import CannotDo, failing
 from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
 from rtcai_pulumi.cli.options import (
@@ -25,7 +28,7 @@ from rtcai_pulumi.cli.options import (
 )
 from rtcai_pulumi.cli.reached import service_and
 from rtcai_pulumi.cli.shown import printable, show_json, tell
-from rtcai_pulumi.cli.stack_export import STDIN, tasks_of
+from rtcai_pulumi.cli.stack_export import STDIN, Begun, tasks_of
 from rtcai_pulumi.cli.stack_source import Source, StackState, state_of, why_locked
 from rtcai_pulumi.cli.sweeping import Outcome, Swept, carry_out, elsewhere, neighbours, plan
 from rtcai_pulumi.lifecycle.journal import Journal
@@ -82,44 +85,67 @@ def sweep(
     """Close the agents that were started for a stack and that its state lacks.
 
     What a killed run left is closed by the next `pulumi up` that declares it; this is for what is not declared any
-    more. The stack, its project and its backend must all fit; what the state has, what a living process works on, and
-    what changed after the state was read, is left alone, and a stack that is locked is not swept at all. Of a file the
-    time of its last change counts: a copy of an old export seems new, so prefer --stack. It shows
-    first what it would do, and asks; without a terminal (or with --stack-export -) it needs --yes. So it does where
-    the state has pending operations: a run was killed, or is not over yet.
+    more. The stack, its project and its backend must all fit; what the state has, what a process works on that lived
+    when the sweep began, and what changed since then, is left alone, and a stack that is locked is not swept at all.
+    It shows first what it would do, and asks; without a terminal (or with --stack-export -) it needs --yes. So it does
+    where the state has pending operations: a run was killed, or is not over yet.
+
+    Prefer --stack to --stack-export. Of a file the time of its last change counts: a copy of an old export seems new.
+    And with --stack-export the hosted backend is not asked for its lock, as an object store never is: make sure that
+    no run has gone on since before the export was made.
+
+    A create that the state names and the journal does not know (rtcai pending) is named, and nothing is closed.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET). It can be interrupted, and run again.
 
-    --json prints an object: stack, project, backend (source, url, digest), pendingOperations (URNs) and agents, a list
+    --json prints an object: stack, project, backend (source, url, digest), pendingOperations (URNs), agents, a list
     as of rtcai ls without mark, each with outcome (to close, closed, failed, process lives, newer than the export,
-    lost, to end its room, room ended) and error.
+    lost, to end its room, room ended) and error, unknownCreates, a list as of rtcai pending, and inAnotherBackend, how
+    many agents a stack of this name in another backend has.
 
     Exit codes: 0 nothing is left to close; 1 an agent could not be closed, or the journal, the state or the credentials
     cannot be used, or the stack is locked; 2 nothing was closed because nobody confirmed it, or wrong usage; 3 all is
-    closed, but there are lost creates, or agents that were left alone.
+    closed, but there are lost creates, creates that the journal does not know, or agents that were left alone, also
+    those of a stack of this name in another backend.
     """
     if (stack is None) == (stack_export is None):
         raise typer.BadParameter("give one of --stack and --stack-export")
     source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
-    with failing("sweep"):
-        state = state_of(source, os.environ)
+    began = datetime.now(UTC)
+    with failing("sweep"), existing(path_of(os.environ, journal)) as opened:
+        # A run that ends while the state is read may have stored what this state lacks.
+        lived = _living(opened)
+        state = state_of(source, os.environ, began)
         others = tasks_of(other_export or [])
-        with existing(path_of(os.environ, journal)) as opened:
-            records = records_in(opened) if opened else []
-            lives = opened.lives if opened else lambda _: False
-            planned = plan(records, state.export, state.backend, others=others, lives=lives, end_room=end_room)
-            _introduce(state, elsewhere(records, state.export, state.backend))
-            if holder := why_locked(state, source, os.environ):
-                advice = "wait for it; where it was killed, `pulumi cancel` unlocks the stack"
-                raise CannotDo(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
-            _show(planned, quiet=as_json)
-            for each in neighbours(planned, records, state.export):
-                tell(f"warning: this would be ended with its room: {each}")
-            agreed = _agreed(planned, state, yes=yes, can_ask=stack_export != STDIN)
-            done = _done(planned, opened, quiet=as_json) if opened and agreed else planned
+        records = records_in(opened) if opened else []
+        lives = partial(_lives, opened, lived)
+        planned = plan(records, state.export, state.backend, others=others, lives=lives, end_room=end_room)
+        unknown = unknown_creates(state, records)
+        strangers = elsewhere(records, state.export, state.backend)
+        _introduce(state, strangers)
+        if holder := why_locked(state, source, os.environ):
+            advice = "wait for it; where it was killed, `pulumi cancel` unlocks the stack"
+            raise CannotDo(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
+        _show(planned, quiet=as_json)
+        _show_unknown(unknown, quiet=as_json)
+        for each in neighbours(planned, records, state.export):
+            tell(f"warning: this would be ended with its room: {each}")
+        agreed = _agreed(planned, state, yes=yes, can_ask=stack_export != STDIN)
+        done = _done(planned, opened, quiet=as_json) if opened and agreed else planned
     if as_json:
-        show_json(_as_json(done, state))
-    raise typer.Exit(_exit_code(done))
+        show_json(_as_json(done, state, unknown, strangers))
+    raise typer.Exit(_exit_code(done, some_remain=bool(unknown or strangers)))
+
+
+def _living(journal: Journal | None) -> frozenset[int]:
+    """The processes with unfinished records that run now."""
+    if journal is None:
+        return frozenset()
+    return frozenset({each.process for each in records_in(journal) if each.unfinished and journal.lives(each.process)})
+
+
+def _lives(journal: Journal | None, lived: frozenset[int], process: int) -> bool:
+    return process in lived or (journal is not None and journal.lives(process))
 
 
 def _introduce(state: StackState, strangers: int) -> None:
@@ -138,7 +164,7 @@ def _introduce(state: StackState, strangers: int) -> None:
 
 def _agreed(planned: list[Swept], state: StackState, *, yes: bool, can_ask: bool) -> bool:
     if not any(each.to_do for each in planned):
-        tell("Nothing to close.")
+        tell("The journal has nothing to close.")
         return False
     if state.export.pending_operations and not yes:
         tell("Nothing was closed: the state has pending operations; add --yes.")
@@ -185,7 +211,14 @@ def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
         typer.echo(printable("\n".join(lines)), err=quiet)
 
 
-def _as_json(swept: list[Swept], state: StackState) -> dict[str, Any]:
+def _show_unknown(unknown: list[Begun], *, quiet: bool) -> None:
+    """The creates that no record speaks of: there is nothing that could be closed, and maybe an agent."""
+    if unknown:
+        lines = [f"{UNKNOWN} ({ADVICE}):", *(f"  {line_of(each)}" for each in unknown)]
+        typer.echo("\n".join(lines), err=quiet)
+
+
+def _as_json(swept: list[Swept], state: StackState, unknown: list[Begun], strangers: int) -> dict[str, Any]:
     export, backend = state.export, state.backend
     now = datetime.now(UTC)
     return {
@@ -194,13 +227,16 @@ def _as_json(swept: list[Swept], state: StackState) -> dict[str, Any]:
         "backend": {"source": backend.source, "url": backend.url, "digest": backend.digest},
         "pendingOperations": list(export.pending_operations),
         "agents": [each.as_json(now) for each in swept],
+        "unknownCreates": [begun_as_json(each) for each in unknown],
+        "inAnotherBackend": strangers,
     }
 
 
-def _exit_code(swept: list[Swept]) -> int:
+def _exit_code(swept: list[Swept], *, some_remain: bool) -> int:
     outcomes = {each.outcome for each in swept}
     if Outcome.FAILED in outcomes:
         return _FAILED
     if {Outcome.TO_CLOSE, Outcome.TO_END_ROOM} & outcomes:
         return NOT_CONFIRMED
-    return _SOME_REMAIN if {Outcome.LOST, Outcome.LIVES, Outcome.NEWER} & outcomes else 0
+    left = some_remain or {Outcome.LOST, Outcome.LIVES, Outcome.NEWER} & outcomes
+    return _SOME_REMAIN if left else 0

@@ -10,7 +10,7 @@ from tests.cli.journals import export
 _SCRIPT = """#!/bin/sh
 echo "$PULUMI_BACKEND_URL $*" >> "{log}"
 case "$1 $2" in
-"stack export") {before} cat "${{PULUMI_BACKEND_URL#*://}}/state.json" ;;
+"stack export") cat "${{PULUMI_BACKEND_URL#*://}}/state.json"; {after} ;;
 "stack ls") echo '[{{"name": "test", "updateInProgress": {busy}}}]' ;;
 esac
 """
@@ -21,19 +21,16 @@ class PulumiCli:
 
     Args:
         folder: where all of it lies.
-        before: a command of the shell that runs before a state is read.
+        after: what it does, in words of the shell, when it has read a state.
         busy: whether it says that an update is in progress.
     """
 
-    def __init__(self, folder: Path, *, before: str = "", busy: bool = False) -> None:
+    def __init__(self, folder: Path, *, after: str = ":", busy: bool = False) -> None:
         self.folder = folder
         self._log = folder / "pulumi.log"
         script = folder / "bin" / "pulumi"
         script.parent.mkdir()
-        script.write_text(
-            _SCRIPT.format(log=self._log, before=f"{before};" if before else "", busy=json.dumps(busy)),
-            encoding="utf-8",
-        )
+        script.write_text(_SCRIPT.format(log=self._log, after=after, busy=json.dumps(busy)), encoding="utf-8")
         script.chmod(0o755)
         self.path = os.pathsep.join([str(script.parent), os.environ["PATH"]])
 

@@ -8,7 +8,7 @@ import pytest
 
 from rtcai_pulumi.cli.stack_source import Source, state_of, why_locked
 from rtcai_pulumi.lifecycle.owner import owner_prefix
-from tests.cli.journals import resource, started
+from tests.cli.journals import export, resource, started
 from tests.cli.pulumi_cli import PulumiCli
 from tests.cli.service import Service
 
@@ -71,3 +71,27 @@ def test_a_relative_backend_is_that_of_the_project_s_folder_to_both(tmp_path: Pa
     state = state_of(source, {"PATH": pulumi.path})
     assert state.backend.digest == prefix_of(f"file://{tmp_path / 'states'}")
     assert pulumi.runs == [f"file://{tmp_path / 'states'} stack export --stack test --non-interactive"]
+
+
+@pytest.mark.parametrize("where", ["project", "project/deeper"])
+def test_the_project_file_s_backend_counts_for_an_export_and_from_a_folder_below(
+    service: Service, tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "project" / "deeper").mkdir(parents=True)
+    project = "name: rooms\nruntime: python\nbackend: {url: 'file://./states'}\n"
+    (tmp_path / "project" / "Pulumi.yaml").write_text(project, encoding="utf-8")
+    service.left("orphan", prefix=prefix_of(f"file://{tmp_path / 'project' / 'states'}"))
+    file = export(tmp_path / "state.json")
+    export_of = ["sweep", "--stack-export", file, "--yes", "--cwd"]
+    elsewhere = service.run(*export_of, str(tmp_path), PULUMI_BACKEND_URL="")
+    assert elsewhere.exit_code == 3
+    assert "1 of a stack of this name in another backend" in elsewhere.stderr
+    assert service.run(*export_of, str(tmp_path / where), PULUMI_BACKEND_URL="").exit_code == 0
+    assert service.rooms == []
+
+
+def test_a_project_file_that_cannot_be_read_is_one_clear_error(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: [", encoding="utf-8")
+    run = service.run("ls", "--stack", "test", "--cwd", str(tmp_path))
+    assert run.exit_code == 1
+    assert f"The project file in {tmp_path} cannot be read" in run.stderr

@@ -18,6 +18,7 @@ from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.owner import owner_prefix
 from rtcai_pulumi.lifecycle.record import State
 from tests.cli.journals import BACKEND, export, note, resource, started, urn, write
+from tests.cli.pulumi_cli import PulumiCli
 from tests.cli.test_ls import AGENT, TEXT
 from tests.cli.test_main import RTCAI
 from tests.engine.service import calls, live
@@ -27,6 +28,7 @@ OUTCOMES += ["to end its room", "room ended"]
 SWEPT = {name: kind for name, kind in AGENT["properties"].items() if name != "mark"}
 SWEPT |= {"outcome": {"enum": OUTCOMES}, "error": TEXT}
 BACKEND_SHOWN = {"type": "object", "required": ["source", "url", "digest"], "additionalProperties": TEXT}
+UNKNOWN_CREATE = {"type": "object", "required": ["cname", "resource", "urn"], "additionalProperties": TEXT}
 REPORT: Any = {
     "type": "object",
     "additionalProperties": False,
@@ -39,6 +41,8 @@ REPORT: Any = {
             "type": "array",
             "items": {"type": "object", "additionalProperties": False, "properties": SWEPT, "required": list(SWEPT)},
         },
+        "unknownCreates": {"type": "array", "items": UNKNOWN_CREATE},
+        "inAnotherBackend": {"type": "integer", "minimum": 0},
     },
 }
 REPORT["required"] = list(REPORT["properties"])
@@ -90,7 +94,7 @@ class Sweep:
     def started(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {**os.environ, **{key: value for key, value in self.environment.items() if value}}
         # Of a shell's background job it would inherit that SIGINT is ignored.
-        command = ["env", "--default-signal=INT", RTCAI, "sweep", "--stack-export", self.state(), *arguments]
+        command = ["env", "--default-signal=INT", RTCAI, "sweep", *arguments]
         pipe = subprocess.PIPE
         return subprocess.Popen(
             command,
@@ -140,14 +144,15 @@ def test_it_closes_what_the_state_of_the_stack_lacks_and_nothing_else(sweep: Swe
     state = [resource(kept), resource(deleting, delete=True)]
     file = export(sweep.folder / "state.json", state, pending=[resource(pending)])
     run = sweep.run("--yes", file=file)
-    assert run.exit_code == 0, run.output
+    assert run.exit_code == 3, run.output
     assert sweep.rooms == sorted(
         ["kept", "deleting", "pending deletion", "other stack", "other project", "other backend", "foreign"]
     )
     assert "Closed:\n  room orphan, task " in run.stdout
     assert "backend: file:///state (PULUMI_BACKEND_URL)" in run.stderr
     assert "1 of a stack of this name in another backend" in run.stderr
-    assert sweep.outcomes("--yes", code=0, file=file) == []
+    report = sweep.report("--yes", code=3, file=file)
+    assert (report["agents"], report["inAnotherBackend"]) == ([], 1)
     assert calls(sweep.emulator).count("close") == 1
 
 
@@ -203,9 +208,21 @@ def test_pending_operations_need_yes_and_are_named(sweep: Sweep) -> None:
     assert run.exit_code == 2
     assert urn("half") in run.stderr
     assert "the state has pending operations; add --yes" in run.stderr
-    report = sweep.report("--yes", code=0, file=file)
+    report = sweep.report("--yes", code=3, file=file)
     assert report["pendingOperations"] == [urn("half")]
     assert sweep.rooms == []
+
+
+def test_a_create_that_the_journal_does_not_know_is_named_and_does_not_pass_for_good(sweep: Sweep) -> None:
+    sweep.left("orphan", of=urn("another"))
+    file = sweep.state(pending=[resource(None)])
+    report = sweep.report("--yes", code=3, file=file)
+    assert report["unknownCreates"] == [{"cname": "keynote", "resource": "host", "urn": urn()}]
+    assert [agent["outcome"] for agent in report["agents"]] == ["closed"]
+    run = sweep.run(file=file)
+    assert run.exit_code == 3
+    assert "  room keynote (host)\n" in run.stdout
+    assert "The journal has nothing to close." in run.stderr
 
 
 def test_without_credentials_it_says_which_and_closes_nothing(sweep: Sweep) -> None:
@@ -243,9 +260,30 @@ def test_what_a_living_process_answers_for_is_left_alone(sweep: Sweep) -> None:
     for run in runs:
         assert run.returncode == 3, run.stderr
         assert [agent["outcome"] for agent in json.loads(run.stdout)["agents"]] == ["process lives"]
-        assert "Nothing to close." in run.stderr
+        assert "The journal has nothing to close." in run.stderr
     assert sweep.rooms == ["busy"]
     assert sweep.outcomes("--yes", code=0) == ["closed"]
+
+
+def test_what_a_run_has_stored_that_ended_while_the_state_was_read_is_left_alone(sweep: Sweep) -> None:
+    reading, go_on = sweep.folder / "reading", sweep.folder / "go on"
+    os.mkfifo(reading)
+    os.mkfifo(go_on)
+    pulumi = PulumiCli(sweep.folder, after=f'echo > "{reading}"; cat "{go_on}"')
+    url = pulumi.backend("backend")
+    sweep.environment |= {"PATH": pulumi.path, "PULUMI_BACKEND_URL": url}
+    task = started(sweep.emulator, "on air")
+    with Journal(sweep.journal) as journal:
+        prefix = owner_prefix({"PULUMI_BACKEND_URL": url}, None)
+        note(journal, task, cname="on air", url=sweep.emulator.url, prefix=prefix)
+        process = sweep.started("--stack", "test", "--cwd", str(sweep.folder), "--yes", "--json")
+        reading.read_text()
+    # The run has ended, and its state has the task: the one that was just read has not.
+    go_on.write_text("")
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 3, errors
+    assert [agent["outcome"] for agent in json.loads(out)["agents"]] == ["process lives"]
+    assert sweep.rooms == ["on air"]
 
 
 def test_an_export_that_is_older_than_a_record_says_nothing_about_it(sweep: Sweep) -> None:
@@ -329,7 +367,7 @@ def test_a_sweep_that_is_interrupted_in_the_middle_can_be_run_again(sweep: Sweep
     for number in range(20):
         sweep.left(f"orphan-{number:02}")
     with sweep.emulator.hold("close", at="arrived", times=None) as hold:
-        process = sweep.started("--yes")
+        process = sweep.started("--stack-export", sweep.state(), "--yes")
         hold.wait(count=8)
         process.send_signal(signal.SIGINT)
         hold.release()
