@@ -1,7 +1,7 @@
 """``rtcai close``."""
 
 import os
-from dataclasses import replace
+from contextlib import suppress
 from typing import Annotated
 from uuid import uuid4
 
@@ -16,6 +16,8 @@ from rtcai_pulumi.cli.shown import show_json, tell
 from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import Run
+from rtcai_pulumi.service.errors import Refused, RoomNotFound, TaskNotFound
+from rtcai_pulumi.service.retry import HARMLESS, QUERY
 
 _Room = Annotated[
     str | None,
@@ -34,8 +36,10 @@ def close(
     """Stop one agent now.
 
     What the journal knows is closed under the account that it was started under. What it does not know (an agent
-    started by hand) takes --cname; it is noted as closed. An agent that a living `pulumi up` works on is left alone.
-    Where a stack's program still declares the agent, its next `pulumi up` starts a new one.
+    started by hand) takes --cname; it is noted as closed. The room API is asked before whether that room is the task's:
+    where it is gone, or has another number, nothing is closed. It is not asked without an AppSecret. An agent that a
+    living `pulumi up` works on is left alone. Where a stack's program still declares the agent, its next `pulumi up`
+    starts a new one.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
 
@@ -57,6 +61,8 @@ def close(
         outcome = "was closed" if found and not any(record.unfinished for record in found) else "closed"
         if outcome == "closed":
             _require_left(found, opened)
+            if not found:
+                _require_room(room, cid, run)
             tell(f"Task {task} in room {room} will be closed{_of(found)}.")
             if not confirmed("Close it?", yes=yes, undone="It was not closed"):
                 outcome = "not confirmed"
@@ -82,26 +88,55 @@ def _require_left(records: list[Record], journal: Journal) -> None:
         raise CannotDo("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")
 
 
+def _require_room(cname: str, cid: int, run: Run) -> None:
+    """Refuse where the room is surely not the task's: what the service says of a task in it would mean nothing."""
+    if run.client.settings.app_secret is None:
+        return  # nobody can be asked
+    to_do = "where its room has ended, the agent has too; else name its room with --cname"
+    try:
+        found = run.retrier.run(lambda: run.client.query_room(cname), QUERY).cid
+    except RoomNotFound:
+        raise CannotDo(f"Nothing was closed: there is no room {cname}.\n  to do: {to_do}") from None
+    if found != cid:
+        raise CannotDo(f"Nothing was closed: room {cname} has the number {found} now, not {cid}.\n  to do: {to_do}")
+
+
 def _close_known(records: list[Record], journal: Journal, run: Run) -> None:
     for record in records:
-        if record.unfinished and (taken := journal.take_over(record)) is not None:
+        if record.unfinished:
+            taken = journal.take_over(record)
+            if taken is None:
+                raise CannotDo("Another run has just taken this agent over; nothing was sent.\n  to do: run it again")
             run.close(taken)
 
 
 def _close_unknown(cname: str, cid: int, task_id: str, journal: Journal, run: Run) -> None:
-    settings = run.client.settings
-    record = Record(
-        trace_id=uuid4().hex,
-        owner="",
-        app_key=settings.app_key,
-        endpoint=settings.endpoint,
-        room_endpoint=settings.room_endpoint,
-        cname=cname,
-        request_id="",
-        digest="",
-        process=journal.process,
-        state=State.OPEN,
-        cid=cid,
-        task_id=task_id,
+    """Close a task of which nothing is known but what the user says: a refusal is none of "it is gone"."""
+    client, settings = run.client, run.client.settings
+    record = journal.add(
+        Record(
+            trace_id=uuid4().hex,
+            owner="",
+            app_key=settings.app_key,
+            endpoint=settings.endpoint,
+            room_endpoint=settings.room_endpoint,
+            cname=cname,
+            request_id="",
+            digest="",
+            process=journal.process,
+            state=State.CLOSING,
+            cid=cid,
+            task_id=task_id,
+        )
     )
-    run.close(replace(journal.add(record)))
+
+    def attempt() -> None:
+        client.close_task(cid, task_id, cname=cname, trace_id=record.trace_id)
+
+    try:
+        with suppress(TaskNotFound):
+            run.retrier.run(attempt, HARMLESS, run.telling_why(cname))
+    except Refused:
+        journal.drop(record)
+        raise
+    journal.closed(f"{cid}/{task_id}")

@@ -1,7 +1,7 @@
 """Options that several commands of ``rtcai`` share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -54,6 +54,9 @@ ProjectName = Annotated[
 ]
 
 
+_DIGITS: Final = 19
+
+
 def parts_of(task: str) -> tuple[int, str]:
     """The parts of ``{cid}/{taskId}``.
 
@@ -61,6 +64,7 @@ def parts_of(task: str) -> tuple[int, str]:
         BadParameter: it is none.
     """
     cid, _, task_id = task.partition("/")
-    if not (cid.isascii() and cid.isdecimal() and task_id):
+    # A room's number has 63 bits: no larger one can be kept, nor asked for.
+    if not (cid.isascii() and cid.isdecimal() and len(cid) <= _DIGITS and 0 < int(cid) < 2**63 and task_id):
         raise typer.BadParameter(f"{task!r} is no task: expected CID/TASK, as rtcai ls shows it")
     return int(cid), task_id

@@ -15,6 +15,7 @@ from tests.cli.journals import note, started
 from tests.cli.service import Service
 from tests.cli.test_ls import AGENT, TEXT
 from tests.cli.test_main import RTCAI
+from tests.engine.service import calls
 
 SHOWN = {**AGENT, "properties": {**AGENT["properties"], "roomError": TEXT}}
 SHOWN["properties"]["room"] = {"enum": ["open", "gone", "another one now", "not asked"]}
@@ -70,7 +71,7 @@ def test_a_corrupt_journal_is_one_clear_error(service: Service, command: list[st
 
 
 @pytest.mark.parametrize("command", [["close"], ["release"]], ids=" ".join)
-@pytest.mark.parametrize("task", ["keynote", "1", "/a", "x/a", "1/"])
+@pytest.mark.parametrize("task", ["keynote", "1", "/a", "x/a", "1/", "0/a", f"{2**63}/a", f"{10**20}/a"])
 def test_what_is_no_task_is_wrong_usage(service: Service, command: list[str], task: str) -> None:
     run = service.run(*command, task)
     assert run.exit_code == 2
@@ -148,6 +149,46 @@ def test_close_of_a_task_that_the_journal_does_not_know_takes_its_room(service: 
     assert service.rooms == []
     (record,) = service.records
     assert (record.task, record.state) == (task, State.CLOSED)
+
+
+def test_close_of_an_unknown_task_in_a_room_that_is_not_its_own_says_so_and_sends_nothing(service: Service) -> None:
+    task = started(service.emulator, "by hand")
+    started(service.emulator, "other")
+    for cname, words in (("misspelt", "there is no room misspelt"), ("other", "room other has the number ")):
+        run = service.run("close", task, "--cname", cname, "--yes")
+        assert (run.exit_code, run.stdout) == (1, "")
+        assert f"Nothing was closed: {words}" in run.stderr
+    assert (service.rooms, service.records) == (["by hand", "other"], [])
+    assert "close" not in calls(service.emulator)
+
+
+def test_close_of_an_unknown_task_that_is_gone_from_its_room_is_as_good(service: Service) -> None:
+    cid, _, _ = started(service.emulator, "by hand").partition("/")
+    assert closed(service, f"{cid}/gone", "--cname", "by hand", "--yes") == "closed"
+    assert service.rooms == ["by hand"]
+
+
+@pytest.mark.parametrize("refusal", [{"code": 404, "errmsg": "room does not exist"}, {"code": 402, "errmsg": "token"}])
+def test_a_refusal_stays_one_where_the_room_of_an_unknown_task_cannot_be_asked(
+    service: Service, refusal: dict[str, Any]
+) -> None:
+    task = started(service.emulator, "by hand")
+    service.emulator.fault("close", "answer", **refusal)
+    client = {"RTCAI_APP_SECRET": None, "RTCAI_TOKEN": "token", "RTCAI_UID": "1"}
+    run = service.run("close", task, "--cname", "misspelt", "--yes", **client)
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert (service.rooms, service.records) == (["by hand"], [])
+
+
+def test_close_of_an_agent_that_another_run_has_just_taken_over_does_not_claim_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = service.left()
+    monkeypatch.setattr(Journal, "take_over", lambda *_: None)
+    run = service.run("close", task, "--yes")
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert "Another run has just taken this agent over" in run.stderr
+    assert service.rooms == ["keynote"]
 
 
 @pytest.mark.parametrize(
