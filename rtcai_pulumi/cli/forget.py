@@ -28,9 +28,7 @@ def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> N
     with failing("forget"), existing(path_of(os.environ, journal)) as opened:
         record = opened.record(trace) if opened else None
         if opened is None or record is None:
-            raise Unknown(
-                f"The journal knows no create with the trace id {trace}.\n  to do: `rtcai ls --json` has them"
-            )
+            raise Unknown(f"The journal knows no create with the trace id {trace}.\n  to do: `rtcai ls` has them")
         if record.state is not State.ASKED:
             raise CannotDo(
                 f"This create was answered: it started task {record.task}.\n"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _SECONDS: Final = 60
 _PLUGIN: Final = "import dill, grpc, pulumi.dynamic, rtcai_pulumi.provider"
 _SAVE: Final = "note what `pulumi stack export` and the rooms tell, then move the file away; see docs/operations.md"
+_LOST: Final = "`rtcai ls` shows the lost creates; the next `pulumi up` asks for each again, see docs/operations.md"
 _NO_CREDENTIALS: Final = "there are no usable credentials"
 
 
@@ -212,7 +213,7 @@ def _journal(path: Path) -> Finding:
     if mode & 0o077:
         return failed(check, f"{path} can be read by others (mode {mode:o})", f"chmod 600 {path}")
     detail = f"{path}: {agents} agents, {lost} lost creates"
-    return passed(check, detail, "`rtcai ls` shows the lost creates, and what to do" if lost else None)
+    return passed(check, detail, _LOST if lost else None)
 
 
 def _told(error: RtcAiError) -> str:

@@ -54,7 +54,7 @@ def ls(
 
     States: asked (its create is under way), lost (no answer ever came, and nobody waits for it any more), open,
     closing, closed. Since is when that changed last; uptime counts from the create. Process tells whether the run that
-    answers for it still lives.
+    answers for it still lives. A create without an answer has no task, and is named by its trace id.
 
     Marks, with --stack: in state, unclaimed (started for that stack, whose state lacks it: rtcai sweep ends it), only
     in state (the journal does not know it).
@@ -100,7 +100,7 @@ def _show(lines: list[Line], *, as_json: bool) -> None:
 def _row(line: Line) -> tuple[str, ...]:
     return (
         line.cname if line.cname is not None else "(secret)",
-        line.task or "-",
+        _named(line),
         line.state or "-",
         name_of(line.urn),
         str(stack_of(line.urn) or "-"),
@@ -109,3 +109,8 @@ def _row(line: Line) -> tuple[str, ...]:
         {True: "lives", False: "ended", None: "-"}[line.lives],
         line.mark or "",
     )
+
+
+def _named(line: Line) -> str:
+    """What other commands call it by: the task, or the trace id of a create without one."""
+    return line.task or (f"trace {line.record.trace_id}" if line.record else "-")

@@ -119,6 +119,14 @@ def test_the_table_shows_short_names_and_whole_tasks(path: Path) -> None:
     assert "\x1b" not in run.stdout
 
 
+def test_the_table_names_a_create_without_an_answer_by_what_forget_takes(path: Path) -> None:
+    with Journal(path) as journal:
+        trace = note(journal, None).trace_id
+    run = ls("--journal", str(path))
+    assert f" trace {trace} " in run.stdout.splitlines()[1]
+    assert CliRunner().invoke(app, ["forget", trace, "--journal", str(path), "--yes"]).exit_code == 0
+
+
 def test_an_export_marks_what_the_state_has_lacks_and_alone_knows(path: Path, tmp_path: Path) -> None:
     with Journal(path) as journal:
         note(journal, "1/kept")
