@@ -8,6 +8,7 @@ import typer
 from rtcai_pulumi.cli.close import close
 from rtcai_pulumi.cli.doctor import doctor
 from rtcai_pulumi.cli.emulator import emulator
+from rtcai_pulumi.cli.end_room import end_room
 from rtcai_pulumi.cli.forget import forget
 from rtcai_pulumi.cli.ls import ls
 from rtcai_pulumi.cli.pending import pending
@@ -24,7 +25,7 @@ app = typer.Typer(
     # A traceback with the values of variables could show an AppSecret.
     pretty_exceptions_enable=False,
 )
-for command in (ls, show, close, sweep, pending, release, forget, token, validate, schema, doctor, emulator):
+for command in (ls, show, close, end_room, sweep, pending, release, forget, token, validate, schema, doctor, emulator):
     app.command()(command)
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "A killed run was starting these agents, and the journal does not know whether it did"
 ADVICE: Final = (
-    "put the journal of the killed run back, or look into these rooms and end the agents there; then "
-    "`pulumi refresh --clear-pending-creates`, and run again"
+    "put the journal of the killed run back, or look into these rooms and, where an agent is there, end them (`rtcai "
+    "end-room` throws out everybody); then `pulumi refresh --clear-pending-creates`, and run again"
 )
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from rtcai_pulumi.cli.ending import end_room, number_of
 from rtcai_pulumi.cli.journal_file import since
 from rtcai_pulumi.cli.listing import Mark, belongs, line_of, mark_of
 from rtcai_pulumi.cli.stack_export import name_of, stack_of
 from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import require_account, require_room_api
-from rtcai_pulumi.service.errors import RoomNotFound, RtcAiError
-from rtcai_pulumi.service.retry import HARMLESS
+from rtcai_pulumi.service.errors import RtcAiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -161,16 +160,8 @@ def _carried_out(swept: Swept, run: Run) -> Swept:
 def _end_room(record: Record, run: Run) -> None:
     """End the room of a lost create; that it is not there any more is as good."""
     require_room_api(record, run.client.settings)
-
-    def attempt() -> int:
-        # Which room the lost create was for nobody knows: a room that was opened anew meanwhile is ended, too.
-        cid = run.client.query_room(record.cname).cid
-        run.client.end_room(cid, cname=record.cname)
-        return cid
-
-    with suppress(RoomNotFound):
-        cid = run.retrier.run(attempt, HARMLESS)
-        for other in run.journal.records():
-            if other.cid == cid and other.unfinished:
-                run.journal.closed(str(other.task))  # it ended with its room; the next up of its stack starts another
+    # Which room the lost create was for nobody knows: a room that was opened anew meanwhile is ended, too.
+    cid = number_of(record.cname, run)
+    if cid is not None:
+        end_room(cid, record.cname, run)
     run.journal.forget(record)

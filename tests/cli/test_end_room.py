@@ -1,0 +1,83 @@
+"""``rtcai end-room``: the last resort for an agent whose task nobody was told."""
+
+import json
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import State
+from tests.cli.journals import note, started
+from tests.cli.service import Service
+
+ENDED: Any = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["cname", "cid", "tasks", "outcome"],
+    "properties": {
+        "cname": {"type": "string"},
+        "cid": {"type": ["string", "null"], "pattern": "^[0-9]+$"},
+        "tasks": {"type": "array", "items": {"type": "string"}},
+        "outcome": {"enum": ["ended", "was gone", "not confirmed"]},
+    },
+}
+
+
+def ended(service: Service, *arguments: str, code: int = 0) -> dict[str, Any]:
+    run = service.run("end-room", *arguments, "--json")
+    assert run.exit_code == code, run.output
+    report: dict[str, Any] = json.loads(run.stdout)
+    Draft202012Validator(ENDED).validate(report)
+    return report
+
+
+def test_it_ends_a_room_and_what_the_journal_knows_in_it(service: Service) -> None:
+    started(service.emulator, "keynote")  # nobody was told its task
+    task, _ = service.left(), service.left("other")
+    run = service.run("end-room", "keynote", "--yes")
+    assert (run.exit_code, run.stdout) == (0, "Room keynote: ended.\n")
+    assert f"task {task} runs in it" in run.stderr
+    assert service.rooms == ["other"]
+    assert [record.state for record in service.records] == [State.CLOSED, State.OPEN]
+    assert ended(service, "keynote", "--yes") == {"cname": "keynote", "cid": None, "tasks": [], "outcome": "was gone"}
+
+
+def test_it_works_without_a_journal_and_tells_what_it_noted(service: Service) -> None:
+    started(service.emulator, "keynote")
+    assert ended(service, "keynote", "--yes")["tasks"] == []
+    task = service.left()
+    report = ended(service, "keynote", "--yes")
+    assert (report["cid"], report["tasks"], report["outcome"]) == (task.partition("/")[0], [task], "ended")
+
+
+def test_without_confirmation_the_room_stays(service: Service) -> None:
+    service.left()
+    before = service.records
+    assert ended(service, "keynote", code=2)["outcome"] == "not confirmed"
+    assert (service.rooms, service.records) == (["keynote"], before)
+
+
+def test_what_another_account_has_in_a_room_of_that_number_stays_known(service: Service) -> None:
+    task = service.left()
+    with Journal(service.journal) as journal:
+        note(journal, f"{task.partition('/')[0]}/another", url=service.emulator.url, app_key="another-key")
+    assert ended(service, "keynote", "--yes")["tasks"] == [task]
+    assert [record.state for record in service.records] == [State.CLOSED, State.OPEN]
+
+
+def test_a_lost_create_of_the_room_is_named(service: Service) -> None:
+    started(service.emulator, "keynote")
+    trace = service.lost()
+    run = service.run("end-room", "keynote", "--yes")
+    assert run.exit_code == 0
+    assert f"`rtcai forget {trace}`" in run.stderr
+
+
+@pytest.mark.parametrize("environment", [{"RTCAI_APP_SECRET": "wrong"}, {"RTCAI_APP_SECRET": None}])
+def test_a_room_that_cannot_be_ended_is_one_clear_error(service: Service, environment: dict[str, str | None]) -> None:
+    service.left()
+    run = service.run("end-room", "keynote", "--yes", **environment)
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert run.stderr.startswith("rtcai end-room: ")
+    assert service.records[0].state is State.OPEN
