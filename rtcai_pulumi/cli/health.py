@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from rtcai_pulumi.cli.errors import for_the_environment
 from rtcai_pulumi.cli.journal_file import existing, records_in
 from rtcai_pulumi.lifecycle.record import State
 from rtcai_pulumi.service.errors import (
@@ -70,12 +71,12 @@ def passed(check: str, detail: str, advice: str | None = None) -> Finding:
 
 def failed(check: str, detail: str, advice: str) -> Finding:
     """A check that found something wrong."""
-    return Finding(check, Verdict.FAILED, detail, advice)
+    return Finding(check, Verdict.FAILED, for_the_environment(detail), for_the_environment(advice))
 
 
 def not_checked(check: str, why: str, advice: str | None = None) -> Finding:
     """A check that could not be made."""
-    return Finding(check, Verdict.NOT_CHECKED, why, advice)
+    return Finding(check, Verdict.NOT_CHECKED, why, for_the_environment(advice) if advice else None)
 
 
 def findings(env: Mapping[str, str], journal: Path) -> Iterator[Finding]:

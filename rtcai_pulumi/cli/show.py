@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from rtcai_pulumi.cli.errors import Unknown, failing
+from rtcai_pulumi.cli.errors import Unknown, failing, for_the_environment
 from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
 from rtcai_pulumi.cli.listing import Line, duration, line_of, lines_of_state, mark_of
 from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, StackOption
@@ -89,7 +89,7 @@ def _room(record: Record, journal: Journal) -> Room:
     except RoomNotFound:
         return Room("gone")
     except RtcAiError as error:
-        return Room(_NOT_ASKED, error.summary)
+        return Room(_NOT_ASKED, for_the_environment(error.summary))
     return Room("open") if record.cid in {None, cid} else Room("another one now")
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.cli.ending import end_room, number_of
+from rtcai_pulumi.cli.errors import for_the_environment
 from rtcai_pulumi.cli.journal_file import since
 from rtcai_pulumi.cli.listing import Mark, belongs, line_of, mark_of
 from rtcai_pulumi.cli.stack_export import name_of, stack_of
@@ -152,7 +153,7 @@ def _carried_out(swept: Swept, run: Run) -> Swept:
         else:
             run.close(taken)
     except RtcAiError as error:
-        return Swept(record, Outcome.FAILED, str(error))
+        return Swept(record, Outcome.FAILED, for_the_environment(str(error)))
     done = Outcome.ROOM_ENDED if swept.outcome is Outcome.TO_END_ROOM else Outcome.CLOSED
     return Swept(run.journal.record(record.trace_id) or record, done)
 

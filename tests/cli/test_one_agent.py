@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import State
-from tests.cli.journals import note, started
+from tests.cli.journals import export, note, started
 from tests.cli.service import Service
 from tests.cli.test_ls import AGENT, TEXT
 from tests.cli.test_main import RTCAI
@@ -207,6 +207,31 @@ def test_a_close_that_fails_says_why_and_the_agent_stays_known(
     assert run.exit_code == 1
     assert message in run.stderr
     assert (service.rooms, service.records[0].state) == (["keynote"], State.OPEN)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"RTCAI_APP_KEY": None, "RTCAI_APP_SECRET": None},
+        {"RTCAI_APP_KEY": "another"},
+        {"RTCAI_ENDPOINT": "nowhere"},
+        {"RTCAI_TIMEOUT": "soon"},
+        {"RTCAI_ENDPOINT": "http://127.0.0.1:1"},
+        {"RTCAI_ROOM_ENDPOINT": "http://127.0.0.1:1"},
+    ],
+)
+def test_no_command_advises_a_stack_s_config_which_it_does_not_read(
+    service: Service, environment: dict[str, str | None]
+) -> None:
+    task = service.left()
+    export(service.journal.with_name("state.json"))
+    sweep = ["sweep", "--stack-export", str(service.journal.with_name("state.json")), "--yes"]
+    unknown = ["close", "1/a", "--cname", "keynote", "--yes"]
+    token = ["token", "keynote", "1"]
+    for command in (["show", task], unknown, ["close", task, "--yes"], sweep, ["doctor"], token):
+        output = service.run(*command, PATH="/nowhere", **environment).output
+        assert "config rtcai:" not in output, command
+        assert "pulumi config" not in output, command
 
 
 def test_a_close_while_the_service_is_down_says_so_and_the_agent_stays_known(service: Service) -> None:

@@ -316,7 +316,7 @@ def test_a_record_of_another_account_fails_and_the_others_go_on(sweep: Sweep) ->
     with Journal(sweep.journal) as journal:
         assert journal.records()[0] == before
     assert [agent["outcome"] for agent in report["agents"]] == ["failed", "closed"]
-    assert "RTCAI_APP_KEY (config rtcai:appKey) is emulator-app-key" in report["agents"][0]["error"]
+    assert "RTCAI_APP_KEY is emulator-app-key" in report["agents"][0]["error"]
     assert sweep.rooms == ["foreign"]
     assert sweep.states == [State.OPEN, State.CLOSED]
 
