@@ -10,8 +10,9 @@ from typing import Any
 
 from rtcai_pulumi.emulator.clock import ClockOffset, iso
 from rtcai_pulumi.emulator.emulated import EmulatedService
-from rtcai_pulumi.emulator.errors import Dropped
+from rtcai_pulumi.emulator.errors import Dropped, NotUnderstood
 from rtcai_pulumi.emulator.faults import fault_of
+from rtcai_pulumi.emulator.fields import is_room_name
 from rtcai_pulumi.emulator.seed import Seed, plant
 from rtcai_pulumi.emulator.settings import SettingsChange
 from rtcai_pulumi.emulator.shown import shown_room, shown_task
@@ -145,7 +146,11 @@ class Admin:
 
         Raises:
             LookupError: there is no such account.
+            NotUnderstood: no room can have that name.
         """
+        if not is_room_name(cname):
+            message = "cname: must be 1 to 64 bytes of UTF-8"
+            raise NotUnderstood(message)
         return (await self._service.open_room(cname, self._account(app_key))).cid
 
     async def end_room(self, cname: str, app_key: str | None = None, *, end_tasks: bool | None = None) -> None:

@@ -1,8 +1,9 @@
 """The admin path ``/-/``: unsigned, hence for this machine's own programs and pages only."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,10 +14,23 @@ from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.errors import NotUnderstood
 from rtcai_pulumi.emulator.guard import foreign
 from rtcai_pulumi.emulator.responses import json_response
+from rtcai_pulumi.emulator.statements import Statement, understood
 
 _MAX_SEED: Final = 64 * 1024 * 1024
 """Bytes."""
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class _OfAnAccount(Statement):
+    """The query of a room that is opened."""
+
+    app_key: Annotated[str | None, Field(alias="appKey")] = None
+
+
+class _EndOfRoom(_OfAnAccount):
+    """The query of a room that is ended."""
+
+    end_tasks: Annotated[Literal["true", "false"] | None, Field(alias="endTasks")] = None
 
 
 async def _health(admin: Admin, _: Request) -> Any:
@@ -49,16 +63,14 @@ async def _seed(admin: Admin, request: Request) -> Any:
 
 
 async def _open_room(admin: Admin, request: Request) -> Any:
-    return {"cid": await admin.open_room(request.path_params["cname"], request.query_params.get("appKey"))}
+    asked = understood(_OfAnAccount, dict(request.query_params))
+    return {"cid": await admin.open_room(request.path_params["cname"], asked.app_key)}
 
 
 async def _end_room(admin: Admin, request: Request) -> Any:
-    end_tasks = request.query_params.get("endTasks")
-    await admin.end_room(
-        request.path_params["cname"],
-        request.query_params.get("appKey"),
-        end_tasks=None if end_tasks is None else end_tasks != "false",
-    )
+    asked = understood(_EndOfRoom, dict(request.query_params))
+    end_tasks = None if asked.end_tasks is None else asked.end_tasks == "true"
+    await admin.end_room(request.path_params["cname"], asked.app_key, end_tasks=end_tasks)
     return {"status": "ended"}
 
 

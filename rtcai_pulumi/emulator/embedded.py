@@ -279,6 +279,7 @@ class Emulator:
 
         Raises:
             LookupError: there is no such account.
+            ValueError: no room can have that name.
         """
         return self._ask(lambda admin: admin.open_room(cname, app_key))
 

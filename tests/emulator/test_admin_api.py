@@ -102,6 +102,26 @@ def test_ending_a_room_can_leave_its_tasks_running(api: Api) -> None:
     assert shown(api, "/-/rooms") == {"rooms": []}
 
 
+@pytest.mark.parametrize("query", ["endTasks=False", "endTasks=", "endTask=false", "app_key=first"])
+def test_a_query_of_a_room_that_makes_no_sense_is_an_error_and_nothing_ends(api: Api, query: str) -> None:
+    api.create()
+    answer = api.http.delete(f"/-/rooms/{body()['cname']}?{query}")
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.json()["error"]
+    assert [task["state"] for task in shown(api, "/-/tasks")["tasks"]] == ["running"]
+    assert len(shown(api, "/-/rooms")["rooms"]) == 1
+    assert api.http.put("/-/rooms/another?appkey=first").status_code == 400
+    assert len(shown(api, "/-/rooms")["rooms"]) == 1
+
+
+@pytest.mark.parametrize("cname", ["", "r" * 65, "%E4%BC%9A" * 22])
+def test_what_cannot_be_a_room_s_name_opens_none(api: Api, cname: str) -> None:
+    answer = api.http.put(f"/-/rooms/{cname}")
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "cname: must be 1 to 64 bytes of UTF-8"
+    assert shown(api, "/-/rooms") == {"rooms": []}
+
+
 def test_a_task_can_be_ended_behind_the_clients_back(api: Api) -> None:
     created = api.create()
     api.http.delete(f"/-/tasks/{created['cid']}/{created['result']['taskId']}")

@@ -86,6 +86,11 @@ def test_what_is_not_there_cannot_be_ended(emulator: Emulator) -> None:
         emulator.end_task(1, "t")
 
 
+def test_what_cannot_be_a_room_s_name_is_a_value_error(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="cname: must be 1 to 64 bytes"):
+        emulator.open_room("")
+
+
 def test_it_leaves_no_thread_and_no_open_file() -> None:
     def left() -> tuple[set[threading.Thread], int]:
         return set(threading.enumerate()), len(list(Path("/dev/fd").iterdir()))
