@@ -204,6 +204,9 @@ def test_a_killed_runner_whose_journal_is_older_than_the_state_stops_the_next_ru
     assert "room expo-workshop" in run.output
     assert "room expo-main-stage" not in run.output
     assert emulator.tasks() == agents
+    # Nor does a destroy pass for good: it cannot end that agent.
+    assert "room expo-workshop" in forge.run("Destroy").failed().output
+    assert rooms(emulator) == ["expo-workshop"]
 
 
 def test_a_revert_that_is_killed_is_not_taken_for_what_an_older_journal_knows(forge: Forge, emulator: Emulator) -> None:
