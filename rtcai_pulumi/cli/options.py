@@ -46,7 +46,11 @@ BackendUrl = Annotated[
 ]
 StackName = Annotated[
     str | None,
-    typer.Option("--stack-name", metavar="NAME", help="The stack, where its export is empty (after a destroy)."),
+    typer.Option(
+        "--stack-name",
+        metavar="NAME",
+        help="The stack, where its export is empty (after a destroy); on a backend that knows organizations, ORG/NAME.",
+    ),
 ]
 ProjectName = Annotated[
     str | None,

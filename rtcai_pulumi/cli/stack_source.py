@@ -70,14 +70,18 @@ def state_of(source: Source, env: Mapping[str, str], began: datetime | None = No
     began = began or datetime.now(UTC)
     project = _project(source.project)
     backend = backend_of(env, source.backend, project.backend, source.project)
+    if backend.hosted:
+        organization = _organization(source, env)
+        backend = backend_of(env, source.backend, project.backend, source.project, organization)
+    stack = source.stack_name.rpartition("/")[2] if source.stack_name else None
     if source.stack is None:
-        export = read_export(source.export or "", began, stack=source.stack_name, project=source.project_name)
+        export = read_export(source.export or "", began, stack=stack, project=source.project_name)
         return StackState(export, backend)
     export = parse_export(
         _asked(["stack", "export", "--stack", source.stack], source, env),
         began,
         f"stack {source.stack}",
-        stack=source.stack_name or source.stack.rpartition("/")[2],
+        stack=stack or source.stack.rpartition("/")[2],
         project=source.project_name or project.name,
     )
     return StackState(export, backend)
@@ -95,7 +99,7 @@ def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str
         root = Path(unquote(f"{parts.netloc}{parts.path}")).expanduser()
         locks = root / ".pulumi" / "locks" / "organization" / stack.project / stack.stack
         return next((_holder(lock) for lock in sorted(locks.glob("*.json"))), None)
-    if parts.scheme in {"http", "https"} and source.stack is not None:
+    if state.backend.hosted and source.stack is not None:
         running = [
             each.get("name", "").rpartition("/")[2]
             for each in _listed(_asked(["stack", "ls", "--json"], source, env))
@@ -103,6 +107,24 @@ def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str
         ]
         return "an update is in progress" if stack.stack in running else None
     return None
+
+
+def _organization(source: Source, env: Mapping[str, str]) -> str:
+    """Whose stack it is: its name says it, else it is the default organization's, else the user's, as for the CLI.
+
+    Raises:
+        CannotReadExport: its name does not say it, and the CLI cannot be asked.
+    """
+    whose, named, _ = (source.stack or source.stack_name or "").partition("/")
+    if named:
+        return whose
+    try:
+        told = _asked(["org", "get-default"], source, env).strip()
+        # Where there is none the CLI says so in a sentence.
+        return told if told and " " not in told else _asked(["whoami"], source, env).strip()
+    except CannotReadExport as error:
+        why, how = str(error).partition("\n")[0], "name it by --stack ORG/NAME, with --stack-export by --stack-name"
+        raise CannotReadExport(f"Which organization's stack it is cannot be told. {why}\n  to do: {how}") from None
 
 
 def _listed(text: str) -> list[dict[str, Any]]:

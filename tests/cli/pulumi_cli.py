@@ -11,6 +11,8 @@ _SCRIPT = """#!/bin/sh
 echo "$PULUMI_BACKEND_URL $*" >> "{log}"
 case "$1 $2" in
 "stack export") cat "${{PULUMI_BACKEND_URL#*://}}/state.json"; {after} ;;
+"org get-default") echo "{organization}" ;;
+"whoami "*) echo me ;;
 "stack ls") echo '[{{"name": "test", "updateInProgress": {busy}}}]' ;;
 esac
 """
@@ -23,14 +25,18 @@ class PulumiCli:
         folder: where all of it lies.
         after: what it does, in words of the shell, when it has read a state.
         busy: whether it says that an update is in progress.
+        organization: what it says the default organization is.
     """
 
-    def __init__(self, folder: Path, *, after: str = ":", busy: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, after: str = ":", busy: bool = False, organization: str = "No Default Org Specified"
+    ) -> None:
         self.folder = folder
         self._log = folder / "pulumi.log"
         script = folder / "bin" / "pulumi"
         script.parent.mkdir()
-        script.write_text(_SCRIPT.format(log=self._log, after=after, busy=json.dumps(busy)), encoding="utf-8")
+        words = {"after": after, "busy": json.dumps(busy), "organization": organization}
+        script.write_text(_SCRIPT.format(log=self._log, **words), encoding="utf-8")
         script.chmod(0o755)
         self.path = os.pathsep.join([str(script.parent), os.environ["PATH"]])
 

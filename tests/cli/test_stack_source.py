@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rtcai_pulumi.cli.errors import CannotReadExport
 from rtcai_pulumi.cli.stack_source import Source, state_of, why_locked
 from rtcai_pulumi.lifecycle.owner import owner_prefix
 from tests.cli.journals import export, resource, started
@@ -60,8 +61,36 @@ def test_the_hosted_backend_is_asked_for_the_state_and_for_the_lock_alike(tmp_pa
     source = Source("test", tmp_path, None, None, "rooms", hosted)
     environment = {"PATH": pulumi.path, "PULUMI_BACKEND_URL": pulumi.backend("current")}
     assert why_locked(state_of(source, environment), source, environment) == "an update is in progress"
-    commands = ("stack export --stack test", "stack ls --json")
+    commands = ("org get-default", "whoami", "stack export --stack test", "stack ls --json")
     assert pulumi.runs == [f"{hosted} {command} --non-interactive" for command in commands]
+
+
+@pytest.mark.parametrize(
+    ("stack", "default", "organization"),
+    [
+        ("acme/test", "other", "acme"),
+        ("acme/rooms/test", "other", "acme"),
+        ("test", "other", "other"),
+        ("test", "No Default Org Specified", "me"),
+    ],
+)
+def test_a_hosted_stack_is_an_organization_s(tmp_path: Path, stack: str, default: str, organization: str) -> None:
+    pulumi = PulumiCli(tmp_path, organization=default)
+    pulumi.backend("backend.example")
+    hosted = "https://backend.example"
+    state = state_of(Source(stack, tmp_path, None, None, "rooms", hosted), {"PATH": pulumi.path})
+    assert state.backend.digest == owner_prefix({"PULUMI_BACKEND_URL": hosted}, None, None, organization)
+    assert str(state.backend) == f"https://backend.example, organization {organization} (--backend)"
+    assert str(state.export.id) == "rooms/test"
+
+
+def test_an_export_of_a_hosted_stack_needs_no_pulumi_where_its_name_says_whose_it_is(tmp_path: Path) -> None:
+    file = export(tmp_path / "state.json")
+    hosted = "https://backend.example"
+    state = state_of(Source(None, tmp_path, file, "acme/test", None, hosted), {"PATH": ""})
+    assert state.backend.digest == owner_prefix({"PULUMI_BACKEND_URL": hosted}, None, None, "acme")
+    with pytest.raises(CannotReadExport, match=r"cannot be told\. There is no pulumi on PATH"):
+        state_of(Source(None, tmp_path, file, None, None, hosted), {"PATH": ""})
 
 
 def test_a_relative_backend_is_that_of_the_project_s_folder_to_both(tmp_path: Path) -> None:

@@ -336,8 +336,8 @@ def test_what_an_interrupted_sweep_left_closing_is_closed_by_the_next(sweep: Swe
 
 
 def test_the_password_of_a_backend_is_not_shown(sweep: Sweep) -> None:
-    run = sweep.run("--backend", "https://user:canary@host/path?token=canary")
-    assert "backend: https://host/path (--backend)" in run.stderr
+    run = sweep.run("--backend", "https://user:canary@host/path?token=canary", "--stack-name", "acme/test")
+    assert "backend: https://host/path, organization acme (--backend)" in run.stderr
     assert "canary" not in run.output
 
 

@@ -253,9 +253,16 @@ def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
 def start_later(runs: Runs) -> None:
     """A later run, beside, starts an agent of the same owner."""
     later = runs.beside(Service()).journal
-    account = {"app_key": "the-key", "endpoint": "http://service.test", "room_endpoint": "http://service.test"}
     record = Record(
-        trace_id="t-later", owner=OWNER, cname="keynote", request_id="r", digest="d", process=later.process, **account
+        trace_id="t-later",
+        owner=OWNER,
+        app_key="the-key",
+        endpoint="http://service.test",
+        room_endpoint="http://service.test",
+        cname="keynote",
+        request_id="r",
+        digest="d",
+        process=later.process,
     )
     later.answered(later.add(record), 7, "later")
 
