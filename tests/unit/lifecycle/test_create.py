@@ -250,11 +250,10 @@ def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
     assert run.journal.records(OWNER) == []  # nothing was sent: a record would have the next run ask for it
 
 
-def start_later(runs: Runs) -> None:
-    """A later run, beside, starts an agent of the same owner."""
-    later = runs.beside(Service()).journal
+def asked_by(journal: Journal) -> Record:
+    """The record of a create that a process has just sent."""
     record = Record(
-        trace_id="t-later",
+        trace_id=f"t-{journal.process}",
         owner=OWNER,
         app_key="the-key",
         endpoint="http://service.test",
@@ -262,9 +261,15 @@ def start_later(runs: Runs) -> None:
         cname="keynote",
         request_id="r",
         digest="d",
-        process=later.process,
+        process=journal.process,
     )
-    later.answered(later.add(record), 7, "later")
+    return journal.add(record)
+
+
+def start_later(runs: Runs) -> None:
+    """A later run, beside, starts an agent of the same owner."""
+    later = runs.beside(Service()).journal
+    later.answered(asked_by(later), 7, "later")
 
 
 def test_no_request_is_sent_once_a_later_run_has_an_agent_of_its_own(runs: Runs) -> None:
@@ -367,19 +372,7 @@ def test_a_create_that_another_living_process_still_works_on_is_waited_for(
 ) -> None:
     """The old process gets its answer while the new one waits, sees that its engine is gone, and closes it itself."""
     old = runs.next(Service()).journal
-    intent = old.add(
-        Record(
-            trace_id="t-old",
-            owner=OWNER,
-            app_key="the-key",
-            endpoint="http://service.test",
-            room_endpoint="http://service.test",
-            cname="keynote",
-            request_id="r",
-            digest="d",
-            process=old.process,
-        )
-    )
+    intent = asked_by(old)
     service = Service(create=created("new"))
     run = runs.beside(service)
 
