@@ -248,6 +248,27 @@ def test_a_replacement_that_starts_first_is_ended_at_a_moment(
     assert_settled(stack, emulator, ["elsewhere" if program == MOVED else "keynote"])
 
 
+@pytest.mark.parametrize("victim", ["engine", "plugin"])
+@pytest.mark.parametrize(
+    ("command", "moment"), [("create", "the create has been done"), ("replace", "closed is noted")]
+)
+def test_a_refresh_is_the_first_command_after_a_crash(
+    stack: Stack, emulator: Emulator, command: str, moment: str, victim: str
+) -> None:
+    stack.program(ROOM)
+    if command == "replace":
+        stack.up(*AT_ONCE).succeeded()
+        stack.program(CHANGED)
+    with interrupted(stack, emulator, UP, moment) as run:
+        end(run, victim)
+    stack.pulumi("cancel", "--yes")
+    if command == "create":
+        stack.pulumi("refresh", "--yes", "--clear-pending-creates", *AT_ONCE).succeeded()
+    stack.up("--refresh", *AT_ONCE).succeeded()
+    assert overlaps(emulator) == []
+    assert_settled(stack, emulator, ["keynote"])
+
+
 def test_a_half_written_checkpoint_is_put_back_and_what_it_did_not_know_is_settled(
     stack: Stack, emulator: Emulator
 ) -> None:
