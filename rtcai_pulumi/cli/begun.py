@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.cli.stack_source import StackState
     from rtcai_pulumi.lifecycle.record import Record
 
-UNKNOWN: Final = "A killed run was starting these agents, and the journal does not know whether it did"
+UNKNOWN: Final = "A killed run was starting these agents, and the journal does not tell whether it did"
 ADVICE: Final = (
     "put the journal of the killed run back, or look into these rooms and, where an agent is there, end them (`rtcai "
     "end-room` throws out everybody); then `pulumi refresh --clear-pending-creates`, and run again"

@@ -16,7 +16,14 @@ from rtcai_pulumi.cli.shown import show_json, tell
 from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import Run
-from rtcai_pulumi.service.errors import Refused, RoomNotFound, TaskNotFound
+from rtcai_pulumi.service.errors import (
+    ConnectionFailed,
+    OutcomeUnknown,
+    Refused,
+    RoomNotFound,
+    RtcAiError,
+    TaskNotFound,
+)
 from rtcai_pulumi.service.retry import HARMLESS, QUERY
 
 _Room = Annotated[
@@ -130,13 +137,21 @@ def _close_unknown(cname: str, cid: int, task_id: str, journal: Journal, run: Ru
         )
     )
 
+    unknown, tell = False, run.telling_why(cname)
+
     def attempt() -> None:
         client.close_task(cid, task_id, cname=cname, trace_id=record.trace_id)
 
+    def waiting(error: RtcAiError, seconds: float) -> None:
+        nonlocal unknown
+        unknown = unknown or isinstance(error, OutcomeUnknown)
+        tell(error, seconds)
+
     try:
         with suppress(TaskNotFound):
-            run.retrier.run(attempt, HARMLESS, run.telling_why(cname))
-    except Refused:
-        journal.drop(record)
+            run.retrier.run(attempt, HARMLESS, waiting)
+    except (Refused, ConnectionFailed):
+        if not unknown:  # else an earlier attempt may have closed it
+            journal.drop(record)
         raise
     journal.closed(f"{cid}/{task_id}")

@@ -50,6 +50,15 @@ def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_
             agreed = confirmed("End it?", yes=yes, undone="It was not ended")
             outcome = "ended" if agreed else "not confirmed"
             ended = ended_with(cid, cname, run) if agreed else []
+        settings = run.client.settings
+        lost = [
+            record.trace_id
+            for record in records
+            if record.cname == cname
+            and record.state is State.ASKED
+            and (record.app_key, record.room_endpoint) == (settings.app_key, settings.room_endpoint)
+            and not opened.lives(record.process)
+        ]
     if as_json:
         tasks = sorted({str(record.task) for record in ended})
         show_json({"cname": cname, "cid": None if cid is None else str(cid), "tasks": tasks, "outcome": outcome})
@@ -57,6 +66,5 @@ def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_
         typer.echo(printable(f"Room {cname}: {outcome}.").replace("\n", "\\n"))
     if outcome == "not confirmed":
         raise typer.Exit(NOT_CONFIRMED)
-    for record in records:
-        if record.cname == cname and record.state is State.ASKED:
-            tell(f"A create for this room was lost: `rtcai forget {record.trace_id}` has the next up start it afresh.")
+    for trace_id in lost:
+        tell(f"A create for this room was lost: `rtcai forget {trace_id}` has the next up start it afresh.")

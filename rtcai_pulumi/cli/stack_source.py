@@ -43,6 +43,11 @@ class Source:
         return self.stack is not None or self.export is not None
 
     @property
+    def name(self) -> str:
+        """How the stack was named, perhaps with its organization; empty where it was not."""
+        return self.stack or self.stack_name or ""
+
+    @property
     def project(self) -> Path:
         """The folder of the project's file: the nearest from the stated folder upwards, as the CLI looks for it."""
         return project_folder(self.folder.absolute())
@@ -70,7 +75,7 @@ def state_of(source: Source, env: Mapping[str, str], began: datetime | None = No
     began = began or datetime.now(UTC)
     project = _project(source.project)
     backend = backend_of(env, source.backend, project.backend, source.project)
-    if backend.hosted:
+    if backend.hosted or (backend.location is None and "/" in source.name):
         organization = _organization(source, env)
         backend = backend_of(env, source.backend, project.backend, source.project, organization)
     stack = source.stack_name.rpartition("/")[2] if source.stack_name else None
@@ -115,7 +120,7 @@ def _organization(source: Source, env: Mapping[str, str]) -> str:
     Raises:
         CannotReadExport: its name does not say it, and the CLI cannot be asked.
     """
-    whose, named, _ = (source.stack or source.stack_name or "").partition("/")
+    whose, named, _ = source.name.partition("/")
     if named:
         return whose
     try:

@@ -46,5 +46,6 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
         summary = f"There is nothing to adopt: the room has the number {room.cid} now."
         raise RoomNotFound(summary, facts, advice)
     # In one write: an intent would be asked for by the next run, which would start another agent beside this one.
-    taken = replace(intent(inputs, owner, run, new_id), state=State.OPEN, cid=int(cid), task_id=task_id)
+    asked = intent(inputs, owner, run, new_id)
+    taken = replace(asked, state=State.OPEN, cid=int(cid), task_id=task_id, handed=True)
     return run.journal.add(taken)

@@ -55,11 +55,13 @@ def _orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
 
 
 def hand_over(record: Record, run: Run) -> None:
-    """Write that an engine is about to be given the task of a record.
+    """Write that an engine is about to be given the task of a record; an adopted one is written so at once.
 
     Raises:
         JournalError: it could not be written; the task has been closed again, or the message names it.
     """
+    if record.handed:
+        return
     try:
         run.journal.hand_over(record)
     except JournalError as error:
@@ -78,8 +80,12 @@ def _closed_unwritten(record: Record, facts: Facts, run: Run, error: JournalErro
         return JournalError(summary, facts, f"close it: rtcai close {task} --cname ROOM; {error.advice}")
     advice = error.advice
     try:
-        run.journal.forget(record)
+        if record.state is State.ASKED:
+            run.journal.forget(record)
+        else:
+            run.journal.closed(task)
     except JournalError:
-        # Asked for again under its trace id, the service might repeat the task that has just been closed.
-        advice = f"{advice}; then, before the next up: rtcai forget {record.trace_id}"
+        if record.state is State.ASKED:
+            # Asked for again under its trace id, the service might repeat the task that has just been closed.
+            advice = f"{advice}; then, before the next up: rtcai forget {record.trace_id}"
     return JournalError(f"The agent was stopped as soon as it had started. {error.summary}", facts, advice)

@@ -62,11 +62,11 @@ def create(
         kept = settle(left, inputs, run)
     try:
         record = kept or adopted(inputs, owner, run, new_id) or _started(inputs, owner, run, new_id)
+        hand_over(record, run)
     except TakenOver:
         raise
     except RtcAiError as error:
         raise _without_an_agent(error, inputs, owner, run) from None
-    hand_over(record, run)
     added = (
         record.request_id,
         str(record.cid),
@@ -101,8 +101,11 @@ def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
         cid, task_id = run.retrier.run(attempt, policy, run.telling_why(record.cname))
     except OutcomeUnknown as error:
         raise lost(error) from None
+    except TakenOver:
+        run.journal.not_sent(record)
+        raise
     except RtcAiError:
-        run.journal.forget(record)  # surely not accepted, or not even sent
+        run.journal.forget(record)  # surely not accepted
         raise
     return note_answer(record, cid, task_id, run)
 
@@ -132,7 +135,10 @@ def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
 def _without_an_agent(error: RtcAiError, inputs: Mapping[str, Any], owner: str, run: Run) -> RtcAiError:
     """The error of a create; where this run has stopped the agent before it, the room is silent, which must be said."""
     stopped = any(
-        record.state is State.CLOSED and record.process == run.journal.process and record.cname == inputs["cname"]
+        record.state is State.CLOSED
+        and record.task is not None
+        and record.process == run.journal.process
+        and record.cname == inputs["cname"]
         for record in run.journal.records(owner)
     )
     if not owner or not stopped:

@@ -11,6 +11,8 @@ from rtcai_pulumi.lifecycle.task import record_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rtcai_pulumi.lifecycle.journal import Journal
+    from rtcai_pulumi.lifecycle.record import Record
     from rtcai_pulumi.lifecycle.run import Run
 
 
@@ -33,7 +35,14 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
         record = known[0] if known else journal.add(record_of(resource_id, outputs, process=journal.process))
         run.close(record)
     # The engine keeps the outputs of what is unchanged: after a change of name only the journal has the new owner.
-    owner = next((record.owner for record in known if record.owner), str(outputs.get("owner") or ""))
-    if owner:
-        records = journal.records(owner)
-        settle(after_delete(records, process=journal.process, shown=run.shown), outputs, run)
+    owners = {record.owner for record in known if record.owner}
+    for owner in sorted(owners):
+        settle(after_delete(journal.records(owner), process=journal.process, shown=run.shown), outputs, run)
+    former = str(outputs.get("owner") or "")
+    if former and former not in owners:
+        settle(after_delete(_of_ended_runs(journal, former), process=journal.process, shown=run.shown), outputs, run)
+
+
+def _of_ended_runs(journal: Journal, owner: str) -> list[Record]:
+    """The records of a name that this resource had: by now it may be another's, whose living run is left alone."""
+    return [record for record in journal.records(owner) if record.handed or not journal.lives(record.process)]

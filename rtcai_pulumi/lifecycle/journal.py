@@ -174,6 +174,17 @@ class Journal:
         values = (record.trace_id, self.process, State.ASKED)
         self._do(lambda database: database.execute(statement, values))
 
+    def not_sent(self, record: Record) -> None:
+        """Write that a request was never sent, if this process still answers for it: it is over, without a task.
+
+        It is kept, because the state still shows the create as one that was under way: `rtcai pending` looks for it.
+        """
+        self._change(
+            record.trace_id,
+            "state = ? WHERE trace_id = ? AND process = ? AND state = ?",
+            (State.CLOSED, record.trace_id, self.process, State.ASKED),
+        )
+
     def leave(self, record: Record) -> None:
         """Take back that this process closes a task which another one has; nothing where a later one closes it now."""
         statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"

@@ -61,7 +61,7 @@ def urn_of(owner: str) -> str:
 
 def _current_login(env: Mapping[str, str]) -> str | None:
     home = env.get("PULUMI_HOME") or Path(env.get("HOME") or Path.home()) / ".pulumi"
-    return _field(Path(home) / "credentials.json", "current")
+    return _field(Path(env.get("PULUMI_CREDENTIALS_PATH") or home) / "credentials.json", "current")
 
 
 def _field(file: Path, name: str) -> str | None:

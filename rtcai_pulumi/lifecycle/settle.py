@@ -49,7 +49,7 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
 def _settled(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
     """Deal with one record that this process answers for now; returns it where its answer is kept."""
     if record.state is not State.ASKED:
-        run.tell(f"room {record.cname}: closing task {record.task}, which an interrupted run left")
+        run.tell(f"room {record.cname}: closing task {record.task}, which an earlier run started")
         run.close(record)
         return None
     answered = _ask_again(record, inputs, run)

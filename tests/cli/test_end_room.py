@@ -74,6 +74,14 @@ def test_a_lost_create_of_the_room_is_named(service: Service) -> None:
     assert f"`rtcai forget {trace}`" in run.stderr
 
 
+def test_another_account_s_lost_create_for_a_room_of_that_name_is_not(service: Service) -> None:
+    """Its room is another one, and still open: to forget its create would start a second agent there."""
+    started(service.emulator, "keynote")
+    with Journal(service.journal) as journal:
+        note(journal, None, url=service.emulator.url, app_key="another-key")
+    assert "rtcai forget" not in service.run("end-room", "keynote", "--yes").stderr
+
+
 @pytest.mark.parametrize("environment", [{"RTCAI_APP_SECRET": "wrong"}, {"RTCAI_APP_SECRET": None}])
 def test_a_room_that_cannot_be_ended_is_one_clear_error(service: Service, environment: dict[str, str | None]) -> None:
     service.left()

@@ -211,3 +211,5 @@ def test_the_backend_is_the_option_s_the_environment_s_or_the_login_s(path: Path
     assert mark("--backend", BACKEND, PULUMI_BACKEND_URL="file:///other") == "unclaimed"
     assert mark(PULUMI_BACKEND_URL="", PULUMI_HOME=str(home)) == "unclaimed"
     assert mark(PULUMI_BACKEND_URL="", PULUMI_HOME=str(tmp_path)) is None
+    elsewhere = {"PULUMI_HOME": str(tmp_path), "PULUMI_CREDENTIALS_PATH": str(home)}
+    assert mark(PULUMI_BACKEND_URL="", **elsewhere) == "unclaimed"

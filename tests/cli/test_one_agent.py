@@ -180,6 +180,16 @@ def test_a_refusal_stays_one_where_the_room_of_an_unknown_task_cannot_be_asked(
     assert (service.rooms, service.records) == (["by hand"], [])
 
 
+def test_a_close_of_an_unknown_task_that_was_never_sent_leaves_nothing_in_the_journal(service: Service) -> None:
+    """Else the task could not be adopted any more, and would count as one that is being closed."""
+    unreachable = {"RTCAI_ENDPOINT": "http://127.0.0.1:1"}
+    client = {"RTCAI_APP_SECRET": None, "RTCAI_TOKEN": "token", "RTCAI_UID": "1"}
+    run = service.run("close", "7/by-hand", "--cname", "keynote", "--yes", **client, **unreachable)
+    assert run.exit_code == 1
+    assert "nothing was sent" in run.stderr
+    assert service.records == []
+
+
 def test_close_of_an_agent_that_another_run_has_just_taken_over_does_not_claim_it(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,8 +164,8 @@ def _closing_as_the_first(self: steps.Closing, world: World, process: int, optio
 
 
 def _closed_in_one_record(self: steps.Closed, world: World, process: int, option: str) -> None:
-    record = next(record for record in world.records if record.task == self.task)
-    steps.change(world, record, state=State.CLOSED)
+    for record in [record for record in world.records if record.task == self.task][:1]:
+        steps.change(world, record, state=State.CLOSED)
 
 
 def _not_closing_by_anybody(self: steps.NotClosing, world: World, process: int, option: str) -> None:

@@ -161,6 +161,18 @@ class Forget(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class NotSent(Step):
+    """`Journal.not_sent`: only while this process still answers for the record."""
+
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> None:
+        now = world.record(self.record.trace_id)
+        if now is not None and now.process == process and now.state is State.ASKED:
+            change(world, now, state=State.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
 class Leave(Step):
     """`Journal.leave`: the task is left to the run that was told of it."""
 

@@ -23,6 +23,7 @@ from tests.model.steps import (
     Leave,
     Living,
     NotClosing,
+    NotSent,
     QueryRoom,
     Receive,
     RecordOf,
@@ -82,7 +83,10 @@ def started(me: Me, inputs: Inputs) -> Steps:
     except OutcomeUnknown:
         yield Tell(record.trace_id)
         raise
-    except (Refused, TakenOver):
+    except TakenOver:
+        yield NotSent(record)
+        raise
+    except Refused:
         yield Forget(record)
         raise
     return (yield from note_answer(me, record, task))

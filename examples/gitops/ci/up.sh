@@ -8,9 +8,12 @@ if [ "${UNLOCK:-}" = 1 ]; then
     # Only where a runner was killed: a lock that somebody holds keeps two runs apart.
     pulumi cancel --yes --stack "$stack"
 fi
-# A runner was killed and its journal is lost, or an older one was fetched: stop, and name the rooms, rather than start a second agent there.
+# A runner was killed and its journal is lost, or an older one was fetched: stop, and name the rooms, rather than start a
+# second agent there.
 rtcai pending --stack "$stack"
 if [ ! -e event.yaml ]; then
     exec ci/destroy.sh "$stack"
 fi
 pulumi up --yes --refresh --stack "$stack"
+# What a killed run was starting is dealt with by now; a state that still shows it would stop the next run.
+pulumi refresh --yes --clear-pending-creates --stack "$stack"

@@ -150,18 +150,23 @@ def test_a_close_that_may_have_been_sent_before_the_connection_failed_does_not(r
     assert states(run) == [State.CLOSING]
 
 
-def test_after_a_change_of_name_what_was_left_of_the_new_name_is_settled_and_the_old_one_is_left_alone(
-    runs: Runs,
+@pytest.mark.parametrize("lives", [False, True])
+def test_after_a_change_of_name_what_was_left_under_both_names_is_settled(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, lives: bool
 ) -> None:
-    """The engine keeps the outputs of what is unchanged, and with them the old name."""
+    """The engine keeps the outputs of what is unchanged, and with them the old name, which may be another's by now."""
     outputs = started(runs, "known")
     runs.next(Service()).journal.reown("7/known", "b:renamed")
-    for owner in ("b:urn", "b:renamed"):
+    for owner in ("b:renamed", "b:urn"):
         lost = runs.next(Service(create=httpx.ReadTimeout))
         lost.shown.add("7/known")
         with pytest.raises(RtcAiError):
             create(parameters(owner=owner), lost)
-    run = runs.next(service := Service(close=CLOSED, create=reply(code=200, cid=7, result={"taskId": "left"})))
+    left = iter(["one", "two"])
+    answer = lambda: reply(code=200, cid=7, result={"taskId": next(left)})  # noqa: E731  one answer after the other
+    run = runs.next(service := Service(close=CLOSED, create=answer))
+    (asked,) = run.journal.records("b:urn")
+    monkeypatch.setattr(run.journal, "lives", lambda process: lives and process == asked.process)
     delete("7/known", outputs, run)
-    assert service.asked == ["close", "create", "close"]
-    assert [record.state for record in run.journal.records("b:urn")] == [State.ASKED]
+    assert service.asked == ["close", *["create", "close"] * (1 if lives else 2)]
+    assert run.journal.records("b:urn")[0].unfinished == lives

@@ -105,7 +105,7 @@ def test_a_room_that_is_not_there_forgets_no_record_that_a_later_run_has_taken(r
     with pytest.raises(TakenOver, match="another run has taken it over"):
         create(OWNED, run)
     assert service.asked == ["create"]
-    assert states(run.journal) == [(None, State.ASKED)]
+    assert states(run.journal) == [(None, State.ASKED), (None, State.CLOSED)]
 
 
 def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started(runs: Runs) -> None:
