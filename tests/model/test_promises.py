@@ -43,8 +43,9 @@ def test_two_commands_with_two_faults_break_no_promise(
 
 
 @pytest.mark.full
-def test_three_commands_with_two_faults_break_no_promise() -> None:
-    check(Scenario(((up(A),), (up(B),), (up(A),)), 2))
+@pytest.mark.parametrize("last", [A, B], ids=["reverted", "repeated"])
+def test_three_commands_with_two_faults_break_no_promise(last: Inputs) -> None:
+    check(Scenario(((up(A),), (up(B),), (up(last),)), 2))
 
 
 @pytest.mark.full
