@@ -2,36 +2,54 @@
 
 `RealtimeConversation` stands for one agent in one room, `Room` for a room itself, `EventRooms` for many rooms with an
 agent each; `Agent`, `Asr`, `Llm`, `Tts` and `Pipeline` are the blocks that say what kind of agent.
+
+A name is imported when it is first used: the plugin process, which loads the provider only, never loads what a program
+declares with, and a program that declares single rooms loads no event files.
 """
 
-from rtcai_pulumi.config.blocks import Agent, AgentParam, Asr, Llm, Pipeline, RealTimeParam, Tts
-from rtcai_pulumi.config.role import Role
-from rtcai_pulumi.conversation import InvalidBody, RealtimeConversation
-from rtcai_pulumi.events.rooms import EventRooms
-from rtcai_pulumi.room import Room
-from rtcai_pulumi.service.errors import (
-    AnswerLost,
-    AnswerUnreadable,
-    ConnectionFailed,
-    DuplicateRequest,
-    InvalidRequest,
-    JournalError,
-    NotAuthenticated,
-    NotPermitted,
-    OtherAccount,
-    OutcomeUnknown,
-    RateLimited,
-    Refused,
-    RoomExists,
-    RoomNotFound,
-    RtcAiError,
-    ServerFailed,
-    SettingsError,
-    TakenOver,
-    TaskNotFound,
-    WrongEndpoint,
-)
-from rtcai_pulumi.token import room_token
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rtcai_pulumi.config.blocks import Agent, AgentParam, Asr, Llm, Pipeline, RealTimeParam, Tts
+    from rtcai_pulumi.config.role import Role
+    from rtcai_pulumi.conversation import InvalidBody, RealtimeConversation
+    from rtcai_pulumi.events.rooms import EventRooms
+    from rtcai_pulumi.room import Room
+    from rtcai_pulumi.service.errors import (
+        AnswerLost,
+        AnswerUnreadable,
+        ConnectionFailed,
+        DuplicateRequest,
+        InvalidRequest,
+        JournalError,
+        NotAuthenticated,
+        NotPermitted,
+        OtherAccount,
+        OutcomeUnknown,
+        RateLimited,
+        Refused,
+        RoomExists,
+        RoomNotFound,
+        RtcAiError,
+        ServerFailed,
+        SettingsError,
+        TakenOver,
+        TaskNotFound,
+        WrongEndpoint,
+    )
+    from rtcai_pulumi.token import room_token
+
+_MODULES = {
+    "rtcai_pulumi.config.blocks": ("Agent", "AgentParam", "Asr", "Llm", "Pipeline", "RealTimeParam", "Tts"),
+    "rtcai_pulumi.config.role": ("Role",),
+    "rtcai_pulumi.conversation": ("InvalidBody", "RealtimeConversation"),
+    "rtcai_pulumi.events.rooms": ("EventRooms",),
+    "rtcai_pulumi.room": ("Room",),
+    "rtcai_pulumi.token": ("room_token",),
+}
+_ERRORS = "rtcai_pulumi.service.errors"
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Agent",
@@ -68,3 +86,15 @@ __all__ = [
     "WrongEndpoint",
     "room_token",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = globals()[name] = getattr(import_module(_HOMES.get(name, _ERRORS)), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -64,7 +64,8 @@ def _functions() -> Iterator[str]:
 
 def _errors() -> Iterator[str]:
     yield f"## Errors\n\n{_text(RtcAiError)}\n\n| error | |\n|---|---|"
-    found = [value for name, value in vars(rtcai_pulumi).items() if inspect.isclass(value)]
+    public = [getattr(rtcai_pulumi, name) for name in rtcai_pulumi.__all__]
+    found = [value for value in public if inspect.isclass(value)]
     for error in sorted((each for each in found if issubclass(each, RtcAiError)), key=lambda each: each.__name__):
         if error is not RtcAiError:
             base = error.__base__.__name__ if error.__base__ else ""
