@@ -1,13 +1,11 @@
 # Every target works from a plain shell: the virtual environment need not be activated. `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
-# The tests that run the engine mostly wait: one process for each core, and who is done first takes from the others.
-PARALLEL := -n auto --dist worksteal
 # Before another target a finished set-up has nothing to say.
 QUIET := $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down status test test-all test-floor bench docs screenshots browser lint format clean
+.PHONY: help setup up preview down status test test-full test-rest test-floor test-all bench docs screenshots browser lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,15 +26,19 @@ down: setup ## Stop the agents, then the emulator
 status: setup ## Show the agents that this checkout's stacks know
 	@$(BIN)/python -m tools.dev status
 
-test: lint browser ## Check everything: lint, then all tests under the real engine
-	$(BIN)/python -m pytest $(PARALLEL)
+test: setup browser ## Check what a change can break: lint, types, all tests without the engine, some with it (minutes)
+	@$(BIN)/python -m tools.checks test
 
-test-floor: setup ## Check the promised lowest versions of pulumi, pydantic, httpx and the extras, in .tools/floor
-	@$(PYTHON) tools/setup.py --floor --quiet
-	.tools/floor/bin/python -m pytest $(PARALLEL) tests/plugin tests/unit tests/cli
+test-full: test test-rest ## Check everything: `test`, all tests of the real engine, the lowest versions of dependencies
 
-test-all: lint browser ## The same with the full product of crash tests and the whole model; takes hours
-	$(BIN)/python -m pytest $(PARALLEL) -m ""
+test-rest: setup browser ## Check what `test-full` has beyond `test`
+	@$(BIN)/python -m tools.checks full
+
+test-floor: setup ## Check the lowest versions of pulumi, pydantic, httpx and the extras; a part of `test-rest`
+	@$(BIN)/python -m tools.checks floor
+
+test-all: test-full ## Check every crash at every moment, and the whole model; takes hours
+	@$(BIN)/python -m tools.checks all
 
 bench: setup ## Compare what a create and a hundred rooms cost, side by side
 	@$(BIN)/python -m tools.bench
@@ -51,12 +53,7 @@ docs: setup ## Write the reference pages anew from the code
 	@$(BIN)/python -m tools.reference
 
 lint: setup ## Check style, types and the direction of imports
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy rtcai_pulumi pytest_rtcai tests tools __main__.py
-	@# One by one: every program is a __main__ of its own.
-	set -e; for example in examples/*/; do $(BIN)/mypy $$example; done
-	$(BIN)/lint-imports
+	@$(BIN)/python -m tools.checks lint
 
 format: setup ## Put the code into the project's format
 	$(BIN)/ruff check --fix-only --quiet .

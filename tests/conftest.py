@@ -1,16 +1,22 @@
-"""Every test starts from a scrubbed environment: a developer's credentials and stacks are never used."""
+"""Every test starts from a scrubbed environment, and every run ends with a report of where its time went."""
 
+import json
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 # Imported before any test has run, and so before the environment is scrubbed.
 from tests.live.account import WHY_NOT_RUN
+from tests.tiers import mistakes, shown_by, target_of
+
+SLOWEST = 10
 
 
 @pytest.fixture(autouse=True)
 def scrubbed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A developer's credentials and stacks are never used."""
     for name in list(os.environ):
         if name.startswith(("RTCAI_", "PULUMI_")):
             monkeypatch.delenv(name)
@@ -19,7 +25,46 @@ def scrubbed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     monkeypatch.setenv("PULUMI_HOME", str(own / "pulumi"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--collected", type=Path, help="write which target runs each test, and what it shows, as JSON")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse markers that make no sense; with --collected, write what there is before pytest deselects any."""
+    if found := list(mistakes(items)):
+        raise pytest.UsageError("\n".join(found))
+    file: Path | None = config.getoption("collected")
+    if file is not None:
+        described = [
+            {
+                "test": item.nodeid,
+                "target": target_of(item),
+                "shows": shown_by(item),
+                "reason": full.args[0] if (full := item.get_closest_marker("full")) else None,
+            }
+            for item in items
+        ]
+        file.write_text(json.dumps(described), encoding="utf-8")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say that the service itself was not asked: tests that are not collected would otherwise go unseen."""
+    """Report where the time went, so that growth is seen, and that the service itself was not asked."""
+    seconds: dict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid] += report.duration
+    parts: dict[str, list[float]] = defaultdict(list)
+    for test, spent in seconds.items():
+        parts["/".join(test.split("/")[:2])].append(spent)
+    if len(seconds) > SLOWEST:
+        terminalreporter.section("time")
+        for part, spents in sorted(parts.items(), key=lambda part: -sum(part[1])):
+            terminalreporter.write_line(f"{sum(spents):8.1f} s  {part} ({len(spents)} tests)")
+        terminalreporter.write_line(f"The {SLOWEST} slowest:")
+        for test, spent in sorted(seconds.items(), key=lambda test: -test[1])[:SLOWEST]:
+            terminalreporter.write_line(f"{spent:8.1f} s  {test}")
     if WHY_NOT_RUN:
+        # Tests that are not collected would otherwise go unseen.
         terminalreporter.write_line(f"live tests: not run ({WHY_NOT_RUN})")

@@ -1,6 +1,7 @@
 """Runs of the CLI that are killed at a moment of the test's choosing."""
 
 import os
+import re
 import select
 import signal
 import socket
@@ -74,10 +75,11 @@ class Output:
         self._reader = Thread(target=self._read, args=(stream,))
         self._reader.start()
 
-    def wait_for(self, text: str) -> None:
-        """Return when the run has printed a text."""
+    def wait_for(self, pattern: str, times: int = 1) -> None:
+        """Return when the run has printed so many texts that match a pattern."""
         with self._changed:
-            assert self._changed.wait_for(lambda: text in self.text, PATIENCE), self.text
+            found = self._changed.wait_for(lambda: len(re.findall(pattern, self.text)) >= times, PATIENCE)
+            assert found, self.text
 
     def ended(self) -> str:
         """Everything that was printed, once nobody holds the stream any more."""
@@ -124,7 +126,7 @@ class Interrupted:
         self.process.send_signal(signal.SIGINT)
         if times > 1:
             # Two signals of a kind at once are one: the second is sent when the first was understood.
-            self.output.wait_for("press ^C again")
+            self.output.wait_for(r"press \^C again")
             self.process.send_signal(signal.SIGINT)
             self.process.wait(PATIENCE)
 
@@ -217,7 +219,7 @@ def interrupted(
         process = subprocess.Popen(
             [cli(), *command, "--non-interactive"],
             cwd=stack.folder / "program",
-            env={**stack.environment, **environment},
+            env={**stack.selected(), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -1,11 +1,14 @@
 """A stack of the real engine: the CLI, run against the emulator, with nothing of the developer's."""
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,10 @@ PROJECT = Path(__file__).parents[2]
 TYPE = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 # The last language host that can be built from Go modules dies at its start now and then, before anything happened.
 HOST_DIED = "failed to discover package requirements"
+# The virtual environment is named for hosts that honour it; PATH serves the ones that do not.
+PROJECT_FILE = f"""name: rooms
+runtime: {{name: python, options: {{toolchain: pip, virtualenv: {Path(sys.executable).parents[1]}}}}}
+"""
 
 
 def search_path() -> str:
@@ -56,31 +63,22 @@ class Stack:
     def __init__(self, folder: Path, emulator: Emulator | None, name: str = "test") -> None:
         self.folder = folder
         self.name = name
-        self.environment = {
-            "PATH": search_path(),
-            "HOME": str(folder / "home"),
-            "PULUMI_HOME": str(folder / "home" / "pulumi"),
-            "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
-            "PULUMI_SKIP_UPDATE_CHECK": "1",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host has pip list the packages at each run
-            "RTCAI_JOURNAL": str(folder / "journal.db"),
-        }
+        self.environment = {**_environment(folder), "RTCAI_JOURNAL": str(folder / "journal.db")}
         if emulator is not None:
             self.environment |= {
                 "RTCAI_APP_KEY": emulator.app_key,
                 "RTCAI_APP_SECRET": emulator.app_secret,
                 "RTCAI_ENDPOINT": emulator.url,
             }
-        for part in ("backend", "home/pulumi", "program"):
+        for part in ("home/pulumi", "program"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        # The virtual environment is named for hosts that honour it; PATH serves the ones that do not.
-        environment = Path(sys.executable).parents[1]
-        options = f"{{toolchain: pip, virtualenv: {environment}}}"
-        project = f"name: rooms\nruntime: {{name: python, options: {options}}}\n"
-        (folder / "program" / "Pulumi.yaml").write_text(project, encoding="utf-8")
-        self.pulumi("stack", "init", name).succeeded()
+        (folder / "program" / "Pulumi.yaml").write_text(PROJECT_FILE, encoding="utf-8")
+        for part in ("backend", f"program/Pulumi.{name}.yaml"):
+            _copy(_initialized(name) / part, folder / part)
+
+    def selected(self) -> dict[str, str]:
+        """The environment of a command that is about this stack."""
+        return {**self.environment, "PULUMI_STACK": self.name}
 
     def program(self, source: str) -> None:
         """State another program."""
@@ -92,7 +90,7 @@ class Stack:
             done = subprocess.run(
                 [cli(), *arguments, "--non-interactive"],
                 cwd=self.folder / "program",
-                env={**self.environment, **environment},
+                env={**self.selected(), **environment},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -109,13 +107,14 @@ class Stack:
         return self.pulumi("preview", *arguments, **environment)
 
     def up(self, *arguments: str, **environment: str) -> Run:
-        return self.pulumi("up", "--yes", *arguments, **environment)
+        """Update without a preview, which takes half of the time; tests about previews run `pulumi` itself."""
+        return self.pulumi("up", "--yes", "--skip-preview", *arguments, **environment)
 
-    def refresh(self, **environment: str) -> Run:
-        return self.pulumi("refresh", "--yes", **environment)
+    def refresh(self, *arguments: str, **environment: str) -> Run:
+        return self.pulumi("refresh", "--yes", "--skip-preview", *arguments, **environment)
 
     def destroy(self, *arguments: str, **environment: str) -> Run:
-        return self.pulumi("destroy", "--yes", *arguments, **environment)
+        return self.pulumi("destroy", "--yes", "--skip-preview", *arguments, **environment)
 
     def state_text(self) -> str:
         """The state as the backend's file holds it: secrets are ciphertext."""
@@ -129,3 +128,37 @@ class Stack:
         deployment = json.loads(self.state_text())["checkpoint"]["latest"] or {}
         rooms = [resource for resource in deployment.get("resources", []) if resource["type"] == TYPE]
         return {resource["urn"].rpartition("::")[2]: resource for resource in rooms}
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """An environment with a backend and a home of its own, and nothing of the developer's."""
+    return {
+        "PATH": search_path(),
+        "HOME": str(folder / "home"),
+        "PULUMI_HOME": str(folder / "home" / "pulumi"),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host has pip list the packages at each run
+    }
+
+
+@cache
+def _initialized(name: str) -> Path:
+    """A folder with an initialized stack to copy: `pulumi stack init` costs a fifth of what an update does."""
+    folder = Path(tempfile.mkdtemp(prefix="rtcai-stack-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for part in ("backend", "home/pulumi", "program"):
+        (folder / part).mkdir(parents=True)
+    (folder / "program" / "Pulumi.yaml").write_text(PROJECT_FILE, encoding="utf-8")
+    command = [cli(), "stack", "init", name, "--non-interactive"]
+    subprocess.run(command, cwd=folder / "program", env=_environment(folder), check=True, capture_output=True)
+    return folder
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, target)

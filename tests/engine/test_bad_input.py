@@ -12,6 +12,8 @@ from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 from tests.samples import INVALID, SERVICE, invalid_paths
 
+pytestmark = pytest.mark.full("each more input is refused by the same check, which tests/unit/config tries in full")
+
 EVERY_WRONG_BODY = f"""
 import json, pathlib, pulumi
 from rtcai_pulumi import InvalidBody, RealtimeConversation
@@ -23,6 +25,8 @@ for path in sorted(pathlib.Path({str(SERVICE)!r}, "samples", "invalid").glob("*.
 """
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("verb check", "pulumi preview")
 def test_every_wrong_body_fails_the_one_preview_at_its_path(stack: Stack, emulator: Emulator) -> None:
     stack.program(EVERY_WRONG_BODY)
     run = stack.preview().failed()
@@ -39,6 +43,8 @@ def test_every_wrong_body_fails_the_one_preview_at_its_path(stack: Stack, emulat
     assert emulator.requests() == []
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("verb check")
 def test_problems_of_outputs_are_reported_by_check(stack: Stack, emulator: Emulator) -> None:
     stack.program(
         """
@@ -95,7 +101,7 @@ def test_without_credentials_preview_warns_once_and_up_fails_with_both_ways_to_s
     preview = stack.preview().succeeded().output
     assert preview.partition("Diagnostics:")[2].count("warning: no credentials for RTC AI") == 1
 
-    run = stack.up("--skip-preview").failed()
+    run = stack.up().failed()
     told = run.output.partition("Diagnostics:")[2]
     assert told.count("no credentials: RTCAI_APP_KEY and RTCAI_APP_SECRET") == 1
     assert told.count("set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment") == 1
@@ -103,6 +109,7 @@ def test_without_credentials_preview_warns_once_and_up_fails_with_both_ways_to_s
     assert stack.conversations() == {}
 
 
+@pytest.mark.everyday
 def test_credentials_in_the_stack_s_config_serve_as_well(stack: Stack, emulator: Emulator) -> None:
     key, secret = stack.environment.pop("RTCAI_APP_KEY"), stack.environment.pop("RTCAI_APP_SECRET")
     stack.pulumi("config", "set", "rtcai:appKey", key).succeeded()
@@ -117,14 +124,14 @@ def test_credentials_in_the_stack_s_config_serve_as_well(stack: Stack, emulator:
 
 def test_an_unreachable_endpoint_is_named_with_what_to_check(stack: Stack) -> None:
     stack.program(one_room())
-    run = stack.up("--skip-preview", RTCAI_ENDPOINT="http://127.0.0.1:1").failed()
+    run = stack.up(RTCAI_ENDPOINT="http://127.0.0.1:1").failed()
     assert "rtcai_pulumi.ConnectionFailed: No connection to http://127.0.0.1:1: nothing was sent." in run.output
     assert "to do: check the network, a proxy, and RTCAI_ENDPOINT (config rtcai:endpoint)" in run.output
 
 
 def test_a_wrong_secret_is_told_as_such_and_never_shown(stack: Stack) -> None:
     stack.program(one_room())
-    run = stack.up("--skip-preview", RTCAI_APP_SECRET="wrong-canary-secret").failed()
+    run = stack.up(RTCAI_APP_SECRET="wrong-canary-secret").failed()
     assert "rtcai_pulumi.NotAuthenticated: The service did not start the agent" in run.output
     assert "check AppKey, AppSecret or token, and the clock" in run.output
     assert "wrong-canary-secret" not in run.output
@@ -149,7 +156,7 @@ def cut_off() -> Iterator[str]:
 def test_a_lost_create_names_room_request_and_trace(stack: Stack) -> None:
     stack.program(one_room(more=", request_id='request-42'"))
     with cut_off() as url:
-        run = stack.up("--skip-preview", RTCAI_ENDPOINT=url).failed()
+        run = stack.up(RTCAI_ENDPOINT=url).failed()
     assert "rtcai_pulumi.AnswerLost: The connection broke before the answer was complete." in run.output
     assert "An agent may be in the room that no state knows of." in run.output
     for fact in ("room: keynote", "request id: request-42", "trace id: "):
@@ -193,7 +200,7 @@ for name in "ab":
         agent=Agent(agent_id="a", user_id="u"))
 """
     )
-    run = stack.up("--skip-preview").failed()
+    run = stack.up().failed()
     assert f"has a problem: {'cname' if named == 'cname' else 'requestId'}: must not be a secret" in run.output
     assert emulator.tasks() == []
     if named == "request_id":
@@ -213,6 +220,8 @@ RealtimeConversation("host", cname=pulumi.Config().get("room"), agent=Agent(agen
         assert f"RealtimeConversation 'host' has a problem: {problem}" in told
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("verb read")
 def test_another_room_api_is_an_error_and_drops_nothing(stack: Stack, emulator: Emulator) -> None:
     stack.program(one_room())
     stack.up().succeeded()

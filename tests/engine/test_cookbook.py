@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from rtcai_pulumi.emulator import Emulator
 from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_crashes import ROOM
 from tests.engine.test_sweep import ELSE, rtcai
+
+pytestmark = pytest.mark.full("each recipe puts together commands that other tests try one by one")
 
 
 def test_a_room_moves_to_another_stack(stack: Stack, emulator: Emulator) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from allpairspy import AllPairs  # type: ignore[import-untyped]  # it ships no types
@@ -19,8 +19,12 @@ from tests.engine.service import live, overlaps, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 
+pytestmark = [
+    pytest.mark.full("more moments, victims and histories; one life of a stack is ended in each way every day"),
+    pytest.mark.shows("promise 1", "promise 8"),
+]
+
 PARALLEL = ["--parallel", "32"]
-AT_ONCE = ["--skip-preview"]  # what a preview shows is the subject of other tests; here it would take half of the time
 UP = ["up", "--yes", "--skip-preview"]
 DESTROY = ["destroy", "--yes", "--skip-preview"]
 OF_A_CREATE = [
@@ -40,7 +44,6 @@ MOMENTS = [
 ]
 VICTIMS = ["engine", "plugin", "SIGINT", "two SIGINTs"]
 PROGRAMS = ["same program", "changed program"]
-CRASHES = list(itertools.product(VICTIMS, PROGRAMS))
 CIRCUMSTANCES: list[list[Any]] = [
     [1, 20],  # rooms
     ["with checkpoints", "without checkpoints"],
@@ -48,27 +51,49 @@ CIRCUMSTANCES: list[list[Any]] = [
 ]
 
 
-def crashes() -> list[Any]:
-    """The full product; in the everyday run every moment once, and every pair of the other factors.
+class Crash(NamedTuple):
+    """A command that is ended at a moment, and what the program says at the next `up`."""
 
-    A test of the full product is the life of one stack: at its moment and under its circumstances it is ended in every
-    way, with and without a change of the program, one after the other; half of them the other way round.
+    command: str
+    moment: str
+    victim: str
+    program: str
+
+    def __str__(self) -> str:
+        return f"{self.command} at {self.moment!r} ended by {self.victim}, then {self.program}"
+
+
+AT_ONCE = [("create", "the create has been done"), ("replace", "closed is noted"), ("destroy", "closing is noted")]
+
+
+def lives() -> list[Any]:
+    """The life of a stack: its circumstances, and how it is ended again and again.
+
+    In the one of `make test`, engine and plugin are killed at once. In those of `make test-full`, every moment comes
+    once, and every pair of the other factors. In those of `make test-all`, every circumstance and moment has a life
+    that is ended in every way, with and without a change of the program; half of them the other way round.
     """
-    pairs = [
-        (*factors, [(victim, program)]) for victim, program, *factors in AllPairs([VICTIMS, PROGRAMS, *CIRCUMSTANCES])
-    ]
-    everyday = [(*moment, *pairs[number % len(pairs)]) for number, moment in enumerate(MOMENTS)]
-    full = [
-        (*moment, *circumstances, CRASHES[:: -1 if (number + turn) % 2 else 1])
+    everyday = [(1, "with checkpoints", "alone", [Crash(*moment, "both", "same program") for moment in AT_ONCE])]
+    pairs = list(AllPairs([VICTIMS, PROGRAMS, *CIRCUMSTANCES]))
+    full: dict[tuple[Any, ...], list[Crash]] = {}
+    for number, moment in enumerate(MOMENTS):
+        victim, program, *circumstances = pairs[number % len(pairs)]
+        full.setdefault(tuple(circumstances), []).append(Crash(*moment, victim, program))
+    ways = list(itertools.product(VICTIMS, PROGRAMS))
+    exhaustive = [
+        (*circumstances, [Crash(*moment, *way) for way in ways[:: -1 if (number + turn) % 2 else 1]])
         for number, moment in enumerate(MOMENTS)
         for turn, circumstances in enumerate(itertools.product(*CIRCUMSTANCES))
     ]
+    at_once = (1, "with checkpoints", "alone", [Crash(*moment, "both", "same program") for moment in MOMENTS])
     return [
-        *(pytest.param(*each, id="-".join(map(str, [*each[:-1], *each[-1][0]]))) for each in everyday),
+        *(pytest.param(*life, id="killed at once", marks=pytest.mark.everyday) for life in everyday),
+        *(pytest.param(*life, crashes, id="-".join(map(str, life))) for life, crashes in full.items()),
         *(
-            pytest.param(*each, id="-".join(map(str, [*each[:-1], "every crash"])), marks=pytest.mark.full)
-            for each in full
+            pytest.param(*life, id="-".join(map(str, [*life[:3], *life[3][0][:2]])), marks=pytest.mark.exhaustive)
+            for life in exhaustive
         ),
+        pytest.param(*at_once, id="killed at once at every moment", marks=pytest.mark.exhaustive),
     ]
 
 
@@ -87,7 +112,7 @@ def started_beside(stack: Stack, emulator: Emulator, folder: Path) -> Stack:
     other = Stack(folder, emulator)
     other.environment["RTCAI_JOURNAL"] = stack.environment["RTCAI_JOURNAL"]
     other.program(one_room(cname="other"))
-    other.up(*AT_ONCE).succeeded()
+    other.up().succeeded()
     return other
 
 
@@ -116,11 +141,11 @@ def end(run: Interrupted, victim: str) -> None:
 def recover(stack: Stack, **environment: str) -> None:
     """What an operator does after a crash: unlock, put a half-written checkpoint back, up."""
     stack.pulumi("cancel", "--yes")
-    run = stack.up(*AT_ONCE, **environment)
+    run = stack.up(**environment)
     if "failed to load checkpoint" in run.output:
         state = stack.state_file()
         shutil.copyfile(f"{state}.bak", state)
-        run = stack.up(*AT_ONCE, **environment)
+        run = stack.up(**environment)
     run.succeeded()
 
 
@@ -139,8 +164,8 @@ def assert_settled(
 ) -> None:
     """All is known, another up changes nothing, and destroy leaves none."""
     assert_known(stack, emulator, expected, others)
-    assert f"{len(expected) + 1} unchanged" in stack.up(*AT_ONCE, **environment).succeeded().output
-    stack.destroy(*AT_ONCE, **environment).succeeded()
+    assert f"{len(expected) + 1} unchanged" in stack.up(**environment).succeeded().output
+    stack.destroy(**environment).succeeded()
     assert rooms(emulator) == sorted(others)
 
 
@@ -152,71 +177,51 @@ def changing(neighbour: Stack | None, speed: int) -> Iterator[None]:
         return
     neighbour.program(one_room(cname="other", tts=f", speed={speed}"))
     with ThreadPoolExecutor() as pool:
-        run = pool.submit(neighbour.up, *AT_ONCE)
+        run = pool.submit(neighbour.up)
         yield
         assert "1 replaced" in run.result().succeeded().output
 
 
-@pytest.mark.parametrize(("command", "moment", "count", "checkpoints", "neighbour", "endings"), crashes())
+@pytest.mark.parametrize(("count", "checkpoints", "neighbour", "crashes"), lives())
 def test_ended_at_a_moment(
     stack: Stack,
     emulator: Emulator,
     tmp_path: Path,
-    command: str,
-    moment: str,
     count: int,
     checkpoints: str,
     neighbour: str,
-    endings: Sequence[tuple[str, str]],
+    crashes: Sequence[Crash],
 ) -> None:
     environment = {"PULUMI_SKIP_CHECKPOINTS": "true"} if checkpoints == "without checkpoints" else {}
     names = [f"room-{number:02}" for number in range(count)]
     speeds = itertools.cycle([1, 1.5, 2])
-    stack.program(many_rooms(count, next(speeds)))
-    if command != "create":
-        stack.up(*AT_ONCE, *PARALLEL, **environment).succeeded()
     other = started_beside(stack, emulator, tmp_path / "other") if neighbour == "beside another stack" else None
     others = ["other"] if other else []
-    for number, (victim, program) in enumerate(endings):
-        print(f"ended by {victim}, then {program}")  # shown where the test fails
-        if command == "create" and number:
-            stack.destroy(*AT_ONCE, *PARALLEL, **environment).succeeded()
+    up = False
+    stack.program(many_rooms(count, next(speeds)))
+    for number, crash in enumerate(crashes):
+        print(crash)  # shown where the test fails
+        if crash.command == "create" and up:
+            stack.destroy(*PARALLEL, **environment).succeeded()
             assert rooms(emulator) == others
-        if command == "replace":
+        elif crash.command != "create" and not up:
+            stack.up(*PARALLEL, **environment).succeeded()
+        if crash.command == "replace":
             stack.program(many_rooms(count, next(speeds)))
-        arguments = DESTROY if command == "destroy" else UP
-        with interrupted(stack, emulator, [*arguments, *PARALLEL], moment, count=count, **environment) as run:
-            end(run, victim)
-        if program == "changed program":
+        arguments = DESTROY if crash.command == "destroy" else UP
+        with interrupted(stack, emulator, [*arguments, *PARALLEL], crash.moment, count=count, **environment) as run:
+            end(run, crash.victim)
+        if crash.program == "changed program":
             stack.program(many_rooms(count, next(speeds)))
         with changing(other, speed=2 - number % 2):
             recover(stack, **environment)
+        up = True
         assert_known(stack, emulator, names, others)
     assert overlaps(emulator) == []
     assert_settled(stack, emulator, names, others=others, **environment)
     if other:
-        other.destroy(*AT_ONCE).succeeded()
+        other.destroy().succeeded()
         assert live(emulator) == []
-
-
-EVERYDAY = [("create", "the create has been done"), ("replace", "closed is noted"), ("destroy", "closing is noted")]
-
-
-@pytest.mark.parametrize(
-    ("command", "moment"),
-    [pytest.param(*each, marks=[] if each in EVERYDAY else [pytest.mark.full]) for each in MOMENTS],
-)
-def test_engine_and_plugin_are_killed_at_once(stack: Stack, emulator: Emulator, command: str, moment: str) -> None:
-    stack.program(ROOM)
-    if command != "create":
-        stack.up(*AT_ONCE).succeeded()
-    if command == "replace":
-        stack.program(CHANGED)
-    with interrupted(stack, emulator, DESTROY if command == "destroy" else UP, moment) as run:
-        end(run, "both")
-    recover(stack)
-    assert overlaps(emulator) == []
-    assert_settled(stack, emulator, ["keynote"])
 
 
 def replacements_that_start_first() -> list[Any]:
@@ -228,7 +233,7 @@ def replacements_that_start_first() -> list[Any]:
             moment,
             VICTIMS[(number + turn) % len(VICTIMS)],
             id=f"{kind}-{moment}",
-            marks=[] if moment in {"the journal has it", "closing is noted"} else [pytest.mark.full],
+            marks=[] if moment in {"the journal has it", "closing is noted"} else [pytest.mark.exhaustive],
         )
         for turn, (kind, program) in enumerate({"moved": MOVED, "started first": STARTED_FIRST}.items())
         for number, moment in enumerate(moments)
@@ -240,7 +245,7 @@ def test_a_replacement_that_starts_first_is_ended_at_a_moment(
     stack: Stack, emulator: Emulator, program: str, moment: str, victim: str
 ) -> None:
     stack.program(ROOM)
-    stack.up(*AT_ONCE).succeeded()
+    stack.up().succeeded()
     stack.program(program)
     with interrupted(stack, emulator, UP, moment) as run:
         end(run, victim)
@@ -257,14 +262,14 @@ def test_a_refresh_is_the_first_command_after_a_crash(
 ) -> None:
     stack.program(ROOM)
     if command == "replace":
-        stack.up(*AT_ONCE).succeeded()
+        stack.up().succeeded()
         stack.program(CHANGED)
     with interrupted(stack, emulator, UP, moment) as run:
         end(run, victim)
     stack.pulumi("cancel", "--yes")
     if command == "create":
-        stack.pulumi("refresh", "--yes", "--clear-pending-creates", *AT_ONCE).succeeded()
-    stack.up("--refresh", *AT_ONCE).succeeded()
+        stack.refresh("--clear-pending-creates").succeeded()
+    stack.up("--refresh").succeeded()
     assert overlaps(emulator) == []
     assert_settled(stack, emulator, ["keynote"])
 
@@ -273,12 +278,12 @@ def test_a_half_written_checkpoint_is_put_back_and_what_it_did_not_know_is_settl
     stack: Stack, emulator: Emulator
 ) -> None:
     stack.program(ROOM)
-    stack.up(*AT_ONCE).succeeded()
+    stack.up().succeeded()
     stack.program(CHANGED)
-    stack.up(*AT_ONCE).succeeded()
+    stack.up().succeeded()
     state = stack.state_file()
     state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
-    assert "failed to load checkpoint" in stack.up(*AT_ONCE).failed().output
+    assert "failed to load checkpoint" in stack.up().failed().output
     recover(stack)
     assert_settled(stack, emulator, ["keynote"])
 
@@ -293,13 +298,13 @@ HISTORIES = {
 }
 
 
-@pytest.mark.parametrize("victim", ["engine", pytest.param("plugin", marks=pytest.mark.full)])
+@pytest.mark.parametrize("victim", ["engine", pytest.param("plugin", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("history", HISTORIES)
 def test_the_program_is_changed_before_the_next_up(stack: Stack, emulator: Emulator, history: str, victim: str) -> None:
     before, killed, after, room = HISTORIES[history]
     if before:
         stack.program(before)
-        stack.up(*AT_ONCE).succeeded()
+        stack.up().succeeded()
     stack.program(killed)
     with interrupted(stack, emulator, UP, "the create has been done") as run:
         end(run, victim)
@@ -328,7 +333,7 @@ def test_an_earlier_run_whose_engine_still_lives_starts_nothing_beside_a_later_r
     command = [*UP, "--parallel", "1", "--continue-on-error"]
     with interrupted(stack, emulator, command, "after the intent") as old:
         stack.pulumi("cancel", "--yes")
-        stack.up(*AT_ONCE, RTCAI_TIMEOUT="1").succeeded()
+        stack.up(RTCAI_TIMEOUT="1").succeeded()
         agents = live(emulator)
         old.finish()
         assert old.output.ended().count("another run has taken it over") >= 2
@@ -364,7 +369,7 @@ def test_two_stacks_on_one_journal_are_settled_each_for_itself(
     recover(stack)
     assert rooms(emulator) == ["keynote", "other"]
     assert untouched in live(emulator)
-    stack.destroy(*AT_ONCE).succeeded()
+    stack.destroy().succeeded()
     assert live(emulator) == [untouched]
-    other.destroy(*AT_ONCE).succeeded()
+    other.destroy().succeeded()
     assert live(emulator) == []

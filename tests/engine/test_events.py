@@ -11,6 +11,10 @@ from rtcai_pulumi.emulator import Emulator
 from tests.engine.service import bodies, calls, live, rooms
 from tests.engine.stack import PROJECT, Run, Stack
 
+pytestmark = pytest.mark.full(
+    "the example event-yaml runs an event every day; tests/unit/events has the rest of the file format"
+)
+
 EXAMPLE = PROJECT / "examples" / "event-yaml"
 ONE_LINE = "from rtcai_pulumi.events import run\nrun()\n"
 SMALL = """\
@@ -68,7 +72,7 @@ def test_forty_rooms_come_up_from_one_file_and_change_one_by_one(stack: Stack, e
     preview = stack.preview().succeeded().output
     assert "+ 42 to create" in preview
     assert emulator.requests() == []
-    stack.up("--skip-preview").succeeded()
+    stack.up().succeeded()
     assert len(rooms(emulator)) == len(set(rooms(emulator))) == 40
     sent = {body["cname"]: body["data"] for body in bodies(emulator, "create")}
     host = (EXAMPLE / "prompts" / "host.md").read_text(encoding="utf-8").strip()
@@ -87,7 +91,7 @@ def test_forty_rooms_come_up_from_one_file_and_change_one_by_one(stack: Stack, e
     def step(new: str) -> tuple[set[str], list[str]]:
         event(stack, new)
         before = len(calls(emulator))
-        touched = changed(stack.up("--skip-preview").succeeded())
+        touched = changed(stack.up().succeeded())
         assert len(rooms(emulator)) == len(set(rooms(emulator))) == 40
         return touched, sorted(calls(emulator)[before:])
 
@@ -134,9 +138,11 @@ rooms:
 """
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("verb check")
 def test_ten_mistakes_in_a_file_are_ten_errors_with_lines_and_no_request(stack: Stack, emulator: Emulator) -> None:
     event(stack, TEN_MISTAKES)
-    for run in (stack.preview().failed(), stack.up("--skip-preview").failed()):
+    for run in (stack.preview().failed(), stack.up().failed()):
         errors = re.findall(r"error: (event\.yaml:\d+: [\w.]+): ", told(run))
         assert errors == [
             "event.yaml:2: roomPrefx",
@@ -157,12 +163,12 @@ def test_ten_mistakes_in_a_file_are_ten_errors_with_lines_and_no_request(stack: 
 
 def test_a_file_that_became_wrong_touches_no_room_that_runs(stack: Stack, emulator: Emulator) -> None:
     event(stack, SMALL)
-    stack.up("--skip-preview").succeeded()
+    stack.up().succeeded()
     for wrong in (SMALL.replace("temperature: 0.2", "temperature: 2"), "rooms: [", ""):
         event(stack, wrong)
-        stack.up("--skip-preview").failed()
+        stack.up().failed()
     (stack.folder / "program" / "event.yaml").unlink()
-    assert "event.yaml: (root): the event file cannot be read" in stack.up("--skip-preview").failed().output
+    assert "event.yaml: (root): the event file cannot be read" in stack.up().failed().output
     assert calls(emulator) == ["create", "create"]
     assert set(stack.conversations()) == {"staging-a", "staging-b"}
 
@@ -198,7 +204,7 @@ from rtcai_pulumi.events import load
 EventRooms("mine", load("event.yaml"))
 """
     )
-    stack.up("--skip-preview").succeeded()
+    stack.up().succeeded()
     assert set(stack.conversations()) == {"mine-a", "mine-b"}
     (stack.folder / "program" / "event.yaml").write_text(TEN_MISTAKES, encoding="utf-8")
     run = stack.preview().failed()
@@ -208,7 +214,7 @@ EventRooms("mine", load("event.yaml"))
 
 def test_the_same_event_in_a_program_has_the_same_rooms(stack: Stack, emulator: Emulator) -> None:
     event(stack, SMALL)
-    stack.up("--skip-preview").succeeded()
+    stack.up().succeeded()
     stack.program(
         """
 import pulumi
@@ -227,7 +233,7 @@ pulumi.export("readme", event.readme)
 """
     )
     assert changed(stack.preview().succeeded()) == set()
-    assert "4 unchanged" in stack.up("--skip-preview").succeeded().output
+    assert "4 unchanged" in stack.up().succeeded().output
     assert calls(emulator) == ["create", "create"]
 
 
@@ -257,7 +263,7 @@ def test_secrets_come_by_reference_and_are_nowhere_but_in_ciphertext(stack: Stac
     stack.pulumi("config", "set", "--secret", "prompt", "CANARY-1").succeeded()
     stack.pulumi("config", "set", "--secret", "other:prompt", "CANARY-2").succeeded()
     stack.environment["VOICE"] = "CANARY-3"
-    shown = [stack.preview("--diff").succeeded().output, stack.up("--skip-preview").succeeded().output]
+    shown = [stack.preview("--diff").succeeded().output, stack.up().succeeded().output]
     sent = {body["cname"]: body["data"] for body in bodies(emulator, "create")}
     assert sent["a"]["llm"]["customPrompt"] == "CANARY-1"
     assert sent["b"]["llm"]["customPrompt"] == "CANARY-2"
@@ -271,22 +277,23 @@ def test_secrets_come_by_reference_and_are_nowhere_but_in_ciphertext(stack: Stac
 def test_the_event_file_is_named_by_the_stack_s_config(stack: Stack, emulator: Emulator) -> None:
     event(stack, SMALL, "autumn.yaml")
     stack.pulumi("config", "set", "rtcai:eventFile", "autumn.yaml").succeeded()
-    stack.up("--skip-preview").succeeded()
+    stack.up().succeeded()
     assert rooms(emulator) == ["a", "b"]
 
 
+@pytest.mark.everyday
 def test_rooms_are_opened_and_ended_with_their_agents(stack: Stack) -> None:
     with Emulator(rooms="required") as emulator:
         stack.environment["RTCAI_ENDPOINT"] = emulator.url
         event(stack, SMALL + "createRooms: true\nroomPrefix: staging-\n")
         assert "+ 6 to create" in stack.preview().succeeded().output
-        stack.up("--skip-preview").succeeded()
+        stack.up().succeeded()
         assert rooms(emulator) == ["staging-a", "staging-b"]
         opened = resources(stack)
         for key in "ab":
             assert opened[f"Room staging-{key}"]["outputs"]["cname"] == f"staging-{key}"
             assert opened[f"Room staging-{key}"]["urn"] in opened[f"RealtimeConversation staging-{key}"]["dependencies"]
-        assert "6 unchanged" in stack.up("--skip-preview").succeeded().output
+        assert "6 unchanged" in stack.up().succeeded().output
         stack.destroy().succeeded()
         assert live(emulator) == []
 
@@ -312,16 +319,16 @@ def test_what_an_event_depends_on_comes_before_its_agents_and_goes_after_them(
 ) -> None:
     event(stack, f"{SMALL}createRooms: {create_rooms}\n")
     stack.program(WITH_OPTIONS.format(create="raise RuntimeError('shut')", protect=False))
-    assert "shut" in stack.up("--skip-preview").failed(frames=True).output
+    assert "shut" in stack.up().failed(frames=True).output
     assert emulator.requests() == []
     stack.program(WITH_OPTIONS.format(create="pass", protect=False))
-    stack.up("--skip-preview").succeeded()
+    stack.up().succeeded()
     found = resources(stack)
     door = found["Door door"]["urn"]
     children = [one for name, one in found.items() if name.split()[0] in {"RealtimeConversation", "Room"}]
     assert len(children) == (4 if create_rooms == "true" else 2)
     assert all(door in child["dependencies"] for child in children)
-    gone = stack.destroy("--skip-preview").succeeded().output
+    gone = stack.destroy().succeeded().output
     assert gone.rindex("RealtimeConversation staging-") < gone.index("Door door deleting")
     assert live(emulator) == []
 
@@ -329,9 +336,9 @@ def test_what_an_event_depends_on_comes_before_its_agents_and_goes_after_them(
 def test_a_protected_event_has_protected_agents(stack: Stack, emulator: Emulator) -> None:
     event(stack, SMALL)
     stack.program(WITH_OPTIONS.format(create="pass", protect=True))
-    stack.up("--skip-preview").succeeded()
+    stack.up().succeeded()
     assert all(room["protect"] for room in stack.conversations().values())
     event(stack, SMALL.replace("  a:\n", ""))
     stack.program(WITH_OPTIONS.format(create="pass", protect=True))
-    assert "protected" in stack.up("--skip-preview").failed().output
+    assert "protected" in stack.up().failed().output
     assert rooms(emulator) == ["a", "b"]

@@ -13,6 +13,8 @@ from rtcai_pulumi.emulator import Emulator
 from tests.engine.service import bodies, live, rooms
 from tests.engine.stack import PROJECT, TYPE, Run, Stack
 
+pytestmark = pytest.mark.full("one more outcome of an example that is run every day")
+
 EXAMPLES = PROJECT / "examples"
 
 
@@ -28,6 +30,7 @@ class Example:
             text = (self.folder / "Pulumi.yaml").read_text(encoding="utf-8")
             environment = str(Path(sys.executable).parents[1])
             (self.folder / "Pulumi.yaml").write_text(text.replace("../../.venv", environment), encoding="utf-8")
+            stack.name = "dev"
             stack.pulumi("stack", "init", "dev").succeeded()
 
     def commands(self, test: str) -> list[str]:
@@ -52,6 +55,8 @@ class Example:
         return Run(done.returncode, done.stdout)
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("example one-room")
 def test_one_room(stack: Stack, emulator: Emulator) -> None:
     example = Example(stack, "one-room")
     up, destroy = example.commands("test_one_room")
@@ -61,6 +66,8 @@ def test_one_room(stack: Stack, emulator: Emulator) -> None:
     assert live(emulator) == []
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("example three-modes")
 def test_three_modes(stack: Stack, emulator: Emulator) -> None:
     example = Example(stack, "three-modes")
     up, destroy = example.commands("test_three_modes")
@@ -72,6 +79,8 @@ def test_three_modes(stack: Stack, emulator: Emulator) -> None:
     assert live(emulator) == []
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("example event-yaml")
 def test_event_yaml(stack: Stack, emulator: Emulator) -> None:
     example = Example(stack, "event-yaml")
     validate, up, readme, destroy = example.commands("test_event_yaml")
@@ -84,6 +93,8 @@ def test_event_yaml(stack: Stack, emulator: Emulator) -> None:
     assert live(emulator) == []
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("example beside-infrastructure", "promise 7")
 def test_beside_infrastructure(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(rooms="required")
     example = Example(stack, "beside-infrastructure")
@@ -107,6 +118,8 @@ def test_beside_infrastructure_whose_failure_starts_no_agent(stack: Stack, emula
     assert emulator.requests() == []
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("example live-change")
 def test_live_change(stack: Stack, emulator: Emulator) -> None:
     example = Example(stack, "live-change")
     commands = example.commands("test_live_change")
@@ -122,6 +135,8 @@ def test_live_change(stack: Stack, emulator: Emulator) -> None:
     stack.destroy().succeeded()
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("example teardown", "rtcai sweep")
 def test_teardown(stack: Stack, emulator: Emulator) -> None:
     example = Example(stack, "teardown")
     up, teardown = example.commands("test_teardown")
@@ -135,6 +150,8 @@ def test_teardown(stack: Stack, emulator: Emulator) -> None:
     assert live(emulator) == []
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("example automation-api")
 def test_automation_api(stack: Stack, emulator: Emulator) -> None:
     example = Example(stack, "automation-api")
     passphrase, start, stop = example.commands("test_automation_api")
@@ -144,6 +161,7 @@ def test_automation_api(stack: Stack, emulator: Emulator) -> None:
     assert live(emulator) == []
 
 
+@pytest.mark.everyday
 @pytest.mark.parametrize("folder", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
 def test_every_example_is_in_the_list_and_has_a_readme(folder: str) -> None:
     assert f"[`{folder}`]({folder})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")

@@ -18,6 +18,8 @@ from tests.engine.crash import end_session, plugins_of
 from tests.engine.service import calls, live, rooms
 from tests.engine.stack import PROJECT, Run, Stack
 
+pytestmark = pytest.mark.full("a pipeline takes ten runs of the engine and more")
+
 EXAMPLE = PROJECT / "examples" / "gitops"
 WORKFLOW = EXAMPLE / ".github" / "workflows" / "agents.yml"
 EVENT = (EXAMPLE / "event.yaml").read_text(encoding="utf-8")
@@ -162,6 +164,8 @@ def test_the_pipeline_from_a_commit_to_its_end(forge: Forge, emulator: Emulator)
     forge.run("Destroy").succeeded()
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("example gitops")
 def test_two_merges_at_once_are_run_one_after_the_other(forge: Forge, emulator: Emulator) -> None:
     first = forge.commit("First", EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 1.5}}}"))
     second = forge.commit("Second", EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 2}}}"))
@@ -219,6 +223,7 @@ def test_a_revert_that_is_killed_is_not_taken_for_what_an_older_journal_knows(fo
     assert emulator.tasks() == agents
 
 
+@pytest.mark.everyday
 def test_the_workflow_is_valid_and_starts_only_scripts_that_are_there() -> None:
     checker = Path(sys.executable).with_name("check-jsonschema")
     done = subprocess.run(
@@ -234,6 +239,7 @@ def test_the_workflow_is_valid_and_starts_only_scripts_that_are_there() -> None:
     assert all(os.access(EXAMPLE / script, os.X_OK) for script in scripts)
 
 
+@pytest.mark.everyday
 def test_the_manifests_say_what_they_are_for() -> None:
     documents = list(yaml.safe_load_all((EXAMPLE / "kubernetes" / "stack.yaml").read_text(encoding="utf-8")))
     (stack,) = [each["spec"] for each in documents if each["kind"] == "Stack"]

@@ -13,6 +13,11 @@ from tests.engine.service import calls, live
 from tests.engine.stack import TYPE, Stack
 from tests.samples import SERVICE
 
+pytestmark = [
+    pytest.mark.full("one state of each older release; the newest is tried every day"),
+    pytest.mark.shows("promise 4"),
+]
+
 STATES = SERVICE.parent / "states"
 PROGRAM = """
 from rtcai_pulumi import Agent, Asr, Llm, Pipeline, RealtimeConversation, Role, Tts
@@ -40,6 +45,7 @@ def brought_here(state: Path, emulator: Emulator) -> str:
     return text
 
 
+@pytest.mark.everyday
 @pytest.mark.parametrize("state", sorted(STATES.glob("*.json")), ids=lambda state: state.stem)
 def test_a_state_of_an_older_release_differs_in_nothing_and_is_destroyed(
     stack: Stack, emulator: Emulator, tmp_path: Path, state: Path

@@ -1,11 +1,17 @@
 """`pulumi refresh` of the real engine: drift, and doubt that is no drift."""
 
+import pytest
+
 from rtcai_pulumi.emulator import Emulator
 from tests.engine.service import calls, live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 
+pytestmark = pytest.mark.full("more answers of the room API; tests/unit/lifecycle/test_read.py has them all")
 
+
+@pytest.mark.everyday
+@pytest.mark.shows("promise 2", "verb read", "pulumi refresh")
 def test_a_healthy_stack_is_left_as_it_is(stack: Stack, emulator: Emulator) -> None:
     stack.program(one_room())
     stack.up().succeeded()
@@ -17,6 +23,8 @@ def test_a_healthy_stack_is_left_as_it_is(stack: Stack, emulator: Emulator) -> N
     assert calls(emulator) == ["create"]
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("promise 8", "verb read")
 def test_an_ended_room_is_dropped_and_the_next_up_starts_it_again(stack: Stack, emulator: Emulator) -> None:
     stack.program(one_room())
     stack.up().succeeded()

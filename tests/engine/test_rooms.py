@@ -11,6 +11,8 @@ from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_crashes import end, recover
 
+pytestmark = pytest.mark.full("more circumstances of a room; its life from open to end is run every day")
+
 ROOM = """
 import pulumi
 from rtcai_pulumi import Agent, RealtimeConversation, Room
@@ -37,6 +39,8 @@ def no_room_opens_by_itself(emulator: Emulator) -> None:
     emulator.change_settings(rooms="required")
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("promise 2", "promise 8")
 def test_a_conversation_waits_for_its_room_and_stops_before_it(stack: Stack, emulator: Emulator) -> None:
     stack.program(hall() + HOST)
     assert "+ 3 to create" in stack.preview().succeeded().output
@@ -142,6 +146,8 @@ def test_another_name_opens_the_new_room_before_the_old_one_ends(stack: Stack, e
     assert list(opened(emulator)) == ["foyer"]
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("verb update")
 def test_what_only_the_provider_reads_is_an_update_without_a_request(stack: Stack, emulator: Emulator) -> None:
     stack.program(hall())
     stack.up().succeeded()
@@ -152,6 +158,8 @@ def test_what_only_the_provider_reads_is_an_update_without_a_request(stack: Stac
     assert '"force":true' in stack.state_text()
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("verb check")
 def test_every_problem_of_rooms_and_conversations_is_shown_at_once(stack: Stack, emulator: Emulator) -> None:
     more = ", uid=-1, force='yes'"
     stack.program(hall("x" * 65, more) + HOST.replace('user_id="u"', 'user_id=""'))

@@ -9,6 +9,11 @@ from rtcai_pulumi.service.signing import basic_token
 from tests.engine.service import rooms
 from tests.engine.stack import Stack
 
+pytestmark = [
+    pytest.mark.full("the same search with another credential in another place"),
+    pytest.mark.shows("promise 3"),
+]
+
 IN_CONFIG = {"AppSecret": ("RTCAI_APP_SECRET", "appSecret"), "token": ("RTCAI_TOKEN", "token")}
 PROMPT = 'CANARY "prompt"\nin two lines'
 PROGRAM = f"""
@@ -44,8 +49,15 @@ def files(stack: Stack) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("place", ["environment", "config"])
-@pytest.mark.parametrize("credential", ["AppSecret", "token"])
+@pytest.mark.parametrize(
+    ("credential", "place"),
+    [
+        pytest.param("AppSecret", "environment", marks=pytest.mark.everyday),
+        ("AppSecret", "config"),
+        ("token", "environment"),
+        ("token", "config"),
+    ],
+)
 def test_secrets_are_nowhere_but_in_ciphertext_and_on_the_wire(
     stack: Stack, emulator: Emulator, credential: str, place: str
 ) -> None:
@@ -57,10 +69,10 @@ def test_secrets_are_nowhere_but_in_ciphertext_and_on_the_wire(
     assert emulator.tasks()[0]["data"]["llm"]["customPrompt"] == PROMPT
     echoed = f"not allowed: {PROMPT} by {secret}"
     emulator.fault("create", "answer", code=601, errmsg=echoed)
-    refused = stack.up("--skip-preview").failed()
+    refused = stack.up().failed()
     assert "service text: not allowed: [secret]" in refused.output
     emulator.fault("create", "answer", status=500, code=500, errmsg=echoed)
-    shown += [refused, stack.up("--skip-preview").failed(), stack.up("--skip-preview", "--json").succeeded()]
+    shown += [refused, stack.up().failed(), stack.up("--json").succeeded()]
     emulator.fault("close", "answer", code=601, errmsg=f"not allowed: {secret}")
     shown += [stack.destroy().failed(), stack.pulumi("stack", "export").succeeded()]
     assert rooms(emulator) == ["keynote"]
@@ -70,6 +82,7 @@ def test_secrets_are_nowhere_but_in_ciphertext_and_on_the_wire(
     assert [name for name, text in places.items() if any(hidden in text for hidden in secrets)] == []
 
 
+@pytest.mark.everyday
 def test_the_engine_s_own_log_has_no_credential(stack: Stack, emulator: Emulator) -> None:
     """Inputs are in it: at this level the engine writes down what it sends to any provider."""
     stack.program(PROGRAM)

@@ -16,6 +16,10 @@ from tests.engine.stack import Stack
 from tests.engine.test_crashes import CHANGED, DESTROY, ROOM, UP, end, recover
 from tests.engine.test_up import one_room
 
+pytestmark = pytest.mark.full(
+    "more ways to an agent that nothing declares; tests/cli tries each command without the engine"
+)
+
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
 ELSE = one_room(cname="else").replace('"host"', '"else"')
 NAMED = ("--stack-name", "test", "--project-name", "rooms")
@@ -164,6 +168,8 @@ def test_a_lost_create_is_reported_and_not_passed_over(stack: Stack, emulator: E
     assert rooms(emulator) == ["keynote"]
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("rtcai ls", "rtcai show", "rtcai sweep", "promise 1")
 def test_by_its_name_a_stack_is_read_and_swept_from_the_project_s_folder(stack: Stack, emulator: Emulator) -> None:
     killed(stack, emulator, ROOM)
     stack.program(ELSE)
@@ -210,6 +216,8 @@ def test_a_stack_that_cannot_be_read_is_one_clear_error(stack: Stack, emulator: 
     assert rooms(emulator) == ["keynote"]
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("rtcai close", "rtcai release")
 def test_what_was_closed_by_hand_is_started_again_and_what_was_released_is_not_touched(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -229,6 +237,8 @@ def test_what_was_closed_by_hand_is_started_again_and_what_was_released_is_not_t
     assert rooms(emulator) == ["else", "keynote"]
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("rtcai pending", "promise 1")
 def test_a_killed_create_that_no_journal_knows_is_found_and_named(stack: Stack, emulator: Emulator) -> None:
     stack.program(ELSE)
     stack.up().succeeded()

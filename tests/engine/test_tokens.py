@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
 from rtcai_pulumi.emulator import Emulator
 from tests.engine.stack import Stack
+
+pytestmark = pytest.mark.full("tests/unit and tests/emulator try tokens without the engine")
 
 PROGRAM = """
 import pulumi
@@ -12,6 +16,8 @@ pulumi.export("token", room_token(pulumi.Output.from_input("keynote"), 7, ttl=60
 """
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("promise 3")
 def test_a_token_is_a_secret_output(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM)
     shown = stack.up().succeeded().output
@@ -26,5 +32,5 @@ def test_a_token_is_a_secret_output(stack: Stack, emulator: Emulator) -> None:
 def test_a_preview_without_credentials_does_not_know_it_and_an_up_says_what_is_missing(stack: Stack) -> None:
     stack.program(PROGRAM)
     stack.preview(RTCAI_APP_SECRET="").succeeded()
-    run = stack.up("--skip-preview", RTCAI_APP_SECRET="").failed()
+    run = stack.up(RTCAI_APP_SECRET="").failed()
     assert "RTCAI_APP_SECRET" in run.output

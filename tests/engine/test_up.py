@@ -14,6 +14,8 @@ from tests.engine.service import bodies, calls, live, rooms
 from tests.engine.stack import PROJECT, Stack
 from tests.samples import SERVICE, VALID, load
 
+pytestmark = pytest.mark.full("more of what is sent; tests/plugin and tests/unit try it without the engine")
+
 CREATE = Draft202012Validator(load("create.schema.json"))
 CLOSE = Draft202012Validator(load("close.schema.json"))
 THREE_ROOMS = (PROJECT / "__main__.py").read_text(encoding="utf-8")
@@ -39,6 +41,8 @@ def integers(value: Any, path: str = "") -> set[str]:
     return {path} if isinstance(value, int) and not isinstance(value, bool) else set()
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("promise 2", "verb create", "verb delete", "pulumi preview", "pulumi up", "pulumi destroy")
 def test_the_program_of_make_up_starts_exactly_the_page_s_three_bodies(stack: Stack, emulator: Emulator) -> None:
     stack.program(THREE_ROOMS)
     assert "+ 4 to create" in stack.preview().succeeded().output
@@ -105,6 +109,8 @@ def test_another_spelling_changes_nothing(stack: Stack, emulator: Emulator, same
     assert calls(emulator) == ["create"]
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("verb diff", "promise 8")
 def test_a_changed_field_replaces_exactly_that_agent_and_stops_the_old_one_first(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -192,6 +198,7 @@ def test_extra_reaches_the_wire_beside_the_others(stack: Stack) -> None:
         assert calls(emulator) == ["create", "close", "create"]
 
 
+@pytest.mark.everyday
 def test_the_client_flavour_starts_and_stops_an_agent(stack: Stack, emulator: Emulator) -> None:
     del stack.environment["RTCAI_APP_SECRET"]
     token = basic_token(
@@ -206,10 +213,11 @@ def test_the_client_flavour_starts_and_stops_an_agent(stack: Stack, emulator: Em
     assert {request["path"] for request in emulator.requests()} == {"/ai/task/create", "/ai/task/close"}
 
 
+@pytest.mark.everyday
 def test_the_readme_s_program_is_the_example_and_starts_an_agent(stack: Stack, emulator: Emulator) -> None:
     program = (PROJECT / "examples" / "one-room" / "__main__.py").read_text(encoding="utf-8")
     shown = (PROJECT / "README.md").read_text(encoding="utf-8").partition("## A program")[2]
     assert program.partition('"""\n\n')[2] in shown
     stack.program(program)
-    stack.up("--skip-preview").succeeded()
+    stack.up().succeeded()
     assert rooms(emulator) == ["keynote"]

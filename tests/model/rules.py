@@ -48,7 +48,7 @@ class Rule:
     function: str
     without: Callable[..., Any]
     shown_by: Scenario = ANY_TWO
-    full: bool = False
+    exhaustive: bool = False
     """Whether its scenario is too large for every day."""
 
 
@@ -246,7 +246,9 @@ RULES: Final = (
     Rule(
         "what was taken over is not forgotten", steps.Forget, "take", _forgotten_by_anybody, AN_EDIT_WITH_THREE_FAULTS
     ),
-    Rule("what was taken over is not left", steps.Leave, "take", _left_by_anybody, LOST_EDITED_REVERTED, full=True),
+    Rule(
+        "what was taken over is not left", steps.Leave, "take", _left_by_anybody, LOST_EDITED_REVERTED, exhaustive=True
+    ),
     Rule("only the first close is taken back", steps.Closing, "take", _closing_as_the_first, AN_EDIT_AND_DESTROY),
     Rule("only one's own close is taken back", steps.NotClosing, "take", _not_closing_by_anybody, AN_EDIT_AND_DESTROY),
     Rule("an answer of an ended room is not kept", verbs, "room_is_gone", _never_gone),

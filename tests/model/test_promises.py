@@ -28,7 +28,7 @@ def test_any_two_commands_with_one_fault_break_no_promise(replays: bool, rooms_r
     check(Scenario(ANY_TWO_COMMANDS, replays=replays, rooms_required=rooms_required))
 
 
-@pytest.mark.full
+@pytest.mark.exhaustive
 @SERVICES
 @pytest.mark.parametrize(
     ("after", "first"),
@@ -42,13 +42,13 @@ def test_two_commands_with_two_faults_break_no_promise(
     check(Scenario(((up(first),), second), 2, after, replays, rooms_required))
 
 
-@pytest.mark.full
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("last", [A, B], ids=["reverted", "repeated"])
 def test_three_commands_with_two_faults_break_no_promise(last: Inputs) -> None:
     check(Scenario(((up(A),), (up(B),), (up(last),)), 2))
 
 
-@pytest.mark.full
+@pytest.mark.exhaustive
 @SERVICES
 def test_an_edit_and_its_revert_with_three_faults_break_no_promise(replays: bool, rooms_required: bool) -> None:
     check(Scenario(((up(B),), (up(A),)), 3, (up(A),), replays, rooms_required))
@@ -61,7 +61,7 @@ def test_walks_at_random_through_longer_histories_break_no_promise(replays: bool
     assert walked.steps > 15_000
 
 
-@pytest.mark.full
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("replays", [True, False], ids=["answers repeated", "duplicates ignored"])
 def test_many_walks_break_no_promise(replays: bool) -> None:
     walked = walk_all(range(500, 20_000), replays=replays)

@@ -12,6 +12,8 @@ from tests.engine.stack import PROJECT, Stack
 from tests.engine.test_up import one_room
 from tests.page.view import View
 
+pytestmark = pytest.mark.full("more of what the page shows; tests/page/test_page.py tries the page itself every day")
+
 SCREENSHOTS = os.environ.get("RTCAI_SCREENSHOTS") == "1"
 IMAGES = PROJECT / "docs" / "images"
 ROOMS = ["keynote", "lobby", "workshop"]
@@ -32,6 +34,7 @@ def kept(shown: Page | Locator, name: str) -> None:
         shown.screenshot(path=IMAGES / f"{name}.png")
 
 
+@pytest.mark.everyday
 def test_agents_appear_as_up_starts_them(stack: Stack, emulator: Emulator, view: View) -> None:
     stack.program(rooms())
     hold = emulator.hold("create", cname="workshop")

@@ -15,6 +15,8 @@ import pytest
 from tools.dev import target
 from tools.dev.emulator import Emulator
 
+pytestmark = pytest.mark.full("more answers and states; one agent is started and stopped every day")
+
 SECRET = "a-secret-that-nobody-may-see"
 
 
@@ -90,6 +92,7 @@ def checkout(root: Path, tmp_path: Path, environ: dict[str, str], free_port: int
     return Checkout(root, tmp_path / "state", {**environ, **credentials, **settings})
 
 
+@pytest.mark.everyday
 def test_without_a_terminal_it_refuses_and_says_how_to_run_it_by_hand(checkout: Checkout) -> None:
     ended = checkout.runs("up")
     assert ended.returncode == 2
@@ -100,11 +103,13 @@ def test_without_a_terminal_it_refuses_and_says_how_to_run_it_by_hand(checkout: 
     assert not checkout.state.exists()
 
 
+@pytest.mark.everyday
 def test_with_nothing_to_stop_it_says_so_and_succeeds(checkout: Checkout) -> None:
     ended = checkout.runs("down")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Nothing to stop: stack live is empty.\n", "")
 
 
+@pytest.mark.everyday
 def test_half_of_the_credentials_are_refused(checkout: Checkout) -> None:
     del checkout.environ["RTCAI_APP_KEY"]
     ended = checkout.runs("up")
@@ -113,6 +118,7 @@ def test_half_of_the_credentials_are_refused(checkout: Checkout) -> None:
     assert SECRET not in ended.stdout + ended.stderr
 
 
+@pytest.mark.everyday
 def test_no_room_is_invented(checkout: Checkout) -> None:
     ended = checkout.runs("preview")
     assert ended.returncode == 2
@@ -127,6 +133,8 @@ def test_a_no_starts_nothing(checkout: Checkout, service: Service) -> None:
     assert service.rooms() == []
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("make up", "make down", "promise 3")
 def test_a_yes_starts_one_agent_in_the_named_room_and_another_yes_stops_it(
     checkout: Checkout, service: Service
 ) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tools.dev import target
 from tools.dev.emulator import Emulator
 
+pytestmark = pytest.mark.full("more states that a checkout can be in")
+
 ROOMS = ["demo-agent", "demo-agent-and-parameters", "demo-parameters"]
 
 
@@ -53,12 +55,27 @@ def succeeded(ended: subprocess.CompletedProcess[str]) -> str:
     return ended.stdout
 
 
+@pytest.mark.everyday
 def test_alone_it_lists_every_target(checkout: Checkout) -> None:
     listed = succeeded(checkout.make())
-    for name in ("setup", "up", "preview", "down", "status", "test", "test-floor", "lint", "format", "clean"):
+    for name in (
+        "setup",
+        "up",
+        "preview",
+        "down",
+        "status",
+        "test",
+        "test-full",
+        "test-all",
+        "lint",
+        "format",
+        "clean",
+    ):
         assert f"make {name} " in listed
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("make up", "make status", "make down")
 def test_up_then_up_then_down_then_down(checkout: Checkout) -> None:
     # A proxy of a kind that httpx cannot speak to, where nothing listens.
     first = succeeded(checkout.make("up", ALL_PROXY="socks5://127.0.0.1:1"))
@@ -80,6 +97,8 @@ def test_up_then_up_then_down_then_down(checkout: Checkout) -> None:
     assert "Nothing to stop" in succeeded(checkout.make("down"))
 
 
+@pytest.mark.everyday
+@pytest.mark.shows("make preview", "promise 2")
 def test_preview_starts_nothing(checkout: Checkout) -> None:
     assert "4 to create" in succeeded(checkout.make("preview"))
     assert checkout.emulator.running() is None

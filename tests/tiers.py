@@ -1,0 +1,92 @@
+"""Which make target runs a test, and what the tests of the real engine show.
+
+A module whose tests are slow says why they can wait: ``pytestmark = pytest.mark.full("reason")``. `make test` leaves
+them out, except those that are marked `everyday`. So a new engine test belongs to `make test-full` until somebody
+decides that `make test` cannot do without it. `exhaustive` tests take hours; only `make test-all` runs them.
+
+``shows("promise 1", "verb create")`` names what a test is there for. `docs/testing.md` is made from these markers.
+"""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+
+PROMISES: Final = {
+    "promise 1": "One agent: after a crash, a fault or a refusal, one more `up` leaves one agent, `destroy` none",
+    "promise 2": "No surprise: a second `up`, a `refresh` and a preview change nothing",
+    "promise 3": "No secret in state outside ciphertext, in output, errors, journal or logs",
+    "promise 4": "Old states load, show no difference and can be destroyed",
+    "promise 5": "A service that takes 50 requests a second never makes `up` fail",
+    "promise 6": "Pulumi's options and commands do what Pulumi documents",
+    "promise 7": "Other resources and dynamic providers of a program are left alone",
+    "promise 8": "After a command that succeeded, state and service agree",
+}
+VERBS: Final = ("check", "diff", "create", "read", "update", "delete")
+COMMANDS: Final = ("preview", "up", "refresh", "destroy")
+RTCAI_COMMANDS: Final = ("ls", "show", "close", "end-room", "sweep", "pending", "release", "forget")
+"""The commands of `rtcai` that are about what the engine started."""
+MAKE_TARGETS: Final = ("up", "preview", "status", "down")
+ENGINE_TESTS: Final = ROOT / "tests" / "engine"
+
+
+def subjects() -> tuple[str, ...]:
+    """Everything that `make test` must show under the real engine."""
+    examples = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
+    return (
+        *PROMISES,
+        *(f"verb {name}" for name in VERBS),
+        *(f"pulumi {name}" for name in COMMANDS),
+        *(f"rtcai {name}" for name in RTCAI_COMMANDS),
+        *(f"make {name}" for name in MAKE_TARGETS),
+        *(f"example {name}" for name in examples),
+    )
+
+
+class Target(StrEnum):
+    """The first make target that runs a test; each later one runs it too."""
+
+    TEST = "make test"
+    FULL = "make test-full"
+    ALL = "make test-all"
+
+
+def target_of(item: pytest.Item) -> Target:
+    """The first target that runs a test; `EXPRESSIONS` says the same to pytest."""
+    if item.get_closest_marker("exhaustive"):
+        return Target.ALL
+    if item.get_closest_marker("full") and not item.get_closest_marker("everyday"):
+        return Target.FULL
+    return Target.TEST
+
+
+EXPRESSIONS: Final = {
+    Target.TEST: "not exhaustive and (everyday or not full)",
+    Target.FULL: "not exhaustive and full and not everyday",
+    Target.ALL: "exhaustive",
+}
+"""What each target runs beyond the one before it, for pytest's ``-m``."""
+
+
+def shown_by(item: pytest.Item) -> list[str]:
+    """The subjects that a test and its module name."""
+    return [subject for marker in item.iter_markers("shows") for subject in marker.args]
+
+
+def mistakes(items: Iterable[pytest.Item]) -> Iterator[str]:
+    """Markers that make no sense, and engine tests without a decision."""
+    known = set(subjects())
+    for item in items:
+        full = item.get_closest_marker("full")
+        if full and not (len(full.args) == 1 and isinstance(full.args[0], str)):
+            yield f"{item.nodeid}: full takes the reason why the test can wait"
+        if item.get_closest_marker("everyday") and not full:
+            yield f"{item.nodeid}: everyday makes sense only in a module that is marked full"
+        if not full and item.path.is_relative_to(ENGINE_TESTS):
+            yield f"{item.nodeid}: it runs the engine; say in its module why it can wait (pytest.mark.full)"
+        for subject in set(shown_by(item)) - known:
+            yield f"{item.nodeid}: {subject!r} is not a subject of tests/tiers.py"

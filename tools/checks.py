@@ -1,0 +1,92 @@
+"""`python -m tools.checks lint|test|floor|full|all`: the checks of the make targets, and the time that each part took.
+
+`make test` runs "test", `make test-full` "full" after it, `make test-all` "all" after that. The first part that fails
+ends the run.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.tiers import EXPRESSIONS, Target
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+BIN: Final = ROOT / ".venv" / "bin"
+FLOOR: Final = ROOT / ".tools" / "floor" / "bin"
+Part = tuple[str, Sequence[Sequence[str]]]
+"""A name, and the commands to run one after the other."""
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the checks of these names; returns the exit code of the first that failed, or 0."""
+    spent: list[tuple[str, float]] = []
+    code = 0
+    for part, commands in [part for name in names for part in CHECKS[name]()]:
+        print(f"\n--- {part}", flush=True)
+        began = time.monotonic()
+        code = next(filter(None, map(_run, commands)), 0)
+        spent.append((f"{part}: FAILED" if code else part, time.monotonic() - began))
+        if code:
+            break
+    print("\nTime of each part:")
+    for part, seconds in [*spent, ("in total", sum(seconds for _, seconds in spent))]:
+        print(f"{seconds:8.1f} s  {part}")
+    return code
+
+
+def lint() -> Iterator[Part]:
+    """Style, types and the direction of imports."""
+    yield "style", [[str(BIN / "ruff"), "check", "."], [str(BIN / "ruff"), "format", "--check", "."]]
+    mypy = str(BIN / "mypy")
+    examples = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
+    # One by one: every program is a __main__ of its own.
+    programs = [[mypy, str(path.relative_to(ROOT))] for path in examples]
+    yield "types", [[mypy, "rtcai_pulumi", "pytest_rtcai", "tests", "tools", "__main__.py"], *programs]
+    yield "import directions", [[str(BIN / "lint-imports")]]
+
+
+def _test() -> Iterator[Part]:
+    yield from lint()
+    yield "tests", [_pytest(Target.TEST)]
+
+
+def _full() -> Iterator[Part]:
+    yield "tests of the real engine", [_pytest(Target.FULL)]
+    yield from _floor()
+
+
+def _floor() -> Iterator[Part]:
+    floor = [str(FLOOR / "python"), "-m", "pytest", *PARALLEL, "tests/plugin", "tests/unit", "tests/cli"]
+    setup = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
+    yield "tests without the engine, at the lowest versions of dependencies", [setup, floor]
+
+
+def _all() -> Iterator[Part]:
+    yield "every crash, and the whole model", [_pytest(Target.ALL)]
+
+
+def _pytest(target: Target) -> list[str]:
+    return [str(BIN / "python"), "-m", "pytest", *PARALLEL, "-m", EXPRESSIONS[target]]
+
+
+def _run(command: Sequence[str]) -> int:
+    print(f"$ {Path(command[0]).name} {' '.join(command[1:])}", flush=True)
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+# The tests of the engine wait for processes that wait for each other: one more than there are cores keeps all busy.
+PARALLEL: Final = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
+CHECKS: Final[Mapping[str, Callable[[], Iterator[Part]]]] = {
+    "lint": lint,
+    "test": _test,
+    "floor": _floor,
+    "full": _full,
+    "all": _all,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
