@@ -10,15 +10,34 @@ from pulumi.dynamic import Resource
 
 from rtcai_pulumi.config.block import Block, misspelt_keyword
 from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
-from rtcai_pulumi.config.conversation import Conversation, ReplaceStrategy
+from rtcai_pulumi.config.conversation import HIDDEN, Conversation, ReplaceStrategy
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 from rtcai_pulumi.config.validation import nesting_problems
 from rtcai_pulumi.config.wire import flat_inputs
 from rtcai_pulumi.lifecycle.check import check
+from rtcai_pulumi.options import CONVERSATION_TYPE, Kind, WireName, register, understand, wire_name
 from rtcai_pulumi.program import held_back, owner_of, warn_of_shared_room
 from rtcai_pulumi.provider import ConversationProvider
 
-_OUTPUT_ONLY = ("cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "roomEndpoint", "mode")
+_OUTPUT_ONLY = {
+    "cid": "cid",
+    "taskId": "task_id",
+    "requestId": "request_id",
+    "traceId": "trace_id",
+    "createdAt": "created_at",
+    "appKey": "app_key",
+    "endpoint": "endpoint",
+    "roomEndpoint": "room_endpoint",
+    "mode": "mode",
+}
+_KIND = register(
+    Kind(
+        CONVERSATION_TYPE,
+        Conversation,
+        _OUTPUT_ONLY,
+        "the input adopt='cid/taskId' takes a running agent into the stack",
+    )
+)
 
 
 class InvalidBody(pulumi.RunError):
@@ -75,7 +94,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             misspelt: refused.
         """
         for keyword in misspelt:
-            known = [field for field in Conversation.model_fields if field != "owner"]
+            known = [field for field in Conversation.model_fields if field not in HIDDEN]
             raise TypeError(misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
         stated = Conversation(
             cname=cname,
@@ -117,10 +136,17 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
     def _declare(self, name: str, inputs: dict[str, Any], opts: ResourceOptions | None) -> None:
         # A property that is to come back from the provider must be named here, even without a value.
         every = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
-        owner = owner_of(f"pulumi-python:{self._resource_type_name}", name, opts)
-        inputs["owner"] = held_back(owner, name, inputs, opts, type_="RealtimeConversation", judge=check)
+        options = understand(opts, _KIND)
+        if options.hidden:
+            inputs["options"] = options.hidden
+        owner = owner_of(_KIND.type_, name, opts)
+        inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="RealtimeConversation", judge=check)
         warn_of_shared_room(name, inputs.get("cname"), opts)
-        super().__init__(ConversationProvider(), name, {**every, **inputs}, opts)
+        super().__init__(ConversationProvider(), name, _named({**every, **inputs}), options.opts)
+
+    def translate_input_property(self, prop: str) -> str:
+        """The name of the wire for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""
+        return prop if isinstance(prop, WireName) else wire_name(prop, _KIND)
 
     @property
     def cid(self) -> Output[str]:
@@ -231,4 +257,17 @@ def _stated(value: Any) -> Any:
         return {key: _stated(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple | set | frozenset):
         return [_stated(item) for item in value]
+    return value
+
+
+def _named(value: Any) -> Any:
+    """A value whose keys, at any depth, the SDK leaves as they are: it translates the names of properties and options
+    by one function, and a program's own keywords must not be taken for names of properties.
+    """
+    if isinstance(value, Output):
+        return value.apply(_named)
+    if isinstance(value, Mapping):
+        return {WireName(key) if isinstance(key, str) else key: _named(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_named(item) for item in value]
     return value

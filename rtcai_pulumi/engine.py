@@ -1,21 +1,32 @@
-"""The engine as its plugin process sees it: does it live, and how many calls may run at once.
+"""The plugin process: whether its engine is alive, when it asks to stop, how many calls run, how errors are printed.
 
-A killed engine sends nothing to its plugins. Between the two stands a shell, so that the parent's process id never
-changes either; but the engine's address is the plugin's first argument.
+The process is the SDK's (``python -m pulumi.dynamic``) and shared by all dynamic providers of a program. What it offers
+to none of them is taken from its main module here, each time so that other providers see no difference:
+
+- A killed engine sends nothing to its plugins. Between the two stands a shell, so the parent's process id never
+  changes; but the engine's address is the plugin's first argument.
+- At a first Ctrl-C, and at the end of every run, the engine calls ``Cancel``, which the SDK leaves empty.
+- The SDK prints an exception with all its frames; ours are written for users and are printed without.
+- The pool has four threads; it is widened to as many as `RTCAI_CONCURRENCY` says.
 """
 
 import gc
 import os
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Final
+from types import CodeType, FrameType, FunctionType
+from typing import Any, Final
 
 import grpc
 from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.proto.engine_pb2_grpc import EngineStub
+
+from rtcai_pulumi.service.errors import RtcAiError
 
 _LOOK_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 2.0
@@ -34,6 +45,8 @@ class Engine:
         self._address = address
         self._calls = 0
         self._lock = threading.Lock()
+        self.stopping = threading.Event()
+        """Set once the engine has asked to stop: nothing new is started, and no wait goes on."""
 
     def lives(self) -> bool:
         """Whether the engine still listens; where nobody can tell, it is taken to live."""
@@ -66,17 +79,109 @@ class Engine:
             with self._lock:
                 self._calls -= 1
 
+    @property
+    def idle(self) -> bool:
+        """Whether none of the calls that `call` counts is running."""
+        return self._calls == 0
+
     def watch(self) -> None:
-        """End this process once the engine is gone and the last call has ended; else it would stay for ever."""
+        """End this process once the engine is gone and the last call of any provider has ended."""
         if self._address is not None:
             threading.Thread(target=self._watch, name="rtcai-engine", daemon=True).start()
 
     def _watch(self) -> None:
         pause = threading.Event()
-        while self.lives() or self._calls:
+        while self.lives() or not self.idle or serves_a_call():
             pause.wait(_LOOK_SECONDS)
         # Nothing is left to be written or told: each call has written its journal before it ended.
         os._exit(0)
+
+
+def on_cancel(listener: Callable[[], None]) -> bool:
+    """Call a listener whenever the engine calls ``Cancel``: at a Ctrl-C, and at the end of a run.
+
+    The server holds the method itself, so its code is exchanged; what it did before is done afterwards.
+
+    Returns:
+        Whether the method was found.
+    """
+    method = getattr(_servicer(), "Cancel", None)
+    if not isinstance(method, FunctionType) or method.__code__.co_freevars:
+        return False
+    _cancel_listeners[:] = [(listener, FunctionType(method.__code__, method.__globals__))]
+    method.__code__ = _cancel.__code__
+    return True
+
+
+def _cancel(self: Any, request: Any, context: Any) -> Any:
+    """Becomes the code of the SDK's ``Cancel``, and so must not use a global of this module."""
+    from rtcai_pulumi.engine import cancel  # noqa: PLC0415
+
+    return cancel(self, request, context)
+
+
+def cancel(*arguments: Any) -> Any:
+    """Tell the listener, then do what ``Cancel`` did before."""
+    ((listener, before),) = _cancel_listeners
+    listener()
+    return before(*arguments)
+
+
+_cancel_listeners: Final[list[tuple[Callable[[], None], FunctionType]]] = []
+
+
+def serves_a_call() -> bool:
+    """Whether any thread is in a verb of any dynamic provider of this process."""
+    codes = {method.__code__ for method in vars(_servicer()).values() if isinstance(method, FunctionType)}
+    return any(_is_within(frame, codes) for frame in sys._current_frames().values())
+
+
+def _is_within(frame: FrameType | None, codes: set[CodeType]) -> bool:
+    while frame is not None:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def request_of_call() -> Any:
+    """The engine's request that the calling verb serves; None where the SDK does not show it.
+
+    It has what the SDK does not hand to a provider, such as the time-out of ``custom_timeouts``.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if "request" in frame.f_locals and isinstance(frame.f_locals.get("self"), _servicer()):
+            return frame.f_locals["request"]
+        frame = frame.f_back
+    return None
+
+
+def print_without_frames() -> None:
+    """Have errors that are written for users printed without frames; every other exception keeps them."""
+    main = sys.modules.get("__main__")
+    if getattr(main, "traceback", None) is traceback:
+        main.traceback = _Traceback()  # type: ignore[union-attr]  # it is there: it has a module of that name
+
+
+class _Traceback:
+    """`traceback`, as the main module of the plugin sees it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(traceback, name)
+
+    def format_exc(self, limit: int | None = None, chain: bool = True) -> str:
+        """The exception that is being handled, as text."""
+        error = sys.exception()
+        if isinstance(error, RtcAiError):
+            return "".join(traceback.format_exception_only(error)).rstrip("\n")
+        return traceback.format_exc(limit, chain)
+
+
+def _servicer() -> type:
+    """The SDK's class that serves the verbs; a class without any where the SDK has changed."""
+    found = getattr(sys.modules.get("__main__"), "DynamicResourceProviderServicer", None)
+    return found if isinstance(found, type) else type(None)
 
 
 def widen_pool(places: int, debug: Callable[[str], None]) -> None:

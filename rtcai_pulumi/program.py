@@ -7,22 +7,18 @@ pass unseen.
 
 import asyncio
 import inspect
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import pulumi
 import pulumi.runtime
-from pulumi.runtime.config import get_config
 
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.unknown import UNKNOWN
-from rtcai_pulumi.lifecycle.owner import NO_ORGANIZATION, owner, owner_prefix
-from rtcai_pulumi.lifecycle.project import project_folder, project_in
-from rtcai_pulumi.service.settings import HOW_TO_SET, missing_credentials
+from rtcai_pulumi.lifecycle.owner import NO_ORGANIZATION, stated_owner
+from rtcai_pulumi.options import Understood, watch_transforms
 
 
 class InvalidProgram(pulumi.RunError):
@@ -56,6 +52,7 @@ def held_back(
     name: str,
     inputs: Mapping[str, Any],
     opts: pulumi.ResourceOptions | None,
+    options: Understood,
     *,
     type_: str,
     judge: Callable[[Mapping[str, Any]], list[Problem]],
@@ -69,7 +66,8 @@ def held_back(
         owner: the input that each of them has; it waits.
         name: the resource's name.
         inputs: flat inputs by the names of the wire, with outputs among them.
-        opts: the resource's options.
+        opts: the resource's options as the program states them.
+        options: the same, read.
         type_: how its class is called.
         judge: what is wrong with the inputs, as its provider's `check` will say.
 
@@ -79,10 +77,11 @@ def held_back(
     run = _this_run()
     label = f"{type_} {_label(name, opts)}"
     found = judge(_plain_part(inputs))
-    run.note(f"{label} has a problem: {problem}" for problem in found)
+    run.note(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
 
     async def may_go_on() -> None:
         _report(run)
+        await watch_transforms()
         for named in ("cname", "requestId"):
             if isinstance(inputs.get(named), pulumi.Output) and await inputs[named].is_secret():
                 raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=named))
@@ -127,27 +126,19 @@ _MUST_NOT_HIDE: Final = (
 
 
 def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str | None]:
-    """Whom a task is started for: the resource's URN with its parents, and a digest of backend and organization.
+    """Whom a task is started for: the resource's URN with its parents, and the organization.
 
-    A dynamic provider is told neither URN nor stack, so that the resource must say it.
+    A dynamic provider is told neither, so that the resource must say it. The backend is added by the plugin process.
     """
-    folder = _project_folder()
-    organization: str | None = pulumi.get_organization()
-    prefix = owner_prefix(os.environ, project_in(folder).backend, folder, organization or NO_ORGANIZATION)
+    organization: str = pulumi.get_organization() or NO_ORGANIZATION
     urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
 
     async def value() -> str | None:
         # As a plain value: with an output of its parent a child would depend on its parent's children, on itself too.
         known = await urn.future()
-        return owner(prefix, known) if known else None
+        return stated_owner(known, organization) if known else None
 
     return pulumi.Output.from_input(value())
-
-
-def _project_folder() -> Path:
-    """The folder of the project file; an older language host does not tell it, so that it is looked for."""
-    told: str | None = pulumi.get_root_directory()
-    return Path(told) if told else project_folder(Path.cwd())
 
 
 def _this_run() -> _Run:
@@ -159,8 +150,6 @@ def _this_run() -> _Run:
     run = _runs.get(loop)
     if run is None or run.stack is not stack:
         run = _runs[loop] = _Run(stack)
-        if pulumi.runtime.is_dry_run():
-            _warn_of_missing_credentials()
     return run
 
 
@@ -195,10 +184,3 @@ def _warn_of_shared_room(run: _Run, room: object, token: object, label: str) -> 
             f"conversations {first_label} and {label} share the room {room!r}: their agents will talk to each other; "
             "give each a room of its own, or let one go"
         )
-
-
-def _warn_of_missing_credentials() -> None:
-    missing = missing_credentials(os.environ, get_config)
-    if missing:
-        names = " and ".join(missing)
-        pulumi.log.warn(f"no credentials for RTC AI ({names}): this preview works without, up will fail; {HOW_TO_SET}")

@@ -1,17 +1,17 @@
 """The dynamic door: serves the lifecycle to the engine through a Pulumi dynamic provider. No logic of its own.
 
-It runs in the plugin process. Engine rules that shape it: what `configure` sets holds for all threads of the process;
-an exception is printed with all its frames unless ``sys.tracebacklimit`` is 0; a failed check with a property name
-prints that property's value; `read` must return a dict, empty for "gone"; a line on stderr becomes a message of the
-stack.
+It runs in the plugin process. Engine rules that shape it: what `configure` sets holds for all threads of the process; a
+failed check with a property name prints that property's value; `read` must return a dict, empty for "gone"; a line on
+stderr becomes a message of the stack; `check`, `diff` and `read` are called by previews too, and nothing says so.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
-from threading import Lock
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi.dynamic import (
@@ -26,24 +26,34 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from rtcai_pulumi.config.unknown import UNKNOWN
-from rtcai_pulumi.engine import Engine, engine_address, widen_pool
+from rtcai_pulumi.engine import (
+    Engine,
+    engine_address,
+    on_cancel,
+    print_without_frames,
+    request_of_call,
+    widen_pool,
+)
 from rtcai_pulumi.lifecycle.check import check
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
+from rtcai_pulumi.lifecycle.owner import resolved_owner
+from rtcai_pulumi.lifecycle.project import project_folder, project_in
 from rtcai_pulumi.lifecycle.read import read
-from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room, create_room, delete_room, diff_room, read_room
+from rtcai_pulumi.lifecycle.room import check_room, create_room, delete_room, diff_room, read_room, update_room
 from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.lifecycle.update import update
-from rtcai_pulumi.service.errors import SettingsError
-from rtcai_pulumi.service.settings import concurrency_of, resolve
+from rtcai_pulumi.service.errors import JournalError, SettingsError
+from rtcai_pulumi.service.retry import Retrier, within
+from rtcai_pulumi.service.settings import HOW_TO_SET, concurrency_of, missing_credentials, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pulumi.dynamic import ConfigureRequest
 
-    from rtcai_pulumi.lifecycle.journal import Journal
+    from rtcai_pulumi.lifecycle.journal import Journal, JournalReader, JournalSnapshot
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 
@@ -59,14 +69,58 @@ class _Process:
 
     def __init__(self, config: Callable[[str], str | None]) -> None:
         self._config = config
-        self._opening = Lock()
+        self._opening = RLock()
         self._client: Client | None = None
         self._journal: Journal | None = None
+        self._snapshot: JournalSnapshot | None = None
         self._unusable = False
+        self._checked = False
+        self._prefixes: dict[str, str] = {}
         self.engine = Engine(engine_address(sys.argv))
         self.engine.watch()
-        self.run = Run(self._connect, self._open_journal, self.engine.lives, _tell)
+        self.run = Run(
+            self._connect,
+            self._open_journal,
+            self.engine.lives,
+            _tell,
+            Retrier(sleep=self.engine.stopping.wait),
+            sleep=self.engine.stopping.wait,
+            stopping=self.engine.stopping.is_set,
+            read_journal=self._read_journal,
+            known_settings=self._known_settings,
+        )
+        print_without_frames()
+        if not on_cancel(self._cancelled):
+            self.engine.debug("rtcai: the plugin's Cancel was not found; a Ctrl-C does not end waits")
         widen_pool(concurrency_of(os.environ, config), self.engine.debug)
+
+    def warn_of_missing_credentials(self) -> None:
+        """Say once that an up will fail. Only this process can tell: the program may run elsewhere."""
+        with self._opening:
+            checked, self._checked = self._checked, True
+        if not checked and (missing := missing_credentials(os.environ, self._config)):
+            _tell(
+                f"warning: RTC AI credentials are not set ({' and '.join(missing)}). A preview does not need them, but "
+                f"`pulumi up` will fail; {HOW_TO_SET}"
+            )
+
+    def owner(self, stated: str) -> str:
+        """Whom a task is for: what the program states, in the backend that only this process knows for sure."""
+        with self._opening:
+            resolved = self._prefixes.get(stated)
+            if resolved is None:
+                folder = project_folder(Path.cwd())
+                resolved = resolved_owner(stated, os.environ, self._project_backend(folder), folder)
+                self._prefixes[stated] = resolved
+            return resolved
+
+    def _cancelled(self) -> None:
+        """The engine has asked to stop. Where no call of ours runs, the run may have ended: its state is written."""
+        self.engine.stopping.set()
+        journal = self._journal
+        if journal is not None and self.engine.idle:
+            with suppress(JournalError):
+                journal.stored()
 
     def _connect(self) -> Client:
         """The one client of this process, made at the first request."""
@@ -78,13 +132,32 @@ class _Process:
             return self._client
 
     def _open_journal(self) -> Journal:
-        """The one journal of this process, opened at the first use."""
+        """The one journal of this process, opened at the first use by a verb that only an update calls."""
         with self._opening:
             if self._journal is None:
                 from rtcai_pulumi.lifecycle.journal import Journal, journal_path  # noqa: PLC0415  nor a database
 
+                if self._snapshot is not None:  # its end would give up the locks of the journal
+                    self._snapshot.close()
+                    self._snapshot = None
                 self._journal = Journal(journal_path(os.environ))
             return self._journal
+
+    def _read_journal(self) -> JournalReader:
+        """The journal for verbs that a preview calls: they write nothing, and work where nothing can be written."""
+        with self._opening:
+            if self._journal is not None:
+                return self._journal
+            if self._snapshot is None:
+                from rtcai_pulumi.lifecycle.journal import JournalSnapshot, journal_path  # noqa: PLC0415  as above
+
+                try:
+                    path = journal_path(os.environ)
+                except JournalError as error:
+                    _warn_of_unread_journal(error)
+                    path = Path(os.devnull) / "no journal"
+                self._snapshot = JournalSnapshot(path, _warn_of_unread_journal)
+            return self._snapshot
 
     def _settings(self) -> Settings:
         """The settings; what is wrong with them is said once, not once for each room."""
@@ -97,6 +170,20 @@ class _Process:
             self._unusable = True
             raise
 
+    def _known_settings(self) -> Settings | None:
+        """The settings where they are complete and right."""
+        try:
+            return resolve(os.environ, self._config)
+        except SettingsError:
+            return None
+
+    @staticmethod
+    def _project_backend(folder: Path) -> str | None:
+        try:
+            return project_in(folder).backend
+        except (OSError, ValueError):
+            return None  # the engine has read it, or fails on it
+
 
 class _Door(ResourceProvider):
     """What the providers have in common. The engine configures each of them, in one process."""
@@ -108,12 +195,26 @@ class _Door(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         """Keep the stack's config. Settings are resolved at the first request: a preview needs none."""
-        sys.tracebacklimit = 0
         with _Door._configuring:
             if _Door._process is None:
                 _Door._process = _Process(req.config.get)
-            self._run = _Door._process.run
-            self._engine = _Door._process.engine
+            self._shared = _Door._process
+            self._run = self._shared.run
+            self._engine = self._shared.engine
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """A call that is seen to its end, within the time that ``custom_timeouts`` gives it."""
+        request = request_of_call()
+        with self._engine.call(), within(getattr(request, "timeout", None)):
+            yield
+
+    def _inputs(self, props: Any) -> Any:
+        """Inputs of a program, as the lifecycle knows them: with the owner that journal and state hold."""
+        inputs = _properties(props)
+        if isinstance(inputs.get("owner"), str):
+            inputs["owner"] = self._shared.owner(inputs["owner"])
+        return inputs
 
 
 class ConversationProvider(_Door):
@@ -125,11 +226,12 @@ class ConversationProvider(_Door):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
+        self._shared.warn_of_missing_credentials()
         return CheckResult(news, [CheckFailure("", str(problem)) for problem in check(_properties(news))])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the agent where the canonical forms differ, or the journal knows that it is over."""
-        difference = diff(_id, _properties(_olds), _properties(_news), self._run)
+        difference = diff(_id, _properties(_olds), self._inputs(_news), self._run)
         return DiffResult(
             changes=bool(difference.replaces) or difference.settles,
             replaces=list(difference.replaces),
@@ -138,8 +240,8 @@ class ConversationProvider(_Door):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Start the agent."""
-        with self._engine.call():
-            created = create(_properties(props), self._run)
+        with self._call():
+            created = create(self._inputs(props), self._run)
         return CreateResult(created.id, created.outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -151,12 +253,12 @@ class ConversationProvider(_Door):
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Close what an earlier run left beside the agent."""
-        with self._engine.call():
-            return UpdateResult(update(_id, _properties(_olds), _properties(_news), self._run))
+        with self._call():
+            return UpdateResult(update(_id, _properties(_olds), self._inputs(_news), self._run))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Stop the agent."""
-        with self._engine.call():
+        with self._call():
             delete(_id, _properties(_props), self._run)
 
 
@@ -169,17 +271,18 @@ class RoomProvider(_Door):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
+        self._shared.warn_of_missing_credentials()
         return CheckResult(news, [CheckFailure("", str(problem)) for problem in check_room(_properties(news))])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Another name asks for another room, which is opened before the old one is ended."""
-        changes, replaces = diff_room(_properties(_olds), _properties(_news))
+        changes, replaces = diff_room(_id, _properties(_olds), self._inputs(_news), self._run)
         return DiffResult(changes=changes, replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Open the room."""
-        with self._engine.call():
-            id_, outputs = create_room(_properties(props), self._run)
+        with self._call():
+            id_, outputs = create_room(self._inputs(props), self._run)
         return CreateResult(id_, outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -191,13 +294,20 @@ class RoomProvider(_Door):
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Keep what only the provider reads; nothing is sent."""
-        olds = _properties(_olds)
-        return UpdateResult({**{name: olds.get(name) for name in ADDED_OUTPUTS}, **_properties(_news)})
+        with self._call():
+            return UpdateResult(update_room(_id, _properties(_olds), self._inputs(_news), self._run))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """End the room, where nobody is in it."""
-        with self._engine.call():
+        with self._call():
             delete_room(_properties(_props), self._run)
+
+
+def _warn_of_unread_journal(error: JournalError) -> None:
+    _tell(
+        "warning: what earlier runs left is not known to this run. A preview goes on without it, but `pulumi up` needs "
+        f"the journal. {error}"
+    )
 
 
 def _tell(line: str) -> None:

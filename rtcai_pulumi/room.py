@@ -7,11 +7,22 @@ from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import Resource
 
 from rtcai_pulumi.config.block import misspelt_keyword
+from rtcai_pulumi.config.conversation import HIDDEN
 from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.setting import Setting
 from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
+from rtcai_pulumi.options import ROOM_TYPE, Kind, register, understand, wire_name
 from rtcai_pulumi.program import held_back, owner_of
 from rtcai_pulumi.provider import RoomProvider
+
+_KIND = register(
+    Kind(
+        ROOM_TYPE,
+        RoomInputs,
+        {"cid": "cid", "appKey": "app_key", "roomEndpoint": "room_endpoint"},
+        "adopt_existing=True takes an open room into the stack",
+    )
+)
 
 
 class Room(Resource, module="rtcai", name="Room"):
@@ -50,15 +61,31 @@ class Room(Resource, module="rtcai", name="Room"):
             misspelt: refused.
         """
         for keyword in misspelt:
-            known = [field for field in RoomInputs.model_fields if field not in {"owner", "extra"}]
+            known = [field for field in RoomInputs.model_fields if field not in {*HIDDEN, "extra", "take_over"}]
             raise TypeError(misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
-        stated = {"cname": cname, "uid": uid, "adoptExisting": adopt_existing, "force": force}
+        self._declare(name, {"cname": cname, "uid": uid, "adoptExisting": adopt_existing, "force": force}, opts)
+
+    @classmethod
+    def _of_event(cls, name: str, cname: Input[str], opts: ResourceOptions | None) -> "Room":
+        """The room of an event: with another name of the event, it takes the open room of the resource of before."""
+        room = cls.__new__(cls)
+        room._declare(name, {"cname": cname, "takeOver": True}, opts)
+        return room
+
+    def _declare(self, name: str, stated: dict[str, Any], opts: ResourceOptions | None) -> None:
         inputs: dict[str, Any] = {key: value for key, value in stated.items() if value is not None}
-        owner = owner_of(f"pulumi-python:{self._resource_type_name}", name, opts)
-        inputs["owner"] = held_back(owner, name, inputs, opts, type_="Room", judge=check_room)
+        options = understand(opts, _KIND)
+        if options.hidden:
+            inputs["options"] = options.hidden
+        owner = owner_of(_KIND.type_, name, opts)
+        inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="Room", judge=check_room)
         # A property that is to come back from the provider must be named here, even without a value.
         every = dict.fromkeys((*stated, *ADDED_OUTPUTS))
-        super().__init__(RoomProvider(), name, {**every, **inputs}, opts)
+        super().__init__(RoomProvider(), name, {**every, **inputs}, options.opts)
+
+    def translate_input_property(self, prop: str) -> str:
+        """The name of the wire for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""
+        return wire_name(prop, _KIND)
 
     @property
     def cid(self) -> Output[str]:

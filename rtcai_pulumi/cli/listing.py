@@ -29,6 +29,10 @@ class Mark(StrEnum):
     """The stack's state has it."""
     UNCLAIMED = "unclaimed"
     """It was started for that stack, whose state lacks it: `rtcai sweep` ends it."""
+    RETAINED = "retained"
+    """Its resource has Pulumi's option retain_on_delete: no run and no `rtcai sweep` closes it."""
+    REFUSED = "refused"
+    """The service refuses to close it, and another machine's run has replaced it: it is not tried again."""
     ONLY_IN_STATE = "only in state"
     """The journal has never heard of it: it was started elsewhere, or long ago."""
 
@@ -39,10 +43,14 @@ def belongs(record: Record, export: StackExport, backend: Backend) -> bool:
     return stack_of(urn) == export.id and record.owner == owner(backend.digest, urn)
 
 
-def mark_of(record: Record, export: StackExport, backend: Backend, others: frozenset[str]) -> Mark | None:
-    """What a state makes of a record; None where that state has nothing to say."""
-    if record.task in export.tasks:
+def mark_of(record: Record, export: StackExport | None, backend: Backend | None, others: frozenset[str]) -> Mark | None:
+    """What a state makes of a record; None where neither that state nor the record has anything to say."""
+    if export is not None and record.task in export.tasks:
         return Mark.IN_STATE
+    if record.unfinished and record.left_alone:
+        return Mark(record.kept)
+    if export is None or backend is None:
+        return None
     claimed = record.task in others or not record.unfinished
     return Mark.UNCLAIMED if not claimed and belongs(record, export, backend) else None
 

@@ -56,8 +56,9 @@ def ls(
     closing, closed. Since is when that changed last; uptime counts from the create. Process tells whether the run that
     answers for it still lives. A create without an answer has no task, and is named by its trace id.
 
-    Marks, with --stack: in state, unclaimed (started for that stack, whose state lacks it: rtcai sweep ends it), only
-    in state (the journal does not know it).
+    Marks: retained (retain_on_delete: no run and no sweep closes it, rtcai close does), refused (another machine's run
+    has replaced it, and the service refuses to close it). With --stack also: in state, unclaimed (started for that
+    stack, whose state lacks it: rtcai sweep ends it), only in state (the journal does not know it).
 
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
     since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; what is not known is null.
@@ -83,7 +84,7 @@ def _lines(journal: Journal | None, state: StackState | None, others: frozenset[
         lives=journal.lives if journal else lambda _: False,
         now=datetime.now(UTC),
         closed=closed,
-        mark=lambda record: mark_of(record, state.export, state.backend, others) if state else None,
+        mark=lambda record: mark_of(record, state.export if state else None, state.backend if state else None, others),
     )
     return lines + (lines_of_state(state.export, records) if state else [])
 

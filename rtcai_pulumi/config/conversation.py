@@ -1,5 +1,6 @@
 """A whole conversation: the create body laid flat, and the inputs that only the provider reads."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
@@ -68,6 +69,36 @@ class Conversation(AgentSettings):
     journal or state has ever held that task."""
     owner: Setting[str] = Field(default=None)
     """Which resource the task is for: added by the resource class, because a dynamic provider is told no URN."""
+    options: Setting[Mapping[str, Any]] = Field(default=None)
+    """Which of Pulumi's options the resource has, as far as the provider needs them and is not told: added by the
+    resource class, by the names that `OPTION_NAMES` lists."""
+
+
+HIDDEN: Final = ("owner", "options")
+"""Inputs that the resource class adds; a program cannot state them."""
+
+OPTION_NAMES: Final = {
+    "retainOnDelete": "retain_on_delete",
+    "deleteBeforeReplace": "delete_before_replace",
+    "replaceOnChanges": "replace_on_changes",
+    "deletedWith": "deleted_with",
+    "import": "import_",
+}
+"""What `Conversation.options` may hold, each with Pulumi's name in Python."""
+
+
+def options_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Pulumi's options among the inputs; empty where there are none."""
+    options = inputs.get("options")
+    return options if isinstance(options, Mapping) else {}
+
+
+def starts_first(inputs: Mapping[str, Any]) -> bool:
+    """Whether a replacement in the same room starts the new agent before it stops the old one."""
+    strategy = inputs.get("replaceStrategy")
+    if strategy is None:
+        return options_of(inputs).get("deleteBeforeReplace") is False
+    return bool(strategy == "start-first")
 
 
 BLOCK_NAMES: Final = tuple(Data.wire_names())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block
-from rtcai_pulumi.config.conversation import BLOCK_NAMES, Conversation, Data, Mode
+from rtcai_pulumi.config.conversation import BLOCK_NAMES, Conversation, Data, Mode, options_of
 from rtcai_pulumi.config.problems import Problem, path_of
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
@@ -18,7 +18,7 @@ _VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
 
 def rule_problems(inputs: Mapping[str, Any]) -> list[Problem]:
     """Every cross-field problem of flat inputs."""
-    rules = (_modes, _prompts, _holes, _interrupt_words, _extras, _numbers)
+    rules = (_modes, _prompts, _holes, _interrupt_words, _extras, _numbers, _options)
     return [problem for rule in rules for problem in rule(inputs)]
 
 
@@ -120,6 +120,28 @@ def _extra(extra: Any, path: str, named: Mapping[str, str]) -> Iterator[Problem]
     for key in extra:
         if key in named or key in named.values():
             yield Problem(f"{path}.{key}", "has a name of its own: state it there, not in extra")
+
+
+def _options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Options of Pulumi's that would do something else here than Pulumi documents."""
+    options, strategy = options_of(inputs), inputs.get("replaceStrategy")
+    order = options.get("deleteBeforeReplace")
+    if (strategy == "start-first" and order is True) or (strategy == "stop-first" and order is False):
+        yield Problem(
+            "replaceStrategy", f"{strategy!r} contradicts the option delete_before_replace={order}; state one of them"
+        )
+    if options.get("deletedWith"):
+        yield Problem(
+            "deleted_with",
+            "only a Room of rtcai_pulumi may be named: with another resource the engine would drop the agent without "
+            "stopping it; use depends_on, which has it stopped before that resource is deleted",
+        )
+    if options.get("import"):
+        yield Problem(
+            "import_",
+            "an agent cannot be imported, because the service has no query of tasks; the input adopt='cid/taskId' "
+            "takes a running one into the stack",
+        )
 
 
 def _numbers(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:

@@ -71,9 +71,8 @@ class EventRooms(pulumi.ComponentResource):
         # Where the event is wrong, the component itself cannot be registered: so the run fails, and no room is lost.
         props = {"event": refused(problems)} if problems else None
         super().__init__("rtcai:index:EventRooms", name, props, opts)
-        depends_on = opts.depends_on if opts else None
-        # A component's protection is inherited by its children, its dependencies are not.
-        inherited = ResourceOptions(parent=self, depends_on=depends_on)
+        # A component's protection, retention and deleted_with are inherited by its children, its dependencies are not.
+        inherited = ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
         self.conversations = {
             room.key: _conversation(f"{name}-{room.key}", room, inherited, with_room=found.create_rooms)
             for room in (() if problems else found.rooms)
@@ -92,7 +91,7 @@ class EventRooms(pulumi.ComponentResource):
 def _conversation(name: str, room: RoomPlan, opts: ResourceOptions, *, with_room: bool) -> RealtimeConversation:
     inputs = {_PYTHON_NAMES[key]: value for key, value in revealed(room.inputs).items()}
     if with_room:
-        inputs["cname"] = Room(name, cname=inputs["cname"], opts=opts).cname
+        inputs["cname"] = Room._of_event(name, inputs["cname"], opts).cname
     return RealtimeConversation(name, **inputs, opts=opts)
 
 

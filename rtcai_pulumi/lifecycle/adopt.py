@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.lifecycle.record import Record, State
-from rtcai_pulumi.lifecycle.task import intent
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
+from rtcai_pulumi.lifecycle.task import intent, kept_of
 from rtcai_pulumi.service.errors import Facts, RoomNotFound
 from rtcai_pulumi.service.retry import HARMLESS
 
@@ -22,10 +22,11 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
         RtcAiError: its room is gone, or has another number: there is nothing to adopt.
     """
     named = inputs.get("adopt")
-    if not named or named in run.shown or named in run.adopted:  # a replacement of the agent that was adopted once
+    if not named or named in run.adopted:  # a replacement of the agent that was adopted once
         return None
     known = run.journal.records_of_task(str(named))
-    if known:
+    retained = next((record for record in known if record.unfinished and record.kept is Kept.RETAINED), None)
+    if known and retained is None:
         if any(record.unfinished and record.owner != owner for record in known):
             run.tell(
                 f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "
@@ -45,6 +46,8 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
     if room.cid != int(cid):
         summary = f"There is nothing to adopt: the room has the number {room.cid} now."
         raise RoomNotFound(summary, facts, advice)
+    if retained is not None:
+        return run.journal.adopt(retained, owner=owner, kept=kept_of(inputs))
     # In one write: an intent would be asked for by the next run, which would start another agent beside this one.
     asked = intent(inputs, owner, run, new_id)
     taken = replace(asked, state=State.OPEN, cid=int(cid), task_id=task_id, handed=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from rtcai_pulumi.config.canonical import digest
-from rtcai_pulumi.config.conversation import Mode
+from rtcai_pulumi.config.conversation import Mode, starts_first
 from rtcai_pulumi.config.wire import create_body, data_of
 from rtcai_pulumi.lifecycle.adopt import adopted
 from rtcai_pulumi.lifecycle.answer import hand_over, note_answer
 from rtcai_pulumi.lifecycle.owner import urn_of
-from rtcai_pulumi.lifecycle.record import Record, State
-from rtcai_pulumi.lifecycle.settle import lost, settle
-from rtcai_pulumi.lifecycle.settling import before_create
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
+from rtcai_pulumi.lifecycle.settle import close_last, lost, settle
+from rtcai_pulumi.lifecycle.settling import Step, before_create
 from rtcai_pulumi.lifecycle.task import intent
 from rtcai_pulumi.service.errors import OutcomeUnknown, RtcAiError, TakenOver
 from rtcai_pulumi.service.retry import Policy
@@ -55,11 +55,9 @@ def create(
         TakenOver: nobody waits for the answer any more; no agent was left.
         RtcAiError: no agent was started.
     """
-    journal, owner = run.journal, str(inputs.get("owner") or "")
-    kept = None
-    if owner:
-        left = before_create(journal.records(owner), process=journal.process, shown=run.shown, digest=digest(inputs))
-        kept = settle(left, inputs, run)
+    owner = str(inputs.get("owner") or "")
+    left = _left(inputs, owner, run) if owner else []
+    kept = settle(left, inputs, run)
     try:
         record = kept or adopted(inputs, owner, run, new_id) or _started(inputs, owner, run, new_id)
         hand_over(record, run)
@@ -67,6 +65,8 @@ def create(
         raise
     except RtcAiError as error:
         raise _without_an_agent(error, inputs, owner, run) from None
+    run.staying.add(str(record.task))
+    close_last(left, run)
     added = (
         record.request_id,
         str(record.cid),
@@ -81,6 +81,19 @@ def create(
     if record.room_endpoint != room_endpoint_of(record.endpoint):
         outputs["roomEndpoint"] = record.room_endpoint  # elsewhere it can be told from the endpoint
     return Created(f"{record.cid}/{record.task_id}", outputs)
+
+
+def _left(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record, Step]]:
+    """What earlier runs left of this owner, and what is to be done about it."""
+    journal = run.journal
+    return before_create(
+        journal.records(owner),
+        process=journal.process,
+        lost=run.lost,
+        digest=digest(inputs),
+        cname=str(inputs["cname"]),
+        start_first=starts_first(inputs),
+    )
 
 
 def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
@@ -100,6 +113,7 @@ def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
     try:
         cid, task_id = run.retrier.run(attempt, policy, run.telling_why(record.cname))
     except OutcomeUnknown as error:
+        run.lost.add(record.trace_id)
         raise lost(error) from None
     except TakenOver:
         run.journal.not_sent(record)
@@ -120,6 +134,12 @@ def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
     account = {"app_key": settings.app_key, "endpoint": settings.endpoint}
     for record in run.journal.others_in_room(cname, **account, owner=owner):
         whose = urn_of(record.owner) or "no resource"
+        if record.kept is Kept.RETAINED:
+            run.tell(
+                f"warning: room {cname}: task {record.task} of {whose} was retained (retain_on_delete) and talks in "
+                f"it, too; `rtcai close {record.task}` stops it"
+            )
+            continue
         if record.task is None:
             other = f"an unanswered create (trace id {record.trace_id}) of {whose} may have started another agent in it"
             ends = f"look into the room; `rtcai forget {record.trace_id}` ends this warning"

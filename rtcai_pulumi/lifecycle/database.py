@@ -3,23 +3,35 @@
 import os
 import sqlite3
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Record, RoomRecord, State
 from rtcai_pulumi.service.errors import JournalError
 
 COLUMNS: Final = tuple(field.name for field in fields(Record))
 """The columns of the table of records, in the order of a record's fields."""
+ROOM_COLUMNS: Final = tuple(field.name for field in fields(RoomRecord))
+"""The columns of the table of rooms, in the order of a record's fields."""
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _BUSY_SECONDS: Final = 30.0
 _GLANCE: Final = 0.02
 """Seconds between two tries of what SQLite does not wait for itself."""
 _CLOSED_KEPT_DAYS: Final = 90
-_TYPES: Final = {"trace_id": " TEXT PRIMARY KEY", "process": " INTEGER", "cid": " INTEGER", "handed": " INTEGER"}
+_TYPES: Final = {
+    "trace_id": " TEXT PRIMARY KEY",
+    "process": " INTEGER",
+    "cid": " INTEGER",
+    "handed": " INTEGER",
+    "stored": " INTEGER NOT NULL DEFAULT 0",
+    "kept": " TEXT NOT NULL DEFAULT ''",
+}
+_LATER_COLUMNS: Final = {1: {"began_at": "changed_at", "stored": "0", "kept": "''"}, 2: {"stored": "0", "kept": "''"}}
+"""What an older version's table lacks, and what stands for it."""
+_ROOMS: Final = f"CREATE TABLE rooms ({', '.join(ROOM_COLUMNS)}, PRIMARY KEY (app_key, room_endpoint, cid))"
 _NETWORK_FILE_SYSTEMS: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.s3fs", "glusterfs", "lustre"}
 )
@@ -84,6 +96,47 @@ def opened_reader(path: Path) -> sqlite3.Connection:
     return database
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A connection that changes nothing, and how its tables are read."""
+
+    database: sqlite3.Connection
+    records: str | None
+    """The SELECT of whole records; None where there is no table of records yet."""
+    has_rooms: bool
+    """Whether there is a table of rooms."""
+
+
+def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
+    """A connection that reads the file as it is now and changes nothing: no lock, no file beside it, no new version.
+
+    SQLite's own way to read in WAL mode makes files. Without locks it sees a half-written page where a writer is at
+    work: the caller looks whether the file has changed meanwhile.
+
+    Args:
+        path: the file, which is there.
+        has_log: whether the write-ahead log beside it has anything in it.
+
+    Raises:
+        JournalError: the file is no journal, is newer than this package, or cannot be read.
+    """
+    # The log's index is kept in memory where the connection is exclusive; nobody is shut out by one without locks.
+    how = "vfs=unix-none" if has_log else "immutable=1"
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{how}", uri=True, check_same_thread=False)
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(path, error) from None
+    if version > _VERSION:
+        database.close()
+        raise _too_new(path, version)
+    stands_for = _LATER_COLUMNS.get(version, {})
+    columns = ", ".join(f"{stands_for[name]} AS {name}" if name in stands_for else name for name in COLUMNS)
+    select = f"SELECT {columns} FROM records" if version else None  # noqa: S608  words of this module
+    return Snapshot(database, select, has_rooms=version >= _VERSION)
+
+
 def unusable(path: Path, error: Exception) -> JournalError:
     """The error of a journal that fails."""
     advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
@@ -112,22 +165,26 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
     """Bring the tables to this package's version."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > _VERSION:
-        summary = f"The journal {path} was written by a newer release (version {version})."
-        raise JournalError(
-            summary, advice="upgrade rtcai-pulumi; without this file nobody knows which agents still run"
-        )
+        raise _too_new(path, version)
+    columns = {name: f"{name}{_TYPES.get(name, ' TEXT')}" for name in COLUMNS}
     if version == 0:
         database.execute("CREATE TABLE processes (number INTEGER PRIMARY KEY AUTOINCREMENT)")
-        columns = ", ".join(f"{name}{_TYPES.get(name, ' TEXT')}" for name in COLUMNS)
-        database.execute(f"CREATE TABLE records ({columns})")
+        database.execute(f"CREATE TABLE records ({', '.join(columns.values())})")
         database.execute("CREATE INDEX records_by_owner ON records (owner)")
         database.execute("CREATE INDEX records_by_task ON records (task_id)")
-    elif version == 1:
-        database.execute("ALTER TABLE records ADD COLUMN began_at TEXT")
-        database.execute("UPDATE records SET began_at = changed_at")
+    for name, stands_for in _LATER_COLUMNS.get(version, {}).items():
+        database.execute(f"ALTER TABLE records ADD COLUMN {columns[name]}")
+        database.execute(f"UPDATE records SET {name} = {stands_for}")  # noqa: S608  words of this module
+    if version < _VERSION:
+        database.execute(_ROOMS)
     # Not a version of its own: older releases can use the file with it.
     database.execute("CREATE INDEX IF NOT EXISTS records_by_room ON records (cname)")
     database.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _too_new(path: Path, version: int) -> JournalError:
+    summary = f"The journal {path} was written by a newer release (version {version})."
+    return JournalError(summary, advice="upgrade rtcai-pulumi; without this file nobody knows which agents still run")
 
 
 def _file_system(folder: Path) -> str | None:

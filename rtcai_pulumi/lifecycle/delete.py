@@ -29,7 +29,6 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
         RtcAiError: an agent may still be in the room; the state must be kept.
     """
     journal = run.journal
-    run.shown.add(resource_id)
     known = journal.records_of_task(resource_id)
     if not is_closed(known, resource_id):
         record = known[0] if known else journal.add(record_of(resource_id, outputs, process=journal.process))
@@ -37,10 +36,10 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     # The engine keeps the outputs of what is unchanged: after a change of name only the journal has the new owner.
     owners = {record.owner for record in known if record.owner}
     for owner in sorted(owners):
-        settle(after_delete(journal.records(owner), process=journal.process, shown=run.shown), outputs, run)
+        settle(after_delete(journal.records(owner), process=journal.process), outputs, run)
     former = str(outputs.get("owner") or "")
     if former and former not in owners:
-        settle(after_delete(_of_ended_runs(journal, former), process=journal.process, shown=run.shown), outputs, run)
+        settle(after_delete(_of_ended_runs(journal, former), process=journal.process), outputs, run)
 
 
 def _of_ended_runs(journal: Journal, owner: str) -> list[Record]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.config.canonical import canonical, same
+from rtcai_pulumi.config.conversation import options_of, starts_first
+from rtcai_pulumi.config.paths import values_at
+from rtcai_pulumi.lifecycle.record import Kept
+from rtcai_pulumi.lifecycle.run import require_account
 from rtcai_pulumi.lifecycle.settling import beside_a_task, is_over
+from rtcai_pulumi.lifecycle.task import kept_of, record_of
+from rtcai_pulumi.service.errors import OtherAccount
 
 if TYPE_CHECKING:
+    from rtcai_pulumi.lifecycle.record import Record
     from rtcai_pulumi.lifecycle.run import Run
 
 
@@ -22,36 +29,95 @@ class Difference:
     stop_first: bool = True
     """Whether the old agent is stopped before the new one starts."""
     settles: bool = False
-    """Whether the right agent runs, and an update is to close what an earlier run left beside it."""
+    """Whether the right agent runs, and an update is to bring the journal, or what is beside the agent, into line."""
 
 
 def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> Difference:
-    """Compare the canonical forms, and ask the journal.
+    """Compare the canonical forms, and look into the journal; a preview calls this too, so nothing is written.
 
-    In one room the old agent stops first, because two would talk to each other; with ``replaceStrategy`` "start-first",
-    and into another room, the new one starts first.
+    In one room the old agent stops first, because two would talk to each other; with ``replaceStrategy`` "start-first"
+    or ``delete_before_replace=False``, and into another room, the new one starts first.
 
     Args:
         resource_id: the task that the engine knows, ``{cid}/{taskId}``.
         olds: the outputs that the state holds; they repeat the inputs under their names.
         news: the new inputs, perhaps with unknowns, which count as a change.
         run: the journal; no request is sent.
+
+    Raises:
+        OtherAccount: the agent is to be replaced, and the settings name another account than it was started under.
     """
     if isinstance(olds.get("adopt"), str):
         run.adopted.add(olds["adopt"])
-    journal, owner = run.journal, news.get("owner")
-    if isinstance(owner, str):
-        # A resource, or its stack, was renamed: whoever takes its old name must not find this task as left by a run.
-        journal.reown(resource_id, owner)
-    old, new = canonical(olds), canonical(news)
-    replaces = tuple(name for name in dict.fromkeys((*new, *old)) if not same(old.get(name), new.get(name)))
-    stop_first = "cname" not in replaces and news.get("replaceStrategy") != "start-first"
-    if not replaces and is_over(journal.records_of_task(resource_id), resource_id):
+    records, owner = run.records.records_of_task(resource_id), news.get("owner")
+    replaces = tuple(_changed(olds, news))
+    if not replaces and is_over(records, resource_id):
         replaces = ("taskId",)
+    _compare_accounts(resource_id, olds, run, replaced=bool(replaces))
+    stop_first = "cname" not in replaces and not starts_first(news)
     if replaces:
-        if not stop_first:
-            run.shown.add(resource_id)
+        _warn_of_two(resource_id, olds, news, run)
         return Difference(replaces, stop_first)
-    records = journal.records(owner) if isinstance(owner, str) else []
-    beside = beside_a_task(records, process=journal.process, shown=run.shown, task=resource_id)
-    return Difference(stop_first=stop_first, settles=bool(beside))
+    run.staying.add(resource_id)
+    of_owner = run.records.records(owner) if isinstance(owner, str) else []
+    beside = beside_a_task(of_owner, process=run.records.process, lost=run.lost, task=resource_id)
+    stale = any(_is_stale(record, owner, kept_of(news)) for record in records if record.unfinished)
+    return Difference(stop_first=stop_first, settles=bool(beside) or stale)
+
+
+def _changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
+    """The properties of which another value is another agent; and what ``replace_on_changes`` names besides."""
+    old, new = canonical(olds), canonical(news)
+    found = [name for name in dict.fromkeys((*new, *old)) if not same(old.get(name), new.get(name))]
+    yield from found
+    yield from (name for name in named_changes(olds, news) if name not in found)
+
+
+def named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+    """The properties that Pulumi's option ``replace_on_changes`` names and that have changed.
+
+    The engine cannot tell: a dynamic provider names what replaces, and nothing of what merely changes.
+    """
+    found: dict[str, None] = {}
+    for path in options_of(news).get("replaceOnChanges") or ():
+        # What the service or the provider adds is no input; it does not change by a program.
+        before, after = values_at({name: olds[name] for name in olds if name in news}, path), values_at(news, path)
+        found |= {name: None for name in (*after, *before) if not same(before.get(name), after.get(name))}
+    return list(found)
+
+
+def _is_stale(record: Record, owner: Any, kept: Kept) -> bool:
+    """Whether the journal has to be told whom a task belongs to now, or whether it is to be retained.
+
+    A resource, or its stack, was renamed: whoever takes its old name must not find this task as left by a run. And a
+    retained one is left alone only once an engine has it for sure.
+    """
+    renamed = isinstance(owner, str) and record.owner != owner
+    return renamed or record.kept is not kept or (kept is Kept.RETAINED and not record.stored)
+
+
+def _compare_accounts(resource_id: str, olds: Mapping[str, Any], run: Run, *, replaced: bool) -> None:
+    """Say at preview that the settings name another account than the agent's, before anything is touched.
+
+    Raises:
+        OtherAccount: the agent is to be replaced, which would fail in the middle.
+    """
+    settings = run.known_settings()
+    if settings is None:
+        return
+    try:
+        require_account(record_of(resource_id, olds, process=0), settings)
+    except OtherAccount as error:
+        if replaced:
+            raise
+        run.tell(f"warning: {error}")
+
+
+def _warn_of_two(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> None:
+    """Say at preview that a retained agent and its replacement will talk to each other."""
+    if kept_of(news) is Kept.RETAINED and news.get("cname") == olds.get("cname"):
+        run.tell(
+            f"warning: room {olds.get('cname')}: retain_on_delete keeps task {resource_id} running beside its "
+            "replacement: two agents will talk to each other. Leave the option out, or stop the old one afterwards: "
+            f"`rtcai close {resource_id}`"
+        )

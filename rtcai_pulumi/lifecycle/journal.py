@@ -6,40 +6,239 @@ share one transaction, and so one wait for the disk.
 
 Whether a process still lives is told by a lock that it holds on a byte of a file of its own, never by a process id: an
 id may be another process by now.
+
+A preview must write nothing, and nothing tells the plugin that it is one. So what previews call reads by
+`JournalSnapshot`; what only an update calls opens the `Journal`.
 """
 
 import fcntl
 import os
 import queue
 import sqlite3
+import sys
 import threading
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from rtcai_pulumi.lifecycle.database import COLUMNS, opened_locks, opened_reader, opened_writer, unusable
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.database import (
+    COLUMNS,
+    ROOM_COLUMNS,
+    Snapshot,
+    opened_locks,
+    opened_reader,
+    opened_snapshot,
+    opened_writer,
+    unusable,
+)
+from rtcai_pulumi.lifecycle.record import Kept, Record, RoomRecord, State
 from rtcai_pulumi.service.errors import JournalError
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"  # noqa: S608  no value is put in
+_READS: Final = 20
+"""How often a snapshot is read again where the journal has changed meanwhile."""
+_GLANCE: Final = 0.02
+"""Seconds between two of these."""
 
 
 def journal_path(env: Mapping[str, str]) -> Path:
-    """Where the journal is: ``RTCAI_JOURNAL``, else ``rtcai/journal.db`` in the user's folder for state."""
-    if named := env.get("RTCAI_JOURNAL"):
-        return Path(named).expanduser()
-    state = env.get("XDG_STATE_HOME") or Path(env.get("HOME") or Path.home()) / ".local" / "state"
+    """Where the journal is: ``RTCAI_JOURNAL``, else ``rtcai/journal.db`` in the user's folder for state.
+
+    Raises:
+        JournalError: nothing names a place: there is no HOME, and the system knows no home of this user.
+    """
+    try:
+        if named := env.get("RTCAI_JOURNAL"):
+            return Path(named).expanduser()
+        state = env.get("XDG_STATE_HOME") or Path(env.get("HOME") or Path.home()) / ".local" / "state"
+    except RuntimeError:
+        message = "There is no place for the journal: HOME is not set, and this user has no home folder."
+        raise JournalError(message, advice="name a file in RTCAI_JOURNAL") from None
     return Path(state) / "rtcai" / "journal.db"
 
 
-class Journal:
+class JournalReader(ABC):
+    """What can be asked of the journal."""
+
+    process: int
+    """The number of the process that asks: every process that began before it has a lower one."""
+
+    def records(self, owner: str | None = None) -> list[Record]:
+        """The records of one owner, or all, oldest first."""
+        return self._found("owner = ?", owner) if owner is not None else self._found("1")
+
+    def record(self, trace_id: str) -> Record | None:
+        """The record of one create."""
+        return next(iter(self._found("trace_id = ?", trace_id)), None)
+
+    def records_of_task(self, task: str) -> list[Record]:
+        """The records of one task, ``{cid}/{taskId}``; there are several where the service repeated an answer."""
+        cid, _, task_id = task.partition("/")
+        return self._found("task_id = ? AND cid = ?", task_id, int(cid))
+
+    def records_in_room(self, cid: int, *, app_key: str) -> list[Record]:
+        """The unfinished records of the tasks in a room, whoever they belong to."""
+        return self._found("cid = ? AND app_key = ? AND state != ?", cid, app_key, State.CLOSED)
+
+    def others_in_room(self, cname: str, *, app_key: str, endpoint: str, owner: str) -> list[Record]:
+        """The unfinished records of a room of one account that no run of this owner closes, oldest first.
+
+        Those of other owners that other processes have, and this owner's own that are left alone.
+        """
+        where = (
+            "cname = ? AND app_key = ? AND endpoint = ? AND process != ? AND state != ? AND (owner != ? OR kept != '')"
+        )
+        return self._found(where, cname, app_key, endpoint, self.process, State.CLOSED, owner)
+
+    def room(self, cid: int, *, app_key: str, room_endpoint: str) -> RoomRecord | None:
+        """The room of one account that has a number."""
+        columns = ", ".join(ROOM_COLUMNS)
+        query = f"SELECT {columns} FROM rooms WHERE cid = ? AND app_key = ? AND room_endpoint = ?"  # noqa: S608
+        rows = self._rows(query, cid, app_key, room_endpoint)
+        return RoomRecord(**dict(zip(ROOM_COLUMNS, rows[0], strict=True))) if rows else None
+
+    def _found(self, where: str, *values: object) -> list[Record]:
+        """The records that a condition is true of, oldest first."""
+        return [_record(row) for row in self._rows(f"{self._select()} WHERE {where} ORDER BY rowid", *values)]
+
+    def _select(self) -> str:
+        return _SELECT
+
+    @abstractmethod
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        """What a query finds."""
+
+
+class JournalSnapshot(JournalReader):
+    """The journal as it is at each question, read without a trace: no lock, no file, no new version of its tables.
+
+    It works where the journal is missing (then it is empty) and where nothing can be written. It must be closed before
+    the same process opens the `Journal`: by closing a file, a process gives up all its locks on it.
+
+    Args:
+        path: the file.
+        unreadable: told once where the file cannot be read; then it counts as empty. None: that is an error.
+
+    Raises:
+        JournalError: by each question, where the file cannot be read and nobody is to be told.
+    """
+
+    process = sys.maxsize
+
+    def __init__(self, path: Path, unreadable: Callable[[JournalError], None] | None = None) -> None:
+        self.path = path
+        self._unreadable = unreadable
+        self._told = False
+        self._reading = threading.RLock()
+        self._snapshot: Snapshot | None = None
+        self._seen: tuple[Any, ...] | None = None
+
+    def close(self) -> None:
+        """Give up the file."""
+        with self._reading:
+            self._forget()
+
+    def room(self, cid: int, *, app_key: str, room_endpoint: str) -> RoomRecord | None:
+        """The room of one account that has a number."""
+        try:
+            snapshot = self._current()
+            if snapshot is None or not snapshot.has_rooms:
+                return None
+            return super().room(cid, app_key=app_key, room_endpoint=room_endpoint)
+        except JournalError as error:
+            self._tell(error)
+            return None
+
+    def _found(self, where: str, *values: object) -> list[Record]:
+        try:
+            snapshot = self._current()
+            if snapshot is None or snapshot.records is None:
+                return []
+            query = f"{snapshot.records} WHERE {where} ORDER BY rowid"
+            return [_record(row) for row in self._rows(query, *values)]
+        except JournalError as error:
+            self._tell(error)
+            return []
+
+    def _tell(self, error: JournalError) -> None:
+        """Tell of a file that cannot be read, once.
+
+        Raises:
+            JournalError: there is nobody to tell.
+        """
+        if self._unreadable is None:
+            raise error
+        with self._reading:
+            told, self._told = self._told, True
+        if not told:
+            self._unreadable(error)
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        for _ in range(_READS):
+            with self._reading:
+                snapshot, seen = self._current(), self._seen
+                if snapshot is None:
+                    return []
+                try:
+                    rows = snapshot.database.execute(query, values).fetchall()
+                except (sqlite3.Error, OverflowError, UnicodeError) as error:
+                    failure: Exception | None = error
+                else:
+                    failure = None
+                if failure is None and seen == _signature(self.path):
+                    return rows
+                self._forget()
+            time.sleep(_GLANCE)
+        # A writer is at work all the time: so its files are there, and SQLite may read with its locks.
+        try:
+            with closing(opened_reader(self.path)) as database:
+                return database.execute(query, values).fetchall()
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            raise unusable(self.path, error) from None
+
+    def _current(self) -> Snapshot | None:
+        """The connection to the file as it is now; None where there is none."""
+        with self._reading:
+            seen = _signature(self.path)
+            if self._snapshot is None or seen != self._seen:
+                self._forget()
+                self._seen = seen
+                if seen is not None:
+                    self._snapshot = opened_snapshot(self.path, has_log=bool(seen[-1]))
+            return self._snapshot
+
+    def _forget(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.database.close()
+        self._snapshot = None
+
+
+def _signature(path: Path) -> tuple[Any, ...] | None:
+    """What changes whenever the journal does; its last part is the size of the write-ahead log. None: no journal."""
+    try:
+        file = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise unusable(path, error) from None
+    try:
+        log = path.with_name(f"{path.name}-wal").stat()
+    except FileNotFoundError:
+        return (file.st_ino, file.st_mtime_ns, file.st_size, 0)
+    return (file.st_ino, file.st_mtime_ns, file.st_size, log.st_ino, log.st_mtime_ns, log.st_size)
+
+
+class Journal(JournalReader):
     """Records of creates; safe to share between threads.
 
     Args:
@@ -79,24 +278,6 @@ class Journal:
         self._writer.join()
         self._reader.close()
         os.close(self._locks)
-
-    def records(self, owner: str | None = None) -> list[Record]:
-        """The records of one owner, or all, oldest first."""
-        return self._found("owner = ?", owner) if owner is not None else self._found("1")
-
-    def records_of_task(self, task: str) -> list[Record]:
-        """The records of one task, ``{cid}/{taskId}``; there are several where the service repeated an answer."""
-        cid, _, task_id = task.partition("/")
-        return self._found("task_id = ? AND cid = ?", task_id, int(cid))
-
-    def others_in_room(self, cname: str, *, app_key: str, endpoint: str, owner: str) -> list[Record]:
-        """The unfinished records of a room of one account that other processes have for other owners, oldest first."""
-        where = "cname = ? AND app_key = ? AND endpoint = ? AND owner != ? AND process != ? AND state != ?"
-        return self._found(where, cname, app_key, endpoint, owner, self.process, State.CLOSED)
-
-    def record(self, trace_id: str) -> Record | None:
-        """One record; None where there is none."""
-        return next(iter(self._found("trace_id = ?", trace_id)), None)
 
     def add(self, record: Record) -> Record:
         """Write a record; on disk when this returns."""
@@ -153,12 +334,49 @@ class Journal:
         """Write that an engine is about to be given the task."""
         self._change(record.trace_id, "handed = 1 WHERE trace_id = ?", (record.trace_id,))
 
-    def reown(self, task: str, owner: str) -> None:
-        """Write whom a task, ``{cid}/{taskId}``, belongs to now, where that has changed."""
-        if any(record.owner != owner for record in self.records_of_task(task)):
-            cid, _, task_id = task.partition("/")
-            statement = "UPDATE records SET owner = ? WHERE task_id = ? AND cid = ?"
-            self._do(lambda database: database.execute(statement, (owner, task_id, int(cid))))
+    def claim(self, task: str, *, owner: str, kept: Kept) -> None:
+        """Write what an engine has just shown of a task, ``{cid}/{taskId}``: that it has it, for whom, and for good.
+
+        Args:
+            task: the task.
+            owner: whom it belongs to now.
+            kept: whether it is retained.
+        """
+        cid, _, task_id = task.partition("/")
+        statement = "UPDATE records SET owner = ?, kept = ?, stored = 1 WHERE task_id = ? AND cid = ? AND state != ?"
+        values = (owner, kept, task_id, int(cid), State.CLOSED)
+        self._do(lambda database: database.execute(statement, values))
+
+    def adopt(self, record: Record, *, owner: str, kept: Kept) -> Record | None:
+        """Write that a retained task is another resource's now; None where its record is gone."""
+        return self._change(
+            record.trace_id,
+            "owner = ?, kept = ?, stored = 0, process = ? WHERE trace_id = ?",
+            (owner, kept, self.process, record.trace_id),
+        )
+
+    def stored(self) -> None:
+        """Write that this process's engine, which ends in order now, has in its state what it was given."""
+        statement = "UPDATE records SET stored = 1 WHERE process = ? AND handed = 1 AND kept = ?"
+        self._do(lambda database: database.execute(statement, (self.process, Kept.RETAINED)))
+
+    def refused(self, record: Record) -> None:
+        """Write that the service refuses to close a task which another machine's run has replaced."""
+        self._change(
+            record.trace_id, "state = ?, kept = ? WHERE trace_id = ?", (State.OPEN, Kept.REFUSED, record.trace_id)
+        )
+
+    def hold_room(self, room: RoomRecord) -> None:
+        """Write whom a room belongs to."""
+        marks = ", ".join("?" * len(ROOM_COLUMNS))
+        statement = f"INSERT OR REPLACE INTO rooms ({', '.join(ROOM_COLUMNS)}) VALUES ({marks})"  # noqa: S608
+        values = tuple(asdict(replace(room, changed_at=_now())).values())
+        self._do(lambda database: database.execute(statement, values))
+
+    def drop_room(self, cid: int, *, app_key: str, room_endpoint: str) -> None:
+        """Take a room out: it is gone, or nobody's any more."""
+        statement = "DELETE FROM rooms WHERE cid = ? AND app_key = ? AND room_endpoint = ?"
+        self._do(lambda database: database.execute(statement, (cid, app_key, room_endpoint)))
 
     def take_over(self, record: Record) -> Record | None:
         """Answer for another process's record from now on; None where someone else was faster."""
@@ -226,10 +444,6 @@ class Journal:
             except OSError as error:
                 raise unusable(self.path, error) from None
             return number
-
-    def _found(self, where: str, *values: object) -> list[Record]:
-        """The records that a condition is true of, oldest first."""
-        return [_record(row) for row in self._rows(f"{_SELECT} WHERE {where} ORDER BY rowid", *values)]
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         """Read on a connection of its own: what is read does not wait until the disk has what others write."""
@@ -303,7 +517,8 @@ def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | Exception:
 
 def _record(row: tuple[Any, ...]) -> Record:
     values = dict(zip(COLUMNS, row, strict=True))
-    return Record(**{**values, "state": State(values["state"]), "handed": bool(values["handed"])})
+    flags = {name: bool(values[name]) for name in ("handed", "stored")}
+    return Record(**{**values, **flags, "state": State(values["state"]), "kept": Kept(values["kept"])})
 
 
 def _now() -> str:

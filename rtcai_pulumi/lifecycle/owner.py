@@ -14,6 +14,9 @@ from typing import Any, Final
 DIGEST_LENGTH: Final = 16
 
 
+_URN: Final = "urn:pulumi:"
+
+
 NO_ORGANIZATION: Final = "organization"
 """What every stack of a self-managed backend has for its organization."""
 
@@ -52,6 +55,38 @@ def absolute(url: str, folder: Path) -> str:
 def owner(prefix: str, urn: str) -> str:
     """The owner of a task, as journal and state hold it."""
     return f"{prefix}:{urn}"
+
+
+def stated_owner(urn: str, organization: str) -> str:
+    """Whom a program starts a task for, as far as it knows: where its state is kept only the plugin process knows.
+
+    With the Automation API, the program runs in a process that has neither the environment nor the folder of the CLI.
+    """
+    return urn if organization == NO_ORGANIZATION else f"{organization} {urn}"
+
+
+def resolved_owner(stated: str, env: Mapping[str, str], project_backend: str | None, folder: Path) -> str:
+    """The owner that journal and state hold, from what a program has stated.
+
+    Args:
+        stated: by `stated_owner`; or an owner that an older release has stored, which is resolved anew.
+        env: the environment of the CLI, which its plugins have as well.
+        project_backend: the URL that the project file names, where it does.
+        folder: the project's folder.
+    """
+    before, found, rest = stated.partition(_URN)
+    organization = before.strip() if before and not before.endswith(":") else NO_ORGANIZATION
+    return owner(owner_prefix(env, project_backend, folder, organization), f"{found}{rest}")
+
+
+def is_same_stack(one: str, other: str) -> bool:
+    """Whether two owners are resources of one stack of one backend."""
+    return bool(one) and _stack_part(one) == _stack_part(other)
+
+
+def _stack_part(owner: str) -> tuple[str, ...]:
+    prefix, _, urn = owner.partition(":")
+    return (prefix, *urn.split("::")[:2])
 
 
 def urn_of(owner: str) -> str:

@@ -28,7 +28,7 @@ class Reading:
 
 
 def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
-    """Ask the room API whether the room of a task is still the one that it was started in.
+    """Ask the room API whether the room of a task is still the one that it was started in; nothing is written.
 
     Args:
         resource_id: ``{cid}/{taskId}``.
@@ -38,12 +38,11 @@ def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
     Raises:
         OtherAccount: the settings name another AppKey or endpoint than the task was started under.
     """
-    if is_closed(run.journal.records_of_task(resource_id), resource_id):
+    if is_closed(run.records.records_of_task(resource_id), resource_id):
         return Reading(gone=True)
-    task = record_of(resource_id, outputs, process=run.journal.process)
-    reading = _ask(task, run)
+    reading = _ask(record_of(resource_id, outputs, process=0), run)
     if reading.gone:
-        run.journal.closed(resource_id)
+        run.gone.add(resource_id)
     return reading
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class State(StrEnum):
@@ -15,6 +16,21 @@ class State(StrEnum):
     """A close may be on its way."""
     CLOSED = "closed"
     """The task is closed, or surely gone."""
+
+
+FROM_STATE: Final = "state-"
+"""How the trace id of a record begins that was made from a state: its create's own is not known."""
+
+
+class Kept(StrEnum):
+    """Why a task is left alone that no state has any more."""
+
+    NO = ""
+    """It is not: a later run closes it."""
+    RETAINED = "retained"
+    """Its resource has Pulumi's option ``retain_on_delete``."""
+    REFUSED = "refused"
+    """The service refuses to close it, and another machine's run has replaced it: it was reported once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +56,9 @@ class Record:
     task_id: str | None = None
     handed: bool = False
     """Whether the task was handed to an engine, which may or may not have stored it."""
+    stored: bool = False
+    """Whether an engine has the task in its state for sure: its run ended in order, or it named the task later."""
+    kept: Kept = Kept.NO
     began_at: str = ""
     """When the record was written, before its first request: ISO 8601, UTC."""
     changed_at: str = ""
@@ -51,6 +70,32 @@ class Record:
         return f"{self.cid}/{self.task_id}" if self.task_id is not None else None
 
     @property
+    def is_from_state(self) -> bool:
+        """Whether it was made from a state: of a task that another machine's run, or an older release, had started."""
+        return self.trace_id.startswith(FROM_STATE)
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether no run closes the task on account of this record.
+
+        A retained one is left alone only once an engine has it in its state: what a killed run has started is not.
+        """
+        return self.kept is Kept.REFUSED or (self.kept is Kept.RETAINED and self.stored)
+
+    @property
     def unfinished(self) -> bool:
         """Whether there may be an agent in the room on account of this record."""
         return self.state is not State.CLOSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomRecord:
+    """What the journal knows of one room that a `Room` has opened or adopted."""
+
+    app_key: str
+    room_endpoint: str
+    cid: int
+    cname: str
+    owner: str
+    """Which resource it belongs to, as in `Record.owner`."""
+    changed_at: str = ""

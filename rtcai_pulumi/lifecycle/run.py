@@ -1,4 +1,4 @@
-"""What the verbs of one plugin process share: the service, the journal, and what the engine has shown."""
+"""What the verbs of one plugin process share: the service, the journal, and what the run has come to know."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rtcai_pulumi.lifecycle.settling import is_superseded, may_send
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
     Facts,
+    Interrupted,
     OtherAccount,
     OutcomeUnknown,
     Refused,
@@ -24,7 +25,7 @@ from rtcai_pulumi.service.errors import (
 from rtcai_pulumi.service.retry import HARMLESS, QUERY, Retrier
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.lifecycle.journal import Journal
+    from rtcai_pulumi.lifecycle.journal import Journal, JournalReader
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 
@@ -53,16 +54,25 @@ class Run:
     tell: Callable[[str], None] = _nothing
     """Shows a line to the user."""
     retrier: Retrier = field(default_factory=Retrier)
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], bool | None] = time.sleep
+    """Waits for seconds; returns true where the run was interrupted meanwhile."""
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the engine has asked to stop: nothing new may be started."""
     clock: Callable[[], float] = time.monotonic
-    shown: set[str] = field(default_factory=set)
-    """Tasks that the engine stops itself in this run, as ``{cid}/{taskId}``: a create must leave them alone.
-
-    Only where `diff` lets the new agent start first, or `delete` is called: with ``--refresh --replace`` the engine
-    reads and compares a task, then has another one created, and deletes the old one last.
-    """
+    read_journal: Callable[[], JournalReader] | None = None
+    """Gives the journal to verbs that a preview calls, which must write nothing; None: `open_journal` does."""
+    known_settings: Callable[[], Settings | None] = lambda: None
+    """The settings; None where there are none, or wrong ones: a preview needs none."""
     adopted: set[str] = field(default_factory=set)
     """Tasks that a state says were adopted once; `adopt` is over for them, whatever has become of them since."""
+    lost: set[str] = field(default_factory=set)
+    """Creates of this process whose outcome nobody knows, by trace id: an error hook may have the engine repeat one."""
+    staying: set[str] = field(default_factory=set)
+    """Tasks that stay after this run, as ``{cid}/{taskId}``: `diff` found them unchanged, or `create` started them."""
+    gone: set[str] = field(default_factory=set)
+    """Tasks that `read` has found gone, as ``{cid}/{taskId}``; it must not write that down: previews call it too."""
+    rooms: set[int] = field(default_factory=set)
+    """Rooms that stay after this run, by number: `diff` found one unchanged, or `create` opened or took it."""
 
     @property
     def client(self) -> Client:
@@ -73,6 +83,11 @@ class Run:
     def journal(self) -> Journal:
         """The journal."""
         return self.open_journal()
+
+    @property
+    def records(self) -> JournalReader:
+        """The journal, to look into."""
+        return self.read_journal() if self.read_journal else self.journal
 
     def telling_why(self, cname: str) -> Callable[[RtcAiError, float], None]:
         """Tells the user why a call about a room waits, where that takes long enough to wonder about."""
@@ -93,8 +108,13 @@ class Run:
 
         Raises:
             TakenOver: another process answers for the record, or the engine is gone.
+            Interrupted: the run was interrupted.
         """
         record = self.journal.record(trace_id)
+        if self.stopping():
+            facts = Facts(room=record.cname if record else None, trace_id=trace_id)
+            message = "The agent was not started: the run was interrupted."
+            raise Interrupted(message, facts, "run it again")
         lives = self.engine_lives()
         sends = may_send(record, process=self.journal.process, engine_lives=lives)
         if not sends or (record is not None and self.is_superseded(record)):
@@ -173,10 +193,14 @@ class Run:
         """
         until = self.clock() + self.client.settings.timeout + 5
         current: Record | None = record
+        if record.process == self.journal.process:
+            return self.journal.record(record.trace_id)
         while current is not None and current.state is State.ASKED and current.process == record.process:
             if not self.journal.lives(record.process) or self.clock() >= until:
                 break
-            self.sleep(_GLANCE)
+            if self.sleep(_GLANCE):
+                message = "The agent was not started: the run was interrupted."
+                raise Interrupted(message, Facts(room=record.cname), "run it again")
             current = self.journal.record(record.trace_id)
         return current
 

@@ -8,8 +8,18 @@ from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.lifecycle.answer import note_answer
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import require_account
-from rtcai_pulumi.lifecycle.settling import Step, is_closed, is_left, is_over
-from rtcai_pulumi.service.errors import DuplicateRequest, OtherAccount, OutcomeUnknown, RoomNotFound
+from rtcai_pulumi.lifecycle.settling import Step, is_closed, is_left, is_over, is_replaced_elsewhere
+from rtcai_pulumi.service.errors import (
+    DuplicateRequest,
+    NotAuthenticated,
+    OtherAccount,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    RoomNotFound,
+    RtcAiError,
+    WrongEndpoint,
+)
 from rtcai_pulumi.service.retry import ONCE
 
 if TYPE_CHECKING:
@@ -34,6 +44,8 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
     """
     kept = None
     for record, step in steps:
+        if step is Step.CLOSE_LAST:
+            continue
         taken = _taken_over(record, run)
         if taken is None:
             continue
@@ -46,14 +58,55 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
     return kept
 
 
+def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
+    """Close what was to be closed once the new agent runs.
+
+    What cannot be closed is told, and fails nothing: the new agent must get into the state. Where the state has the old
+    one, the engine has it deleted next; else the next up closes it, beside the new one.
+    """
+    for record, step in steps:
+        if step is Step.CLOSE_LAST:
+            try:
+                if taken := _taken_over(record, run):
+                    run.close(taken)
+            except RtcAiError as error:
+                run.tell(f"warning: room {record.cname}: the agent before (task {record.task}) still runs. {error}")
+
+
 def _settled(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
     """Deal with one record that this process answers for now; returns it where its answer is kept."""
     if record.state is not State.ASKED:
-        run.tell(f"room {record.cname}: closing task {record.task}, which an earlier run started")
-        run.close(record)
+        _close_left(record, run)
         return None
     answered = _ask_again(record, inputs, run)
     return answered if answered is not None and _keeps(answered, step, run) else None
+
+
+def _close_left(record: Record, run: Run) -> None:
+    """Close what an earlier run left.
+
+    Where another machine's run has replaced it, the service's refusal is told once, and no run tries again.
+
+    Raises:
+        RtcAiError: the agent may still be in the room.
+    """
+    if record.task in run.gone:
+        run.journal.closed(str(record.task))
+        return
+    run.tell(f"room {record.cname}: closing task {record.task}, which an earlier run started")
+    try:
+        run.close(record)
+    except (NotAuthenticated, RateLimited, WrongEndpoint):
+        raise
+    except Refused as error:
+        if not is_replaced_elsewhere(record, run.journal.records(record.owner)):
+            raise
+        run.journal.refused(record)
+        run.tell(
+            f"warning: room {record.cname}: task {record.task}, which another machine's run has replaced, cannot be "
+            f"closed, and is not tried again; `rtcai ls` shows it as refused, `rtcai close {record.task}` tries once "
+            f"more. {error}"
+        )
 
 
 def _taken_over(record: Record, run: Run) -> Record | None:
@@ -61,7 +114,7 @@ def _taken_over(record: Record, run: Run) -> Record | None:
     current: Record | None = record
     while current is not None:
         current = run.settled_by_its_process(current)
-        if current is None or not is_left(current, process=run.journal.process):
+        if current is None or not is_left(current, process=run.journal.process, lost=run.lost):
             return None
         taken = run.journal.take_over(current)
         if taken is not None:
@@ -98,6 +151,7 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
         RtcAiError: nobody can tell whether there is an agent; the record stays.
     """
     require_account(record, run.client.settings)
+    run.lost.add(record.trace_id)  # until it is answered, this process owes it as the one before did
     run.tell(
         f"warning: room {record.cname}: an earlier create was never answered (request id {record.request_id}, trace "
         f"id {record.trace_id}). It is asked for again under the same trace id. Where the service does not know it as "

@@ -3,9 +3,7 @@
 Each is needed by a sequence of commands and faults. ``tests/model/`` holds engine, plugin, service and journal as a
 model that runs these very functions: ``test_promises.py`` tries all orders of steps and finds no broken promise,
 ``test_rules.py`` takes out one rule after the other and finds one each time, ``test_sequences.py`` names the
-sequences. ``test_crashes.py`` and ``test_sequences.py`` in ``tests/engine/`` play them with the real engine. "Shown"
-are the tasks that the engine itself has named in this run, to `diff`, `read` or `delete`: it knows them, and deals
-with them.
+sequences. ``test_crashes.py`` and ``test_sequences.py`` in ``tests/engine/`` play them with the real engine.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -19,6 +17,8 @@ class Step(Enum):
 
     CLOSE = "close"
     """Its task is known: close it."""
+    CLOSE_LAST = "close last"
+    """Its task is known: close it once the new agent runs."""
     ASK_AND_KEEP = "ask and keep"
     """It was never answered, and asks for what is wanted now: ask again under its own trace id, keep the answer."""
     ASK_AND_CLOSE = "ask and close"
@@ -26,30 +26,35 @@ class Step(Enum):
 
 
 def left_by_earlier_runs(
-    records: Iterable[Record], *, process: int, shown: Collection[str], beside: str | None = None
+    records: Iterable[Record],
+    *,
+    process: int,
+    lost: Collection[str] = (),
+    beside: str | None = None,
 ) -> list[Record]:
-    """The unfinished records of earlier processes, save the tasks that the engine has shown in this run.
+    """The unfinished records of earlier processes.
 
     Args:
         records: all records of one owner.
         process: the process that asks.
-        shown: tasks as ``{cid}/{taskId}``.
-        beside: the task that is to stay, where there is one.
+        lost: creates of this process whose outcome nobody knows, by their trace ids.
+        beside: the task that is to stay, as ``{cid}/{taskId}``, where there is one.
     """
-    known = {*shown, beside}
     return [
         record
         for record in records
-        if is_left(record, process=process) and (record.task is None or record.task not in known)
+        if is_left(record, process=process, lost=lost) and (record.task is None or record.task != beside)
     ]
 
 
-def is_left(record: Record, *, process: int) -> bool:
+def is_left(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
     """Whether there may be an agent on account of a record, and an earlier process answers for it.
 
     Processes are numbered in their order. A plugin that outlives its engine must leave alone what a later run started.
+    Where an error hook has the engine repeat a create, what was lost in this very process is left as well.
     """
-    return record.unfinished and record.process < process
+    is_lost = record.state is State.ASKED and record.trace_id in lost
+    return record.unfinished and not record.left_alone and (record.process < process or is_lost)
 
 
 def is_taken_care_of(records: Iterable[Record], *, process: int, lives: Callable[[int], bool]) -> bool:
@@ -65,28 +70,59 @@ def is_taken_care_of(records: Iterable[Record], *, process: int, lives: Callable
 
 
 def before_create(
-    records: Iterable[Record], *, process: int, shown: Collection[str], digest: str
+    records: Iterable[Record],
+    *,
+    process: int,
+    lost: Collection[str] = (),
+    digest: str,
+    cname: str,
+    start_first: bool = False,
 ) -> list[tuple[Record, Step]]:
-    """What `create` settles first, so that there is one agent for its owner. At most one answer is kept."""
+    """What `create` settles, so that there is one agent for its owner. At most one answer is kept.
+
+    A replacement of which the engine shows the provider nothing (``--replace``, a taint, a trigger) looks like a first
+    create, and the task in the state like one that an earlier run left. So the order of a replacement is kept here too.
+
+    Args:
+        records: all records of one owner.
+        process: the process that asks.
+        lost: creates of this process whose outcome nobody knows.
+        digest: of the configuration that is asked for.
+        cname: its room: in another one, the old agent is closed last.
+        start_first: whether the old agent is closed last in the same room, too.
+    """
     steps = []
     kept = False
-    for record in left_by_earlier_runs(records, process=process, shown=shown):
+    for record in left_by_earlier_runs(records, process=process, lost=lost):
         keep = record.state is State.ASKED and record.digest == digest and not kept
         kept = kept or keep
-        steps.append((record, _step(record, keep=keep)))
-    # What may be kept comes last: the agents beside it are gone by then.
-    return sorted(steps, key=lambda step: step[1] is Step.ASK_AND_KEEP)
+        closed_last = record.state is State.OPEN and (start_first or record.cname != cname)
+        steps.append((record, Step.CLOSE_LAST if closed_last else _step(record, keep=keep)))
+    # What may be kept comes after the agents that it must not meet.
+    return sorted(steps, key=lambda step: _ORDER.get(step[1], 0))
 
 
 def beside_a_task(
-    records: Iterable[Record], *, process: int, shown: Collection[str], task: str
+    records: Iterable[Record], *, process: int, lost: Collection[str] = (), task: str
 ) -> list[tuple[Record, Step]]:
     """What `update` settles: whatever stands beside the one task that the engine knows and keeps."""
-    left = left_by_earlier_runs(records, process=process, shown=shown, beside=task)
+    left = left_by_earlier_runs(records, process=process, lost=lost, beside=task)
     return [(record, _step(record, keep=False)) for record in left]
 
 
-def after_delete(records: Iterable[Record], *, process: int, shown: Collection[str]) -> list[tuple[Record, Step]]:
+def is_replaced_elsewhere(record: Record, others: Iterable[Record]) -> bool:
+    """Whether another machine's run has replaced a task: the state has named one that this journal did not know.
+
+    That run had the state, and so dealt with the task itself; only this machine's journal believes in it still.
+
+    Args:
+        record: of the task.
+        others: all records of its owner.
+    """
+    return any(other.is_from_state and other.began_at > record.began_at for other in others)
+
+
+def after_delete(records: Iterable[Record], *, process: int) -> list[tuple[Record, Step]]:
     """What `delete` settles afterwards: only what no engine was ever handed.
 
     A replacement that starts first has two tasks that an engine knows; to close the other one here would leave the
@@ -94,7 +130,7 @@ def after_delete(records: Iterable[Record], *, process: int, shown: Collection[s
     """
     records = list(records)
     handed = {record.task for record in records if record.handed}
-    left = left_by_earlier_runs(records, process=process, shown=shown)
+    left = left_by_earlier_runs(records, process=process)
     return [(record, _step(record, keep=False)) for record in left if record.task not in handed]
 
 
@@ -129,3 +165,6 @@ def _step(record: Record, *, keep: bool) -> Step:
     if record.state is not State.ASKED:
         return Step.CLOSE
     return Step.ASK_AND_KEEP if keep else Step.ASK_AND_CLOSE
+
+
+_ORDER = {Step.ASK_AND_KEEP: 1, Step.CLOSE_LAST: 2}

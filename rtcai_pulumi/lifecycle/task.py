@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.config.canonical import digest
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.config.conversation import options_of
+from rtcai_pulumi.lifecycle.record import FROM_STATE, Kept, Record, State
 from rtcai_pulumi.service.settings import room_endpoint_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def record_of(resource_id: str, outputs: Mapping[str, Any], *, process: int) -> 
     """
     cid, _, task_id = resource_id.partition("/")
     return Record(
-        trace_id=f"state-{cid}-{task_id}",
+        trace_id=f"{FROM_STATE}{cid}-{task_id}",
         owner=str(outputs.get("owner") or ""),
         app_key=str(outputs["appKey"]),
         endpoint=str(outputs["endpoint"]),
@@ -37,6 +38,8 @@ def record_of(resource_id: str, outputs: Mapping[str, Any], *, process: int) -> 
         cid=int(cid),
         task_id=task_id,
         handed=True,
+        stored=True,
+        kept=kept_of(outputs),
     )
 
 
@@ -60,4 +63,10 @@ def intent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[],
         request_id=str(inputs.get("requestId") or new_id()),
         digest=digest(inputs),
         process=run.journal.process,
+        kept=kept_of(inputs),
     )
+
+
+def kept_of(inputs: Mapping[str, Any]) -> Kept:
+    """Whether a task is to be left alone where its resource is no longer declared."""
+    return Kept.RETAINED if options_of(inputs).get("retainOnDelete") is True else Kept.NO

@@ -8,7 +8,9 @@
     ├── OtherAccount           the task belongs to another AppKey or endpoint than the settings name
     ├── RoomExists             the room is open already, and somebody else has opened it
     ├── ConnectionFailed       no connection was made; nothing was sent
+    ├── RoomInUse              somebody is in the room, whom the change would throw out
     ├── TakenOver              another run answers for this agent now, or no engine waits for it any more
+    │   └── Interrupted        the run was interrupted before the request was sent
     ├── Refused                the service answered that it did not do it
     │   ├── InvalidRequest     400, 601: the body is not as it should be
     │   ├── NotAuthenticated   402, 414: AppKey, AppSecret, token or clock
@@ -101,12 +103,20 @@ class RoomExists(RtcAiError):
     """The room is open already, and somebody else has opened it. Take another name, or adopt the room."""
 
 
+class RoomInUse(RtcAiError):
+    """Somebody is in the room, whom the change would throw out. Wait until it is empty, or set force=True."""
+
+
 class ConnectionFailed(RtcAiError):
     """No connection was made, so nothing was sent. Check network and endpoint, then run again."""
 
 
 class TakenOver(RtcAiError):
     """Another run answers for this agent now, or no engine waits for it any more. Nothing was left running."""
+
+
+class Interrupted(TakenOver):
+    """The run was interrupted before the request was sent. Run it again."""
 
 
 class Refused(RtcAiError):

@@ -21,11 +21,16 @@ over four to eight seconds where it is refused at once. A room is asked for agai
 everything else until two minutes have (a query: fifteen seconds, because its doubt is no error). How often and how long
 is counted anew after the room was waited for: that many rooms open at one moment, and the service says 429, is what to
 expect then.
+
+A call may be bounded by Pulumi's option ``custom_timeouts`` (`within`), and a Ctrl-C ends every wait: then the last
+error is raised as if it were final.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -37,6 +42,22 @@ _FIRST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 5.0
 _LONGEST_RETRY_AFTER: Final = 60.0
 _CONNECTION_ATTEMPTS: Final = 6
+
+_time_limit: ContextVar[float | None] = ContextVar("time_limit", default=None)
+
+
+@contextmanager
+def within(seconds: float | None) -> Iterator[None]:
+    """Bound everything that this thread retries in the block; an attempt that has begun is not cut short.
+
+    Args:
+        seconds: from now on; None or 0: no bound of its own.
+    """
+    token = _time_limit.set(time.monotonic() + seconds if seconds else None)
+    try:
+        yield
+    finally:
+        _time_limit.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +103,8 @@ class Retrier:
     """Runs attempts; its clock, its sleep and its dice are what tests replace."""
 
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], bool | None] = time.sleep
+    """Waits for seconds; returns true where the run was interrupted meanwhile."""
     dice: Callable[[], float] = random.random
 
     def run(
@@ -115,9 +137,13 @@ class Retrier:
                 if not policy.waits(error, unconnected or number, waited):
                     raise
                 wait = self._wait(error, number, policy, waited)
+                limit = _time_limit.get()
+                if limit is not None and self.clock() + wait > limit:
+                    raise _final(error, "The time of custom_timeouts is up.") from None
                 if tell:
                     tell(error, wait)
-            self.sleep(wait)
+                if self.sleep(wait):
+                    raise _final(error, "The run was interrupted, and it was not tried again.") from None
 
     def _wait(self, error: RtcAiError, number: int, policy: Policy, waited: float) -> float:
         grown = min(_FIRST_WAIT * 2.0 ** (number - 1), _LONGEST_WAIT)
@@ -126,3 +152,7 @@ class Retrier:
             return min(wait, max(policy.wait_for_room - waited, 0.0))
         asked = error.facts.retry_after or 0.0
         return max(wait, min(asked, _LONGEST_RETRY_AFTER))
+
+
+def _final(error: RtcAiError, why: str) -> RtcAiError:
+    return type(error)(f"{error.summary} {why}", error.facts, error.advice)

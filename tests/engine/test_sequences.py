@@ -98,6 +98,7 @@ def test_a_renamed_stack_keeps_its_agents(stack: Stack, emulator: Emulator) -> N
     stack.up().succeeded()
     stack.pulumi("stack", "rename", "renamed").succeeded()
     stack.name = "renamed"
+    assert "1 updated" in stack.up().succeeded().output, "the journal is told whom the agent belongs to now"
     assert "2 unchanged" in stack.up().succeeded().output
     assert calls(emulator) == ["create"]
     assert_settled(stack, emulator, ["keynote"])
@@ -107,7 +108,7 @@ def test_the_old_name_of_a_renamed_stack_is_another_stack(stack: Stack, emulator
     stack.program(ROOM)
     stack.up().succeeded()
     stack.pulumi("stack", "rename", "live").succeeded()
-    assert "2 unchanged" in stack.pulumi("up", "--yes", "--stack", "live").succeeded().output
+    assert "1 updated" in stack.pulumi("up", "--yes", "--stack", "live").succeeded().output
     (on_air,) = live(emulator)
     stack.pulumi("stack", "init", "test").succeeded()
     stack.program(one_room(cname="rehearsal"))

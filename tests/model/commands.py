@@ -137,7 +137,7 @@ def call(verb: Callable[..., Any], *values: Any) -> Steps:
 
 @dataclass(frozen=True, slots=True)
 class Invoke(Step):
-    """The engine calls the plugin; what it has it delete or update is shown from now on."""
+    """The engine calls the plugin."""
 
     verb: Callable[..., Any]
     values: tuple[Any, ...]
@@ -146,12 +146,9 @@ class Invoke(Step):
         plugin, engine = world.plugin(process), world.engine
         if plugin is None or (engine and engine.interrupted):
             return Raised(Failed)
-        shown = plugin.shown
-        if self.verb in {verbs.delete, verbs.update}:
-            shown |= {self.values[0].task}
-        verb = world.begun(self.verb, verbs.Me(process, shown), *self.values)
+        verb = world.begun(self.verb, verbs.Me(process), *self.values)
         deletes = self.values[0].task if self.verb is verbs.delete else None
-        world.put(Plugin(process, verb, shown=shown, deletes=deletes))
+        world.put(Plugin(process, verb, deletes=deletes))
         return None
 
     def __str__(self) -> str:
@@ -173,9 +170,7 @@ class Returned(Step):
             return Raised(Failed)
         outcome = plugin.verb.outcome
         assert outcome is not None
-        found = None if isinstance(outcome, Raised) else outcome[0]
-        shown = plugin.shown | ({found.shown} if isinstance(found, verbs.Difference) and found.shown else set())
-        world.put(plugin._replace(verb=None, shown=shown))
+        world.put(plugin._replace(verb=None))
         return outcome if isinstance(outcome, Raised) else outcome[0]
 
 

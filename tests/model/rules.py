@@ -24,7 +24,7 @@ from tests.model import steps, verbs
 from tests.model.scenarios import ANY_TWO_COMMANDS, DESTROY, A, B, Scenario, replace, up
 
 if TYPE_CHECKING:
-    from tests.model.world import Inputs, Resource, World
+    from tests.model.world import World
 
 Decided = list[tuple[Record, Step]]
 
@@ -55,24 +55,16 @@ class Rule:
 # settling.is_left and left_by_earlier_runs
 
 
-def _finished_too(record: Record, *, process: int) -> bool:
+def _finished_too(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
     return record.process < process
 
 
-def _of_other_processes(record: Record, *, process: int) -> bool:
+def _of_other_processes(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
     return record.unfinished and record.process != process
 
 
-def _shown_ones_too(
-    records: Iterable[Record], *, process: int, shown: Collection[str], beside: str | None = None
-) -> list[Record]:
-    return _left(records, process=process, shown=(), beside=beside)
-
-
-def _the_one_that_is_to_stay_too(
-    records: Iterable[Record], *, process: int, shown: Collection[str], beside: str | None = None
-) -> list[Record]:
-    return _left(records, process=process, shown=set(shown) - {beside})
+def _the_one_that_is_to_stay_too(records: Iterable[Record], *, beside: str | None = None, **of: Any) -> list[Record]:
+    return _left(records, **of)
 
 
 def _no_unanswered_ones(records: Iterable[Record], **of: Any) -> list[Record]:
@@ -116,8 +108,8 @@ def _handed_ones_too(records: Iterable[Record], **of: Any) -> Decided:
     return _beside_a_task(records, task="", **of)
 
 
-def _handed_in_its_own_record(records: Iterable[Record], *, process: int, shown: Collection[str]) -> Decided:
-    return [step for step in _beside_a_task(records, process=process, shown=shown, task="") if not step[0].handed]
+def _handed_in_its_own_record(records: Iterable[Record], *, process: int) -> Decided:
+    return [step for step in _beside_a_task(records, process=process, task="") if not step[0].handed]
 
 
 # settling.is_over, is_closed
@@ -192,11 +184,6 @@ def _not_again(me: verbs.Me, record: Record) -> verbs.Steps:
     return (yield steps.TakeOver(current))
 
 
-def _shows_what_it_keeps(me: verbs.Me, old: Resource, new: Inputs) -> verbs.Steps:
-    difference = yield from _diff(me, old, new)
-    return difference._replace(shown=old.task)
-
-
 AN_EDIT: Final = Scenario(((up(B),), (up(A),)), faults=2, after=(up(A),))
 AN_EDIT_WITH_THREE_FAULTS: Final = Scenario(((up(B),), (up(A),)), faults=3, after=(up(A),))
 AN_EDIT_AND_REPLACE: Final = Scenario(((up(B),), (replace(A),)), faults=2, after=(up(A),))
@@ -208,8 +195,6 @@ LOST_EDITED_REVERTED: Final = Scenario(((up(A),), (up(B),), (up(A),)), faults=2)
 RULES: Final = (
     Rule("what is closed is finished", settling, "is_left", _finished_too),
     Rule("what a later run has is not left", settling, "is_left", _of_other_processes, AN_EDIT_AND_REPLACE),
-    Rule("shown tasks are the engine's", settling, "left_by_earlier_runs", _shown_ones_too),
-    Rule("what is kept is not shown", verbs, "diff", _shows_what_it_keeps),
     Rule("the task that is to stay stays", settling, "left_by_earlier_runs", _the_one_that_is_to_stay_too),
     Rule("the unanswered is left too", settling, "left_by_earlier_runs", _no_unanswered_ones),
     Rule("only the same configuration is kept", settling, "before_create", _any_answer_is_kept),

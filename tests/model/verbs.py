@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rtcai_pulumi.lifecycle import settling
 from rtcai_pulumi.lifecycle.record import Record, State
-from rtcai_pulumi.service.errors import OutcomeUnknown, Refused, RoomNotFound, TakenOver, TaskNotFound
+from rtcai_pulumi.service.errors import OutcomeUnknown, Refused, RoomNotFound, RtcAiError, TakenOver, TaskNotFound
 from tests.model.steps import (
     Add,
     Answered,
@@ -43,10 +43,9 @@ Steps = Generator[Step, Any, Any]
 
 
 class Me(NamedTuple):
-    """The process that a verb runs in, and what its engine has shown it."""
+    """The process that a verb runs in."""
 
     process: int
-    shown: frozenset[str]
 
 
 class Difference(NamedTuple):
@@ -55,16 +54,21 @@ class Difference(NamedTuple):
     replaces: bool
     stop_first: bool
     settles: bool = False
-    shown: str = ""
-    """The task that is added to `Run.shown`."""
 
 
 def create(me: Me, inputs: Inputs) -> Steps:
     records = yield Records(OWNER)
-    left = settling.before_create(records, process=me.process, shown=me.shown, digest=inputs.digest)
+    left = settling.before_create(
+        records,
+        process=me.process,
+        digest=inputs.digest,
+        cname=inputs.cname,
+        start_first=inputs.start_first,
+    )
     kept = yield from settle(left, me, alone=not inputs.start_first)
     record = kept or (yield from started(me, inputs))
     yield HandOver(record)
+    yield from close_last(me, left)
     return record.task
 
 
@@ -112,6 +116,8 @@ def note_answer(me: Me, record: Record, task: str) -> Steps:
 def settle(steps: Iterable[tuple[Record, settling.Step]], me: Me, *, alone: bool = False) -> Steps:
     kept = None
     for record, step in steps:
+        if step is settling.Step.CLOSE_LAST:
+            continue
         taken = yield from taken_over(me, record)
         if taken is None:
             continue
@@ -123,6 +129,17 @@ def settle(steps: Iterable[tuple[Record, settling.Step]], me: Me, *, alone: bool
             if answered is not None and (yield from keeps(answered, step)):
                 kept = answered
     return kept
+
+
+def close_last(me: Me, steps: Iterable[tuple[Record, settling.Step]]) -> Steps:
+    for record, step in steps:
+        if step is settling.Step.CLOSE_LAST:
+            try:
+                taken = yield from taken_over(me, record)
+                if taken is not None:
+                    yield from close(taken)
+            except RtcAiError:
+                continue
 
 
 def taken_over(me: Me, record: Record) -> Steps:
@@ -203,7 +220,7 @@ def delete(me: Me, old: Resource) -> Steps:
         record = known[0] if known else (yield Add(record_of(old, me.process)))
         yield from close(record)
     records = yield Records(OWNER)
-    yield from settle(settling.after_delete(records, process=me.process, shown=me.shown), me)
+    yield from settle(settling.after_delete(records, process=me.process), me)
 
 
 def record_of(old: Resource, process: int) -> Record:
@@ -216,22 +233,19 @@ def record_of(old: Resource, process: int) -> Record:
 def diff(me: Me, old: Resource, new: Inputs) -> Steps:
     stop_first = new.cname == old.inputs.cname and not new.start_first
     if new.digest != old.inputs.digest or settling.is_over((yield RecordsOfTask(old.task)), old.task):
-        return Difference(replaces=True, stop_first=stop_first, shown="" if stop_first else old.task)
+        return Difference(replaces=True, stop_first=stop_first)
     records = yield Records(OWNER)
-    beside = settling.beside_a_task(records, process=me.process, shown=me.shown, task=old.task)
+    beside = settling.beside_a_task(records, process=me.process, task=old.task)
     return Difference(replaces=False, stop_first=stop_first, settles=bool(beside))
 
 
 def update(me: Me, old: Resource) -> Steps:
     records = yield Records(OWNER)
-    yield from settle(settling.beside_a_task(records, process=me.process, shown=me.shown, task=old.task), me)
+    yield from settle(settling.beside_a_task(records, process=me.process, task=old.task), me)
 
 
 def read(me: Me, old: Resource) -> Steps:
     """Returns whether the task is gone."""
     if settling.is_closed((yield RecordsOfTask(old.task)), old.task):
         return True
-    gone = yield from room_is_gone(record_of(old, me.process))
-    if gone:
-        yield Closed(old.task)
-    return gone
+    return (yield from room_is_gone(record_of(old, me.process)))

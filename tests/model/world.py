@@ -155,7 +155,6 @@ class Plugin(NamedTuple):
     process: int
     verb: Actor | None = None
     engine_lives: bool = True
-    shown: frozenset[str] = frozenset()
     deletes: str | None = None
     """The task that its engine has told it to delete, while it does so."""
 

@@ -4,13 +4,14 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rtcai_pulumi import Agent, Asr, Llm, RealtimeConversation
-from rtcai_pulumi.config.conversation import Conversation
-from rtcai_pulumi.lifecycle.owner import owner_prefix
+from rtcai_pulumi.config.conversation import HIDDEN, Conversation
+from rtcai_pulumi.lifecycle.owner import resolved_owner, urn_of
 
 
 def test_the_class_takes_exactly_the_fields_of_the_model() -> None:
@@ -19,11 +20,11 @@ def test_the_class_takes_exactly_the_fields_of_the_model() -> None:
         for name, parameter in inspect.signature(RealtimeConversation.__init__).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    assert keywords == {*Conversation.model_fields, "opts"} - {"owner"}
+    assert keywords == {*Conversation.model_fields, "opts"} - set(HIDDEN)
 
 
 def test_every_input_is_an_output_under_its_own_name() -> None:
-    for name in Conversation.model_fields.keys() - {"owner"}:
+    for name in Conversation.model_fields.keys() - set(HIDDEN):
         assert isinstance(getattr(RealtimeConversation, name), property)
 
 
@@ -89,7 +90,7 @@ def owner_in(organization: str) -> tuple[str, str]:
     environment = {**os.environ, "PULUMI_BACKEND_URL": "https://api.pulumi.com"}
     command = [sys.executable, "-c", OWNER, organization]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    owner, urn = done.stdout.split()
+    owner, urn = done.stdout.splitlines()
     return owner, urn
 
 
@@ -98,9 +99,18 @@ def test_equal_stacks_of_two_organizations_are_two_owners() -> None:
     (one, urn), (other, same_urn) = owner_in("acme"), owner_in("acme-test")
     assert urn == same_urn
     assert one != other
-    assert owner_in("acme")[0] == one
+    environment = {"PULUMI_BACKEND_URL": "https://api.pulumi.com"}
+    owners = {resolved_owner(stated, environment, None, Path()) for stated in (one, other, one.partition(" ")[2])}
+    assert len(owners) == 3
+    assert len({urn_of(owner) for owner in owners}) == 1
 
 
 def test_a_self_managed_backend_has_no_organizations() -> None:
-    prefix = owner_prefix({"PULUMI_BACKEND_URL": "https://api.pulumi.com"}, None)
-    assert owner_in("organization")[0].startswith(f"{prefix}:")
+    assert owner_in("organization")[0].startswith("urn:pulumi:prod::live::")
+
+
+def test_an_owner_of_an_older_release_is_resolved_anew() -> None:
+    stored = "0123456789abcdef:urn:pulumi:prod::live::a:b:C::host"
+    resolved = resolved_owner(stored, {"PULUMI_BACKEND_URL": "file:///here"}, None, Path())
+    assert resolved == resolved_owner("urn:pulumi:prod::live::a:b:C::host", {}, "file:///here", Path())
+    assert urn_of(resolved) == urn_of(stored)

@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
 from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import Run
+from rtcai_pulumi.lifecycle.task import intent
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.retry import Retrier
 from rtcai_pulumi.service.settings import Settings
+from tests.samples import parameters
 
 CREATED: dict[str, Any] = {"code": 200, "requestId": "r", "cid": 1144707127429101, "result": {"taskId": "2a78"}}
 Failure = type[httpx.TransportError]
@@ -97,3 +102,15 @@ class Runs:
 
     def _sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+def left_open(run: Run, task: str, owner: str) -> Record:
+    """A task of a resource that this run has started and handed to its engine, beside others of the resource."""
+    answered = replace(left_lost(run, owner), state=State.OPEN, cid=7, task_id=task, handed=True)
+    run.journal.forget(answered)
+    return run.journal.add(answered)
+
+
+def left_lost(run: Run, owner: str) -> Record:
+    """A create of a resource that this run has sent and never heard of again."""
+    return run.journal.add(intent(parameters(owner=owner), owner, run, lambda: str(uuid4())))

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -143,13 +144,29 @@ def test_an_agent_that_an_earlier_run_left_is_closed_first(runs: Runs) -> None:
     assert made.id == "7/new"
 
 
-def test_an_agent_that_the_engine_has_shown_is_left_to_the_engine(runs: Runs) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "asked"),
+    [
+        (OWNED, ["close", "create"]),
+        ({**OWNED, "replaceStrategy": "start-first"}, ["create", "close"]),
+        ({**OWNED, "options": {"deleteBeforeReplace": False}}, ["create", "close"]),
+        ({**OWNED, "cname": "elsewhere"}, ["create", "close"]),
+    ],
+)
+def test_a_replacement_that_looks_like_a_first_create_keeps_its_order(
+    runs: Runs, inputs: dict[str, Any], asked: list[str]
+) -> None:
     create(OWNED, runs.next(Service(create=created("old"))))
-    service = Service(create=created("new"))
-    run = runs.next(service)
-    run.shown.add("7/old")
-    create(OWNED, run)
-    assert service.asked == ["create"]
+    service = Service(create=created("new"), close=reply(code=200, errmsg=""))
+    create(inputs, runs.next(service))
+    assert service.asked == asked
+
+
+def test_an_agent_before_that_cannot_be_closed_does_not_keep_the_new_one_from_the_state(runs: Runs) -> None:
+    create(OWNED, runs.next(Service(create=created("old"))))
+    refused = Service(create=created("new"), close=reply(code=777), rooms=reply(code=200, cid=7, cname="keynote"))
+    assert create({**OWNED, "replaceStrategy": "start-first"}, runs.next(refused)).id == "7/new"
+    assert "the agent before (task 7/old) still runs" in runs.told[-1]
 
 
 def test_an_agent_of_another_owner_is_left_alone(runs: Runs) -> None:

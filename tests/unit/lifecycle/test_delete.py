@@ -5,11 +5,11 @@ import pytest
 
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
-from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.lifecycle.record import Kept, State
 from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.service.errors import ConnectionFailed, OtherAccount, RtcAiError
 from tests.samples import parameters
-from tests.unit.lifecycle.fakes import Reply, Runs, Service, reply
+from tests.unit.lifecycle.fakes import Reply, Runs, Service, left_lost, left_open, reply
 
 ID = "7/2a78"
 STATE = {**parameters(), "cid": "7", "taskId": "2a78", "appKey": "the-key", "endpoint": "http://service.test"}
@@ -108,19 +108,14 @@ def test_another_room_api_does_not_make_a_refusal_a_success(runs: Runs) -> None:
     assert service.asked == ["close"]
 
 
-def started(runs: Runs, task: str, *shown: str) -> dict[str, Any]:
+def started(runs: Runs, task: str) -> dict[str, Any]:
     answer = reply(code=200, requestId="r", cid=7, result={"taskId": task})
-    run = runs.next(Service(create=answer))
-    run.shown.update(shown)
-    return create(parameters(owner="b:urn"), run).outputs
+    return create(parameters(owner="b:urn"), runs.next(Service(create=answer))).outputs
 
 
 def test_what_was_left_and_never_handed_to_an_engine_is_closed_too(runs: Runs) -> None:
     outputs = started(runs, "known")
-    lost = runs.next(Service(create=httpx.ReadTimeout))
-    lost.shown.add("7/known")
-    with pytest.raises(RtcAiError):
-        create(parameters(owner="b:urn"), lost)
+    left_lost(runs.next(Service()), "b:urn")
     service = Service(close=CLOSED, create=reply(code=200, cid=7, result={"taskId": "left"}))
     delete("7/known", outputs, runs.next(service))
     assert service.asked == ["close", "create", "close"]
@@ -129,7 +124,7 @@ def test_what_was_left_and_never_handed_to_an_engine_is_closed_too(runs: Runs) -
 
 def test_the_other_task_of_a_replacement_that_started_first_is_left_to_the_engine(runs: Runs) -> None:
     outputs = started(runs, "old")
-    started(runs, "new", "7/old")
+    left_open(runs.next(Service()), "new", "b:urn")
     service = Service(close=CLOSED)
     delete("7/old", outputs, runs.next(service))
     assert [body["taskId"] for body in service.bodies] == ["old"]
@@ -156,12 +151,9 @@ def test_after_a_change_of_name_what_was_left_under_both_names_is_settled(
 ) -> None:
     """The engine keeps the outputs of what is unchanged, and with them the old name, which may be another's by now."""
     outputs = started(runs, "known")
-    runs.next(Service()).journal.reown("7/known", "b:renamed")
+    runs.next(Service()).journal.claim("7/known", owner="b:renamed", kept=Kept.NO)
     for owner in ("b:renamed", "b:urn"):
-        lost = runs.next(Service(create=httpx.ReadTimeout))
-        lost.shown.add("7/known")
-        with pytest.raises(RtcAiError):
-            create(parameters(owner=owner), lost)
+        left_lost(runs.next(Service()), owner)
     left = iter(["one", "two"])
     answer = lambda: reply(code=200, cid=7, result={"taskId": next(left)})  # noqa: E731  one answer after the other
     run = runs.next(service := Service(close=CLOSED, create=answer))

@@ -9,7 +9,7 @@ from rtcai_pulumi.lifecycle.record import State
 from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.lifecycle.update import update
 from tests.samples import parameters
-from tests.unit.lifecycle.fakes import Runs, Service, reply
+from tests.unit.lifecycle.fakes import Runs, Service, left_open, reply
 
 OUTPUTS = {"cid": "7", "taskId": "t", "traceId": "x", "createdAt": "…", "appKey": "k", "endpoint": "e", "mode": "m"}
 
@@ -53,12 +53,10 @@ def test_anything_else_replaces_and_is_named(
 
 def test_in_the_same_room_the_old_agent_stops_first(run: Run) -> None:
     assert changed(run, parameters(), parameters(tts={"speed": 2})).stop_first
-    assert run.shown == set()
 
 
 def test_into_another_room_the_new_agent_starts_first(run: Run) -> None:
     assert not changed(run, parameters(), parameters(cname="other")).stop_first
-    assert run.shown == {"7/t"}  # the engine stops it when the new one runs
 
 
 def test_start_first_starts_the_new_agent_first(run: Run) -> None:
@@ -92,9 +90,7 @@ def test_a_task_that_the_journal_knows_as_over_is_replaced(runs: Runs, state: St
 def beside(runs: Runs) -> dict[str, Any]:
     """An agent that the engine knows, and one beside it that a killed run left."""
     outputs = started(runs, "known")
-    run = runs.next(Service(create=reply(code=200, cid=7, result={"taskId": "left"})))
-    run.shown.add("7/known")
-    create(OWNED, run)
+    left_open(runs.next(Service()), "left", OWNED["owner"])
     return outputs
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from rtcai_pulumi.lifecycle import database
 from rtcai_pulumi.lifecycle.journal import Journal, journal_path
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.service.errors import JournalError
 
 WRITER = """
@@ -336,6 +336,6 @@ def test_a_number_whose_lock_is_held_is_not_drawn_though_an_older_file_was_put_b
 
 def test_a_task_belongs_to_whom_it_is_shown_for(journal: Journal) -> None:
     journal.answered(journal.add(a_record(journal, owner="old")), 1, "task")
-    journal.reown("1/task", "new")
+    journal.claim("1/task", owner="new", kept=Kept.NO)
     assert [record.task for record in journal.records("new")] == ["1/task"]
     assert journal.records("old") == []

@@ -12,7 +12,7 @@ from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.service.errors import AnswerLost, OtherAccount, Refused, TakenOver
 from tests.samples import parameters
-from tests.unit.lifecycle.fakes import Runs, Service, reply
+from tests.unit.lifecycle.fakes import Runs, Service, left_open, reply
 
 OWNER = "backend:urn:pulumi:dev::rooms::type::host"
 OWNED = parameters(owner=OWNER)
@@ -135,10 +135,8 @@ def test_an_agent_that_an_earlier_run_has_just_begun_to_close_is_closed_before_a
 def test_a_task_that_was_handed_under_one_record_is_not_closed_on_account_of_another(runs: Runs) -> None:
     """An old plugin has noted the answer that this run kept, as one that nobody waits for, and was killed then."""
     outputs = create(OWNED, runs.next(Service(create=created("first")))).outputs
-    run = runs.next(Service(create=created("kept")))
-    run.shown.add("7/first")
-    create(OWNED, run)
-    kept = run.journal.records(OWNER)[1]
+    run = runs.next(Service())
+    kept = left_open(run, "kept", OWNER)
     run.journal.add(replace(kept, trace_id="t-orphan", process=1, handed=False))
     service = Service(close=CLOSED)
     delete("7/first", outputs, runs.next(service))

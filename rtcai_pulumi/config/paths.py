@@ -1,0 +1,111 @@
+"""Paths of properties in Pulumi's options, as in ``ignore_changes=["llm.custom_prompt"]``.
+
+Pulumi's grammar: names joined by dots, ``["any text"]``, ``[number]``, and ``*`` for all.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from rtcai_pulumi.config.block import Block, nearest
+from rtcai_pulumi.config.wire import nested_blocks
+
+_PART: Final = re.compile(r'\.?([^.\[\]"]+)|\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]')
+ALL: Final = "*"
+
+
+def parts_of(path: str) -> list[str | int] | None:
+    """The parts of a path; None where it is none."""
+    parts: list[str | int] = []
+    at = 0
+    while at < len(path):
+        found = _PART.match(path, at)
+        if found is None or (at == 0 and path.startswith(".")):
+            return None
+        name, quoted, index = found.groups()
+        if name is not None:
+            parts.append(name)
+        elif quoted is not None:
+            parts.append(re.sub(r"\\(.)", r"\1", quoted))
+        else:
+            parts.append(ALL if index == ALL else int(index))
+        at = found.end()
+    return parts or None
+
+
+def wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> str:
+    """A path by the names of the wire; names that are so already, and names of the user's own, stay as they are.
+
+    Args:
+        path: as a program states it, by the program's names or the wire's.
+        root: the model of the inputs.
+        outputs: what the resource has besides its inputs: the names of the wire, each with its name in Python.
+
+    Raises:
+        ValueError: there is no such property; the message names the nearest one.
+    """
+    parts = parts_of(path)
+    if parts is None:
+        message = f"{path!r} is not the path of a property, as in 'llm.custom_prompt'"
+        raise ValueError(message)
+    return _joined(_renamed(parts, root, outputs, path))
+
+
+def values_at(inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The values at a path, each by the property at the top that it lies in; missing ones are left out."""
+    parts = parts_of(path) or []
+    found: dict[str, Any] = {}
+    for name in inputs if parts[:1] == [ALL] else map(str, parts[:1]):
+        if name in inputs and name not in _NEVER_COMPARED:
+            values = list(_values(inputs[name], parts[1:]))
+            if values:
+                found[name] = values
+    return found
+
+
+_NEVER_COMPARED: Final = ("owner", "options")
+
+
+def _values(value: Any, parts: list[str | int]) -> Iterator[Any]:
+    if not parts:
+        if value is not None:
+            yield value
+        return
+    first, rest = parts[0], parts[1:]
+    items: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        items = value.values() if first == ALL else [value[first]] if first in value else ()
+    elif isinstance(value, list):
+        items = value if first == ALL else value[first : first + 1] if isinstance(first, int) else ()
+    for item in items:
+        yield from _values(item, rest)
+
+
+def _renamed(parts: list[str | int], root: type[Block], outputs: Mapping[str, str], path: str) -> Iterator[str | int]:
+    model: type[Block] | None = root
+    for depth, part in enumerate(parts):
+        if model is None or not isinstance(part, str) or part == ALL:
+            yield part
+            continue
+        names = {**model.wire_names(), "extra": "extra", **({} if depth else outputs)}
+        wire = next((wire for wire, python in names.items() if part in {wire, python}), None)
+        if wire is None:
+            near = nearest(part, [python for python in names.values() if python not in _NEVER_COMPARED])
+            hint = f"; did you mean {near!r}?" if near else ""
+            message = f"there is no property {part!r} in {path!r}{hint}"
+            raise ValueError(message)
+        yield wire
+        model = nested_blocks(model).get(wire)
+
+
+def _joined(parts: Iterable[str | int]) -> str:
+    path = ""
+    for part in parts:
+        if isinstance(part, int) or (part == ALL and path):
+            path += f"[{part}]"
+        elif re.fullmatch(r'[^.\[\]"]+', part):
+            path += f".{part}" if path else part
+        else:
+            quoted = part.replace("\\", "\\\\").replace('"', '\\"')
+            path += f'["{quoted}"]'
+    return path
