@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final
 
@@ -36,6 +37,20 @@ def engine_address(arguments: Sequence[str]) -> tuple[str, int] | None:
     """Host and port of the engine, from the plugin's arguments; None where they name none."""
     host, _, port = (arguments[1] if len(arguments) > 1 else "").rpartition(":")
     return (host, int(port)) if host and port.isdecimal() else None
+
+
+def cli_folder() -> Path:
+    """The folder that the CLI works in: with an inline program of the Automation API it is not this process's own.
+
+    Where the system does not show it, this process's own must do.
+    """
+    process = os.getppid()
+    try:
+        while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
+            process = int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+        return Path(f"/proc/{process}/cwd").readlink()
+    except (OSError, ValueError):
+        return Path.cwd()
 
 
 class Engine:

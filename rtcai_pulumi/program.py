@@ -9,6 +9,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ import pulumi.runtime
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.lifecycle.owner import NO_ORGANIZATION, stated_owner
+from rtcai_pulumi.lifecycle.project import project_in
 from rtcai_pulumi.options import Understood, watch_transforms
 
 
@@ -126,17 +128,20 @@ _MUST_NOT_HIDE: Final = (
 
 
 def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str | None]:
-    """Whom a task is started for: the resource's URN with its parents, and the organization.
+    """Whom a task is started for: the resource's URN with its parents, the organization, the project file's backend.
 
-    A dynamic provider is told neither, so that the resource must say it. The backend is added by the plugin process.
+    A dynamic provider is told none of them, so that the resource must say it. The plugin process knows the rest.
     """
     organization: str = pulumi.get_organization() or NO_ORGANIZATION
+    told: str | None = pulumi.get_root_directory()  # not to an inline program, nor by an older language host
+    folder = Path(told or "")
+    backend = project_in(folder).backend if told else None
     urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
 
     async def value() -> str | None:
         # As a plain value: with an output of its parent a child would depend on its parent's children, on itself too.
         known = await urn.future()
-        return stated_owner(known, organization) if known else None
+        return stated_owner(known, organization, backend, folder) if known else None
 
     return pulumi.Output.from_input(value())
 

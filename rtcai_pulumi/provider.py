@@ -28,6 +28,7 @@ from pulumi.output import Unknown
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.engine import (
     Engine,
+    cli_folder,
     engine_address,
     on_cancel,
     print_without_frames,
@@ -75,7 +76,7 @@ class _Process:
         self._snapshot: JournalSnapshot | None = None
         self._unusable = False
         self._checked = False
-        self._prefixes: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
         self.engine = Engine(engine_address(sys.argv))
         self.engine.watch()
         self.run = Run(
@@ -107,11 +108,11 @@ class _Process:
     def owner(self, stated: str) -> str:
         """Whom a task is for: what the program states, in the backend that only this process knows for sure."""
         with self._opening:
-            resolved = self._prefixes.get(stated)
+            resolved = self._owners.get(stated)
             if resolved is None:
-                folder = project_folder(Path.cwd())
-                resolved = resolved_owner(stated, os.environ, self._project_backend(folder), folder)
-                self._prefixes[stated] = resolved
+                folder = project_folder(cli_folder())
+                backend = _project_backend(folder)
+                resolved = self._owners[stated] = resolved_owner(stated, os.environ, backend, folder)
             return resolved
 
     def _cancelled(self) -> None:
@@ -176,13 +177,6 @@ class _Process:
             return resolve(os.environ, self._config)
         except SettingsError:
             return None
-
-    @staticmethod
-    def _project_backend(folder: Path) -> str | None:
-        try:
-            return project_in(folder).backend
-        except (OSError, ValueError):
-            return None  # the engine has read it, or fails on it
 
 
 class _Door(ResourceProvider):
@@ -301,6 +295,13 @@ class RoomProvider(_Door):
         """End the room, where nobody is in it."""
         with self._call():
             delete_room(_properties(_props), self._run)
+
+
+def _project_backend(folder: Path) -> str | None:
+    try:
+        return project_in(folder).backend
+    except (OSError, ValueError):
+        return None  # the engine has read the file, or fails on it
 
 
 def _warn_of_unread_journal(error: JournalError) -> None:

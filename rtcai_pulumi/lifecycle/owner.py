@@ -57,26 +57,38 @@ def owner(prefix: str, urn: str) -> str:
     return f"{prefix}:{urn}"
 
 
-def stated_owner(urn: str, organization: str) -> str:
+def stated_owner(urn: str, organization: str, project_backend: str | None, folder: Path) -> str:
     """Whom a program starts a task for, as far as it knows: where its state is kept only the plugin process knows.
 
     With the Automation API, the program runs in a process that has neither the environment nor the folder of the CLI.
+    But only the program is told which project file counts.
+
+    Args:
+        urn: of the resource.
+        organization: of the stack.
+        project_backend: the URL that the project file names, where it does; it counts where no environment names one.
+        folder: the project's folder.
     """
-    return urn if organization == NO_ORGANIZATION else f"{organization} {urn}"
+    named = f"{owner_prefix({}, project_backend, folder, organization)}:" if project_backend else ""
+    whose = f"{organization} " if organization != NO_ORGANIZATION else ""
+    return f"{whose}{named}{urn}"
 
 
 def resolved_owner(stated: str, env: Mapping[str, str], project_backend: str | None, folder: Path) -> str:
     """The owner that journal and state hold, from what a program has stated.
 
     Args:
-        stated: by `stated_owner`; or an owner that an older release has stored, which is resolved anew.
+        stated: by `stated_owner`.
         env: the environment of the CLI, which its plugins have as well.
-        project_backend: the URL that the project file names, where it does.
-        folder: the project's folder.
+        project_backend: the URL that the CLI's project file names, where it does and the program was not told.
+        folder: the CLI's, by which a relative URL is meant.
     """
     before, found, rest = stated.partition(_URN)
-    organization = before.strip() if before and not before.endswith(":") else NO_ORGANIZATION
-    return owner(owner_prefix(env, project_backend, folder, organization), f"{found}{rest}")
+    organization, _, named = before.rpartition(" ")
+    urn = f"{found}{rest}"
+    if named and not env.get("PULUMI_BACKEND_URL"):
+        return f"{named}{urn}"
+    return owner(owner_prefix(env, project_backend, folder, organization or NO_ORGANIZATION), urn)
 
 
 def is_same_stack(one: str, other: str) -> bool:

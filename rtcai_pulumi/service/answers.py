@@ -56,6 +56,14 @@ _BY_CODE: Final[dict[int, _Meaning]] = {
 }
 
 
+_NEVER_MISSING: Final = frozenset(
+    code
+    for code, (kind, _, _) in _BY_CODE.items()
+    if kind in {errors.NotAuthenticated, errors.RateLimited, errors.ServerFailed, errors.DuplicateRequest}
+)
+"""Codes of login, rate, failures and repeated requests: whatever their text says, nothing is known to be missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One HTTP answer, with its body where that is a JSON object."""
@@ -155,15 +163,18 @@ def _failed(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice
 
 
 def _missing(verb: str, answer: Answer, facts: Facts) -> RtcAiError | None:
-    """The error of an answer that says that room or task do not exist; its number is not documented.
+    """The error of an answer that says that room or task do not exist.
 
-    Only a body with a code is the service's: a gateway's "not found" says nothing of rooms and tasks.
+    Its number is not documented (api.md has the text 房间不存在 alone), so the text decides, whatever the number; where
+    the number means something else, it must name the room or the task. Only a body with a code is the service's: a
+    gateway's "not found" says nothing of rooms and tasks.
     """
-    if answer.code is None:
+    if answer.code is None or answer.code in _NEVER_MISSING:
         return None
     text = answer.text or ""
-    told = answer.code == 404 or (bool(_MISSING.search(text)) and answer.code not in _BY_CODE)
     about_room, about_task = bool(_ROOM.search(text)), bool(_TASK.search(text))
+    is_named = answer.code not in _BY_CODE or about_room or about_task
+    told = answer.code == 404 or (bool(_MISSING.search(text)) and is_named)
     if not told or (_SOMETHING_ELSE.search(text) and not (about_room or about_task)):
         return None
     if facts.task is not None and (about_task or not about_room):

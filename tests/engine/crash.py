@@ -26,6 +26,7 @@ IN_THE_PLUGIN = (
     "the engine is about to be told",
     "closing is noted",
     "closed is noted",
+    "the room is known",
 )
 AT_THE_SERVICE = {
     "the create has been sent": ("create", "arrived"),
@@ -34,6 +35,7 @@ AT_THE_SERVICE = {
     "the close has been done": ("close", "worked"),
     "the room has been asked for": ("room-create", "arrived"),
     "the room has been opened": ("room-create", "worked"),
+    "the room is asked about": ("query", "arrived"),
 }
 
 
@@ -216,20 +218,7 @@ def interrupted(
                 stops.wait(count)
 
             environment |= {"TEST_MOMENT": moment, "TEST_MOMENTS": str(stops.path), "PYTHONPATH": str(HOOK)}
-        process = subprocess.Popen(
-            [cli(), *command, "--non-interactive"],
-            cwd=stack.folder / "program",
-            env={**stack.selected(), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        ends.enter_context(process)
-        ends.callback(end_session, process.pid)  # before the process is waited for, whatever failed in the block
-        assert process.stdout is not None
-        output = Output(process.stdout)
+        process, output = ends.enter_context(running(stack, command, **environment))
         try:
             reached()
         except TimeoutError:
@@ -237,5 +226,25 @@ def interrupted(
             message = f"the run never came to {moment!r}: {output.ended()}"
             raise AssertionError(message) from None
         yield Interrupted(process, output, release, lambda: plugins_of(process.pid))
-        end_session(process.pid)
-        output.ended()
+
+
+@contextmanager
+def running(stack: Stack, command: list[str], **environment: str) -> Iterator[tuple[subprocess.Popen[str], Output]]:
+    """A run of the CLI, and what it prints; whatever it leaves is ended with the block."""
+    with subprocess.Popen(
+        [cli(), *command, "--non-interactive"],
+        cwd=stack.folder / "program",
+        env={**stack.selected(), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        output = Output(process.stdout)
+        try:
+            yield process, output
+        finally:
+            end_session(process.pid)  # before the process is waited for, whatever failed in the block
+            output.ended()

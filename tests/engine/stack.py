@@ -63,7 +63,7 @@ class Stack:
     def __init__(self, folder: Path, emulator: Emulator | None, name: str = "test") -> None:
         self.folder = folder
         self.name = name
-        self.environment = {**_environment(folder), "RTCAI_JOURNAL": str(folder / "journal.db")}
+        self.environment = {**environment_of(folder), "RTCAI_JOURNAL": str(folder / "journal.db")}
         if emulator is not None:
             self.environment |= {
                 "RTCAI_APP_KEY": emulator.app_key,
@@ -130,7 +130,7 @@ class Stack:
         return {resource["urn"].rpartition("::")[2]: resource for resource in rooms}
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment_of(folder: Path) -> dict[str, str]:
     """An environment with a backend and a home of its own, and nothing of the developer's."""
     return {
         "PATH": search_path(),
@@ -153,7 +153,7 @@ def _initialized(name: str) -> Path:
         (folder / part).mkdir(parents=True)
     (folder / "program" / "Pulumi.yaml").write_text(PROJECT_FILE, encoding="utf-8")
     command = [cli(), "stack", "init", name, "--non-interactive"]
-    subprocess.run(command, cwd=folder / "program", env=_environment(folder), check=True, capture_output=True)
+    subprocess.run(command, cwd=folder / "program", env=environment_of(folder), check=True, capture_output=True)
     return folder
 
 

@@ -400,12 +400,18 @@ def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emu
 
 
 @pytest.mark.everyday
-def test_an_agent_waits_for_its_room_where_that_is_stated(stack: Stack, emulator: Emulator) -> None:
-    emulator.change_settings(rooms="required")
+@pytest.mark.parametrize("code", [404, 400, 601])
+def test_an_agent_waits_for_its_room_where_that_is_stated(stack: Stack, code: int) -> None:
+    with Emulator(rooms="required", room_missing_code=code) as emulator:
+        stack.environment["RTCAI_ENDPOINT"] = emulator.url
+        waits_for_its_room(stack, emulator, code)
+
+
+def waits_for_its_room(stack: Stack, emulator: Emulator, code: int) -> None:
     stack.program(ROOM)
     assert "rtcai_pulumi.RoomNotFound" in stack.up().failed().output
     stack.program(one_room(more=", wait_for_room=60"))
-    emulator.fault("create", "answer", code=404, errmsg="房间不存在", times=2)
+    emulator.fault("create", "answer", code=code, errmsg="房间不存在", times=2)
     emulator.open_room("keynote")
     run = stack.up().succeeded()
     line = "room keynote: The service did not start the agent: the room does not exist. Trying again in"

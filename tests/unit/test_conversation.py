@@ -11,7 +11,7 @@ import pytest
 
 from rtcai_pulumi import Agent, Asr, Llm, RealtimeConversation
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation
-from rtcai_pulumi.lifecycle.owner import resolved_owner, urn_of
+from rtcai_pulumi.lifecycle.owner import owner_prefix, resolved_owner, stated_owner, urn_of
 
 
 def test_the_class_takes_exactly_the_fields_of_the_model() -> None:
@@ -109,8 +109,22 @@ def test_a_self_managed_backend_has_no_organizations() -> None:
     assert owner_in("organization")[0].startswith("urn:pulumi:prod::live::")
 
 
-def test_an_owner_of_an_older_release_is_resolved_anew() -> None:
-    stored = "0123456789abcdef:urn:pulumi:prod::live::a:b:C::host"
-    resolved = resolved_owner(stored, {"PULUMI_BACKEND_URL": "file:///here"}, None, Path())
-    assert resolved == resolved_owner("urn:pulumi:prod::live::a:b:C::host", {}, "file:///here", Path())
-    assert urn_of(resolved) == urn_of(stored)
+URN = "urn:pulumi:prod::live::a:b:C::host"
+
+
+def test_the_environment_of_the_cli_names_the_backend_before_the_project_file() -> None:
+    folder = Path("/project")
+    stated = stated_owner(URN, "organization", "file:///by-file", folder)
+    by_file = resolved_owner(stated, {}, None, folder)
+    by_environment = resolved_owner(stated, {"PULUMI_BACKEND_URL": "file:///by-environment"}, None, folder)
+    assert by_file.startswith(f"{owner_prefix({}, 'file:///by-file')}:")
+    assert by_environment.startswith(f"{owner_prefix({}, 'file:///by-environment')}:")
+    assert urn_of(by_file) == urn_of(by_environment) == URN
+
+
+@pytest.mark.parametrize("organization", ["organization", "acme"])
+@pytest.mark.parametrize("backend", [None, "file:///by-file"])
+def test_what_a_program_states_is_resolved_to_what_rtcai_looks_for(organization: str, backend: str | None) -> None:
+    env, folder = {"PULUMI_HOME": "/nowhere"}, Path("/project")
+    stated = stated_owner(URN, organization, backend, folder)
+    assert resolved_owner(stated, env, None, folder) == f"{owner_prefix(env, backend, folder, organization)}:{URN}"

@@ -3,6 +3,7 @@
 TEST_MOMENT names a moment at which the plugin stops and tells the test: it connects to the socket TEST_MOMENTS, says
 its process id, and goes on when the test closes the connection. So it, or its engine, can be killed at that moment.
 TEST_PATIENCE bounds all retries, in seconds. TEST_HIDDEN_POOL lets the plugin find no thread pool.
+TEST_DEFECT has the journal fail as a defect of ours would.
 """
 
 import os
@@ -45,6 +46,7 @@ def _install(moment: str) -> None:
         "the engine is about to be told": ("hand_over", False),
         "closing is noted": ("closing", False),
         "closed is noted": ("closed", False),
+        "the room is known": ("hold_room", False),
     }[moment]
     setattr(Journal, method, _stopping(getattr(Journal, method), before=before))
 
@@ -56,6 +58,15 @@ def _shorten_patience(seconds: float) -> None:
     Policy.waits = lambda self, error, attempt, waited: waited < seconds and waits(self, error, attempt, waited)  # type: ignore[method-assign]  # the one thing that a test must not wait for
 
 
+def _fail() -> None:
+    from rtcai_pulumi.lifecycle.journal import Journal
+
+    def add(self: Any, record: Any) -> Any:
+        raise KeyError("a defect")
+
+    Journal.add = add  # type: ignore[method-assign]  # as a defect of ours would fail
+
+
 def _hide_pool() -> None:
     import gc
 
@@ -65,6 +76,8 @@ def _hide_pool() -> None:
 if "pulumi.dynamic" in sys.orig_argv:
     if os.environ.get("TEST_HIDDEN_POOL"):
         _hide_pool()
+    if os.environ.get("TEST_DEFECT"):
+        _fail()
     if os.environ.get("TEST_MOMENT"):
         _install(os.environ["TEST_MOMENT"])
     if os.environ.get("TEST_PATIENCE"):

@@ -285,6 +285,17 @@ def test_a_close_names_room_and_task() -> None:
         ({"code": 1, "errmsg": "房间不存在"}, errors.RoomNotFound),
         ({"code": 1, "errmsg": "app key not found"}, errors.Refused),
         ({"code": 402, "errmsg": "user does not exist"}, errors.NotAuthenticated),
+        ({"code": 400, "errmsg": "房间不存在"}, errors.RoomNotFound),
+        ({"code": 601, "errmsg": "房间不存在"}, errors.RoomNotFound),
+        ({"code": 601, "errmsg": "任务不存在"}, errors.TaskNotFound),
+        ({"code": 611, "errmsg": "no such room"}, errors.RoomNotFound),
+        ({"code": 400, "errmsg": "the voice was not found"}, errors.InvalidRequest),
+        ({"code": 402, "errmsg": "房间不存在"}, errors.NotAuthenticated),
+        ({"code": 414, "errmsg": "房间不存在"}, errors.NotAuthenticated),
+        ({"code": 416, "errmsg": "房间不存在"}, errors.RateLimited),
+        ({"code": 408, "errmsg": "房间不存在"}, errors.ServerFailed),
+        ({"code": 500, "errmsg": "房间不存在"}, errors.ServerFailed),
+        ({"code": 431, "errmsg": "房间不存在"}, errors.DuplicateRequest),
     ],
 )
 def test_only_a_missing_room_or_task_counts_as_missing(body: dict[str, Any], kind: type[errors.RtcAiError]) -> None:

@@ -1,0 +1,43 @@
+"""Answers `pulumi import` for resources of this package; loaded at the start of every plugin process.
+
+The engine asks for a resource that is to be imported by ``Read`` with an id alone. The SDK looks for the provider in
+the resource's properties, of which there are none, and fails before any code of this package is called. So the
+package's ``.pth`` file loads this module in processes of ``pulumi.dynamic``, and in no others.
+"""
+
+from contextlib import suppress
+from typing import Any, Final
+
+_TYPES: Final = "pulumi-python:dynamic/rtcai:"
+_HOW: Final = {
+    "Room": "rtcai_pulumi: a room cannot be imported by an id; Room(…, adopt_existing=True) takes an open room into "
+    "the stack.",
+    "": "rtcai_pulumi: an agent cannot be imported, because the service has no query of tasks; "
+    "RealtimeConversation(…, adopt='cid/taskId') takes a running one into the stack.",
+}
+
+
+def _answer_imports() -> None:
+    import grpc  # noqa: PLC0415  the process needs both, but nothing may fail here
+    from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415
+
+    add = provider_pb2_grpc.add_ResourceProviderServicer_to_server
+
+    def add_with_answer(servicer: Any, server: Any) -> None:
+        read = servicer.Read
+
+        def answer(request: Any, context: Any) -> Any:
+            named = request.urn.partition(_TYPES)[2]
+            if named and not request.properties.fields and not request.inputs.fields:
+                how = _HOW.get(named.partition("::")[0], _HOW[""])
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, how)
+            return read(request, context)
+
+        servicer.Read = answer
+        add(servicer, server)
+
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server = add_with_answer
+
+
+with suppress(Exception):  # without it, an import fails as for any other dynamic provider
+    _answer_imports()

@@ -1,0 +1,180 @@
+"""Pulumi's options that name properties, and those that a dynamic provider cannot honour."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.service import calls, live
+from tests.engine.stack import Stack
+from tests.engine.test_rooms import opened
+from tests.engine.test_up import one_room
+
+pytestmark = [
+    pytest.mark.full("more names of each option; one nested name is tried every day"),
+    pytest.mark.shows("promise 6"),
+]
+
+HOST = """
+import pulumi
+from rtcai_pulumi import Llm, RealtimeConversation, Role
+host = RealtimeConversation("host", cname="keynote", asr={{"asrVendor": 6}}, tts={{"ttsVendor": 6}},
+    llm=Llm(llm_vendor=1, role=Role.CUSTOM, custom_prompt_format="{{{{asr_vendor}}}} {{{{voice}}}}",
+        custom_prompt_key_word={{"asr_vendor": {prompt!r}, "voice": "v"}}, temperature={temperature}),
+    {more}opts=pulumi.ResourceOptions({opts}))
+pulumi.export("task", host.task_id)
+"""
+
+
+def host(prompt: str = "one", temperature: float = 0.5, more: str = "", **opts: Any) -> str:
+    stated = ", ".join(f"{name}={value!r}" for name, value in opts.items())
+    return HOST.format(prompt=prompt, temperature=temperature, more=more, opts=stated)
+
+
+@pytest.mark.parametrize(
+    ("path", "ignored"),
+    [
+        pytest.param("llm.temperature", {"temperature": 0.9}, marks=pytest.mark.everyday),
+        ("llm.custom_prompt_key_word", {"prompt": "two"}),
+        ("llm.customPromptKeyWord", {"prompt": "two"}),
+        ("llm.custom_prompt_key_word.asr_vendor", {"prompt": "two"}),
+        ('llm.customPromptKeyWord["asr_vendor"]', {"prompt": "two"}),
+        ("llm", {"prompt": "two", "temperature": 0.1}),
+    ],
+)
+@pytest.mark.parametrize("way", ["option", "transformation"])
+def test_ignore_changes_takes_the_names_of_the_program(
+    stack: Stack, emulator: Emulator, path: str, ignored: dict[str, Any], way: str
+) -> None:
+    def stated(**values: Any) -> str:
+        if way == "option":
+            return host(**values, ignore_changes=[path])
+        return host(**values).replace(
+            "host = ",
+            "pulumi.runtime.register_stack_transformation(lambda args: pulumi.ResourceTransformationResult(args.props, "
+            f"pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(ignore_changes=[{path!r}]))))\nhost = ",
+        )
+
+    stack.program(stated())
+    stack.up().succeeded()
+    (task,) = live(emulator)
+    assert task["data"]["llm"]["customPromptKeyWord"] == {"asr_vendor": "one", "voice": "v"}, "these are not our names"
+    stack.program(stated(**ignored))
+    assert "2 unchanged" in stack.up().succeeded().output
+    assert calls(emulator) == ["create"]
+
+
+@pytest.mark.parametrize("name", ["task_id", "taskId"])
+def test_additional_secret_outputs_takes_the_names_of_the_program(stack: Stack, emulator: Emulator, name: str) -> None:
+    stack.program(host(additional_secret_outputs=[name]))
+    stack.up().succeeded()
+    (task,) = live(emulator)
+    outputs = json.loads(stack.pulumi("stack", "output", "--json").succeeded().output)
+    assert outputs == {"task": "[secret]"}
+    assert f'"taskId":"{task["taskId"]}"' not in stack.state_text()
+
+
+def test_hide_diffs_takes_the_names_of_the_program(stack: Stack) -> None:
+    stack.program(host(hide_diffs=["llm.temperature"]))
+    stack.up().succeeded()
+    stack.program(host(temperature=0.9, hide_diffs=["llm.temperature"]))
+    assert "temperature: 0.9" not in stack.preview("--diff").succeeded().output
+
+
+@pytest.mark.parametrize("option", ["ignore_changes", "additional_secret_outputs", "replace_on_changes", "hide_diffs"])
+def test_a_name_that_is_none_is_refused_with_the_nearest(stack: Stack, emulator: Emulator, option: str) -> None:
+    opts: dict[str, Any] = {option: ["llm.temprature"]}
+    stack.program(host(**opts))
+    run = stack.preview().failed()
+    assert f"{option}: there is no property 'temprature' in 'llm.temprature'; did you mean 'temperature'?" in run.output
+    assert "Traceback" not in run.output
+    assert emulator.requests() == []
+
+
+def test_a_room_s_options_take_its_names(stack: Stack, emulator: Emulator) -> None:
+    source = """
+import pulumi
+from rtcai_pulumi import Room
+Room("hall", cname="hall", force={force}, opts=pulumi.ResourceOptions({opts}))
+"""
+    stack.program(source.format(force=False, opts="replace_on_changes=['adopt_existin']"))
+    assert "did you mean 'adopt_existing'?" in stack.preview().failed().output
+    opts = "ignore_changes=['force'], additional_secret_outputs=['cid', 'app_key']"
+    stack.program(source.format(force=False, opts=opts))
+    stack.up().succeeded()
+    assert emulator.app_key not in stack.state_text()
+    stack.program(source.format(force=True, opts=opts))
+    assert "2 unchanged" in stack.up().succeeded().output
+    assert list(opened(emulator)) == ["hall"]
+
+
+CANNOT: dict[str, tuple[str, str]] = {
+    "import_": ("import_='7/task'", "the input adopt='cid/taskId' takes a running agent into the stack"),
+    "id": ("id='7/task'", "the input adopt='cid/taskId' takes a running agent into the stack"),
+    "version": ("version='1.2.3'", "leave the option out and pin rtcai-pulumi instead"),
+    "plugin_download_url": ("plugin_download_url='https://example.com'", "leave the option out"),
+    "provider": ("provider=other", "a dynamic resource has no provider to choose"),
+}
+
+
+@pytest.mark.parametrize("option", CANNOT)
+@pytest.mark.parametrize("resource", ["conversation", "room"])
+def test_what_a_dynamic_provider_cannot_do_is_one_sentence_at_preview(
+    stack: Stack, emulator: Emulator, option: str, resource: str
+) -> None:
+    stated, sentence = CANNOT[option]
+    other = "other = pulumi.ProviderResource('other', 'other', {})\n" if option == "provider" else ""
+    room = "from rtcai_pulumi import Room\nRoom('hall', cname='hall', opts=pulumi.ResourceOptions(OPTS))\n"
+    source = room if resource == "room" else one_room(more=", opts=pulumi.ResourceOptions(OPTS)")
+    stack.program(f"import pulumi\n{other}{source.replace('OPTS', stated)}")
+    run = stack.preview().failed()
+    assert f"has a problem: {option}: " in run.output
+    if resource == "room" and option in {"import_", "id"}:
+        sentence = "adopt_existing=True takes an open room into the stack"
+    assert sentence in run.output
+    assert "Traceback" not in run.output
+    assert emulator.requests() == []
+
+
+@pytest.mark.everyday
+@pytest.mark.parametrize("type_", ["RealtimeConversation", "Room"])
+def test_pulumi_import_says_how_to_adopt(stack: Stack, type_: str) -> None:
+    stack.program("")
+    arguments = ["import", f"pulumi-python:dynamic/rtcai:{type_}", "host", "7/task", "--yes", "--skip-preview"]
+    run = stack.pulumi(*arguments).failed()
+    assert "adopt" in run.output
+    assert "KeyError" not in run.output
+    assert "Traceback" not in run.output
+
+
+def test_the_time_of_a_create_is_bounded(stack: Stack, emulator: Emulator) -> None:
+    emulator.change_settings(rooms="required")
+    bounded = ", wait_for_room=600, opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='3s'))"
+    stack.program(f"import pulumi\n{one_room(more=bounded)}")
+    run = stack.up().failed()
+    assert "the room does not exist. The time of custom_timeouts is up." in run.output
+    emulator.open_room("keynote")
+    stack.up().succeeded()
+    emulator.fault("close", "answer", status=503, times=None)
+    stack.program("import pulumi\n" + one_room(more=bounded.replace("create='3s'", "create='3s', delete='2s'")))
+    stack.up().succeeded()
+    assert "The time of custom_timeouts is up." in stack.destroy().failed().output
+    emulator.clear_faults()
+    stack.destroy().succeeded()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_another_account_is_named_at_preview(stack: Stack, emulator: Emulator, changed: bool) -> None:
+    stack.program(one_room())
+    stack.up().succeeded()
+    if changed:
+        stack.program(one_room(tts=", speed=2"))
+    run = stack.preview(RTCAI_APP_KEY="another-key")
+    assert (run.failed() if changed else run.succeeded()).code in {0, 255, 1}
+    assert "another-key" in run.output
+    assert emulator.app_key in run.output
+    assert calls(emulator) == ["create"]
+    endpoint = stack.preview(RTCAI_ENDPOINT="http://127.0.0.1:9").output
+    assert "http://127.0.0.1:9" in endpoint
+    assert emulator.url in endpoint

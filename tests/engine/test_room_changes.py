@@ -1,0 +1,263 @@
+"""A `Room` that is replaced, renamed or moved: what the state names is open, and nobody is thrown out without force."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.crash import interrupted
+from tests.engine.service import rooms
+from tests.engine.stack import Stack
+from tests.engine.test_crashes import UP, end, recover
+from tests.engine.test_rooms import TYPE, no_room_opens_by_itself, opened
+from tests.samples import parameters
+
+pytestmark = [
+    pytest.mark.full("more causes and circumstances of a room's replacement; one of each is tried every day"),
+    pytest.mark.shows("promise 6", "promise 8"),
+]
+
+__all__ = ["no_room_opens_by_itself"]
+
+URN = f"urn:pulumi:test::rooms::{TYPE}::hall"
+EVENT = """
+from rtcai_pulumi import EventRooms
+EventRooms({name!r}, {{"createRooms": True, "agent": {{"agent": {{"agentId": "a", "userId": "u"}}}},
+    "rooms": {{{key!r}: {{"cname": "main"}}, "two": {{}}}}}})
+"""
+
+
+def program(
+    name: str = "hall", *, host: bool = True, room: str = "", parent: bool = False, before: str = "", **opts: Any
+) -> str:
+    """A room, and an agent in it."""
+    stated = ", ".join(f"{key}={value}" for key, value in {**opts, **({"parent": "wing"} if parent else {})}.items())
+    agent = 'RealtimeConversation("host", cname=hall.cname, agent=Agent(agent_id="a", user_id="u"))'
+    return f"""
+import pulumi
+from rtcai_pulumi import Agent, RealtimeConversation, Room
+{"wing = pulumi.ComponentResource('test:index:Wing', 'wing')" if parent else ""}
+{before}
+hall = Room({name!r}, cname="hall"{room}, opts=pulumi.ResourceOptions({stated}))
+{agent if host else ""}
+"""
+
+
+def assert_agree(stack: Stack, emulator: Emulator, agents: list[str]) -> None:
+    """The rooms of the state are the ones that are open, the agents of the state the ones that run."""
+    resources = json.loads(stack.state_text())["checkpoint"]["latest"].get("resources", [])
+    known = {resource["outputs"]["cname"]: resource["id"] for resource in resources if resource["type"] == TYPE}
+    assert {name: str(room["cid"]) for name, room in opened(emulator).items()} == known
+    running = [task for task in emulator.tasks() if task["state"] != "ended"]
+    assert sorted(task["cname"] for task in running) == agents
+    tasks = {resource["outputs"]["taskId"] for resource in resources if "taskId" in resource.get("outputs", {})}
+    assert {task["taskId"] for task in running} == tasks
+
+
+@pytest.fixture(params=["agents count", "agents do not count"])
+def counting(request: pytest.FixtureRequest, emulator: Emulator) -> str:
+    """Whether an agent counts as a member of its room is not documented."""
+    if request.param == "agents do not count":
+        emulator.change_settings(start_seconds=3600)
+    return str(request.param)
+
+
+OTHER = "other = Room('other', cname='{}')"
+# What the program states before and after, and what more the command says.
+REPLACEMENTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    "--replace": ({}, {}, ["--replace", URN]),
+    "taint": ({}, {}, []),
+    "trigger": ({"replacement_trigger": "'first'"}, {"replacement_trigger": "'second'"}, []),
+    "replace_on_changes": (
+        {"replace_on_changes": "['adopt_existing']"},
+        {"replace_on_changes": "['adopt_existing']", "room": ", adopt_existing=True"},
+        [],
+    ),
+    "replace_with": (
+        {"replace_with": "[other]", "before": OTHER.format("first")},
+        {"replace_with": "[other]", "before": OTHER.format("second")},
+        [],
+    ),
+    "delete before replace": (
+        {"delete_before_replace": "True"},
+        {"delete_before_replace": "True"},
+        ["--replace", URN],
+    ),
+}
+
+
+@pytest.mark.parametrize("force", ["", pytest.param(", force=True", marks=pytest.mark.everyday)], ids=["", "force"])
+def test_a_replaced_room_stays_open_for_its_agent(stack: Stack, emulator: Emulator, counting: str, force: str) -> None:
+    for cause, (before, after, arguments) in REPLACEMENTS.items():
+        print(cause)  # shown where the test fails
+        stack.program(program(**before | {"room": force}))
+        stack.up().succeeded()
+        stack.program(program(**{**after, "room": force + after.get("room", "")}))
+        if cause == "taint":
+            stack.pulumi("state", "taint", URN, "--yes").succeeded()
+        assert "replaced" in stack.up(*arguments).succeeded().output
+        assert_agree(stack, emulator, ["hall"])
+    assert "unchanged" in stack.up().succeeded().output
+    stack.destroy().succeeded()
+    assert (opened(emulator), [task for task in emulator.tasks() if task["state"] != "ended"]) == ({}, [])
+
+
+def test_an_empty_room_that_is_replaced_is_open_afterwards(stack: Stack, emulator: Emulator) -> None:
+    stack.program(program(host=False, room=", force=True"))
+    stack.up().succeeded()
+    for _ in range(2):
+        stack.up("--replace", URN).succeeded()
+        assert_agree(stack, emulator, [])
+    stack.destroy().succeeded()
+    assert opened(emulator) == {}
+
+
+@pytest.mark.parametrize("renamed", [{"name": "foyer"}, {"parent": True}], ids=["another name", "another parent"])
+@pytest.mark.parametrize("way", ["alias", pytest.param("adopt_existing", marks=pytest.mark.everyday)])
+def test_a_renamed_room_says_how_and_what_it_advises_is_safe(
+    stack: Stack, emulator: Emulator, counting: str, renamed: dict[str, Any], way: str
+) -> None:
+    stack.program(program())
+    stack.up().succeeded()
+    (room,) = opened(emulator).values()
+    stack.program(program(**renamed))
+    run = stack.up().failed()
+    assert f"it belongs to another resource of this stack, {URN}" in run.output
+    advised = re.search(r"the option aliases=(\['[^']+'\])", run.output.replace("\n", " "))
+    assert advised, run.output
+    assert_agree(stack, emulator, ["hall"])
+    more: dict[str, Any] = {"aliases": advised[1]} if way == "alias" else {}
+    stack.program(program(**renamed, room=", adopt_existing=True" if way != "alias" else "", **more))
+    stack.up().succeeded()
+    assert_agree(stack, emulator, ["hall"])
+    assert list(opened(emulator).values()) == [room]
+    stack.up("--replace", f"**::{renamed.get('name', 'hall')}").succeeded()
+    assert_agree(stack, emulator, ["hall"])
+    assert "unchanged" in stack.up().succeeded().output
+    stack.destroy().succeeded()
+    assert opened(emulator) == {}
+
+
+@pytest.mark.parametrize("changed", ["name", "key"])
+def test_an_event_of_another_name_or_key_keeps_its_rooms(stack: Stack, emulator: Emulator, changed: str) -> None:
+    stack.program(EVENT.format(name="expo", key="one"))
+    stack.up().succeeded()
+    before = opened(emulator)
+    tasks = {task["taskId"] for task in emulator.tasks()}
+    stack.program(EVENT.format(name="fair" if changed == "name" else "expo", key="uno" if changed == "key" else "one"))
+    stack.up().succeeded()
+    assert opened(emulator) == before
+    assert_agree(stack, emulator, ["main", "two"])
+    anew = {task["cname"] for task in emulator.tasks() if task["state"] == "running"} if changed == "name" else {"main"}
+    assert {task["cname"] for task in emulator.tasks() if task["taskId"] not in tasks} == anew
+    stack.destroy().succeeded()
+    assert opened(emulator) == {}
+
+
+def creators(emulator: Emulator) -> list[Any]:
+    """Who counted as the creator of each room that was opened."""
+    return [request["body"]["uid"] for request in emulator.requests() if request["path"] == "/v2/api/room"]
+
+
+def test_the_creator_s_number_is_sent_and_a_change_opens_the_room_anew(stack: Stack, emulator: Emulator) -> None:
+    stack.program(program(host=False, room=", uid=41"))
+    stack.up().succeeded()
+    assert creators(emulator) == [41]
+    first = opened(emulator)["hall"]["cid"]
+    assert "unchanged" in stack.up().succeeded().output
+    stack.program(program(host=False, room=", uid=42"))
+    assert "replace" in stack.preview().succeeded().output
+    stack.up().succeeded()
+    assert creators(emulator) == [41, 42]
+    assert opened(emulator)["hall"]["cid"] != first
+    assert_agree(stack, emulator, [])
+    stack.destroy().succeeded()
+    assert opened(emulator) == {}
+
+
+def test_another_creator_is_refused_while_somebody_is_in_the_room(
+    stack: Stack, emulator: Emulator, counting: str
+) -> None:
+    stack.program(program(room=", uid=41"))
+    stack.up().succeeded()
+    stack.program(program(room=", uid=42"))
+    run = stack.up().failed()
+    assert "RoomInUse: The room hall cannot get another creator (uid) while somebody is in it" in run.output
+    assert creators(emulator) == [41]
+    assert_agree(stack, emulator, ["hall"])
+
+
+def test_a_room_that_is_removed_under_a_declared_agent_is_left_open(
+    stack: Stack, emulator: Emulator, counting: str
+) -> None:
+    by_name = program(room=", force=True").replace("cname=hall.cname", 'cname="hall", wait_for_room=60')
+    stack.program(by_name)
+    stack.up().succeeded()
+    stack.program(re.sub(r"hall = Room.*\n", "", by_name))
+    run = stack.up().succeeded()
+    assert "is left open and dropped from the state: task " in run.output
+    assert [task["cname"] for task in emulator.tasks() if task["state"] != "ended"] == ["hall"]
+    assert "unchanged" in stack.up().succeeded().output
+
+
+def test_people_in_a_replaced_room_are_not_thrown_out(stack: Stack, emulator: Emulator) -> None:
+    stack.program(program(host=False))
+    stack.up().succeeded()
+    data = {name: block for name, block in parameters().items() if isinstance(block, dict)}
+    emulator.seed(tasks=[{"cname": "hall", "data": data}])
+    in_turn: list[dict[str, Any]] = [{}, {"delete_before_replace": "True"}]
+    for opts in in_turn:
+        stack.program(program(host=False, **opts))
+        stack.up("--replace", URN).succeeded()
+        assert rooms(emulator) == ["hall"]
+        assert_agree_on_rooms(stack, emulator)
+
+
+def assert_agree_on_rooms(stack: Stack, emulator: Emulator) -> None:
+    resources = json.loads(stack.state_text())["checkpoint"]["latest"]["resources"]
+    known = {resource["outputs"]["cname"]: resource["id"] for resource in resources if resource["type"] == TYPE}
+    assert {name: str(room["cid"]) for name, room in opened(emulator).items()} == known
+
+
+def interruptions() -> list[Any]:
+    """Each change at each of its moments; in `make test-full` ended in one way."""
+    moments = [
+        *(
+            ("--replace", moment)
+            for moment in ("the room is asked about", "the room has been opened", "the room is known")
+        ),
+        *(("rename", moment) for moment in ("the room is asked about", "the room is known")),
+    ]
+    victims = ["engine", "plugin", "both"]
+    return [
+        pytest.param(*moment, victim, marks=[] if turn == number % 3 else [pytest.mark.exhaustive])
+        for number, moment in enumerate(moments)
+        for turn, victim in enumerate(victims)
+    ]
+
+
+@pytest.mark.parametrize(("change", "moment", "victim"), interruptions())
+def test_a_replacement_of_a_room_is_ended_at_a_moment(
+    stack: Stack, emulator: Emulator, change: str, moment: str, victim: str
+) -> None:
+    if moment == "the room has been opened":
+        before, after = program(host=False, room=", uid=41"), program(host=False, room=", uid=42")
+    else:
+        before, after = program(), program()
+    stack.program(before)
+    stack.up().succeeded()
+    if change == "rename":
+        after = after.replace("hall = Room('hall'", "hall = Room('foyer'").replace(
+            'cname="hall"', 'cname="hall", adopt_existing=True'
+        )
+    stack.program(after)
+    command = [*UP, *(["--replace", URN] if change == "--replace" else [])]
+    with interrupted(stack, emulator, command, moment) as run:
+        end(run, victim)
+    recover(stack)
+    assert_agree(stack, emulator, [] if moment == "the room has been opened" else ["hall"])
+    assert "unchanged" in stack.up().succeeded().output
+    stack.destroy().succeeded()
+    assert opened(emulator) == {}
