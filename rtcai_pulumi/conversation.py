@@ -136,6 +136,9 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
     def _declare(self, name: str, inputs: dict[str, Any], opts: ResourceOptions | None) -> None:
         # A property that is to come back from the provider must be named here, even without a value.
         every = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
+        if opts is not None and opts.urn is not None:  # it is read back from the state, and nothing is registered
+            super().__init__(ConversationProvider(), name, every, opts)
+            return
         options = understand(opts, _KIND)
         if options.hidden:
             inputs["options"] = options.hidden

@@ -27,6 +27,7 @@ _CANNOT: Final = {
     "provider": "a dynamic resource has no provider to choose; leave the option out",
     "version": "a dynamic resource comes with the program's package; leave the option out and pin rtcai-pulumi instead",
     "plugin_download_url": "a dynamic resource comes with the program's package; leave the option out",
+    "env_var_mappings": "only a provider resource takes it; set the variables of RTC AI themselves",
 }
 
 

@@ -73,14 +73,17 @@ class Room(Resource, module="rtcai", name="Room"):
         return room
 
     def _declare(self, name: str, stated: dict[str, Any], opts: ResourceOptions | None) -> None:
+        # A property that is to come back from the provider must be named here, even without a value.
+        every = dict.fromkeys((*stated, *ADDED_OUTPUTS))
+        if opts is not None and opts.urn is not None:  # it is read back from the state, and nothing is registered
+            super().__init__(RoomProvider(), name, every, opts)
+            return
         inputs: dict[str, Any] = {key: value for key, value in stated.items() if value is not None}
         options = understand(opts, _KIND)
         if options.hidden:
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)
         inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="Room", judge=check_room)
-        # A property that is to come back from the provider must be named here, even without a value.
-        every = dict.fromkeys((*stated, *ADDED_OUTPUTS))
         super().__init__(RoomProvider(), name, {**every, **inputs}, options.opts)
 
     def translate_input_property(self, prop: str) -> str:

@@ -115,6 +115,7 @@ CANNOT: dict[str, tuple[str, str]] = {
     "version": ("version='1.2.3'", "leave the option out and pin rtcai-pulumi instead"),
     "plugin_download_url": ("plugin_download_url='https://example.com'", "leave the option out"),
     "provider": ("provider=other", "a dynamic resource has no provider to choose"),
+    "env_var_mappings": ("env_var_mappings={'A': 'B'}", "only a provider resource takes it"),
 }
 
 

@@ -1,9 +1,11 @@
 """What the docs say of the tests is true."""
 
 import hashlib
+import inspect
 import re
 from pathlib import Path
 
+import pulumi
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +22,28 @@ def test_every_test_that_the_safety_page_names_is_there() -> None:
             assert (ROOT / path).exists(), path
         if name:
             assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
+
+
+CONTRACT = (ROOT / "docs" / "pulumi.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The rows of the first table under a heading of docs/pulumi.md, cell by cell."""
+    lines = CONTRACT.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| ")][1:]
+
+
+def test_the_contract_has_every_option_of_pulumi() -> None:
+    options = inspect.signature(pulumi.ResourceOptions.__init__).parameters.keys() - {"self"}
+    assert {row[0].strip("`") for row in rows("Options")} == options
+
+
+@pytest.mark.parametrize("row", [*rows("Options"), *rows("Commands")], ids=lambda row: str(row[0]))
+def test_each_line_of_the_contract_names_a_test_that_is_there(row: list[str]) -> None:
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row[-1])
+    assert named
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / "tests" / "engine" / file).read_text(encoding="utf-8"), f"{file}::{name}"
 
 
 PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
