@@ -13,7 +13,7 @@ from tests.engine.stack import PROJECT_FILE, Stack, environment_of, search_path
 from tests.engine.test_up import one_room
 
 pytestmark = [
-    pytest.mark.full("more ways to choose a backend; one process with two backends is tried every day"),
+    pytest.mark.full("two tenants of a service take ten commands; tests/unit tries which backend makes which owner"),
     pytest.mark.shows("promise 1", "promise 6"),
 ]
 
@@ -86,7 +86,7 @@ def deploy(folder: Path, emulator: Emulator, way: str, *commands: str) -> str:
 WAYS = ["env_vars", "project_settings", "pulumi_home"]
 
 
-@pytest.mark.parametrize("way", [pytest.param(way, marks=[pytest.mark.everyday] * (way == "env_vars")) for way in WAYS])
+@pytest.mark.parametrize("way", WAYS)
 def test_two_tenants_of_one_service_are_two_owners(tmp_path: Path, emulator: Emulator, way: str) -> None:
     emulator.change_settings(dedup="replay")
     told = deploy(tmp_path, emulator, way, "one:up", "two:up", "one:up", "two:up")

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ def journal_folder(stack: Stack) -> Path:
     return folder
 
 
-@pytest.fixture(params=["ended", pytest.param("killed", marks=pytest.mark.everyday)])
+@pytest.fixture
 def before(request: pytest.FixtureRequest, stack: Stack, emulator: Emulator) -> Path:
-    """The journal's folder after a run that ended, and after one that was killed with its plugin."""
+    """The journal's folder after a run that "ended", or after one that was "killed" with its plugin."""
     emulator.change_settings(dedup="replay")
     folder = journal_folder(stack)
     stack.program(ROOM)
@@ -60,19 +61,29 @@ def before(request: pytest.FixtureRequest, stack: Stack, emulator: Emulator) -> 
     return folder
 
 
-@pytest.mark.everyday
-def test_a_preview_writes_nothing(stack: Stack, emulator: Emulator, before: Path) -> None:
+AFTER_EITHER = pytest.mark.parametrize("before", ["ended", "killed"], indirect=True)
+AFTER_A_KILL = pytest.mark.parametrize("before", ["killed"], indirect=True)
+PROGRAMS = [ROOM, CHANGED, RENAMED, ""]
+PREVIEWS = [["preview", "--refresh"], ["preview"], ["refresh", "--preview-only"], ["destroy", "--preview-only"]]
+
+
+@pytest.mark.parametrize(
+    ("before", "tried"),
+    [
+        pytest.param("killed", list(zip(PROGRAMS, PREVIEWS, strict=True)), id="killed", marks=pytest.mark.everyday),
+        pytest.param("killed", list(product(PROGRAMS, PREVIEWS)), id="killed, all pairs"),
+        pytest.param("ended", list(product(PROGRAMS, PREVIEWS)), id="ended, all pairs"),
+    ],
+    indirect=["before"],
+)
+def test_a_preview_writes_nothing(
+    stack: Stack, emulator: Emulator, before: Path, tried: list[tuple[str, list[str]]]
+) -> None:
     files, asked = written(before), len(calls(emulator))
-    for program in (ROOM, CHANGED, RENAMED, ""):
+    for program, command in tried:
         stack.program(program)
-        for command in (
-            ["preview"],
-            ["preview", "--refresh"],
-            ["destroy", "--preview-only"],
-            ["refresh", "--preview-only"],
-        ):
-            stack.pulumi(*command).succeeded()
-            assert written(before) == files, f"{command} of {program!r}"
+        stack.pulumi(*command).succeeded()
+        assert written(before) == files, f"{command} of {program!r}"
     assert len(calls(emulator)) == asked
     stack.program(ROOM)
     recover(stack)
@@ -118,6 +129,7 @@ def previewed_read_only(stack: Stack, folder: Path) -> Run:
     return Run(done.returncode, done.stdout)
 
 
+@AFTER_EITHER
 def test_a_preview_knows_a_journal_that_cannot_be_written(stack: Stack, before: Path) -> None:
     files = written(before)
     planned = stack.preview().succeeded().output.partition("Resources:")[2]
@@ -127,6 +139,7 @@ def test_a_preview_knows_a_journal_that_cannot_be_written(stack: Stack, before: 
     assert written(before) == files
 
 
+@AFTER_A_KILL
 @pytest.mark.parametrize("damage", ["no journal", "a directory", "newer", "no home"])
 def test_a_preview_goes_on_without_a_journal_that_cannot_be_read(stack: Stack, before: Path, damage: str) -> None:
     journal = before / "journal.db"
@@ -150,6 +163,7 @@ def test_a_preview_goes_on_without_a_journal_that_cannot_be_read(stack: Stack, b
     assert "JournalError" in stack.up().failed().output
 
 
+@AFTER_A_KILL
 def test_a_snapshot_sees_what_a_writer_has_just_committed(before: Path) -> None:
     snapshot = JournalSnapshot(before / "journal.db")
     assert [record.cname for record in snapshot.records()][:1] == ["keynote"]

@@ -88,7 +88,16 @@ REPLACEMENTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("force", ["", pytest.param(", force=True", marks=pytest.mark.everyday)], ids=["", "force"])
+@pytest.mark.parametrize(
+    ("counting", "force"),
+    [
+        ("agents count", ""),
+        pytest.param("agents count", ", force=True", marks=pytest.mark.everyday),
+        ("agents do not count", ""),
+        ("agents do not count", ", force=True"),
+    ],
+    indirect=["counting"],
+)
 def test_a_replaced_room_stays_open_for_its_agent(stack: Stack, emulator: Emulator, counting: str, force: str) -> None:
     for cause, (before, after, arguments) in REPLACEMENTS.items():
         print(cause)  # shown where the test fails
