@@ -50,20 +50,20 @@ def begin(stack: Stack, more: str = "", **opts: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "opts", "order"),
+    ("more", "opts", "order", "causes"),
     [
-        ("", {}, STOP_FIRST),
-        pytest.param(FIRST, {}, START_FIRST, marks=pytest.mark.everyday),
-        ("", {"delete_before_replace": False}, START_FIRST),
-        ("", {"delete_before_replace": True}, STOP_FIRST),
+        pytest.param(FIRST, {}, START_FIRST, ["--replace"], id="some", marks=pytest.mark.everyday),
+        pytest.param("", {}, STOP_FIRST, CAUSES, id="default"),
+        pytest.param(FIRST, {}, START_FIRST, CAUSES, id="start-first"),
+        pytest.param("", {"delete_before_replace": False}, START_FIRST, CAUSES, id="create before delete"),
+        pytest.param("", {"delete_before_replace": True}, STOP_FIRST, CAUSES, id="delete before create"),
     ],
-    ids=["default", "start-first", "create before delete", "delete before create"],
 )
 def test_a_replacement_keeps_its_order(
-    stack: Stack, emulator: Emulator, more: str, opts: dict[str, Any], order: list[str]
+    stack: Stack, emulator: Emulator, more: str, opts: dict[str, Any], order: list[str], causes: list[str]
 ) -> None:
     begin(stack, more, **opts)
-    for cause in CAUSES:
+    for cause in causes:
         print(cause)  # shown where the test fails
         before = calls(emulator)
         run = replace(stack, cause, more, **opts)

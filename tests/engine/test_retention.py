@@ -218,8 +218,14 @@ def deleted_with(way: str, cname: str = '"keynote"', *, force: bool = False) -> 
     return DELETED_WITH.format(parent=parent, host=host, force=force)
 
 
-@pytest.mark.parametrize("cname", ["hall.cname", '"keynote"'])
-@pytest.mark.parametrize("way", [pytest.param(way, marks=[pytest.mark.everyday] * (way == "option")) for way in WITH])
+@pytest.mark.parametrize(
+    ("way", "cname"),
+    [
+        pytest.param("option", '"keynote"', marks=pytest.mark.everyday),
+        *((way, "hall.cname") for way in WITH),
+        *((way, '"keynote"') for way in WITH if way != "option"),
+    ],
+)
 def test_deleted_with_its_room_the_agent_is_stopped_first(
     stack: Stack, emulator: Emulator, way: str, cname: str
 ) -> None:

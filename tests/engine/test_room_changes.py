@@ -89,18 +89,22 @@ REPLACEMENTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(
-    ("counting", "force"),
+    ("counting", "force", "causes"),
     [
-        ("agents count", ""),
-        pytest.param("agents count", ", force=True", marks=pytest.mark.everyday),
-        ("agents do not count", ""),
-        ("agents do not count", ", force=True"),
+        pytest.param("agents count", ", force=True", ["--replace", "taint"], id="some", marks=pytest.mark.everyday),
+        pytest.param("agents count", "", list(REPLACEMENTS), id="agents count"),
+        pytest.param("agents count", ", force=True", list(REPLACEMENTS), id="agents count, force"),
+        pytest.param("agents do not count", "", list(REPLACEMENTS), id="agents do not count"),
+        pytest.param("agents do not count", ", force=True", list(REPLACEMENTS), id="agents do not count, force"),
     ],
     indirect=["counting"],
 )
-def test_a_replaced_room_stays_open_for_its_agent(stack: Stack, emulator: Emulator, counting: str, force: str) -> None:
-    for cause, (before, after, arguments) in REPLACEMENTS.items():
+def test_a_replaced_room_stays_open_for_its_agent(
+    stack: Stack, emulator: Emulator, counting: str, force: str, causes: list[str]
+) -> None:
+    for cause in causes:
         print(cause)  # shown where the test fails
+        before, after, arguments = REPLACEMENTS[cause]
         stack.program(program(**before | {"room": force}))
         stack.up().succeeded()
         stack.program(program(**{**after, "room": force + after.get("room", "")}))
@@ -123,8 +127,18 @@ def test_an_empty_room_that_is_replaced_is_open_afterwards(stack: Stack, emulato
     assert opened(emulator) == {}
 
 
-@pytest.mark.parametrize("renamed", [{"name": "foyer"}, {"parent": True}], ids=["another name", "another parent"])
-@pytest.mark.parametrize("way", ["alias", pytest.param("adopt_existing", marks=pytest.mark.everyday)])
+@pytest.mark.parametrize(
+    ("counting", "renamed", "way"),
+    [
+        pytest.param("agents do not count", {"name": "foyer"}, "adopt_existing", marks=pytest.mark.everyday),
+        ("agents do not count", {"name": "foyer"}, "alias"),
+        ("agents count", {"name": "foyer"}, "adopt_existing"),
+        ("agents count", {"parent": True}, "alias"),
+        ("agents do not count", {"parent": True}, "adopt_existing"),
+    ],
+    indirect=["counting"],
+    ids=str,
+)
 def test_a_renamed_room_says_how_and_what_it_advises_is_safe(
     stack: Stack, emulator: Emulator, counting: str, renamed: dict[str, Any], way: str
 ) -> None:
