@@ -36,10 +36,11 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     # The engine keeps the outputs of what is unchanged: after a change of name only the journal has the new owner.
     owners = {record.owner for record in known if record.owner}
     for owner in sorted(owners):
-        settle(after_delete(journal.records(owner), process=journal.process), outputs, run)
+        settle(after_delete(journal.records(owner), process=journal.process, lost=run.lost), outputs, run)
     former = str(outputs.get("owner") or "")
     if former and former not in owners:
-        settle(after_delete(_of_ended_runs(journal, former), process=journal.process), outputs, run)
+        left = after_delete(_of_ended_runs(journal, former), process=journal.process, lost=run.lost)
+        settle(left, outputs, run)
 
 
 def _of_ended_runs(journal: Journal, owner: str) -> list[Record]:

@@ -66,7 +66,8 @@ class Run:
     adopted: set[str] = field(default_factory=set)
     """Tasks that a state says were adopted once; `adopt` is over for them, whatever has become of them since."""
     lost: set[str] = field(default_factory=set)
-    """Creates of this process whose outcome nobody knows, by trace id: an error hook may have the engine repeat one."""
+    """Records that this process owes, by trace id: creates whose outcome nobody knows, and what earlier runs left and a
+    call took over and could not settle. An error hook may have the engine repeat that call."""
     staying: set[str] = field(default_factory=set)
     """Tasks that stay after this run, as ``{cid}/{taskId}``: `diff` found them unchanged, or `create` started them."""
     gone: set[str] = field(default_factory=set)

@@ -49,12 +49,14 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
         taken = _taken_over(record, run)
         if taken is None:
             continue
+        run.lost.add(taken.trace_id)  # where this fails, a repeated call must find it as left, though it is ours now
         try:
             kept = _settled(taken, step, inputs, run) or kept
         except OtherAccount as error:
             ends = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
             advice = f"{error.advice}; where no agent can be there any more, `{ends}` ends this"
             raise type(error)(error.summary, error.facts, advice) from None
+        run.lost.discard(taken.trace_id)
     return kept
 
 
@@ -151,7 +153,6 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
         RtcAiError: nobody can tell whether there is an agent; the record stays.
     """
     require_account(record, run.client.settings)
-    run.lost.add(record.trace_id)  # until it is answered, this process owes it as the one before did
     run.tell(
         f"warning: room {record.cname}: an earlier create was never answered (request id {record.request_id}, trace "
         f"id {record.trace_id}). It is asked for again under the same trace id. Where the service does not know it as "

@@ -37,7 +37,7 @@ def left_by_earlier_runs(
     Args:
         records: all records of one owner.
         process: the process that asks.
-        lost: creates of this process whose outcome nobody knows, by their trace ids.
+        lost: what this process owes: see `Run.lost`.
         beside: the task that is to stay, as ``{cid}/{taskId}``, where there is one.
     """
     return [
@@ -51,10 +51,10 @@ def is_left(record: Record, *, process: int, lost: Collection[str] = ()) -> bool
     """Whether there may be an agent on account of a record, and an earlier process answers for it.
 
     Processes are numbered in their order. A plugin that outlives its engine must leave alone what a later run started.
-    Where an error hook has the engine repeat a create, what was lost in this very process is left as well.
+    Where an error hook has the engine repeat a call, what this very process could not settle is left as well.
     """
-    is_lost = record.state is State.ASKED and record.trace_id in lost
-    return record.unfinished and not record.left_alone and (record.process < process or is_lost)
+    is_left = record.process < process or record.trace_id in lost
+    return record.unfinished and not record.left_alone and is_left
 
 
 def is_taken_care_of(records: Iterable[Record], *, process: int, lives: Callable[[int], bool]) -> bool:
@@ -86,7 +86,7 @@ def before_create(
     Args:
         records: all records of one owner.
         process: the process that asks.
-        lost: creates of this process whose outcome nobody knows.
+        lost: what this process owes: see `Run.lost`.
         digest: of the configuration that is asked for.
         cname: its room: in another one, the old agent is closed last.
         start_first: whether the old agent is closed last in the same room, too.
@@ -122,7 +122,7 @@ def is_replaced_elsewhere(record: Record, others: Iterable[Record]) -> bool:
     return any(other.is_from_state and other.began_at > record.began_at for other in others)
 
 
-def after_delete(records: Iterable[Record], *, process: int) -> list[tuple[Record, Step]]:
+def after_delete(records: Iterable[Record], *, process: int, lost: Collection[str] = ()) -> list[tuple[Record, Step]]:
     """What `delete` settles afterwards: only what no engine was ever handed.
 
     A replacement that starts first has two tasks that an engine knows; to close the other one here would leave the
@@ -130,7 +130,7 @@ def after_delete(records: Iterable[Record], *, process: int) -> list[tuple[Recor
     """
     records = list(records)
     handed = {record.task for record in records if record.handed}
-    left = left_by_earlier_runs(records, process=process)
+    left = left_by_earlier_runs(records, process=process, lost=lost)
     return [(record, _step(record, keep=False)) for record in left if record.task not in handed]
 
 

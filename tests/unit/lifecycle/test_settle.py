@@ -163,3 +163,35 @@ def test_what_another_account_left_says_how_to_end_its_care(runs: Runs, left: st
     with pytest.raises(OtherAccount) as caught:
         create(OWNED, runs.next(Service(), app_key="another-key"))
     assert command in (caught.value.advice or "")
+
+
+REFUSED = reply(code=777, errmsg="not now")
+
+
+def test_a_create_that_is_repeated_in_its_process_closes_what_it_could_not_close_before(runs: Runs) -> None:
+    """As where an error hook has the engine call it again: by then this process answers for the record."""
+    left_open(runs.next(Service()), "old", OWNER)
+    service = Service(create=created("new"), close=[REFUSED, CLOSED], rooms=ROOM)
+    run = runs.next(service)
+    with pytest.raises(Refused, match="not now"):
+        create(OWNED, run)
+    assert create(OWNED, run).id == "7/new"
+    assert service.asked == ["close", "rooms", "close", "create"]
+    assert states(run.journal) == [("7/old", State.CLOSED), ("7/new", State.OPEN)]
+    assert run.lost == set()
+
+
+def test_a_delete_that_is_repeated_in_its_process_closes_what_it_could_not_close_before(runs: Runs) -> None:
+    run = runs.next(Service())
+    left_open(run, "known", OWNER)
+    left = replace(left_open(run, "left", OWNER), handed=False)
+    run.journal.drop(left)
+    run.journal.add(left)
+    service = Service(close=[CLOSED, REFUSED, CLOSED], rooms=ROOM)
+    run = runs.next(service)
+    outputs = {**OWNED, "cid": "7", "taskId": "known", "appKey": "the-key", "endpoint": "http://service.test"}
+    with pytest.raises(Refused, match="not now"):
+        delete("7/known", outputs, run)
+    delete("7/known", outputs, run)
+    assert service.asked == ["close", "close", "rooms", "close"]
+    assert states(run.journal) == [("7/known", State.CLOSED), ("7/left", State.CLOSED)]
