@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rtcai_pulumi.service.errors import RtcAiError
 from tests.model import verbs
@@ -29,10 +30,13 @@ class Command(NamedTuple):
     name: str
     program: Inputs | None = None
     checkpoints: bool = True
+    repeats: int = 0
+    """How often an error hook has a call repeated that has failed."""
 
     def __str__(self) -> str:
         program = f" with {self.program}" if self.program else " without the resource" if self.name == "up" else ""
-        return f"{self.name}{program}{'' if self.checkpoints else ' (no checkpoints)'}"
+        repeats = f" (repeats {self.repeats})" if self.repeats else ""
+        return f"{self.name}{program}{'' if self.checkpoints else ' (no checkpoints)'}{repeats}"
 
     def run(self, stack: Stack) -> Steps:
         with suppress(Failed, RtcAiError):
@@ -120,19 +124,50 @@ def refresh(_: Inputs | None, stack: Stack) -> Steps:
             stack = yield Save(stack._replace(pending=tuple(other for other in stack.pending if other != resource)))
 
 
+def preview(program: Inputs | None, stack: Stack) -> Steps:
+    """What `diff` says is shown, and nothing else comes of it: the state stays as it is."""
+    if program and stack.current and not stack.replaced:
+        yield from call(verbs.diff, stack.current, program)
+
+
+def preview_refresh(program: Inputs | None, stack: Stack) -> Steps:
+    """``pulumi preview --refresh``: what is gone is not compared, and stays in the state all the same."""
+    for resource in stack.pending:
+        yield from call(verbs.read, resource)
+    if stack.current and not stack.replaced and not (yield from call(verbs.read, stack.current)):
+        yield from preview(program, stack)
+
+
 COMMANDS: dict[str, Callable[[Inputs | None, Stack], Steps]] = {
     "up": up,
     "up --replace": up_replace,
     "up --refresh --replace": up_refresh_replace,
     "refresh": refresh,
+    "preview": preview,
+    "preview --refresh": preview_refresh,
     "destroy": destroy,
 }
 
 
 def call(verb: Callable[..., Any], *values: Any) -> Steps:
-    """Call a verb of the plugin and wait for it."""
-    yield Invoke(verb, values)
-    return (yield Returned())
+    """Call a verb of the plugin and wait for it; an error hook has it called again at once, in the same process."""
+    for number in count():
+        yield Invoke(verb, values, number)
+        answer = yield Returned(number)
+        if answer is not AGAIN:
+            return answer
+
+
+def _check_success(world: World, plugin: Plugin) -> None:
+    """What a verb that succeeded must have seen to, while nothing else runs that could start an agent."""
+    for agent in world.never_handed():
+        if plugin.deletes or (plugin.updates and agent.task != plugin.updates):
+            verb = f"delete of {plugin.deletes}" if plugin.deletes else f"update of {plugin.updates}"
+            world.wrong = f"the {verb} succeeded, and left {agent.task}, which no engine was handed"
+
+
+AGAIN: Final = "again"
+"""What an error hook answers to a call that has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,24 +176,31 @@ class Invoke(Step):
 
     verb: Callable[..., Any]
     values: tuple[Any, ...]
+    number: int = 0
+    """How often the call was repeated before."""
 
     def take(self, world: World, process: int, option: str) -> Raised | None:
         plugin, engine = world.plugin(process), world.engine
         if plugin is None or (engine and engine.interrupted):
             return Raised(Failed)
-        verb = world.begun(self.verb, verbs.Me(process), *self.values)
+        verb = world.begun(self.verb, verbs.Me(process, plugin.lost, self.number), *self.values)
         deletes = self.values[0].task if self.verb is verbs.delete else None
-        world.put(Plugin(process, verb, deletes=deletes))
+        updates = self.values[0].task if self.verb is verbs.update else None
+        only_looks = self.verb in (verbs.diff, verbs.read)
+        world.put(plugin._replace(verb=verb, deletes=deletes, updates=updates, only_looks=only_looks))
         return None
 
     def __str__(self) -> str:
         values = ", ".join(getattr(value, "task", None) or str(value) for value in self.values)
-        return f"calls {self.verb.__name__}({values})"
+        return f"calls {self.verb.__name__}({values}){' once more' if self.number else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Returned(Step):
     """The plugin's answer reaches the engine, or its end does."""
+
+    number: int = 0
+    """How often the call was repeated before."""
 
     def options(self, world: World, process: int) -> tuple[str, ...]:
         plugin = world.plugin(process)
@@ -168,9 +210,13 @@ class Returned(Step):
         plugin = world.plugin(process)
         if plugin is None or plugin.verb is None:
             return Raised(Failed)
-        outcome = plugin.verb.outcome
+        outcome, engine = plugin.verb.outcome, world.engine
         assert outcome is not None
         world.put(plugin._replace(verb=None))
+        if isinstance(outcome, Raised) and engine and self.number < engine.command.repeats:
+            return AGAIN
+        if not isinstance(outcome, Raised) and len(world.plugins) == 1 and not world.requests:
+            _check_success(world, plugin)
         return outcome if isinstance(outcome, Raised) else outcome[0]
 
 

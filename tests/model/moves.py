@@ -118,7 +118,10 @@ def _plugin_steps(world: World, plugin: Plugin) -> Iterator[Next]:
     for option in step.options(world, plugin.process):
         made = world.copy()
         verb = plugin.verb.answered(step.take(made, plugin.process, option))
-        made.put(plugin._replace(verb=verb))
+        if plugin.only_looks and step.writes:
+            made.wrong = f"a verb that previews call writes: {_words(step)}"
+        now = made.plugin(plugin.process) or plugin  # the step itself may have changed it
+        made.put(now._replace(verb=verb))
         if verb.outcome is not None and not plugin.engine_lives:
             _without(made, plugin.process)
         yield Move(f"plugin {plugin.process}", step, option), made

@@ -8,7 +8,7 @@ from rtcai_pulumi.lifecycle.record import Record, State
 from tests.model.commands import Command
 from tests.model.moves import Move, begun, moves, told
 from tests.model.steps import Send
-from tests.model.world import OTHER, OTHERS_TASK, OWNER, Agent, Inputs, World
+from tests.model.world import OTHER, OTHERS_TASK, OWNER, Inputs, World
 
 PROGRAMS: Final = (Inputs("A"), Inputs("B"))
 START_FIRST: Final = Inputs("C", start_first=True)
@@ -95,10 +95,8 @@ def _destroy_ends_what_was_never_handed(world: World) -> None:
     """What an engine was handed and no state holds is left to `rtcai sweep`; nothing else may be left."""
     path: list[Move] = []
     world = undisturbed(world, Command("destroy"), path)
-    handed = {record.task for record in world.records if record.handed}
-    for agent in world.running():
-        if agent.task not in handed and not _excused(world, agent):
-            raise Broken(f"agent {agent.task} was never handed to an engine, and `destroy` left it", path)
+    for agent in world.never_handed():
+        raise Broken(f"agent {agent.task} was never handed to an engine, and `destroy` left it", path)
 
 
 def _nobody_is_forgotten(world: World, path: list[Move]) -> None:
@@ -109,14 +107,8 @@ def _nobody_is_forgotten(world: World, path: list[Move]) -> None:
             raise Broken(f"agent {agent.task} was answered when its engine was gone, and its plugin left it", path)
         if agent.task in known or any(_knows(world, record, agent.task) for record in world.records):
             continue
-        if not _excused(world, agent):
+        if not world.excused(agent):
             raise Broken(f"agent {agent.task} runs, and neither the state nor the journal knows of it", path)
-
-
-def _excused(world: World, agent: Agent) -> bool:
-    """The one exception: no journal has its answer, the service ignores duplicates, and the user was told."""
-    noted = any(record.task == agent.task for record in world.records)
-    return not world.replays and not noted and agent.trace in world.told
 
 
 def _knows(world: World, record: Record, task: str) -> bool:
@@ -145,7 +137,7 @@ def _none_is_left(world: World, path: list[Move]) -> None:
 def _only(world: World, task: str | None, path: list[Move]) -> None:
     """No agent but this one runs."""
     for agent in world.running():
-        if agent.task != task and not _excused(world, agent):
+        if agent.task != task and not world.excused(agent):
             raise Broken(f"agent {agent.task} still runs", path)
     _the_other_is_left_alone(world, path)
 

@@ -21,19 +21,21 @@ from rtcai_pulumi.lifecycle import settling
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.settling import Step
 from tests.model import steps, verbs
-from tests.model.scenarios import ANY_TWO_COMMANDS, DESTROY, A, B, Scenario, replace, up
+from tests.model.scenarios import ANY_TWO_COMMANDS, DESTROY, ELSEWHERE, A, B, Scenario, hooked, replace, up
 
 if TYPE_CHECKING:
-    from tests.model.world import World
+    from tests.model.world import Inputs, Resource, World
 
 Decided = list[tuple[Record, Step]]
 
+_is_left = settling.is_left
 _left = settling.left_by_earlier_runs
 _before_create = settling.before_create
 _beside_a_task = settling.beside_a_task
 _after_delete = settling.after_delete
 _may_send = settling.may_send
 _diff = verbs.diff
+_read = verbs.read
 
 
 ANY_TWO: Final = Scenario(ANY_TWO_COMMANDS)
@@ -56,7 +58,7 @@ class Rule:
 
 
 def _finished_too(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
-    return record.process < process
+    return record.process < process or record.trace_id in lost
 
 
 def _of_other_processes(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
@@ -108,11 +110,27 @@ def _handed_ones_too(records: Iterable[Record], **of: Any) -> Decided:
     return _beside_a_task(records, task="", **of)
 
 
-def _handed_in_its_own_record(records: Iterable[Record], *, process: int) -> Decided:
-    return [step for step in _beside_a_task(records, process=process, task="") if not step[0].handed]
+def _handed_in_its_own_record(records: Iterable[Record], **of: Any) -> Decided:
+    return [step for step in _beside_a_task(records, task="", **of) if not step[0].handed]
 
 
 # settling.is_over, is_closed
+
+
+def _nothing_lost_here(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
+    return _is_left(record, process=process)
+
+
+def _only_unanswered_ones_here(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
+    return _is_left(record, process=process, lost=lost if record.state is State.ASKED else ())
+
+
+def _nothing_lost_beside_a_task(records: Iterable[Record], *, lost: Collection[str] = (), **of: Any) -> Decided:
+    return _beside_a_task(records, **of)
+
+
+def _nothing_lost_after_a_delete(records: Iterable[Record], *, lost: Collection[str] = (), **of: Any) -> Decided:
+    return _after_delete(records, **of)
 
 
 def _has(records: Iterable[Record], task: str, *states: State) -> bool:
@@ -172,16 +190,30 @@ def _the_engine_seems_to_live(self: Any, world: World, process: int, option: str
     return True
 
 
+def _diff_that_claims(me: verbs.Me, old: Resource, new: Inputs) -> verbs.Steps:
+    found = yield from _diff(me, old, new)
+    for record in (yield steps.RecordsOfTask(old.task)):
+        yield steps.HandOver(record)
+    return found
+
+
+def _read_that_notes_what_is_gone(me: verbs.Me, old: Resource) -> verbs.Steps:
+    gone = yield from _read(me, old)
+    if gone:
+        yield steps.Closed(old.task)
+    return gone
+
+
 def _never_gone(record: Record) -> verbs.Steps:
     yield steps.QueryRoom(record.cname)
     return False
 
 
-def _not_again(me: verbs.Me, record: Record) -> verbs.Steps:
+def _not_again(me: verbs.Me, record: Record, *, owes: bool = False) -> verbs.Steps:
     current = yield steps.SettledByItsProcess(record)
-    if current is None or not settling.is_left(current, process=me.process):
+    if current is None or not settling.is_left(current, process=me.process, lost=me.lost):
         return None
-    return (yield steps.TakeOver(current))
+    return (yield steps.TakeOver(current, owes))
 
 
 AN_EDIT: Final = Scenario(((up(B),), (up(A),)), faults=2, after=(up(A),))
@@ -191,6 +223,11 @@ AN_EDIT_AND_DESTROY: Final = Scenario(((up(B),), (up(A), DESTROY)), faults=2, af
 TWO_LOST: Final = Scenario(((up(A),), (up(A),)), faults=3)
 ORPHAN: Final = Scenario(((up(B),), (replace(B),)), after=(up(A),))
 LOST_EDITED_REVERTED: Final = Scenario(((up(A),), (up(B),), (up(A),)), faults=2)
+
+REPEATED_CREATE: Final = Scenario(((hooked(up(A)),),))
+REPEATED_REPLACE: Final = Scenario(((hooked(replace(A)),),), after=(up(A),))
+REPEATED_UPDATE: Final = Scenario(((up(ELSEWHERE),), (hooked(up(A)),)), faults=2, after=(up(A),))
+REPEATED_DELETE: Final = Scenario(((up(ELSEWHERE),), (hooked(DESTROY),)), faults=2, after=(up(A),))
 
 RULES: Final = (
     Rule("what is closed is finished", settling, "is_left", _finished_too),
@@ -239,4 +276,22 @@ RULES: Final = (
     Rule("an answer of an ended room is not kept", verbs, "room_is_gone", _never_gone),
     Rule("closed is closed in all records", steps.Closed, "take", _closed_in_one_record, AN_EDIT),
     Rule("what an engine gets is noted as handed", steps.HandOver, "take", _nothing),
+    Rule("what was lost in this process is left", settling, "is_left", _nothing_lost_here, REPEATED_CREATE),
+    Rule("what could not be closed is left", settling, "is_left", _only_unanswered_ones_here, REPEATED_REPLACE),
+    Rule(
+        "a repeated update settles what the first one could not",
+        settling,
+        "beside_a_task",
+        _nothing_lost_beside_a_task,
+        REPEATED_UPDATE,
+    ),
+    Rule(
+        "a repeated delete settles what the first one could not",
+        settling,
+        "after_delete",
+        _nothing_lost_after_a_delete,
+        REPEATED_DELETE,
+    ),
+    Rule("diff writes nothing", verbs, "diff", _diff_that_claims),
+    Rule("read writes nothing", verbs, "read", _read_that_notes_what_is_gone),
 )

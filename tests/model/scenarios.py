@@ -23,6 +23,14 @@ def up(program: Inputs | None, *, checkpoints: bool = True) -> Command:
     return Command("up", program, checkpoints)
 
 
+def preview(program: Inputs) -> Command:
+    return Command("preview", program)
+
+
+def preview_refresh(program: Inputs) -> Command:
+    return Command("preview --refresh", program)
+
+
 def replace(program: Inputs, *, checkpoints: bool = True) -> Command:
     return Command("up --replace", program, checkpoints)
 
@@ -31,20 +39,28 @@ def refresh_replace(program: Inputs, *, checkpoints: bool = True) -> Command:
     return Command("up --refresh --replace", program, checkpoints)
 
 
-EVERY_COMMAND: Final = tuple(
-    command._replace(checkpoints=checkpoints)
-    for command in (
-        up(A),
-        up(B),
-        up(ELSEWHERE),
-        up(START_FIRST),
-        up(None),
-        replace(A),
-        refresh_replace(A),
-        REFRESH,
-        DESTROY,
-    )
-    for checkpoints in (True, False)
+_COMMANDS: Final = (
+    up(A),
+    up(B),
+    up(ELSEWHERE),
+    up(START_FIRST),
+    up(None),
+    replace(A),
+    refresh_replace(A),
+    REFRESH,
+    DESTROY,
+)
+
+
+def hooked(command: Command) -> Command:
+    """With an error hook that has every call repeated once."""
+    return command._replace(repeats=1)
+
+
+EVERY_COMMAND: Final = (
+    *(command._replace(checkpoints=checkpoints) for command in _COMMANDS for checkpoints in (True, False)),
+    preview(B),
+    preview_refresh(A),
 )
 
 

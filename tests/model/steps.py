@@ -6,7 +6,7 @@ Each step has its options (none while it has to wait) and is taken by one of the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtcai_pulumi.lifecycle import settling
 from rtcai_pulumi.lifecycle.record import Record, State
@@ -22,6 +22,9 @@ AT_ONCE = ("",)
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step, by default without a choice."""
+
+    writes: ClassVar[bool] = False
+    """Whether it changes the journal, or has the service change anything: no verb that a preview calls may."""
 
     def options(self, world: World, process: int) -> tuple[str, ...]:
         return AT_ONCE
@@ -64,6 +67,7 @@ class RecordsOfTask(Step):
 class Add(Step):
     """`Journal.add`."""
 
+    writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> Record:
@@ -76,6 +80,7 @@ class Add(Step):
 class Answered(Step):
     """`Journal.answered`: only while this process still answers for the record."""
 
+    writes = True
     record: Record
     task: str
 
@@ -91,6 +96,7 @@ class Answered(Step):
 class Closed(Step):
     """`Journal.closed`: in all records of the task."""
 
+    writes = True
     task: str
 
     def take(self, world: World, process: int, option: str) -> None:
@@ -103,6 +109,7 @@ class Closed(Step):
 class Closing(Step):
     """`Journal.closing`: this process answers for the close from now on; whether nobody else had begun one."""
 
+    writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> bool:
@@ -116,6 +123,7 @@ class Closing(Step):
 class NotClosing(Step):
     """`Journal.not_closing`: only while this process still answers for the close."""
 
+    writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
@@ -126,11 +134,15 @@ class NotClosing(Step):
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Step):
-    """`Journal.hand_over`."""
+    """`Journal.hand_over`; by now the process owes the record no longer."""
 
+    writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
+        plugin = world.plugin(process)
+        if plugin is not None:
+            world.put(plugin._replace(lost=plugin.lost - {self.record.trace_id}))
         change(world, self.record, handed=True)
 
 
@@ -138,12 +150,18 @@ class HandOver(Step):
 class TakeOver(Step):
     """`Journal.take_over`: None where someone else was faster."""
 
+    writes = True
     record: Record
+    owes: bool = False
+    """Whether the process owes the record from now on (`Run.lost`); what it has closed needs no word of that."""
 
     def take(self, world: World, process: int, option: str) -> Record | None:
         now = world.record(self.record.trace_id)
         if now is None or now.process != self.record.process:
             return None
+        plugin = world.plugin(process)
+        if self.owes and plugin is not None:
+            world.put(plugin._replace(lost=plugin.lost | {now.trace_id}))
         return change(world, now, process=process)
 
 
@@ -151,6 +169,7 @@ class TakeOver(Step):
 class Forget(Step):
     """`Journal.forget`: only while this process still answers for the record."""
 
+    writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
@@ -164,6 +183,7 @@ class Forget(Step):
 class NotSent(Step):
     """`Journal.not_sent`: only while this process still answers for the record."""
 
+    writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
@@ -176,6 +196,7 @@ class NotSent(Step):
 class Leave(Step):
     """`Journal.leave`: the task is left to the run that was told of it."""
 
+    writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
@@ -231,6 +252,7 @@ class RequireTurn(Step):
 class Send(Step):
     """The bytes of a request are on their way."""
 
+    writes = True
     kind: str
     trace: str = ""
     cname: str = ""
@@ -297,11 +319,14 @@ class EngineLives(Step):
 
 @dataclass(frozen=True, slots=True)
 class Tell(Step):
-    """The user is told of a trace id to look for; nobody hears it where the engine is gone."""
+    """A create counts as lost (`Run.lost`), and the user is told its trace id, where the engine is there to hear it."""
 
     trace: str
 
     def take(self, world: World, process: int, option: str) -> None:
+        plugin = world.plugin(process)
+        if plugin is not None:
+            world.put(plugin._replace(lost=plugin.lost | {self.trace}))
         if engine_lives(world, process):
             world.told |= {self.trace}
 

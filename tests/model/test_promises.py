@@ -3,7 +3,19 @@
 import pytest
 
 from tests.model.commands import Command
-from tests.model.scenarios import ANY_TWO_COMMANDS, DESTROY, REFRESH, START_FIRST, A, B, Scenario, replace, up
+from tests.model.scenarios import (
+    ANY_TWO_COMMANDS,
+    DESTROY,
+    ELSEWHERE,
+    REFRESH,
+    START_FIRST,
+    A,
+    B,
+    Scenario,
+    hooked,
+    replace,
+    up,
+)
 from tests.model.walks import walk_all
 from tests.model.world import Inputs
 
@@ -17,15 +29,31 @@ SERVICES = pytest.mark.parametrize(
 )
 
 
-def check(scenario: Scenario) -> None:
+def check(scenario: Scenario, *, quiet: int = 100) -> None:
     explored = scenario.explored()
     assert explored.broken is None, str(explored.broken)
-    assert explored.quiet > 100, "too little was tried"
+    assert explored.quiet > quiet, "too little was tried"
 
 
 @SERVICES
 def test_any_two_commands_with_one_fault_break_no_promise(replays: bool, rooms_required: bool) -> None:
     check(Scenario(ANY_TWO_COMMANDS, replays=replays, rooms_required=rooms_required))
+
+
+@SERVICES
+@pytest.mark.parametrize("after", [(), (up(A),)], ids=["from nothing", "from a running agent"])
+def test_a_command_whose_calls_are_repeated_breaks_no_promise(
+    replays: bool, rooms_required: bool, after: tuple[Command, ...]
+) -> None:
+    commands = (up(A), up(B), up(START_FIRST), replace(A), DESTROY)
+    check(Scenario((tuple(hooked(command) for command in commands),), 2, after, replays, rooms_required), quiet=50)
+
+
+@pytest.mark.exhaustive
+@SERVICES
+def test_what_a_killed_run_left_and_repeated_calls_break_no_promise(replays: bool, rooms_required: bool) -> None:
+    first, second = (up(B), up(ELSEWHERE)), (hooked(up(A)), hooked(up(B)), hooked(replace(A)), hooked(DESTROY))
+    check(Scenario((first, second), 2, (up(A),), replays, rooms_required))
 
 
 @pytest.mark.exhaustive

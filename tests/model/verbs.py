@@ -43,9 +43,13 @@ Steps = Generator[Step, Any, Any]
 
 
 class Me(NamedTuple):
-    """The process that a verb runs in."""
+    """The process that a verb runs in, and what it remembers of its calls before."""
 
     process: int
+    lost: frozenset[str] = frozenset()
+    """`Run.lost`, as the verb begins. What a verb loses itself it does not meet again."""
+    number: int = 0
+    """How often this very call was repeated; names its request."""
 
 
 class Difference(NamedTuple):
@@ -61,6 +65,7 @@ def create(me: Me, inputs: Inputs) -> Steps:
     left = settling.before_create(
         records,
         process=me.process,
+        lost=me.lost,
         digest=inputs.digest,
         cname=inputs.cname,
         start_first=inputs.start_first,
@@ -73,7 +78,7 @@ def create(me: Me, inputs: Inputs) -> Steps:
 
 
 def started(me: Me, inputs: Inputs) -> Steps:
-    record = yield Add(a_record(f"x{me.process}", OWNER, inputs, me.process))
+    record = yield Add(a_record(f"x{me.process}{'.again' * me.number}", OWNER, inputs, me.process))
     try:
         yield RequireTurn(record.trace_id)
         yield Send(
@@ -118,7 +123,7 @@ def settle(steps: Iterable[tuple[Record, settling.Step]], me: Me, *, alone: bool
     for record, step in steps:
         if step is settling.Step.CLOSE_LAST:
             continue
-        taken = yield from taken_over(me, record)
+        taken = yield from taken_over(me, record, owes=True)
         if taken is None:
             continue
         if taken.state is not State.ASKED:
@@ -142,13 +147,13 @@ def close_last(me: Me, steps: Iterable[tuple[Record, settling.Step]]) -> Steps:
                 continue
 
 
-def taken_over(me: Me, record: Record) -> Steps:
+def taken_over(me: Me, record: Record, *, owes: bool = False) -> Steps:
     current: Record | None = record
     while current is not None:
         current = yield SettledByItsProcess(current)
-        if current is None or not settling.is_left(current, process=me.process):
+        if current is None or not settling.is_left(current, process=me.process, lost=me.lost):
             return None
-        taken = yield TakeOver(current)
+        taken = yield TakeOver(current, owes)
         if taken is not None:
             return taken
         current = yield RecordOf(record.trace_id)
@@ -220,7 +225,7 @@ def delete(me: Me, old: Resource) -> Steps:
         record = known[0] if known else (yield Add(record_of(old, me.process)))
         yield from close(record)
     records = yield Records(OWNER)
-    yield from settle(settling.after_delete(records, process=me.process), me)
+    yield from settle(settling.after_delete(records, process=me.process, lost=me.lost), me)
 
 
 def record_of(old: Resource, process: int) -> Record:
@@ -235,13 +240,13 @@ def diff(me: Me, old: Resource, new: Inputs) -> Steps:
     if new.digest != old.inputs.digest or settling.is_over((yield RecordsOfTask(old.task)), old.task):
         return Difference(replaces=True, stop_first=stop_first)
     records = yield Records(OWNER)
-    beside = settling.beside_a_task(records, process=me.process, task=old.task)
+    beside = settling.beside_a_task(records, process=me.process, lost=me.lost, task=old.task)
     return Difference(replaces=False, stop_first=stop_first, settles=bool(beside))
 
 
 def update(me: Me, old: Resource) -> Steps:
     records = yield Records(OWNER)
-    yield from settle(settling.beside_a_task(records, process=me.process, task=old.task), me)
+    yield from settle(settling.beside_a_task(records, process=me.process, lost=me.lost, task=old.task), me)
 
 
 def read(me: Me, old: Resource) -> Steps:

@@ -60,8 +60,8 @@ def _walk(dice: Random, world: World, path: list[Move], checked: set[int]) -> No
 
 
 def _command(dice: Random) -> Command:
-    name = dice.choice(("up", "up", "up", "up --replace", "refresh", "destroy"))
-    program = dice.choice(_PROGRAMS) if name.startswith("up") else None
+    name = dice.choice(("up", "up", "up", "up --replace", "refresh", "destroy", "preview", "preview --refresh"))
+    program = None if name in {"refresh", "destroy"} else dice.choice(_PROGRAMS)
     if name == "up" and dice.random() < 0.1:
         program = None
     return Command(name, program, checkpoints=dice.random() < 0.5)

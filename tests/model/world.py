@@ -157,6 +157,12 @@ class Plugin(NamedTuple):
     engine_lives: bool = True
     deletes: str | None = None
     """The task that its engine has told it to delete, while it does so."""
+    updates: str | None = None
+    """The task that is to stay alone, while it is told so."""
+    lost: frozenset[str] = frozenset()
+    """`Run.lost`: what this process owes."""
+    only_looks: bool = False
+    """Whether its verb is one that a preview calls, too, and so must write nothing."""
 
 
 class Engine(NamedTuple):
@@ -250,6 +256,16 @@ class World:
 
     def running(self, owner: str = OWNER) -> list[Agent]:
         return [agent for agent in self.agents if agent.lives and agent.owner == owner]
+
+    def never_handed(self) -> list[Agent]:
+        """What no engine was ever handed, and nothing excuses."""
+        handed = {record.task for record in self.records if record.handed}
+        return [agent for agent in self.running() if agent.task not in handed and not self.excused(agent)]
+
+    def excused(self, agent: Agent) -> bool:
+        """The one exception: no journal has its answer, the service ignores duplicates, and the user was told."""
+        noted = any(record.task == agent.task for record in self.records)
+        return not self.replays and not noted and agent.trace in self.told
 
 
 def a_record(trace: str, owner: str, inputs: Inputs, process: int, **more: Any) -> Record:
