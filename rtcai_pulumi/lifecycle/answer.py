@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.lifecycle.settling import is_taken_care_of
 from rtcai_pulumi.service.errors import Facts, JournalError, RtcAiError, TakenOver
 
@@ -54,8 +54,13 @@ def _orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
     return orphan
 
 
-def hand_over(record: Record, run: Run) -> None:
+def hand_over(record: Record, kept: Kept, run: Run) -> None:
     """Write that an engine is about to be given the task of a record; an adopted one is written so at once.
+
+    Args:
+        record: of the task.
+        kept: whether the task is to be left alone where its resource is no longer declared.
+        run: the journal.
 
     Raises:
         JournalError: it could not be written; the task has been closed again, or the message names it.
@@ -63,7 +68,7 @@ def hand_over(record: Record, run: Run) -> None:
     if record.handed:
         return
     try:
-        run.journal.hand_over(record)
+        run.journal.hand_over(record, kept=kept)
     except JournalError as error:
         ids = Facts(room=record.cname, cid=record.cid, task=record.task_id)
         facts = replace(ids, request_id=record.request_id, trace_id=record.trace_id)

@@ -17,7 +17,7 @@ from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.lifecycle.settle import close_last, lost, settle
 from rtcai_pulumi.lifecycle.settling import Step, before_create
-from rtcai_pulumi.lifecycle.task import intent
+from rtcai_pulumi.lifecycle.task import intent, kept_of
 from rtcai_pulumi.service.errors import OutcomeUnknown, RtcAiError, TakenOver
 from rtcai_pulumi.service.retry import Policy
 from rtcai_pulumi.service.settings import room_endpoint_of
@@ -60,7 +60,7 @@ def create(
     kept = settle(left, inputs, run)
     try:
         record = kept or adopted(inputs, owner, run, new_id) or _started(inputs, owner, run, new_id)
-        hand_over(record, run)
+        hand_over(record, kept_of(inputs), run)
     except TakenOver:
         raise
     except RtcAiError as error:

@@ -11,12 +11,11 @@ from rtcai_pulumi.config.conversation import options_of, starts_first
 from rtcai_pulumi.config.paths import values_at
 from rtcai_pulumi.lifecycle.record import Kept
 from rtcai_pulumi.lifecycle.run import require_account
-from rtcai_pulumi.lifecycle.settling import beside_a_task, is_over
+from rtcai_pulumi.lifecycle.settling import beside_a_task, is_over, is_stale
 from rtcai_pulumi.lifecycle.task import kept_of, record_of
 from rtcai_pulumi.service.errors import OtherAccount
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.lifecycle.record import Record
     from rtcai_pulumi.lifecycle.run import Run
 
 
@@ -61,7 +60,7 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     run.staying.add(resource_id)
     of_owner = run.records.records(owner) if isinstance(owner, str) else []
     beside = beside_a_task(of_owner, process=run.records.process, lost=run.lost, task=resource_id)
-    stale = any(_is_stale(record, owner, kept_of(news)) for record in records if record.unfinished)
+    stale = any(is_stale(record, owner=owner, kept=kept_of(news)) for record in records)
     return Difference(stop_first=stop_first, settles=bool(beside) or stale)
 
 
@@ -84,16 +83,6 @@ def named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]
         before, after = values_at({name: olds[name] for name in olds if name in news}, path), values_at(news, path)
         found |= {name: None for name in (*after, *before) if not same(before.get(name), after.get(name))}
     return list(found)
-
-
-def _is_stale(record: Record, owner: Any, kept: Kept) -> bool:
-    """Whether the journal has to be told whom a task belongs to now, or whether it is to be retained.
-
-    A resource, or its stack, was renamed: whoever takes its old name must not find this task as left by a run. And a
-    retained one is left alone only once an engine has it for sure.
-    """
-    renamed = isinstance(owner, str) and record.owner != owner
-    return renamed or record.kept is not kept or (kept is Kept.RETAINED and not record.stored)
 
 
 def _compare_accounts(resource_id: str, olds: Mapping[str, Any], run: Run, *, replaced: bool) -> None:

@@ -330,9 +330,15 @@ class Journal(JournalReader):
         statement = "UPDATE records SET changed_at = ?, state = ? WHERE task_id = ? AND cid = ?"
         self._do(lambda database: database.execute(statement, (_now(), State.CLOSED, task_id, int(cid))))
 
-    def hand_over(self, record: Record) -> None:
-        """Write that an engine is about to be given the task."""
-        self._change(record.trace_id, "handed = 1 WHERE trace_id = ?", (record.trace_id,))
+    def hand_over(self, record: Record, *, kept: Kept) -> None:
+        """Write that an engine is about to be given the task.
+
+        Args:
+            record: of the task.
+            kept: whether it is retained, as the program states it now: the create that is answered may be an earlier
+                run's, of another program.
+        """
+        self._change(record.trace_id, "handed = 1, kept = ? WHERE trace_id = ?", (kept, record.trace_id))
 
     def claim(self, task: str, *, owner: str, kept: Kept) -> None:
         """Write what an engine has just shown of a task, ``{cid}/{taskId}``: that it has it, for whom, and for good.

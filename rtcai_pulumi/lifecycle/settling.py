@@ -9,7 +9,7 @@ sequences. ``test_crashes.py`` and ``test_sequences.py`` in ``tests/engine/`` pl
 from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
 
 
 class Step(Enum):
@@ -142,6 +142,22 @@ def is_over(records: Iterable[Record], task: str) -> bool:
 def is_closed(records: Iterable[Record], task: str) -> bool:
     """Whether the journal knows a task as closed, so that closing it needs no request."""
     return any(record.task == task and record.state is State.CLOSED for record in records)
+
+
+def is_stale(record: Record, *, owner: object, kept: Kept) -> bool:
+    """Whether the journal has to be told whom a task belongs to now, or whether it is to be retained.
+
+    A resource, or its stack, was renamed: whoever takes its old name must not find this task as left by a run. And a
+    retained one is left alone only once an engine has it for sure.
+
+    Args:
+        record: of the task.
+        owner: what the program states; no text while it is not known.
+        kept: what the program states.
+    """
+    renamed = isinstance(owner, str) and record.owner != owner
+    unsure = kept is Kept.RETAINED and not record.stored
+    return record.unfinished and (renamed or record.kept is not kept or unsure)
 
 
 def may_send(record: Record | None, *, process: int, engine_lives: bool) -> bool:

@@ -36,7 +36,7 @@ class Pending:
         with Journal(self.service.journal) as journal:
             record = note(journal, task, digest=digest(inputs), **how)
             if handed:
-                journal.hand_over(record)
+                journal.hand_over(record, kept=record.kept)
 
     @property
     def rooms(self) -> list[str]:

@@ -80,4 +80,4 @@ def _journal_alone(journal: Journal) -> None:
     journal.record(record.trace_id)
     answered = journal.answered(record, 1, record.trace_id)
     if answered:
-        journal.hand_over(answered)
+        journal.hand_over(answered, kept=answered.kept)

@@ -10,7 +10,7 @@ from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.service.errors import (
     AnswerLost,
     DuplicateRequest,
@@ -198,6 +198,16 @@ def test_a_lost_create_is_asked_again_by_its_own_ids_and_its_answer_is_kept(runs
     assert trace in runs.told[0]
 
 
+@pytest.mark.parametrize("retained", [True, False])
+def test_an_answer_that_is_kept_is_retained_as_the_program_says_now(runs: Runs, retained: bool) -> None:
+    before = {**OWNED, "options": {"retainOnDelete": not retained}}
+    with pytest.raises(AnswerLost):
+        create(before, runs.next(Service(create=httpx.ReadTimeout)))
+    run = runs.next(Service(create=reply(**CREATED), rooms=reply(code=200, cid=CREATED["cid"], cname=OWNED["cname"])))
+    create({**OWNED, "options": {"retainOnDelete": retained}}, run)
+    assert [record.kept is Kept.RETAINED for record in run.journal.records()] == [retained]
+
+
 def test_a_lost_create_of_another_configuration_is_asked_again_and_closed(runs: Runs) -> None:
     trace = lose(runs, OWNED)
     service = Service(create=[created("found"), created("new")], close=CLOSED)
@@ -335,7 +345,7 @@ def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: 
         taken = later.journal.take_over(later.journal.records(OWNER)[0])
         assert taken is not None
         later.journal.answered(taken, 7, "same")
-        later.journal.hand_over(taken)
+        later.journal.hand_over(taken, kept=Kept.NO)
         return created("same")
 
     service = Service(create=answered_beside)
@@ -353,7 +363,7 @@ def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
     service = Service(create=created("known"), close=CLOSED)
     run = runs.next(service)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise JournalError("The journal cannot be used: database or disk is full.", advice="make room")
 
     monkeypatch.setattr(run.journal, what, full)

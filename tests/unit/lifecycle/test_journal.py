@@ -84,7 +84,7 @@ def test_a_task_goes_from_asked_to_closed(journal: Journal) -> None:
     answered = journal.answered(record, 1144707127429101, "2a78")
     assert answered is not None
     assert (answered.state, answered.task, answered.handed) == (State.OPEN, "1144707127429101/2a78", False)
-    journal.hand_over(answered)
+    journal.hand_over(answered, kept=Kept.NO)
     assert journal.closing(answered)
     journal.closed("1144707127429101/2a78")
     (last,) = journal.records()
