@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from rtcai_pulumi.service.errors import RtcAiError
 from tests.model import verbs
 from tests.model.steps import AT_ONCE, Step
-from tests.model.world import Failed, Inputs, Plugin, Raised, Resource, Stack
+from tests.model.world import Failed, Inputs, Plugin, Raised, Resource, Stack, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,8 @@ class Command(NamedTuple):
     def run(self, stack: Stack) -> Steps:
         with suppress(Failed, RtcAiError):
             yield from COMMANDS[self.name](self.program, stack)
-        yield End()
+        if (yield End()):
+            yield Cancel()
 
 
 def up(program: Inputs | None, stack: Stack) -> Steps:
@@ -56,8 +57,10 @@ def up(program: Inputs | None, stack: Stack) -> Steps:
         if difference.replaces or stack.replaced:
             stack = yield from replaced(stack, program, old, stop_first=difference.stop_first)
         elif difference.settles:
-            yield from call(verbs.update, old)
-            stack = yield Save(stack._replace(current=Resource(old.task, program)))
+            yield from call(verbs.update, old, program)
+            stack = yield Save(stack._replace(current=Resource(old.task, program)), shown=True)
+        elif old.inputs.retained != program.retained:
+            stack = yield Save(stack._replace(current=Resource(old.task, program)), shown=True)
     yield from delete_pending(stack)
 
 
@@ -84,26 +87,32 @@ def up_refresh_replace(program: Inputs | None, stack: Stack) -> Steps:
 
 def created(stack: Stack, program: Inputs) -> Steps:
     task = yield from call(verbs.create, program)
-    return (yield Save(stack._replace(current=Resource(task, program), replaced=False)))
+    return (yield Save(stack._replace(current=Resource(task, program), replaced=False), given=True))
 
 
 def replaced(stack: Stack, program: Inputs, old: Resource, *, stop_first: bool) -> Steps:
     if stop_first and not stack.replaced:
-        yield from call(verbs.delete, old)
+        yield from deleted(old)
         stack = yield Save(stack._replace(replaced=True))
     was_deleted = stack.replaced
     task = yield from call(verbs.create, program)
     pending = stack.pending if was_deleted else (*stack.pending, old)
-    stack = yield Save(Stack(Resource(task, program), pending=pending))
+    stack = yield Save(Stack(Resource(task, program), pending=pending), given=True)
     if was_deleted and not stop_first:
         # The engine has it as deleted already and as still to be deleted: the state loses it, the provider is called.
-        yield from call(verbs.delete, old)
+        yield from deleted(old)
     return stack
+
+
+def deleted(resource: Resource) -> Steps:
+    """A retained resource leaves the state, and the provider is told nothing: the old inputs' option counts."""
+    if not resource.inputs.retained:
+        yield from call(verbs.delete, resource)
 
 
 def delete_pending(stack: Stack) -> Steps:
     for resource in stack.pending:
-        yield from call(verbs.delete, resource)
+        yield from deleted(resource)
         stack = yield Save(stack._replace(pending=tuple(other for other in stack.pending if other != resource)))
     return stack
 
@@ -111,7 +120,7 @@ def delete_pending(stack: Stack) -> Steps:
 def destroy(_: Inputs | None, stack: Stack) -> Steps:
     stack = yield from delete_pending(stack)
     if stack.current and not stack.replaced:
-        yield from call(verbs.delete, stack.current)
+        yield from deleted(stack.current)
     if stack.current:
         yield Save(Stack())
 
@@ -225,10 +234,19 @@ class Save(Step):
     """The engine changes its state; with checkpoints it is on the disk at once."""
 
     stack: Stack
+    given: bool = False
+    """Whether the current resource has just been created."""
+    shown: bool = False
+    """Whether the plugin has just been shown the current resource, and what is to become of it."""
 
     def take(self, world: World, process: int, option: str) -> Stack:
         assert world.engine
         world.engine = world.engine._replace(memory=self.stack)
+        if self.given and self.stack.current and self.stack.current.inputs.retained:
+            world.engine = world.engine._replace(given=world.engine.given | {self.stack.current.task})
+        if self.shown and self.stack.current:
+            task = {self.stack.current.task}
+            world.sure = world.sure | task if self.stack.current.inputs.retained else world.sure - task
         if world.engine.command.checkpoints:
             world.stack = self.stack
         return self.stack
@@ -236,10 +254,35 @@ class Save(Step):
 
 @dataclass(frozen=True, slots=True)
 class End(Step):
-    """The command ends: the state is on the disk, and the plugin is told to go."""
+    """The command ends: the state is on the disk. Whether the plugin has anything to do yet when it is told to go."""
+
+    def take(self, world: World, process: int, option: str) -> bool:
+        assert world.engine
+        world.stack = world.engine.memory
+        if world.engine.given and world.plugin(process):
+            return True
+        _go(world, process)
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Step):
+    """The engine tells its plugin that the run has ended, and goes.
+
+    It does so at a first Ctrl-C, too, which is left out: what a plugin takes for stored then may be killed before.
+    """
 
     def take(self, world: World, process: int, option: str) -> None:
         assert world.engine
-        world.stack = world.engine.memory
-        world.engine = None
-        world.plugins = tuple(plugin for plugin in world.plugins if plugin.process != process)
+        if world.plugin(process):
+            world.sure |= world.engine.given
+            self.stored(world, process)
+        _go(world, process)
+
+    def stored(self, world: World, process: int) -> None:
+        stored(world, process)
+
+
+def _go(world: World, process: int) -> None:
+    world.engine = None
+    world.plugins = tuple(plugin for plugin in world.plugins if plugin.process != process)

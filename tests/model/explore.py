@@ -76,5 +76,6 @@ def _in_order(words: tuple[str, ...], path: list[Move]) -> bool:
 
 def essence(world: World) -> tuple[object, ...]:
     """What a quiet world is to those that come after it: who has written a record is all the same by then."""
-    records = tuple((r.trace_id, r.owner, r.state, r.task, r.handed, r.digest) for r in world.records)
-    return (world.rooms, world.agents, world.answers, records, world.told, world.late, world.stack, world.drifted)
+    records = tuple((r.trace_id, r.owner, r.state, r.task, r.handed, r.digest, r.kept, r.stored) for r in world.records)
+    known = (world.told, world.late, world.sure, world.stack, world.drifted)
+    return (world.rooms, world.agents, world.answers, records, *known)

@@ -107,7 +107,7 @@ def _engine_steps(world: World, engine: Engine) -> Iterator[Next]:
         answer = step.take(made, engine.process, option)
         if made.engine is not None:
             now = made.engine  # the step itself may have changed it
-            made.engine = Engine(now.command, engine.actor.answered(answer), now.process, now.memory, now.interrupted)
+            made.engine = now._replace(actor=engine.actor.answered(answer))
         yield Move(f"engine {engine.process}", step, option), made
 
 
@@ -147,7 +147,12 @@ def _created(world: World, request: Request) -> str | Raised:
         rooms = dict(world.rooms)
     waits = request.sender is not None and engine_lives(world, request.sender)
     # What a killed run has on its way nobody can hold back: its plugin closes it, or a later run settles it.
-    if world.replays and request.alone and waits and any(agent.cname == request.cname for agent in world.running()):
+    if (
+        world.replays
+        and request.alone
+        and waits
+        and any(agent.cname == request.cname and agent.task not in world.retained for agent in world.running())
+    ):
         world.wrong = f"two agents of one resource talk to each other in {request.cname}"
     task = f"{rooms[request.cname]}/{len(world.agents)}"
     world.agents = (*world.agents, Agent(task, request.cname, OWNER, request.digest, request.trace))

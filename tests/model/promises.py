@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from rtcai_pulumi.lifecycle.record import Record, State
-from tests.model.commands import Command
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
+from tests.model.commands import Command, Invoke
 from tests.model.moves import Move, begun, moves, told
 from tests.model.steps import Send
 from tests.model.world import OTHER, OTHERS_TASK, OWNER, Inputs, World
 
 PROGRAMS: Final = (Inputs("A"), Inputs("B"))
+RETAINED: Final = Inputs("A", retained=True)
 START_FIRST: Final = Inputs("C", start_first=True)
 
 
@@ -37,10 +38,23 @@ def hold(world: World) -> None:
     path: list[Move] = []
     if world.drifted:
         world = undisturbed(world, Command("refresh"), path)
-    elif world.stack.current and not world.stack.replaced:
+    elif world.stack.current and not world.stack.replaced and not world.stack.current.inputs.retained:
         _destroy_ends_what_was_never_handed(world)
     for program in PROGRAMS:
         _up_mends(world, program, list(path))
+    if any(record.kept is Kept.RETAINED for record in world.records):
+        _what_is_retained_stays(world, path)
+
+
+def _what_is_retained_stays(world: World, path: list[Move]) -> None:
+    """A retained resource is declared, leaves the program, and is declared again: its agent runs on."""
+    world = undisturbed(world, Command("up", RETAINED), path)
+    _one_agent(world, RETAINED, path)
+    (task,) = world.stack.tasks
+    world = undisturbed(world, Command("up"), path)
+    world = undisturbed(world, Command("up", PROGRAMS[0]), path)
+    if task not in [agent.task for agent in world.running()]:
+        raise Broken(f"{task} is retained, and does not run any more", path)
 
 
 def _up_mends(world: World, program: Inputs, path: list[Move]) -> None:
@@ -54,6 +68,8 @@ def _up_mends(world: World, program: Inputs, path: list[Move]) -> None:
     path += again
     if any(move.who == "service" for move in again):
         raise Broken("an `up` without a change closed or created something", path)
+    if any(isinstance(move.what, Invoke) and move.what.verb.__name__ == "update" for move in again):
+        raise Broken("an `up` without a change updated something", path)
     world = undisturbed(world, Command("up", START_FIRST), path, never_silent=True)
     world = undisturbed(world, Command("destroy"), path)
     _none_is_left(world, path)
@@ -137,7 +153,7 @@ def _none_is_left(world: World, path: list[Move]) -> None:
 def _only(world: World, task: str | None, path: list[Move]) -> None:
     """No agent but this one runs."""
     for agent in world.running():
-        if agent.task != task and not world.excused(agent):
+        if agent.task != task and agent.task not in world.sure and not world.excused(agent):
             raise Broken(f"agent {agent.task} still runs", path)
     _the_other_is_left_alone(world, path)
 

@@ -18,10 +18,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.lifecycle import settling
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.lifecycle.settling import Step
 from tests.model import steps, verbs
-from tests.model.scenarios import ANY_TWO_COMMANDS, DESTROY, ELSEWHERE, A, B, Scenario, hooked, replace, up
+from tests.model.commands import Cancel
+from tests.model.scenarios import (
+    ANY_TWO_COMMANDS,
+    DESTROY,
+    ELSEWHERE,
+    NO_LONGER_RETAINING,
+    RETAINED,
+    RETAINING,
+    A,
+    B,
+    Scenario,
+    hooked,
+    replace,
+    up,
+)
 
 if TYPE_CHECKING:
     from tests.model.world import Inputs, Resource, World
@@ -186,6 +200,10 @@ def _nothing(self: Any, world: World, process: int, option: str) -> None:
     pass
 
 
+def _nothing_stored(self: Cancel, world: World, process: int) -> None:
+    pass
+
+
 def _the_engine_seems_to_live(self: Any, world: World, process: int, option: str) -> bool:
     return True
 
@@ -193,7 +211,7 @@ def _the_engine_seems_to_live(self: Any, world: World, process: int, option: str
 def _diff_that_claims(me: verbs.Me, old: Resource, new: Inputs) -> verbs.Steps:
     found = yield from _diff(me, old, new)
     for record in (yield steps.RecordsOfTask(old.task)):
-        yield steps.HandOver(record)
+        yield steps.HandOver(record, record.kept)
     return found
 
 
@@ -202,6 +220,14 @@ def _read_that_notes_what_is_gone(me: verbs.Me, old: Resource) -> verbs.Steps:
     if gone:
         yield steps.Closed(old.task)
     return gone
+
+
+def _handed_as_it_was_asked_for(self: steps.HandOver, world: World, process: int, option: str) -> None:
+    steps.change(world, self.record, handed=True)
+
+
+def _whatever_is_retained(record: Record, *, owner: object, kept: Kept) -> bool:
+    return record.unfinished and record.owner != owner
 
 
 def _never_gone(record: Record) -> verbs.Steps:
@@ -228,6 +254,9 @@ REPEATED_CREATE: Final = Scenario(((hooked(up(A)),),))
 REPEATED_REPLACE: Final = Scenario(((hooked(replace(A)),),), after=(up(A),))
 REPEATED_UPDATE: Final = Scenario(((up(ELSEWHERE),), (hooked(up(A)),)), faults=2, after=(up(A),))
 REPEATED_DELETE: Final = Scenario(((up(ELSEWHERE),), (hooked(DESTROY),)), faults=2, after=(up(A),))
+
+RETAINED_FROM_NOTHING: Final = Scenario((RETAINING, NO_LONGER_RETAINING))
+RETAINED_AFTERWARDS: Final = Scenario(((up(RETAINED),), (up(None),)), after=(up(A),))
 
 RULES: Final = (
     Rule("what is closed is finished", settling, "is_left", _finished_too),
@@ -291,6 +320,24 @@ RULES: Final = (
         "after_delete",
         _nothing_lost_after_a_delete,
         REPEATED_DELETE,
+    ),
+    Rule("what is retained is left alone", Record, "left_alone", property(lambda _: False), RETAINED_FROM_NOTHING),
+    Rule(
+        "what no engine has for sure is not",
+        Record,
+        "left_alone",
+        property(lambda record: record.kept is not Kept.NO),
+        RETAINED_FROM_NOTHING,
+    ),
+    Rule("the end of a run stores what is retained", Cancel, "stored", _nothing_stored, RETAINED_FROM_NOTHING),
+    Rule("update writes what is retained", steps.Claim, "take", _nothing, RETAINED_AFTERWARDS),
+    Rule("diff sees what is retained", settling, "is_stale", _whatever_is_retained, RETAINED_AFTERWARDS),
+    Rule(
+        "an answer is retained as the program says now",
+        steps.HandOver,
+        "take",
+        _handed_as_it_was_asked_for,
+        RETAINED_FROM_NOTHING,
     ),
     Rule("diff writes nothing", verbs, "diff", _diff_that_claims),
     Rule("read writes nothing", verbs, "read", _read_that_notes_what_is_gone),

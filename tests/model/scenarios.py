@@ -15,6 +15,9 @@ B: Final = Inputs("B")
 ELSEWHERE: Final = Inputs("A", ROOM_2)
 START_FIRST: Final = Inputs("B", start_first=True)
 
+RETAINED: Final = Inputs("A", retained=True)
+RETAINED_B: Final = Inputs("B", retained=True)
+
 DESTROY: Final = Command("destroy")
 REFRESH: Final = Command("refresh")
 
@@ -62,6 +65,10 @@ EVERY_COMMAND: Final = (
     preview(B),
     preview_refresh(A),
 )
+
+# Commands about a retained agent, and those by which it leaves the program, or is no longer retained.
+RETAINING: Final = (up(RETAINED), up(A), replace(RETAINED))
+NO_LONGER_RETAINING: Final = (up(A), up(RETAINED_B), up(None), DESTROY)
 
 
 @dataclass(frozen=True, slots=True)

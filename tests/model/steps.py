@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtcai_pulumi.lifecycle import settling
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.service.errors import RoomNotFound, TakenOver
 from tests.model.world import Raised, Request, the_one
 
@@ -138,12 +138,30 @@ class HandOver(Step):
 
     writes = True
     record: Record
+    kept: Kept
 
     def take(self, world: World, process: int, option: str) -> None:
         plugin = world.plugin(process)
         if plugin is not None:
             world.put(plugin._replace(lost=plugin.lost - {self.record.trace_id}))
-        change(world, self.record, handed=True)
+        change(world, self.record, handed=True, kept=self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Step):
+    """`Journal.claim`: what the engine has shown of a task, in all its records that are not closed."""
+
+    writes = True
+    task: str
+    owner: str
+    kept: Kept
+
+    def take(self, world: World, process: int, option: str) -> None:
+        for record in world.records:
+            if record.task == self.task and record.state is not State.CLOSED:
+                change(world, record, owner=self.owner, kept=self.kept, stored=True)
+        if self.kept is Kept.NO:
+            world.sure -= {self.task}
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +286,11 @@ class Send(Step):
         held = world.stack.tasks | (engine.memory.tasks if engine else set())
         if self.kind == "close" and plugin and plugin.deletes not in {None, self.task} and self.task in held:
             world.wrong = f"the delete of {plugin.deletes} closes {self.task}, which the state holds"
+        if self.kind == "close" and self.task in world.sure:
+            if plugin and plugin.deletes == self.task:  # the state does not say yet that it is retained
+                world.sure -= {self.task}
+            elif engine_lives(world, process):  # what outlives its engine may close what it was told of itself
+                world.wrong = f"{self.task} is closed, which is retained"
 
 
 @dataclass(frozen=True, slots=True)

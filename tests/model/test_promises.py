@@ -7,7 +7,10 @@ from tests.model.scenarios import (
     ANY_TWO_COMMANDS,
     DESTROY,
     ELSEWHERE,
+    NO_LONGER_RETAINING,
     REFRESH,
+    RETAINED,
+    RETAINING,
     START_FIRST,
     A,
     B,
@@ -47,6 +50,27 @@ def test_a_command_whose_calls_are_repeated_breaks_no_promise(
 ) -> None:
     commands = (up(A), up(B), up(START_FIRST), replace(A), DESTROY)
     check(Scenario((tuple(hooked(command) for command in commands),), 2, after, replays, rooms_required), quiet=50)
+
+
+RETENTION = (*RETAINING, *NO_LONGER_RETAINING)
+FROM_NOTHING_OR_RETAINED = pytest.mark.parametrize(
+    "after", [(), (up(RETAINED),)], ids=["from nothing", "from a retained agent"]
+)
+
+
+@FROM_NOTHING_OR_RETAINED
+@pytest.mark.parametrize("replays", [True, False], ids=["answers repeated", "duplicates ignored"])
+def test_retained_agents_are_left_alone_and_lost_ones_are_not(replays: bool, after: tuple[Command, ...]) -> None:
+    check(Scenario((RETENTION, RETENTION), after=after, replays=replays))
+
+
+@pytest.mark.exhaustive
+@SERVICES
+@FROM_NOTHING_OR_RETAINED
+def test_retained_agents_are_left_alone_with_two_faults(
+    replays: bool, rooms_required: bool, after: tuple[Command, ...]
+) -> None:
+    check(Scenario((RETAINING, NO_LONGER_RETAINING), 2, after, replays, rooms_required))
 
 
 @pytest.mark.exhaustive

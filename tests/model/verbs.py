@@ -15,6 +15,7 @@ from rtcai_pulumi.service.errors import OutcomeUnknown, Refused, RoomNotFound, R
 from tests.model.steps import (
     Add,
     Answered,
+    Claim,
     Closed,
     Closing,
     EngineLives,
@@ -72,13 +73,13 @@ def create(me: Me, inputs: Inputs) -> Steps:
     )
     kept = yield from settle(left, me, alone=not inputs.start_first)
     record = kept or (yield from started(me, inputs))
-    yield HandOver(record)
+    yield HandOver(record, inputs.kept)
     yield from close_last(me, left)
     return record.task
 
 
 def started(me: Me, inputs: Inputs) -> Steps:
-    record = yield Add(a_record(f"x{me.process}{'.again' * me.number}", OWNER, inputs, me.process))
+    record = yield Add(a_record(f"x{me.process}{'.again' * me.number}", OWNER, inputs, me.process, kept=inputs.kept))
     try:
         yield RequireTurn(record.trace_id)
         yield Send(
@@ -231,20 +232,32 @@ def delete(me: Me, old: Resource) -> Steps:
 def record_of(old: Resource, process: int) -> Record:
     cid, _, task_id = old.task.partition("/")
     trace = f"state-{old.task}"
-    known = {"state": State.OPEN, "cid": int(cid), "task_id": task_id, "handed": True}
+    known = {
+        "state": State.OPEN,
+        "cid": int(cid),
+        "task_id": task_id,
+        "handed": True,
+        "stored": True,
+        "kept": old.inputs.kept,
+    }
     return a_record(trace, OWNER, old.inputs, process, **known)
 
 
 def diff(me: Me, old: Resource, new: Inputs) -> Steps:
     stop_first = new.cname == old.inputs.cname and not new.start_first
-    if new.digest != old.inputs.digest or settling.is_over((yield RecordsOfTask(old.task)), old.task):
+    known = yield RecordsOfTask(old.task)
+    if new.digest != old.inputs.digest or settling.is_over(known, old.task):
         return Difference(replaces=True, stop_first=stop_first)
     records = yield Records(OWNER)
     beside = settling.beside_a_task(records, process=me.process, lost=me.lost, task=old.task)
-    return Difference(replaces=False, stop_first=stop_first, settles=bool(beside))
+    stale = any(settling.is_stale(record, owner=OWNER, kept=new.kept) for record in known)
+    return Difference(replaces=False, stop_first=stop_first, settles=bool(beside) or stale)
 
 
-def update(me: Me, old: Resource) -> Steps:
+def update(me: Me, old: Resource, new: Inputs) -> Steps:
+    if not (yield RecordsOfTask(old.task)):
+        yield Add(record_of(old, me.process))
+    yield Claim(old.task, OWNER, new.kept)
     records = yield Records(OWNER)
     yield from settle(settling.beside_a_task(records, process=me.process, lost=me.lost, task=old.task), me)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.service.errors import RtcAiError
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ class Inputs(NamedTuple):
     config: str = "A"
     cname: str = ROOM_1
     start_first: bool = False
+    retained: bool = False
+
+    @property
+    def kept(self) -> Kept:
+        """`lifecycle.task.kept_of`."""
+        return Kept.RETAINED if self.retained else Kept.NO
 
     @property
     def digest(self) -> str:
@@ -33,7 +40,8 @@ class Inputs(NamedTuple):
         return f"{self.config} in {self.cname}"
 
     def __str__(self) -> str:
-        return f"{self.digest}{' (start-first)' if self.start_first else ''}"
+        options = f"{' (start-first)' if self.start_first else ''}{' (retained)' if self.retained else ''}"
+        return f"{self.digest}{options}"
 
 
 class Resource(NamedTuple):
@@ -174,6 +182,8 @@ class Engine(NamedTuple):
     """Its plugin."""
     memory: Stack
     interrupted: bool = False
+    given: frozenset[str] = frozenset()
+    """Retained tasks that it was given by a create; its end tells the plugin that it has stored them."""
 
 
 class World:
@@ -194,6 +204,8 @@ class World:
         """Trace ids that the user was told to look for."""
         self.late: frozenset[str] = frozenset()
         """Tasks that were answered when the engine was gone already, and nothing has hindered their plugin since."""
+        self.sure: frozenset[str] = frozenset()
+        """Retained tasks that an engine had in its state for sure: nobody may close them, though no state has them."""
         self.stack = Stack()
         self.engine: Engine | None = None
         self.plugins: tuple[Plugin, ...] = ()
@@ -230,6 +242,7 @@ class World:
             tuple(map(id, self.records)),
             self.told,
             self.late,
+            self.sure,
             self.stack,
             self.engine,
             self.plugins,
@@ -257,6 +270,13 @@ class World:
     def running(self, owner: str = OWNER) -> list[Agent]:
         return [agent for agent in self.agents if agent.lives and agent.owner == owner]
 
+    @property
+    def retained(self) -> set[str]:
+        """Tasks that may run beside another one, because the user wants them retained."""
+        memory = self.engine.memory if self.engine else Stack()
+        resources = (self.stack.current, *self.stack.pending, memory.current, *memory.pending)
+        return {resource.task for resource in resources if resource and resource.inputs.retained} | self.sure
+
     def never_handed(self) -> list[Agent]:
         """What no engine was ever handed, and nothing excuses."""
         handed = {record.task for record in self.records if record.handed}
@@ -266,6 +286,16 @@ class World:
         """The one exception: no journal has its answer, the service ignores duplicates, and the user was told."""
         noted = any(record.task == agent.task for record in self.records)
         return not self.replays and not noted and agent.trace in self.told
+
+
+def stored(world: World, process: int) -> None:
+    """`Journal.stored`: the engine of a process has in its state what it was given."""
+    world.records = tuple(
+        the_one(replace(record, stored=True))
+        if record.process == process and record.handed and record.kept is Kept.RETAINED
+        else record
+        for record in world.records
+    )
 
 
 def a_record(trace: str, owner: str, inputs: Inputs, process: int, **more: Any) -> Record:
