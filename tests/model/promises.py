@@ -8,11 +8,12 @@ from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from tests.model.commands import Command, Invoke
 from tests.model.moves import Move, begun, moves, told
 from tests.model.steps import Send
-from tests.model.world import OTHER, OTHERS_TASK, OWNER, Inputs, World
+from tests.model.world import OTHER, OTHERS_TASK, OWNER, ROOM_2, Inputs, World
 
 PROGRAMS: Final = (Inputs("A"), Inputs("B"))
 RETAINED: Final = Inputs("A", retained=True)
 START_FIRST: Final = Inputs("C", start_first=True)
+ELSEWHERE: Final = Inputs("C", ROOM_2)
 
 
 class Broken(Exception):
@@ -71,6 +72,10 @@ def _up_mends(world: World, program: Inputs, path: list[Move]) -> None:
     if any(isinstance(move.what, Invoke) and move.what.verb.__name__ == "update" for move in again):
         raise Broken("an `up` without a change updated something", path)
     world = undisturbed(world, Command("up", START_FIRST), path, never_silent=True)
+    if program == PROGRAMS[0]:
+        for replacement in (START_FIRST, ELSEWHERE):
+            world = undisturbed(world, Command("up --replace", replacement), path, never_silent=True)
+            _one_agent(world, replacement, path)
     world = undisturbed(world, Command("destroy"), path)
     _none_is_left(world, path)
 

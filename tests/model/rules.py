@@ -113,6 +113,18 @@ def _no_known_task_is_closed(records: Iterable[Record], **of: Any) -> Decided:
     return [step for step in _before_create(records, **of) if step[1] is not Step.CLOSE]
 
 
+def _nothing_is_closed_last_in_its_room(records: Iterable[Record], *, start_first: bool, **of: Any) -> Decided:
+    return _before_create(records, **of)
+
+
+def _nothing_is_closed_last_elsewhere(records: Iterable[Record], *, cname: str, **of: Any) -> Decided:
+    return [step for record in records for step in _before_create([record], cname=record.cname, **of)]
+
+
+def _nothing_closed_last(me: verbs.Me, decided: Decided) -> verbs.Steps:
+    yield from ()
+
+
 # settling.beside_a_task, after_delete
 
 
@@ -247,6 +259,7 @@ AN_EDIT_WITH_THREE_FAULTS: Final = Scenario(((up(B),), (up(A),)), faults=3, afte
 AN_EDIT_AND_REPLACE: Final = Scenario(((up(B),), (replace(A),)), faults=2, after=(up(A),))
 AN_EDIT_AND_DESTROY: Final = Scenario(((up(B),), (up(A), DESTROY)), faults=2, after=(up(A),))
 TWO_LOST: Final = Scenario(((up(A),), (up(A),)), faults=3)
+LEFT_ELSEWHERE: Final = Scenario(((up(ELSEWHERE),),))
 ORPHAN: Final = Scenario(((up(B),), (replace(B),)), after=(up(A),))
 LOST_EDITED_REVERTED: Final = Scenario(((up(A),), (up(B),), (up(A),)), faults=2)
 
@@ -268,6 +281,9 @@ RULES: Final = (
     Rule("the same configuration is kept", settling, "before_create", _no_answer_is_kept),
     Rule("what may be kept comes last", settling, "before_create", _as_they_come, LOST_EDITED_REVERTED),
     Rule("create closes what is known", settling, "before_create", _no_known_task_is_closed),
+    Rule("start-first closes last", settling, "before_create", _nothing_is_closed_last_in_its_room, AN_EDIT),
+    Rule("another room closes last", settling, "before_create", _nothing_is_closed_last_elsewhere, AN_EDIT),
+    Rule("what is closed last is closed", verbs, "close_last", _nothing_closed_last, LEFT_ELSEWHERE),
     Rule("update settles", settling, "beside_a_task", lambda *_, **__: []),
     Rule(
         "update keeps no other answer",
