@@ -97,5 +97,5 @@ class RoomRecord:
     cid: int
     cname: str
     owner: str
-    """Which resource it belongs to, as in `Record.owner`."""
+    """Which resource it belongs to, as in `Record.owner`; empty once its end has begun."""
     changed_at: str = ""

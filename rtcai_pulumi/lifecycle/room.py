@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ADDED_OUTPUTS: Final = ("cid", "appKey", "roomEndpoint")
 """What a create adds to the inputs."""
+NOBODY: Final = ""
+"""The owner of a room whose end has begun: a state that still names it, because the run was killed, is out of date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,19 @@ def check_room(inputs: Mapping[str, Any]) -> list[Problem]:
 def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> tuple[bool, list[str]]:
     """Whether anything has changed, and what of it asks for another room: its name, and who counts as its creator.
 
+    So does that an earlier run has begun to end it: whether it is open nobody knows, and `create` asks.
     A preview calls this too, so nothing is written.
     """
     names = ("cname", "uid", "adoptExisting", "force")
     changed = [name for name in names if olds.get(name) != news.get(name)]
     replaces = [name for name in changed if name == "cname" or (name == "uid" and news.get(name) is not None)]
     replaces += [name for name in named_changes(olds, news) if name not in replaces]
+    known = run.records.room(int(resource_id), app_key=str(olds["appKey"]), room_endpoint=str(olds["roomEndpoint"]))
+    if not replaces and known is not None and known.owner == NOBODY:
+        replaces = ["cid"]
     if replaces:
         return True, replaces
     run.rooms.add(int(resource_id))
-    known = run.records.room(int(resource_id), app_key=str(olds["appKey"]), room_endpoint=str(olds["roomEndpoint"]))
     renamed = known is not None and isinstance(news.get("owner"), str) and known.owner != news["owner"]
     return bool(changed) or renamed, []
 
@@ -138,7 +143,8 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
             run.journal.drop_room(cid, **account)
             return
         _end(found, agents, cname, run)
-    run.journal.drop_room(cid, **account)
+    else:
+        _give_up(cid, cname, run)
 
 
 def _open(inputs: Mapping[str, Any], run: Run) -> int:
@@ -151,7 +157,7 @@ def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
     cname, settings = str(inputs["cname"]), run.client.settings
     known = run.journal.room(found.cid, app_key=settings.app_key, room_endpoint=settings.room_endpoint)
     owner, holder = str(inputs.get("owner") or ""), known.owner if known else None
-    if holder == owner or found.creator == _creator(inputs):
+    if holder == owner or found.creator in {_creator(inputs), _mark(inputs)}:
         stated = inputs.get("uid")
         if stated is None or found.creator in {None, int(stated)}:
             return found.cid
@@ -218,10 +224,18 @@ def _end(found: Room, agents: list[Record], cname: str, run: Run) -> None:
     """End a room; the agents that the journal knows in it are stopped first, so that it knows of their end."""
     for record in agents:
         run.close(record)
+    _give_up(found.cid, cname, run)
     try:
         run.retrier.run(lambda: run.client.end_room(found.cid, cname=cname), HARMLESS, run.telling_why(cname))
     except RoomNotFound:
         return
+
+
+def _give_up(cid: int, cname: str, run: Run) -> None:
+    """Write that a room is about to end, or has ended: before the engine knows, this run may be killed."""
+    settings = run.client.settings
+    account = {"app_key": settings.app_key, "room_endpoint": settings.room_endpoint}
+    run.journal.hold_room(RoomRecord(**account, cid=cid, cname=cname, owner=NOBODY))
 
 
 def _query(cname: str, run: Run) -> Room | None:
@@ -233,9 +247,12 @@ def _query(cname: str, run: Run) -> Room | None:
 
 
 def _creator(inputs: Mapping[str, Any]) -> int:
-    """The creator's number: the stated one, else one that only this resource has."""
-    if stated := inputs.get("uid"):
-        return int(stated)
+    """The creator's number: the stated one, else the mark of this resource."""
+    return int(inputs.get("uid") or _mark(inputs))
+
+
+def _mark(inputs: Mapping[str, Any]) -> int:
+    """A creator's number that only this resource has: by it a room is known that an interrupted run has opened."""
     mark = hashlib.sha256(f"room of {inputs.get('owner') or inputs['cname']}".encode()).digest()
     return int.from_bytes(mark[:8]) % UID_MAX + 1
 
