@@ -168,9 +168,10 @@ def call(verb: Callable[..., Any], *values: Any) -> Steps:
 
 
 def _check_success(world: World, plugin: Plugin) -> None:
-    """What a verb that succeeded must have seen to, while nothing else runs that could start an agent."""
+    """What a repeated call that succeeded must have seen to: what the first one has taken over, and not closed."""
+    taken_over = {record.task for record in world.records if record.process == plugin.process}
     for agent in world.never_handed():
-        if plugin.deletes or (plugin.updates and agent.task != plugin.updates):
+        if agent.task in taken_over and (plugin.deletes or (plugin.updates and agent.task != plugin.updates)):
             verb = f"delete of {plugin.deletes}" if plugin.deletes else f"update of {plugin.updates}"
             world.wrong = f"the {verb} succeeded, and left {agent.task}, which no engine was handed"
 
@@ -224,7 +225,7 @@ class Returned(Step):
         world.put(plugin._replace(verb=None))
         if isinstance(outcome, Raised) and engine and self.number < engine.command.repeats:
             return AGAIN
-        if not isinstance(outcome, Raised) and len(world.plugins) == 1 and not world.requests:
+        if self.number and not isinstance(outcome, Raised) and len(world.plugins) == 1 and not world.requests:
             _check_success(world, plugin)
         return outcome if isinstance(outcome, Raised) else outcome[0]
 
