@@ -14,6 +14,13 @@ takes the same steps in the same order, and calls the same rules of ``settling.p
 the same here, and gives a new rule a line in `rules.RULES`: without it some scenario must break. A condition in an
 SQL statement of ``journal.py`` is a condition in the step of that name.
 
-What it leaves out: several resources in one program, `adopt`, other accounts, a service that has seen a request
-before and does not tell its task, and an engine of whose life nothing can be told.
+`Room` has a model of its own, `rooms`: no two processes at once, but the product's verbs themselves.
+
+What it leaves out: several resources in one program, changes of name, `adopt`, other accounts, two machines with a
+journal each, a service that has seen a request before and does not tell its task, an engine of whose life nothing can
+be told, and what `read` remembers for the rest of its process (`Run.gone`), which spares a request. A first Ctrl-C only
+keeps the engine from calling more; that it ends the plugin's waits (`Run.stopping`), and has it take retained agents
+for stored (`Journal.stored`), is left out. Processes are numbered as their commands begin, which the product does at a
+process's first look at the journal. A preview is known by its verbs: `diff` and `read` may not take a step that writes,
+whoever calls them.
 """

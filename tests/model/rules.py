@@ -9,11 +9,18 @@ room the silence until the next `up` where two runs are told of one task. A reco
 that was seen to have it: that spares a later run its failure where a killed run's plugin comes late. `Journal.closing`
 writes down whose close it is, and leaves a closed record alone: both only make `not_closing` apply to what it should,
 so that a refused close does not end in a needless replacement.
+
+`is_replaced_elsewhere` is not here either: it is for two machines with a journal each, and the model has one journal. A
+second one would double the worlds for one rule, which spares a run an error and decides about no agent: the close is
+asked for all the same. ``tests/engine/test_machines.py`` shows it every day. What `Kept.REFUSED` does once it is
+written is the same as for `Kept.RETAINED`, and `Record.left_alone` is here.
+
+The rules of `Room` are in ``test_rooms.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,7 +69,7 @@ class Rule:
     name: str
     place: Any
     function: str
-    without: Callable[..., Any]
+    without: Any
     shown_by: Scenario = ANY_TWO
     exhaustive: bool = False
     """Whether its scenario is too large for every day."""
