@@ -37,7 +37,7 @@ def test_up_destroy_killed_after_the_close_up(replays: bool, checkpoints: bool) 
 @CHECKPOINTS
 def test_up_room_change_killed_in_mid_create_revert_up(replays: bool, checkpoints: bool) -> None:
     scenario = Scenario(((up(ELSEWHERE, checkpoints=checkpoints),), (up(A),)), after=(up(A),), replays=replays)
-    check(scenario, "service: create x2: 2/2", "kill -9 engine 2 and its plugin", "calls update(1/1)")
+    check(scenario, "service: create x2: 2/2", "kill -9 engine 2 and its plugin", "calls update(1/1, A")
 
 
 @SERVICES
