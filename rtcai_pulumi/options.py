@@ -8,7 +8,7 @@ A resource inherits options from its parent in the engine, and transforms may ch
 a transform of our own looks at what has come of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from pulumi import ResourceOptions, ResourceTransformArgs, ResourceTransformResu
 from pulumi.runtime import get_root_resource, settings
 
 from rtcai_pulumi.config.block import Block
-from rtcai_pulumi.config.paths import wire_path
+from rtcai_pulumi.config.conversation import HIDDEN
+from rtcai_pulumi.config.paths import ALL, parts_of, wire_path
 
 ROOM_TYPE: Final = "pulumi-python:dynamic/rtcai:Room"
 CONVERSATION_TYPE: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
@@ -73,6 +74,8 @@ class Understood:
     """What the provider must know, as the hidden input ``options``."""
     problems: list[str] = field(default_factory=list)
     """What cannot be, as ``option: reason``."""
+    may_change: bool = False
+    """Whether a parent, or transforms, may still change them: then the engine is asked what has come of them."""
 
 
 def understand(opts: ResourceOptions | None, kind: Kind) -> Understood:
@@ -85,9 +88,8 @@ def understand(opts: ResourceOptions | None, kind: Kind) -> Understood:
     found = Understood(ResourceOptions.merge(opts, None))
     opts = opts or ResourceOptions()
     for option in _PATHS:
-        paths = getattr(opts, option)
-        if paths:
-            setattr(found.opts, option, list(_translated(option, paths, kind, found.problems)))
+        if paths := getattr(opts, option):
+            setattr(found.opts, option, _translated(option, paths, kind, found.problems))
     found.problems += [f"{name}: {why}" for name, why in _CANNOT.items() if getattr(opts, name) is not None]
     if opts.import_ is not None or opts.id is not None:
         name = "import_" if opts.import_ is not None else "id"
@@ -98,8 +100,7 @@ def understand(opts: ResourceOptions | None, kind: Kind) -> Understood:
         found.hidden |= _order_and_retention(opts)
     if found.opts.replace_on_changes:
         found.hidden["replaceOnChanges"] = list(found.opts.replace_on_changes)
-    if opts.parent is not None or _transformations(opts):
-        found.opts.transforms = [*(opts.transforms or []), _transform(kind)]
+    found.may_change = opts.parent is not None or bool(opts.transforms or _transformations(opts))
     return found
 
 
@@ -109,12 +110,23 @@ def _transformations(opts: ResourceOptions) -> list[Any]:
     return [*(opts.transformations or []), *(getattr(above, "_transformations", None) or [])]
 
 
-def _translated(option: str, paths: list[str], kind: Kind, problems: list[str]) -> Iterator[str]:
+def _translated(option: str, paths: Iterable[str], kind: Kind, problems: list[str]) -> list[str]:
+    """Paths by the names of the wire, as each option needs them; what is none is added to the problems."""
+    found: dict[str, None] = {}
     for path in paths:
         try:
-            yield wire_path(path, kind.inputs, kind.outputs)
+            wire = wire_path(path, kind.inputs, kind.outputs)
         except ValueError as error:
             problems.append(f"{option}: {error}")
+            continue
+        if option == "ignore_changes" and wire == ALL:
+            # Not the hidden inputs: the provider would never learn of another name, or of other options.
+            found |= dict.fromkeys(name for name in (*kind.inputs.wire_names(), "extra") if name not in HIDDEN)
+        elif option == "additional_secret_outputs":
+            found[str((parts_of(wire) or [wire])[0])] = None  # the engine knows properties at the top alone
+        else:
+            found[wire] = None
+    return list(found)
 
 
 def _order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
@@ -157,15 +169,6 @@ def _stop_before(room: pulumi.Resource, opts: ResourceOptions) -> None:
     opts.replace_with = [*(opts.replace_with or []), room]
 
 
-def _transform(kind: Kind) -> pulumi.ResourceTransform:
-    """A transform for one resource, to see what it inherits from its parent."""
-
-    async def transform(args: ResourceTransformArgs) -> ResourceTransformResult | None:
-        return await _effective(args, kind)
-
-    return transform
-
-
 _kinds: Final[dict[str, Kind]] = {}
 
 
@@ -175,12 +178,16 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
-async def watch_transforms() -> None:
-    """Where the program has transforms, have one of our own after them, which sees what has come of the options.
+async def watch_transforms(*, wanted: bool) -> None:
+    """Have a transform of our own after all others, which sees what has come of the options.
 
-    The SDK offers this only to a program that is not yet running; its own means are used here, where they are there.
+    The engine runs a resource's own transforms first, then its parents', then the stack's: so ours is one of the
+    stack's. The SDK offers that only to a program that is not yet running; its own means are used here.
+
+    Args:
+        wanted: whether it is needed whatever the program has registered until now.
     """
-    if not any(map(_transforms_of, _callback_servers())):
+    if not wanted and not any(map(_transforms_of, _callback_servers())):
         return
     callbacks: Any = await settings._get_callbacks()
     if callbacks is not None and _stack_transform not in _transforms_of(callbacks):
@@ -207,20 +214,40 @@ async def _effective(args: ResourceTransformArgs, kind: Kind) -> ResourceTransfo
     """What the provider must know of options that were inherited, or changed by a transform; None: nothing new."""
     opts, props = args.opts, dict(args.props)
     stated: Any = props.get("options") or {}
-    hidden = {**stated, **(_order_and_retention(opts) if kind.ends_with_a_room else {})}
+    problems: list[str] = []
+    changed = False
+    for option in _PATHS:
+        paths = list(getattr(opts, option, None) or [])
+        wire = _translated(option, paths, kind, problems)
+        if wire != paths:
+            setattr(opts, option, wire)
+            changed = True
+    hidden = {name: value for name, value in stated.items() if name not in _EFFECTIVE}
+    if kind.ends_with_a_room:
+        hidden |= _order_and_retention(opts)
     if opts.replace_on_changes:
         hidden["replaceOnChanges"] = list(opts.replace_on_changes)
     if opts.import_:
         hidden["import"] = opts.import_
-    changed = opts.deleted_with is not None and kind.ends_with_a_room and await _is_room(opts.deleted_with)
-    if changed and opts.deleted_with is not None:
-        _stop_before(opts.deleted_with, opts)
-    elif opts.deleted_with is not None:
-        hidden["deletedWith"] = True
+    if problems:
+        hidden["problems"] = problems
+    if opts.deleted_with is not None:
+        if kind.ends_with_a_room and await _is_room(opts.deleted_with):
+            _stop_before(opts.deleted_with, opts)
+            changed = True
+        else:
+            hidden["deletedWith"] = True
     if hidden == stated and not changed:
         return None
-    props["options"] = hidden
+    if hidden:
+        props["options"] = hidden
+    else:
+        props.pop("options", None)
     return ResourceTransformResult(props, opts if changed else None)  # type: ignore[arg-type]  # None keeps the options
+
+
+_EFFECTIVE: Final = ("retainOnDelete", "deleteBeforeReplace", "replaceOnChanges")
+"""Hidden options that the engine shows a transform anew; what it shows counts."""
 
 
 async def _is_room(resource: pulumi.Resource) -> bool:

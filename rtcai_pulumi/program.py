@@ -83,7 +83,7 @@ def held_back(
 
     async def may_go_on() -> None:
         _report(run)
-        await watch_transforms()
+        await watch_transforms(wanted=options.may_change)
         for named in ("cname", "requestId"):
             if isinstance(inputs.get(named), pulumi.Output) and await inputs[named].is_secret():
                 raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=named))

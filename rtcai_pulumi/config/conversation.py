@@ -83,6 +83,8 @@ OPTION_NAMES: Final = {
     "replaceOnChanges": "replace_on_changes",
     "deletedWith": "deleted_with",
     "import": "import_",
+    "problems": "problems",
+    "formerOwners": "aliases",
 }
 """What `Conversation.options` may hold, each with Pulumi's name in Python."""
 

@@ -88,6 +88,7 @@ def _renamed(parts: list[str | int], root: type[Block], outputs: Mapping[str, st
             yield part
             continue
         names = {**model.wire_names(), "extra": "extra", **({} if depth else outputs)}
+        names = {wire: python for wire, python in names.items() if depth or wire not in _NEVER_COMPARED}
         wire = next((wire for wire, python in names.items() if part in {wire, python}), None)
         if wire is None:
             near = nearest(part, [python for python in names.values() if python not in _NEVER_COMPARED])

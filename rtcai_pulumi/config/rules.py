@@ -136,6 +136,9 @@ def _options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
             "only a Room of rtcai_pulumi may be named: with another resource the engine would drop the agent without "
             "stopping it; use depends_on, which has it stopped before that resource is deleted",
         )
+    for problem in options.get("problems") or ():
+        option, _, reason = str(problem).partition(": ")
+        yield Problem(option, reason)
     if options.get("import"):
         yield Problem(
             "import_",

@@ -99,7 +99,7 @@ def test_without_credentials_preview_warns_once_and_up_fails_with_both_ways_to_s
     other = one_room(cname="other").replace('"host"', '"other"')
     stack.program(one_room() + other)
     preview = stack.preview().succeeded().output
-    assert preview.partition("Diagnostics:")[2].count("warning: no credentials for RTC AI") == 1
+    assert preview.partition("Diagnostics:")[2].count("warning: RTC AI credentials are not set") == 1
 
     run = stack.up().failed()
     told = run.output.partition("Diagnostics:")[2]
