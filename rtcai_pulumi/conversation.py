@@ -16,7 +16,7 @@ from rtcai_pulumi.config.validation import nesting_problems
 from rtcai_pulumi.config.wire import flat_inputs
 from rtcai_pulumi.lifecycle.check import check
 from rtcai_pulumi.options import CONVERSATION_TYPE, Kind, WireName, register, understand, wire_name
-from rtcai_pulumi.program import held_back, owner_of, warn_of_shared_room
+from rtcai_pulumi.program import former_owners_of, held_back, owner_of, warn_of_shared_room
 from rtcai_pulumi.provider import ConversationProvider
 
 _OUTPUT_ONLY = {
@@ -140,6 +140,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             super().__init__(ConversationProvider(), name, every, opts)
             return
         options = understand(opts, _KIND)
+        if former := former_owners_of(_KIND.type_, name, opts):
+            options.hidden["formerOwners"] = former
         if options.hidden:
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)

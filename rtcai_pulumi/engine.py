@@ -11,14 +11,18 @@ to none of them is taken from its main module here, each time so that other prov
 """
 
 import gc
+import json
 import os
+import shutil
 import socket
+import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any, Final
@@ -31,6 +35,7 @@ from rtcai_pulumi.service.errors import RtcAiError
 
 _LOOK_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 2.0
+_EXPORT_SECONDS: Final = 60.0
 
 
 def engine_address(arguments: Sequence[str]) -> tuple[str, int] | None:
@@ -39,18 +44,60 @@ def engine_address(arguments: Sequence[str]) -> tuple[str, int] | None:
     return (host, int(port)) if host and port.isdecimal() else None
 
 
-def cli_folder() -> Path:
-    """The folder that the CLI works in: with an inline program of the Automation API it is not this process's own.
+@dataclass(frozen=True, slots=True)
+class Cli:
+    """The command of the CLI that this plugin process serves."""
 
-    Where the system does not show it, this process's own must do.
-    """
+    folder: Path
+    """Where it works: with an inline program of the Automation API that is not this process's own folder."""
+    executable: str | None = None
+    """The CLI itself."""
+    arguments: tuple[str, ...] = ()
+    """What was typed; empty where the system does not show it."""
+
+    @property
+    def destroys_all(self) -> bool:
+        """Whether every resource of the stack goes: a destroy that leaves nothing out."""
+        flags = {argument.partition("=")[0] for argument in self.arguments}
+        return bool(flags & _DESTROY) and not flags & _LEAVES_OUT
+
+
+_DESTROY: Final = {"destroy", "down", "dn"}
+_LEAVES_OUT: Final = {"--target", "-t", "--exclude", "-x", "--exclude-protected", "--preview-only"}
+
+
+def cli() -> Cli:
+    """The command that has started this process; where the system does not show it, as much as is known."""
     process = os.getppid()
     try:
         while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
             process = int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-        return Path(f"/proc/{process}/cwd").readlink()
+        typed = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
+        of_process = Path(f"/proc/{process}")
+        return Cli((of_process / "cwd").readlink(), str((of_process / "exe").readlink()), tuple(typed))
     except (OSError, ValueError):
-        return Path.cwd()
+        return Cli(Path.cwd(), shutil.which("pulumi"))
+
+
+def exported_state(command: Cli, stack: str) -> Any:
+    """The state of a stack as of its last checkpoint, read by the CLI; None where it cannot be read.
+
+    The engine shows a provider single resources, and of some nothing at all. Reading takes no lock.
+    """
+    if command.executable is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603  the CLI that runs this very command
+            [command.executable, "stack", "export", "--stack", stack, "--non-interactive"],
+            cwd=command.folder,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_EXPORT_SECONDS,
+            check=False,
+        )
+        return json.loads(done.stdout) if done.returncode == 0 else None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
 
 
 class Engine:

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import pulumi
 import pulumi.runtime
+from pulumi.runtime.resource import all_aliases
 
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.unknown import UNKNOWN
@@ -144,6 +145,24 @@ def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulu
         return stated_owner(known, organization, backend, folder) if known else None
 
     return pulumi.Output.from_input(value())
+
+
+def former_owners_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[list[str]] | None:
+    """The owners by the names that a resource had before, by its aliases and its parents'; None where it has none."""
+    aliases = all_aliases(opts.aliases if opts else None, name, type_, opts.parent if opts else None)
+    if not aliases:
+        return None
+    organization: str = pulumi.get_organization() or NO_ORGANIZATION
+    told: str | None = pulumi.get_root_directory()
+    folder = Path(told or "")
+    backend = project_in(folder).backend if told else None
+
+    async def values() -> list[str]:
+        # As plain values, as with the owner itself.
+        known = [await pulumi.Output.from_input(alias).future() for alias in aliases]
+        return [stated_owner(urn, organization, backend, folder) for urn in known if urn]
+
+    return pulumi.Output.from_input(values())
 
 
 def _this_run() -> _Run:

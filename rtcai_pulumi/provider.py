@@ -25,11 +25,13 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
+from rtcai_pulumi.config.conversation import former_owners
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.engine import (
     Engine,
-    cli_folder,
+    cli,
     engine_address,
+    exported_state,
     on_cancel,
     print_without_frames,
     request_of_call,
@@ -39,7 +41,8 @@ from rtcai_pulumi.lifecycle.check import check
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
-from rtcai_pulumi.lifecycle.owner import resolved_owner
+from rtcai_pulumi.lifecycle.foresee import foresee
+from rtcai_pulumi.lifecycle.owner import resolved_owner, urn_of
 from rtcai_pulumi.lifecycle.project import project_folder, project_in
 from rtcai_pulumi.lifecycle.read import read
 from rtcai_pulumi.lifecycle.room import check_room, create_room, delete_room, diff_room, read_room, update_room
@@ -48,6 +51,7 @@ from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.service.errors import JournalError, SettingsError
 from rtcai_pulumi.service.retry import Retrier, within
 from rtcai_pulumi.service.settings import HOW_TO_SET, concurrency_of, missing_credentials, resolve
+from rtcai_pulumi.stack_state import stack_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from pulumi.dynamic import ConfigureRequest
 
     from rtcai_pulumi.lifecycle.journal import Journal, JournalReader, JournalSnapshot
+    from rtcai_pulumi.lifecycle.record import StackState
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 
@@ -77,6 +82,9 @@ class _Process:
         self._unusable = False
         self._checked = False
         self._owners: dict[str, str] = {}
+        self._cli = cli()
+        self._reading_state = Lock()
+        self._state: list[StackState | None] = []
         self.engine = Engine(engine_address(sys.argv))
         self.engine.watch()
         self.run = Run(
@@ -89,6 +97,8 @@ class _Process:
             stopping=self.engine.stopping.is_set,
             read_journal=self._read_journal,
             known_settings=self._known_settings,
+            state=self._read_state,
+            takes_all=self._cli.destroys_all,
         )
         print_without_frames()
         if not on_cancel(self._cancelled):
@@ -110,10 +120,18 @@ class _Process:
         with self._opening:
             resolved = self._owners.get(stated)
             if resolved is None:
-                folder = project_folder(cli_folder())
+                folder = project_folder(self._cli.folder)
                 backend = _project_backend(folder)
                 resolved = self._owners[stated] = resolved_owner(stated, os.environ, backend, folder)
             return resolved
+
+    def _read_state(self, owner: str) -> StackState | None:
+        """The stack's state, read once; None where it cannot be read."""
+        with self._reading_state:
+            if not self._state:
+                stack = urn_of(owner).partition("::")[0].rpartition(":")[2]
+                self._state.append(stack_state(exported_state(self._cli, stack)) if stack else None)
+            return self._state[0]
 
     def _cancelled(self) -> None:
         """The engine has asked to stop. Where no call of ours runs, the run may have ended: its state is written."""
@@ -208,6 +226,8 @@ class _Door(ResourceProvider):
         inputs = _properties(props)
         if isinstance(inputs.get("owner"), str):
             inputs["owner"] = self._shared.owner(inputs["owner"])
+        if former := former_owners(inputs):
+            inputs["options"] = {**inputs["options"], "formerOwners": list(map(self._shared.owner, former))}
         return inputs
 
 
@@ -221,7 +241,10 @@ class ConversationProvider(_Door):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
         self._shared.warn_of_missing_credentials()
-        return CheckResult(news, [CheckFailure("", str(problem)) for problem in check(_properties(news))])
+        problems = check(_properties(news))
+        if not _olds and not problems:
+            foresee(self._inputs(news), self._run)
+        return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the agent where the canonical forms differ, or the journal knows that it is over."""

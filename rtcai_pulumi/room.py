@@ -12,7 +12,7 @@ from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.setting import Setting
 from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
 from rtcai_pulumi.options import ROOM_TYPE, Kind, register, understand, wire_name
-from rtcai_pulumi.program import held_back, owner_of
+from rtcai_pulumi.program import former_owners_of, held_back, owner_of
 from rtcai_pulumi.provider import RoomProvider
 
 _KIND = register(
@@ -80,6 +80,8 @@ class Room(Resource, module="rtcai", name="Room"):
             return
         inputs: dict[str, Any] = {key: value for key, value in stated.items() if value is not None}
         options = understand(opts, _KIND)
+        if former := former_owners_of(_KIND.type_, name, opts):
+            options.hidden["formerOwners"] = former
         if options.hidden:
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)

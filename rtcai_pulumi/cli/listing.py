@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.cli.journal_file import began
 from rtcai_pulumi.cli.stack_export import name_of, stack_of
 from rtcai_pulumi.lifecycle.owner import owner, urn_of
-from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.lifecycle.record import Kept, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +47,7 @@ def mark_of(record: Record, export: StackExport | None, backend: Backend | None,
     """What a state makes of a record; None where neither that state nor the record has anything to say."""
     if export is not None and record.task in export.tasks:
         return Mark.IN_STATE
-    if record.unfinished and record.left_alone:
+    if record.unfinished and record.left_alone and record.kept is not Kept.DISOWNED:
         return Mark(record.kept)
     if export is None or backend is None:
         return None

@@ -95,6 +95,12 @@ def options_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     return options if isinstance(options, Mapping) else {}
 
 
+def former_owners(inputs: Mapping[str, Any]) -> list[str]:
+    """The names that a resource had before, by Pulumi's option ``aliases``, as `Conversation.owner` has the current."""
+    names = options_of(inputs).get("formerOwners")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
 def starts_first(inputs: Mapping[str, Any]) -> bool:
     """Whether a replacement in the same room starts the new agent before it stops the old one."""
     strategy = inputs.get("replaceStrategy")

@@ -26,7 +26,7 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
         return None
     known = run.journal.records_of_task(str(named))
     retained = next((record for record in known if record.unfinished and record.kept is Kept.RETAINED), None)
-    if known and retained is None:
+    if known and (retained is None or named in run.staying):
         if any(record.unfinished and record.owner != owner for record in known):
             run.tell(
                 f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from rtcai_pulumi.config.canonical import digest
-from rtcai_pulumi.config.conversation import Mode, starts_first
+from rtcai_pulumi.config.conversation import Mode, former_owners, starts_first
 from rtcai_pulumi.config.wire import create_body, data_of
 from rtcai_pulumi.lifecycle.adopt import adopted
 from rtcai_pulumi.lifecycle.answer import hand_over, note_answer
 from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Kept, Record, State
-from rtcai_pulumi.lifecycle.settle import close_last, lost, settle
+from rtcai_pulumi.lifecycle.run import require_account
+from rtcai_pulumi.lifecycle.settle import close_last, judged_by_the_state, lost, settle
 from rtcai_pulumi.lifecycle.settling import Step, before_create
 from rtcai_pulumi.lifecycle.task import intent, kept_of
 from rtcai_pulumi.service.errors import OutcomeUnknown, RtcAiError, TakenOver
@@ -84,16 +85,26 @@ def create(
 
 
 def _left(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record, Step]]:
-    """What earlier runs left of this owner, and what is to be done about it."""
-    journal = run.journal
-    return before_create(
-        journal.records(owner),
+    """What earlier runs left of this owner, under all its names, and what is to be done about it.
+
+    Raises:
+        OtherAccount: something was started under another account: it could not be closed once the new agent runs.
+    """
+    journal, cname = run.journal, str(inputs["cname"])
+    owners = [owner, *former_owners(inputs)]
+    steps = before_create(
+        [record for each in owners for record in journal.records(each)],
         process=journal.process,
         lost=run.lost,
         digest=digest(inputs),
-        cname=str(inputs["cname"]),
+        cname=cname,
         start_first=starts_first(inputs),
     )
+    left = judged_by_the_state(steps, owners, cname, run)
+    for record, step in left:
+        if step is Step.CLOSE_LAST:
+            require_account(record, run.client.settings)
+    return left
 
 
 def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:

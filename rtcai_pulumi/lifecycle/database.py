@@ -72,6 +72,7 @@ def opened_writer(path: Path) -> sqlite3.Connection:
         _migrate(database, path)
         limit = (datetime.now(UTC) - timedelta(days=_CLOSED_KEPT_DAYS)).isoformat()
         database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (State.CLOSED, limit))
+        database.execute("DELETE FROM rooms WHERE owner = '' AND changed_at < ?", (limit,))
         database.execute("COMMIT")
     except sqlite3.Error as error:
         database.close()

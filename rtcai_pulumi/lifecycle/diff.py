@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtcai_pulumi.config.canonical import canonical, same
 from rtcai_pulumi.config.conversation import options_of, starts_first
 from rtcai_pulumi.config.paths import values_at
+from rtcai_pulumi.lifecycle.foresee import warn_of_two
 from rtcai_pulumi.lifecycle.record import Kept
 from rtcai_pulumi.lifecycle.run import require_account
 from rtcai_pulumi.lifecycle.settling import beside_a_task, is_over, is_stale
@@ -50,17 +51,19 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
         run.adopted.add(olds["adopt"])
     records, owner = run.records.records_of_task(resource_id), news.get("owner")
     replaces = tuple(_changed(olds, news))
-    if not replaces and is_over(records, resource_id):
+    if not replaces and (is_over(records, resource_id) or int(resource_id.partition("/")[0]) in run.ended):
         replaces = ("taskId",)
     _compare_accounts(resource_id, olds, run, replaced=bool(replaces))
     stop_first = "cname" not in replaces and not starts_first(news)
     if replaces:
-        _warn_of_two(resource_id, olds, news, run)
+        if kept_of(news) is Kept.RETAINED and news.get("cname") == olds.get("cname"):
+            warn_of_two(resource_id, str(olds.get("cname")), run)
         return Difference(replaces, stop_first)
     run.staying.add(resource_id)
     of_owner = run.records.records(owner) if isinstance(owner, str) else []
     beside = beside_a_task(of_owner, process=run.records.process, lost=run.lost, task=resource_id)
     stale = any(is_stale(record, owner=owner, kept=kept_of(news)) for record in records)
+    stale = stale or (kept_of(news) is Kept.RETAINED and not records)  # nobody here would know that it is retained
     return Difference(stop_first=stop_first, settles=bool(beside) or stale)
 
 
@@ -100,13 +103,3 @@ def _compare_accounts(resource_id: str, olds: Mapping[str, Any], run: Run, *, re
         if replaced:
             raise
         run.tell(f"warning: {error}")
-
-
-def _warn_of_two(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> None:
-    """Say at preview that a retained agent and its replacement will talk to each other."""
-    if kept_of(news) is Kept.RETAINED and news.get("cname") == olds.get("cname"):
-        run.tell(
-            f"warning: room {olds.get('cname')}: retain_on_delete keeps task {resource_id} running beside its "
-            "replacement: two agents will talk to each other. Leave the option out, or stop the old one afterwards: "
-            f"`rtcai close {resource_id}`"
-        )

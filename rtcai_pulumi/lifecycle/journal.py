@@ -284,7 +284,9 @@ class Journal(JournalReader):
         now = _now()
         written = replace(record, began_at=now, changed_at=now)
         marks = ", ".join("?" * len(COLUMNS))
-        statement = f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608  no value is put in
+        # Two calls of one run may find the same task in the state.
+        how = "INSERT OR IGNORE" if record.is_from_state else "INSERT"
+        statement = f"{how} INTO records ({', '.join(COLUMNS)}) VALUES ({marks})"
         self._do(lambda database: database.execute(statement, tuple(asdict(written).values())))
         return written
 
@@ -363,13 +365,21 @@ class Journal(JournalReader):
 
     def stored(self) -> None:
         """Write that this process's engine, which ends in order now, has in its state what it was given."""
-        statement = "UPDATE records SET stored = 1 WHERE process = ? AND handed = 1 AND kept = ?"
-        self._do(lambda database: database.execute(statement, (self.process, Kept.RETAINED)))
+        statement = "UPDATE records SET stored = 1 WHERE process = ? AND handed = 1"
+        self._do(lambda database: database.execute(statement, (self.process,)))
 
     def refused(self, record: Record) -> None:
         """Write that the service refuses to close a task which another machine's run has replaced."""
         self._change(
             record.trace_id, "state = ?, kept = ? WHERE trace_id = ?", (State.OPEN, Kept.REFUSED, record.trace_id)
+        )
+
+    def disown(self, record: Record) -> None:
+        """Write that another name may have a task, unless that name has just said so itself."""
+        self._change(
+            record.trace_id,
+            "kept = ? WHERE trace_id = ? AND owner = ?",
+            (Kept.DISOWNED, record.trace_id, record.owner),
         )
 
     def hold_room(self, room: RoomRecord) -> None:

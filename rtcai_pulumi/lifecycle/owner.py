@@ -93,12 +93,12 @@ def resolved_owner(stated: str, env: Mapping[str, str], project_backend: str | N
 
 def is_same_stack(one: str, other: str) -> bool:
     """Whether two owners are resources of one stack of one backend."""
-    return bool(one) and _stack_part(one) == _stack_part(other)
+    return bool(one) and stack_of(one) == stack_of(other)
 
 
-def _stack_part(owner: str) -> tuple[str, ...]:
-    prefix, _, urn = owner.partition(":")
-    return (prefix, *urn.split("::")[:2])
+def stack_of(owner: str) -> str:
+    """The stack of an owner, with its backend: the part that the owners of all its resources share."""
+    return "::".join(owner.split("::")[:2])
 
 
 def urn_of(owner: str) -> str:

@@ -1,8 +1,9 @@
 """What the journal knows of one create, from before its first byte is sent until its task is closed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class State(StrEnum):
@@ -22,6 +23,10 @@ FROM_STATE: Final = "state-"
 """How the trace id of a record begins that was made from a state: its create's own is not known."""
 
 
+NOBODY: Final = ""
+"""The owner of a room whose end has begun: a state that still names it, because the run was killed, is out of date."""
+
+
 class Kept(StrEnum):
     """Why a task is left alone that no state has any more."""
 
@@ -31,6 +36,8 @@ class Kept(StrEnum):
     """Its resource has Pulumi's option ``retain_on_delete``."""
     REFUSED = "refused"
     """The service refuses to close it, and another machine's run has replaced it: it was reported once."""
+    DISOWNED = "disowned"
+    """An engine had it under a name that another agent has now: another name, or another stack, may have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +87,7 @@ class Record:
 
         A retained one is left alone only once an engine has it in its state: what a killed run has started is not.
         """
-        return self.kept is Kept.REFUSED or (self.kept is Kept.RETAINED and self.stored)
+        return self.kept in {Kept.REFUSED, Kept.DISOWNED} or (self.kept is Kept.RETAINED and self.stored)
 
     @property
     def unfinished(self) -> bool:
@@ -99,3 +106,29 @@ class RoomRecord:
     owner: str
     """Which resource it belongs to, as in `Record.owner`; empty once its end has begun."""
     changed_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateAgent:
+    """An agent that the stack's state has, as of its last checkpoint."""
+
+    task: str
+    """``{cid}/{taskId}``."""
+    urn: str
+    outputs: Mapping[str, Any]
+    deleted_with: str | None = None
+    """The URN of a resource with which the engine drops it, without asking the provider."""
+
+    @property
+    def cid(self) -> int:
+        """The number of the room that it is in."""
+        return int(self.task.partition("/")[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackState:
+    """What the state of a stack has, as of its last checkpoint."""
+
+    agents: Sequence[StateAgent] = ()
+    rooms: Sequence[tuple[int, str]] = ()
+    """The rooms by their numbers, each with the owner that its resource states."""

@@ -15,24 +15,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from rtcai_pulumi.config.conversation import former_owners
 from rtcai_pulumi.config.problems import Problem, field_problems
 from rtcai_pulumi.config.room import UID_MAX, RoomInputs
 from rtcai_pulumi.lifecycle.diff import named_changes
-from rtcai_pulumi.lifecycle.owner import is_same_stack, urn_of
-from rtcai_pulumi.lifecycle.record import RoomRecord
-from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomInUse, RoomNotFound, RtcAiError
+from rtcai_pulumi.lifecycle.owner import is_same_stack, stack_of, urn_of
+from rtcai_pulumi.lifecycle.record import NOBODY, RoomRecord, StackState
+from rtcai_pulumi.lifecycle.room_end import ended_with_its_resource, give_up, opened_anew
+from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import HARMLESS, QUERY
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.lifecycle.record import Record
     from rtcai_pulumi.lifecycle.run import Run
     from rtcai_pulumi.service.client import Room
     from rtcai_pulumi.service.settings import Settings
 
 ADDED_OUTPUTS: Final = ("cid", "appKey", "roomEndpoint")
 """What a create adds to the inputs."""
-NOBODY: Final = ""
-"""The owner of a room whose end has begun: a state that still names it, because the run was killed, is out of date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +54,25 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
 
     So does that an earlier run has begun to end it: whether it is open nobody knows, and `create` asks.
     A preview calls this too, so nothing is written.
+
+    Raises:
+        OtherAccount: another room is asked for, and the settings name another account than the room's.
     """
+    cid, owner = int(resource_id), news.get("owner")
+    if isinstance(owner, str):
+        run.named.add((cid, owner))
     names = ("cname", "uid", "adoptExisting", "force")
     changed = [name for name in names if olds.get(name) != news.get(name)]
     replaces = [name for name in changed if name == "cname" or (name == "uid" and news.get(name) is not None)]
     replaces += [name for name in named_changes(olds, news) if name not in replaces]
-    known = run.records.room(int(resource_id), app_key=str(olds["appKey"]), room_endpoint=str(olds["roomEndpoint"]))
+    known = run.records.room(cid, app_key=str(olds["appKey"]), room_endpoint=str(olds["roomEndpoint"]))
     if not replaces and known is not None and known.owner == NOBODY:
         replaces = ["cid"]
+    _compare_accounts(olds, run, replaced=bool(replaces))
     if replaces:
         return True, replaces
-    run.rooms.add(int(resource_id))
-    renamed = known is not None and isinstance(news.get("owner"), str) and known.owner != news["owner"]
-    return bool(changed) or renamed, []
+    run.rooms.add(cid)
+    return bool(changed) or _is_to_be_told(known, owner, news, run), []
 
 
 def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any]]:
@@ -85,21 +90,45 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
     found = _query(cname, run)
     cid = _open(inputs, run) if found is None else _taken(found, inputs, run)
     settings = run.client.settings
-    account = {"app_key": settings.app_key, "room_endpoint": settings.room_endpoint}
-    run.journal.hold_room(RoomRecord(**account, cid=cid, cname=cname, owner=str(inputs.get("owner") or "")))
-    run.rooms.add(cid)
     added = (str(cid), settings.app_key, settings.room_endpoint)
-    return str(cid), {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
+    outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
+    _hold(cid, outputs, inputs, run)
+    run.rooms.add(cid)
+    return str(cid), outputs
 
 
 def update_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Keep what only the provider reads, and write down whom the room belongs to now; nothing is sent."""
-    added = {name: olds.get(name) for name in ADDED_OUTPUTS}
-    account = {"app_key": str(added["appKey"]), "room_endpoint": str(added["roomEndpoint"])}
-    owner = str(news.get("owner") or "")
-    run.journal.hold_room(RoomRecord(**account, cid=int(resource_id), cname=str(news["cname"]), owner=owner))
+    outputs = {**{name: olds.get(name) for name in ADDED_OUTPUTS}, **news}
+    _hold(int(resource_id), outputs, news, run)
     run.rooms.add(int(resource_id))
-    return {**added, **news}
+    return outputs
+
+
+def _hold(cid: int, outputs: Mapping[str, Any], inputs: Mapping[str, Any], run: Run) -> None:
+    """Write down whom a room belongs to. One that was adopted from another stack stays that stack's: it ends it."""
+    account = {"app_key": str(outputs["appKey"]), "room_endpoint": str(outputs["roomEndpoint"])}
+    owner, known = str(inputs.get("owner") or ""), run.journal.room(cid, **account)
+    if known is None or not _is_a_stranger_s(known, owner, inputs):
+        run.journal.hold_room(RoomRecord(**account, cid=cid, cname=str(inputs["cname"]), owner=owner))
+
+
+def _is_a_stranger_s(known: RoomRecord, owner: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether a room was adopted from another stack."""
+    return inputs.get("adoptExisting") is True and known.owner != NOBODY and not is_same_stack(known.owner, owner)
+
+
+def _is_to_be_told(known: RoomRecord | None, owner: object, inputs: Mapping[str, Any], run: Run) -> bool:
+    """Whether the journal names another owner than the state.
+
+    Not so where two resources of the stack hold the room: it is the one's that has taken it from the other.
+    """
+    if known is None or not isinstance(owner, str) or known.owner == owner or _is_a_stranger_s(known, owner, inputs):
+        return False
+    if known.owner in former_owners(inputs) or not is_same_stack(known.owner, owner):
+        return True
+    state = run.state(owner)
+    return state is None or (known.cid, known.owner) not in state.rooms
 
 
 def read_room(outputs: Mapping[str, Any], run: Run) -> RoomReading:
@@ -124,27 +153,35 @@ def read_room(outputs: Mapping[str, Any], run: Run) -> RoomReading:
 def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
     """End the room where nobody is in it, or where that is forced; that it is gone already is as good.
 
-    Whether an agent counts as a member is not documented, so every agent that is known in the room counts as somebody.
-
     Raises:
         OtherAccount: the settings name another AppKey or room API than the room was opened under.
         RtcAiError: the room may still be open; the state must be kept.
     """
-    cname, cid = str(outputs["cname"]), int(outputs["cid"])
+    cname, cid, owner = str(outputs["cname"]), int(outputs["cid"]), str(outputs.get("owner") or "")
     _require_account(outputs, run.client.settings)
+    label = f"room {cname} (cid {cid})"
     if cid in run.rooms:
-        run.tell(f"room {cname} (cid {cid}) stays open: the program still declares it")
+        run.tell(f"{label} stays open: the program still declares it")
         return
     account = {"app_key": str(outputs["appKey"]), "room_endpoint": str(outputs["roomEndpoint"])}
+    known = run.journal.room(cid, **account)
+    if holder := _other_holder(cid, owner, known, outputs, run):
+        run.tell(f"{label} stays open: it belongs to {urn_of(holder)}")
+        return
     found = _query(cname, run)
-    if found is not None and found.cid == cid:
-        agents = run.journal.records_in_room(cid, app_key=account["app_key"])
-        if not _may_end(found, agents, outputs, run):
-            run.journal.drop_room(cid, **account)
-            return
-        _end(found, agents, cname, run)
-    else:
-        _give_up(cid, cname, run)
+    if found is None or found.cid != cid:
+        give_up(cid, cname, run)
+    elif not ended_with_its_resource(found, cname, owner, run, force=outputs.get("force") is True):
+        run.journal.drop_room(cid, **account)
+
+
+def _other_holder(cid: int, owner: str, known: RoomRecord | None, outputs: Mapping[str, Any], run: Run) -> str | None:
+    """Who else has the room, and keeps it: another resource of this stack's state, or the stack it was adopted from."""
+    if known is not None and _is_a_stranger_s(known, owner, outputs):
+        return known.owner
+    run.dropped.add(owner)
+    state = run.state(owner) or StackState()
+    return next((other for number, other in state.rooms if number == cid and other not in run.dropped), None)
 
 
 def _open(inputs: Mapping[str, Any], run: Run) -> int:
@@ -154,17 +191,23 @@ def _open(inputs: Mapping[str, Any], run: Run) -> int:
 
 def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
     """The number of an open room that becomes, or is, this resource's own."""
-    cname, settings = str(inputs["cname"]), run.client.settings
+    cname, settings, stated = str(inputs["cname"]), run.client.settings, inputs.get("uid")
     known = run.journal.room(found.cid, app_key=settings.app_key, room_endpoint=settings.room_endpoint)
-    owner, holder = str(inputs.get("owner") or ""), known.owner if known else None
-    if holder == owner or found.creator in {_creator(inputs), _mark(inputs)}:
-        stated = inputs.get("uid")
-        if stated is None or found.creator in {None, int(stated)}:
-            return found.cid
-        return _opened_anew(found, inputs, run)
-    if inputs.get("adoptExisting") is True or (inputs.get("takeOver") is True and is_same_stack(holder or "", owner)):
+    owner, holder = str(inputs.get("owner") or ""), known.owner if known else NOBODY
+    other_creator = stated is not None and found.creator not in {None, int(stated)}
+    owners = [owner, *former_owners(inputs)]
+    # Where the journal names somebody, that counts: a creator's number may be anybody's.
+    is_own = holder in owners or (found.cid, owner) in run.named
+    if is_own or (holder == NOBODY and found.creator in {_creator(inputs), *_marks(owners, cname)}):
+        return opened_anew(found, inputs, run, _open) if other_creator else found.cid
+    facts = Facts(room=cname, cid=found.cid)
+    if inputs.get("adoptExisting") is True and other_creator:
+        summary = f"The room {cname} is open already, with another creator ({found.creator}), which adopting keeps."
+        raise RoomExists(summary, facts, f"leave uid out, or state uid={found.creator}")
+    same_stack = is_same_stack(holder, owner)
+    if inputs.get("adoptExisting") is True or (inputs.get("takeOver") is True and same_stack):
         return found.cid
-    if holder and is_same_stack(holder, owner):
+    if same_stack:
         urn = urn_of(holder)
         summary = f"The room {cname} is open already: it belongs to another resource of this stack, {urn}."
         advice = (
@@ -177,65 +220,11 @@ def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
             "take another name, or set adopt_existing=True to take the open room into the stack; where this resource "
             "was only renamed or moved, give it the option aliases"
         )
-    raise RoomExists(summary, Facts(room=cname, cid=found.cid), advice)
-
-
-def _opened_anew(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
-    """End this resource's own room and open it for another creator; only where nobody is in it.
-
-    Raises:
-        RoomInUse: somebody is in it.
-    """
-    cname = str(inputs["cname"])
-    agents = run.journal.records_in_room(found.cid, app_key=run.client.settings.app_key)
-    if (found.members != 0 or agents) and inputs.get("force") is not True:
-        summary = f"The room {cname} cannot get another creator (uid) while somebody is in it: {_who(found, agents)}."
-        advice = "state the uid that it was opened with, wait until it is empty, or set force=True"
-        raise RoomInUse(summary, Facts(room=cname, cid=found.cid), advice)
-    _end(found, agents, cname, run)
-    return _open(inputs, run)
-
-
-def _may_end(found: Room, agents: list[Record], outputs: Mapping[str, Any], run: Run) -> bool:
-    """Whether a room may be ended; where not, the user is told why it is left open."""
-    label = f"room {outputs['cname']} (cid {found.cid})"
-    staying = sorted(task for task in run.staying if task.startswith(f"{found.cid}/"))
-    if staying:
-        run.tell(
-            f"warning: {label} is left open and dropped from the state: task {staying[0]} of this program is in it"
-        )
-        return False
-    if (found.members == 0 and not agents) or outputs.get("force") is True:
-        return True
-    run.tell(
-        f"warning: {label} is left open and dropped from the state: {_who(found, agents)}. It ends when the last one "
-        "leaves; force=True ends it with the resource"
-    )
-    return False
-
-
-def _who(found: Room, agents: list[Record]) -> str:
-    members = "nobody knows how many" if found.members is None else str(found.members)
-    known = f"; agents that the journal knows: {', '.join(str(record.task) for record in agents)}" if agents else ""
-    return f"members: {members}{known}"
-
-
-def _end(found: Room, agents: list[Record], cname: str, run: Run) -> None:
-    """End a room; the agents that the journal knows in it are stopped first, so that it knows of their end."""
-    for record in agents:
-        run.close(record)
-    _give_up(found.cid, cname, run)
-    try:
-        run.retrier.run(lambda: run.client.end_room(found.cid, cname=cname), HARMLESS, run.telling_why(cname))
-    except RoomNotFound:
-        return
-
-
-def _give_up(cid: int, cname: str, run: Run) -> None:
-    """Write that a room is about to end, or has ended: before the engine knows, this run may be killed."""
-    settings = run.client.settings
-    account = {"app_key": settings.app_key, "room_endpoint": settings.room_endpoint}
-    run.journal.hold_room(RoomRecord(**account, cid=cid, cname=cname, owner=NOBODY))
+        if inputs.get("takeOver") is True:
+            advice = (
+                "give the room another cname, leave createRooms out, or end it (rtcai end-room throws out everybody)"
+            )
+    raise RoomExists(summary, facts, advice)
 
 
 def _query(cname: str, run: Run) -> Room | None:
@@ -247,14 +236,40 @@ def _query(cname: str, run: Run) -> Room | None:
 
 
 def _creator(inputs: Mapping[str, Any]) -> int:
-    """The creator's number: the stated one, else the mark of this resource."""
-    return int(inputs.get("uid") or _mark(inputs))
+    """The creator's number: the stated one, else the mark of this stack's room of that name."""
+    return int(inputs.get("uid") or _number(f"room {inputs['cname']} of {stack_of(str(inputs.get('owner') or ''))}"))
 
 
-def _mark(inputs: Mapping[str, Any]) -> int:
-    """A creator's number that only this resource has: by it a room is known that an interrupted run has opened."""
-    mark = hashlib.sha256(f"room of {inputs.get('owner') or inputs['cname']}".encode()).digest()
-    return int.from_bytes(mark[:8]) % UID_MAX + 1
+def _marks(owners: list[str], cname: str) -> set[int]:
+    """The creators' numbers by which a room is known that this stack has opened, whatever the journal knows of it.
+
+    Of the stack, not of the resource: a renamed resource finds its room also where the journal is a new one. Earlier
+    releases marked the resource.
+    """
+    return {_number(f"room {cname} of {stack_of(owner)}") for owner in owners} | {
+        _number(f"room of {owner or cname}") for owner in owners
+    }
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % UID_MAX + 1
+
+
+def _compare_accounts(olds: Mapping[str, Any], run: Run, *, replaced: bool) -> None:
+    """Say at preview that the settings name another account than the room's, before anything is touched.
+
+    Raises:
+        OtherAccount: the room is to be replaced, which would fail in the middle.
+    """
+    settings = run.known_settings()
+    if settings is None:
+        return
+    try:
+        _require_account(olds, settings)
+    except OtherAccount as error:
+        if replaced:
+            raise
+        run.tell(f"warning: {error}")
 
 
 def _require_account(outputs: Mapping[str, Any], settings: Settings) -> None:

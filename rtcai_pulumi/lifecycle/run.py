@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.lifecycle.record import Record, StackState, State
 from rtcai_pulumi.lifecycle.settling import is_superseded, may_send
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
@@ -63,6 +63,10 @@ class Run:
     """Gives the journal to verbs that a preview calls, which must write nothing; None: `open_journal` does."""
     known_settings: Callable[[], Settings | None] = lambda: None
     """The settings; None where there are none, or wrong ones: a preview needs none."""
+    state: Callable[[str], StackState | None] = lambda _: None
+    """The state of the stack that an owner belongs to; None where it cannot be read."""
+    takes_all: bool = False
+    """Whether every resource of the stack goes in this run."""
     adopted: set[str] = field(default_factory=set)
     """Tasks that a state says were adopted once; `adopt` is over for them, whatever has become of them since."""
     lost: set[str] = field(default_factory=set)
@@ -72,6 +76,14 @@ class Run:
     """Tasks that stay after this run, as ``{cid}/{taskId}``: `diff` found them unchanged, or `create` started them."""
     gone: set[str] = field(default_factory=set)
     """Tasks that `read` has found gone, as ``{cid}/{taskId}``; it must not write that down: previews call it too."""
+    elsewhere: set[str] = field(default_factory=set)
+    """Tasks that an engine had, and that no state of this stack has any more, though no run of here has closed them."""
+    ended: set[int] = field(default_factory=set)
+    """Rooms that this run has ended, by number: whatever agent a state has in them is over."""
+    named: set[tuple[int, str]] = field(default_factory=set)
+    """Rooms that the state names, each with its owner: `diff` is shown them, also where they are to be replaced."""
+    dropped: set[str] = field(default_factory=set)
+    """The owners whose rooms leave the state in this run."""
     rooms: set[int] = field(default_factory=set)
     """Rooms that stay after this run, by number: `diff` found one unchanged, or `create` opened or took it."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.lifecycle.answer import note_answer
+from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import require_account
 from rtcai_pulumi.lifecycle.settling import Step, is_closed, is_left, is_over, is_replaced_elsewhere
@@ -23,7 +24,7 @@ from rtcai_pulumi.service.errors import (
 from rtcai_pulumi.service.retry import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from rtcai_pulumi.lifecycle.run import Run
 
@@ -75,19 +76,72 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
                 run.tell(f"warning: room {record.cname}: the agent before (task {record.task}) still runs. {error}")
 
 
+def judged_by_the_state(
+    steps: Iterable[tuple[Record, Step]], owners: Collection[str], cname: str, run: Run
+) -> list[tuple[Record, Step]]:
+    """What of it is to be done, by the state of the stack; the rest is another resource's by now.
+
+    An engine had some of these tasks. Where it replaces this very resource without showing the provider anything, the
+    state has the task under its name. Else somebody has given the task another name or stack (`state rename`, `state
+    move`, `stack rename`), has taken it out of the state, or has stopped it on another machine. Nobody can tell these
+    apart, but for the room: in this one two agents would talk to each other; in another one it is left alone.
+
+    Args:
+        steps: what `settling` decided for a create.
+        owners: the names of the resource that is created: its own, and its aliases.
+        cname: its room.
+        run: the state, and the journal.
+    """
+    steps = list(steps)
+    if not any(_was_told(record) for record, _ in steps):
+        return steps
+    state = run.state(next(iter(owners)))
+    holders = {agent.task: agent.urn for agent in state.agents} if state else {}
+    urns = {urn_of(owner) for owner in owners}
+    found = []
+    for record, step in steps:
+        holder = holders.get(str(record.task))
+        if not _was_told(record) or holder in urns:
+            found.append((record, step))
+        elif holder is not None or (record.stored and record.cname != cname):
+            run.journal.disown(record)
+            _tell_of_another(record, holder, cname, run)
+        else:
+            if state is not None and record.stored:
+                run.elsewhere.add(str(record.task))
+            found.append((record, step))
+    return found
+
+
+def _was_told(record: Record) -> bool:
+    return record.state is State.OPEN and record.handed
+
+
+def _tell_of_another(record: Record, holder: str | None, cname: str, run: Run) -> None:
+    if holder is None:
+        run.tell(
+            f"room {record.cname}: task {record.task} is left alone: it had this resource's name, and the state names "
+            f"it no more. Where no other name or stack has it, `rtcai close {record.task}` stops it"
+        )
+    elif record.cname == cname:
+        run.tell(
+            f"warning: room {cname}: task {record.task} of {holder} is in it, too: two agents will talk to each other"
+        )
+
+
 def _settled(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
     """Deal with one record that this process answers for now; returns it where its answer is kept."""
     if record.state is not State.ASKED:
-        _close_left(record, run)
+        close_left(record, run)
         return None
     answered = _ask_again(record, inputs, run)
     return answered if answered is not None and _keeps(answered, step, run) else None
 
 
-def _close_left(record: Record, run: Run) -> None:
+def close_left(record: Record, run: Run) -> None:
     """Close what an earlier run left.
 
-    Where another machine's run has replaced it, the service's refusal is told once, and no run tries again.
+    Where another machine's run has dealt with it, the service's refusal is told once, and no run tries again.
 
     Raises:
         RtcAiError: the agent may still be in the room.
@@ -101,13 +155,14 @@ def _close_left(record: Record, run: Run) -> None:
     except (NotAuthenticated, RateLimited, WrongEndpoint):
         raise
     except Refused as error:
-        if not is_replaced_elsewhere(record, run.journal.records(record.owner)):
+        replaced = is_replaced_elsewhere(record, run.journal.records(record.owner))
+        if not replaced and record.task not in run.elsewhere:
             raise
         run.journal.refused(record)
         run.tell(
-            f"warning: room {record.cname}: task {record.task}, which another machine's run has replaced, cannot be "
-            f"closed, and is not tried again; `rtcai ls` shows it as refused, `rtcai close {record.task}` tries once "
-            f"more. {error}"
+            f"warning: room {record.cname}: task {record.task}, which another machine's run has replaced or stopped, "
+            "cannot be closed, and is not tried again; `rtcai ls` shows it as refused, "
+            f"`rtcai close {record.task}` tries once more. {error}"
         )
 
 

@@ -123,7 +123,7 @@ def is_replaced_elsewhere(record: Record, others: Iterable[Record]) -> bool:
 
 
 def after_delete(records: Iterable[Record], *, process: int, lost: Collection[str] = ()) -> list[tuple[Record, Step]]:
-    """What `delete` settles afterwards: only what no engine was ever handed.
+    """What `delete` settles afterwards: only what no engine was ever handed, and what another machine has replaced.
 
     A replacement that starts first has two tasks that an engine knows; to close the other one here would leave the
     room without an agent. A task may have several records: where one was handed, the task was.
@@ -131,7 +131,11 @@ def after_delete(records: Iterable[Record], *, process: int, lost: Collection[st
     records = list(records)
     handed = {record.task for record in records if record.handed}
     left = left_by_earlier_runs(records, process=process, lost=lost)
-    return [(record, _step(record, keep=False)) for record in left if record.task not in handed]
+    return [
+        (record, _step(record, keep=False))
+        for record in left
+        if record.task not in handed or is_replaced_elsewhere(record, records)
+    ]
 
 
 def is_over(records: Iterable[Record], task: str) -> bool:

@@ -1,15 +1,15 @@
 """A small model of `Room`: the product's own verbs, on a service and a journal in memory, killed at every call.
 
 What there is (`World`) never changes; a command is run on a `Machine` made from it, which calls the real functions of
-``lifecycle/room.py`` as an engine does: a replacement creates before it deletes, what left the program is deleted last,
-the state changes after each verb. Each call of the service or of the journal is one step, at which a process may be
-killed before or after, an answer lost, or the request refused. `explore` tries all sequences of commands, and checks
-in every world what one more command without a fault makes of it. Its rules, and what breaks without each, are in
-``test_rooms.py``.
+``lifecycle/room.py`` and ``room_end.py`` as an engine does: a replacement creates before it deletes, what left the
+program is deleted last, the state changes after each verb. Each call of the service or of the journal is one step, at
+which a process may be killed before or after, an answer lost, or the request refused. `explore` tries all sequences of
+commands, and checks in every world what one more command without a fault makes of it. Its rules, and what breaks
+without each, are in ``test_rooms.py``.
 
-What it leaves out: several rooms in one program, two processes at once (a room's verbs are short), a service that does
-not tell members or creator, other accounts, ``takeOver``, and what no state ever named: the service itself ends an
-empty room.
+What it leaves out: agents that only the state knows, or that go with the room; several rooms in one program, two
+processes at once (a room's verbs are short), a service that does not tell members or creator, other accounts,
+``takeOver``, and what no state ever named: the service itself ends an empty room.
 
 What it takes for right, because `create` is not shown the state: after a killed run that was about to delete, rename or
 adopt a room, a program that is another one again may be refused the room as another's (`World.given_up`). So may one
@@ -23,8 +23,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
+from rtcai_pulumi.config.conversation import former_owners
 from rtcai_pulumi.lifecycle import room as verbs
-from rtcai_pulumi.lifecycle.record import Record, RoomRecord, State
+from rtcai_pulumi.lifecycle.record import NOBODY, Record, RoomRecord, StackState, State
 from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.service.client import Room
 from rtcai_pulumi.service.errors import AnswerLost, InvalidRequest, RoomExists, RoomInUse, RoomNotFound, RtcAiError
@@ -56,7 +57,13 @@ class Program(NamedTuple):
     @property
     def inputs(self) -> dict[str, Any]:
         stated = {"cname": self.cname, "uid": self.uid, "adoptExisting": self.adopt, "force": self.force}
-        return {**stated, "owner": self.owner}
+        options = {"formerOwners": [replace_name(self.owner, self.alias)]} if self.alias else {}
+        return {**stated, "owner": self.owner, "options": options}
+
+
+def replace_name(owner: str, name: str) -> str:
+    """The owner of another resource of the stack."""
+    return f"{owner.rpartition('::')[0]}::{name}"
 
 
 class OpenRoom(NamedTuple):
@@ -150,6 +157,7 @@ class Machine:
     def __init__(self, world: World, fault: Fault | None = None) -> None:
         self.world = world
         self.calls = 0
+        self._state = StackState(rooms=[(each.cid, each.program.owner) for each in world.state])
         self.changes: list[str] = []
         """What was asked of the service that changes anything, and which verbs an engine shows as a change."""
         self._fault = fault
@@ -158,7 +166,14 @@ class Machine:
         """Whether a verb runs that a preview calls, too."""
         self._now = 0.0
         retrier = Retrier(clock=lambda: self._now, sleep=self._sleep, dice=lambda: 1.0)
-        self.run = Run(lambda: self, lambda: self, retrier=retrier)  # type: ignore[arg-type,return-value]
+        self.run = Run(
+            lambda: self,  # type: ignore[arg-type,return-value]
+            lambda: self,  # type: ignore[arg-type,return-value]
+            retrier=retrier,
+            sleep=self._sleep,
+            clock=lambda: self._now,
+            state=lambda _: self._state,
+        )
 
     # the engine
 
@@ -211,8 +226,9 @@ class Machine:
 
     def _created(self, program: Program, old: Resource | None) -> None:
         self._program = program
-        known = {room.cid for room in self.world.journal if room.owner == program.owner}
-        given_up = self.world.given_up | {room.cid for room in self.world.journal if room.owner == verbs.NOBODY}
+        owners = {program.owner, *former_owners(program.inputs)}
+        known = {room.cid for room in self.world.journal if room.owner in owners}
+        given_up = self.world.given_up | {room.cid for room in self.world.journal if room.owner == NOBODY}
         if not self.world.replaced:
             known |= {resource.cid for resource in self.world.state if resource is old} - given_up
         before = self.world
@@ -226,8 +242,10 @@ class Machine:
             self._justify(error, program, known)
             raise
         taken = before.room(cid)
-        if taken and taken.opener != program.owner and not program.adopt and cid not in known:
-            message = f"room {cid} is taken, which this resource has not opened"
+        holder = next((room.owner for room in before.journal if room.cid == cid), NOBODY)
+        of_another = holder not in {NOBODY, *owners}
+        if taken and (taken.opener is None or of_another) and not program.adopt and cid not in known:
+            message = f"room {cid} is taken, which is another's"
             raise Broken(message)
         self.world = self.world._replace(given_up=self.world.given_up - {cid})
         rest = _without(self.world.state, old)
@@ -243,7 +261,9 @@ class Machine:
             justified = self.world.seems_occupied(room.cid) and not program.force
         else:
             recognizable = room.marked or room.creator == program.uid
-            own = room.cid in known or (room.opener == program.owner and recognizable)
+            holder = next((each.owner for each in self.world.journal if each.cid == room.cid), NOBODY)
+            unclaimed = holder in {NOBODY, program.owner, *former_owners(program.inputs)}
+            own = room.cid in known or (room.opener is not None and unclaimed and recognizable)
             justified = not own and not program.adopt
         if not justified:
             message = f"refused without need: {error}"
@@ -329,6 +349,9 @@ class Machine:
 
     def records_in_room(self, cid: int, *, app_key: str) -> list[Record]:
         return self._call(lambda: [record for record in self.world.records if record.cid == cid and record.unfinished])
+
+    def records(self, owner: str) -> list[Record]:
+        return self._call(lambda: [record for record in self.world.records if record.owner == owner])
 
     def hold_room(self, room: RoomRecord) -> None:
         self._writes(lambda: self._journal((*(other for other in self.world.journal if other.cid != room.cid), room)))

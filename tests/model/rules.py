@@ -15,6 +15,10 @@ second one would double the worlds for one rule, which spares a run an error and
 asked for all the same. ``tests/engine/test_machines.py`` shows it every day. What `Kept.REFUSED` does once it is
 written is the same as for `Kept.RETAINED`, and `Record.left_alone` is here.
 
+`settle.judged_by_the_state` is not here: it is for names that another resource or stack has taken, of which the model
+knows none. With one resource it decides nothing: what an engine had and the state has no more was closed, or a killed
+run has started it, which no run had stored. ``tests/engine/test_names_taken_again.py`` shows it.
+
 The rules of `Room` are in ``test_rooms.py``.
 """
 

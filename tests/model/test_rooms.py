@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from rtcai_pulumi.lifecycle import room as verbs
+from rtcai_pulumi.lifecycle import room_end
 from rtcai_pulumi.lifecycle.record import Record, RoomRecord
 from tests.model.rooms import Machine, explore
 
@@ -69,11 +70,11 @@ def _nobody_knows(cid: int, cname: str, run: Any) -> None:
 _numbers = count(1_000)
 
 
-def _new_each_time(inputs: Any) -> int:
-    return next(_numbers)
+def _new_each_time(*of: Any) -> set[int]:
+    return {next(_numbers)}
 
 
-def _ended_with_whoever_is_in_it(found: Any, agents: Any, outputs: Any, run: Any) -> bool:
+def _ended_with_whoever_is_in_it(found: Any, agents: Any) -> bool:
     return True
 
 
@@ -92,11 +93,11 @@ RULES: Final = (
     Rule("diff writes nothing", verbs, "diff_room", _diff_that_writes, "a verb that previews call writes"),
     Rule("a room that stays is never ended", verbs, "delete_room", _ended_all_the_same, "which is not open"),
     Rule("a known agent counts as somebody", Machine, "records_in_room", _no_agents, "somebody is thrown out"),
-    Rule("people count", verbs, "_may_end", _ended_with_whoever_is_in_it, "somebody is thrown out"),
-    Rule("the journal knows the holder", Machine, "room", _without_holders, "refused without need"),
-    Rule("the mark finds what a killed run opened", verbs, "_mark", _new_each_time, "refused without need"),
-    Rule("another's room is not taken", verbs, "_taken", _taken_whoever_has_opened_it, "which this resource has not"),
-    Rule("a room that ends is nobody's", verbs, "_give_up", _nobody_knows, "which is not open"),
+    Rule("people count", room_end, "is_empty", _ended_with_whoever_is_in_it, "somebody is thrown out"),
+    Rule("the journal knows the holder", Machine, "room", _without_holders, "which is another's"),
+    Rule("the mark finds what a killed run opened", verbs, "_marks", _new_each_time, "refused without need"),
+    Rule("another's room is not taken", verbs, "_taken", _taken_whoever_has_opened_it, "which is another's"),
+    Rule("a room that ends is nobody's", room_end, "give_up", _nobody_knows, "which is not open"),
     Rule("a change of name is written down", verbs, "diff_room", _unchanged_name, "refused without need"),
 )
 

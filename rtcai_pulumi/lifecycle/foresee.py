@@ -1,0 +1,48 @@
+"""What a create will meet, said at preview: with ``--replace`` and a taint `diff` is not called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtcai_pulumi.lifecycle.record import Kept, State
+from rtcai_pulumi.lifecycle.run import require_account
+from rtcai_pulumi.lifecycle.task import kept_of
+from rtcai_pulumi.service.errors import OtherAccount
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rtcai_pulumi.lifecycle.record import Record
+    from rtcai_pulumi.lifecycle.run import Run
+
+
+def foresee(inputs: Mapping[str, Any], run: Run) -> None:
+    """Say what a create will meet. Nothing is written, and no request is sent.
+
+    Args:
+        inputs: of a resource of which the engine shows no old inputs.
+        run: the journal, and the settings.
+    """
+    owner = inputs.get("owner")
+    for record in run.records.records(owner) if isinstance(owner, str) else ():
+        if record.state is State.OPEN and record.handed:
+            _tell_of_another_account(record, run)
+            if record.kept is kept_of(inputs) is Kept.RETAINED and record.cname == inputs.get("cname"):
+                warn_of_two(str(record.task), record.cname, run)
+
+
+def warn_of_two(task: str, cname: str, run: Run) -> None:
+    """Say that a retained agent and its replacement will talk to each other."""
+    run.tell(
+        f"warning: room {cname}: retain_on_delete keeps task {task} running beside its replacement: two agents will "
+        f"talk to each other. Leave the option out, or stop the old one afterwards: `rtcai close {task}`"
+    )
+
+
+def _tell_of_another_account(record: Record, run: Run) -> None:
+    settings = run.known_settings()
+    if settings is not None:
+        try:
+            require_account(record, settings)
+        except OtherAccount as error:
+            run.tell(f"warning: {error}")

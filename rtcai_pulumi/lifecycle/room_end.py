@@ -1,0 +1,185 @@
+"""How a room of ours ends: with its resource, or to be opened anew; and who is in it, whom that would throw out.
+
+Whether an agent counts as a member is not documented. So every agent that journal or state knows in the room counts as
+somebody, whatever the service says of members.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rtcai_pulumi.lifecycle.owner import is_same_stack, urn_of
+from rtcai_pulumi.lifecycle.record import NOBODY, Kept, RoomRecord, StackState
+from rtcai_pulumi.lifecycle.settle import close_left
+from rtcai_pulumi.lifecycle.settling import is_closed, is_replaced_elsewhere
+from rtcai_pulumi.lifecycle.task import record_of
+from rtcai_pulumi.service.errors import Facts, RoomInUse, RoomNotFound
+from rtcai_pulumi.service.retry import HARMLESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rtcai_pulumi.lifecycle.record import Record
+    from rtcai_pulumi.lifecycle.run import Run
+    from rtcai_pulumi.service.client import Room
+
+_PATIENCE: Final = 2.0
+"""For how many seconds a close of the same run is waited for: without a dependency the engine does both at once."""
+_GLANCE: Final = 0.05
+
+
+def ended_with_its_resource(found: Room, cname: str, owner: str, run: Run, *, force: bool) -> bool:
+    """End a room whose resource is deleted; agents that go with it are stopped first.
+
+    Args:
+        found: the room.
+        cname: its name.
+        owner: whom it belongs to.
+        run: the service, the journal and the state.
+        force: whether whoever is in it is thrown out. Not so an agent that stays, or that is retained.
+
+    Returns:
+        Whether it was ended; where not, the user is told why.
+
+    Raises:
+        RtcAiError: an agent could not be stopped, or the room not ended.
+    """
+    label = f"room {cname} (cid {found.cid})"
+    inside, in_state = _agents_in(found.cid, owner, run), _in_state(owner, run)
+    for record in inside:
+        # Of some agents the engine asks the provider nothing: it drops them with the room (`deleted_with`).
+        dropped = in_state.get(str(record.task)) == urn_of(owner)
+        if _is_to_go(record, owner, in_state, run) or (dropped and not record.left_alone):
+            _close(_known(record, run), run)
+    _wait_for_closes(found.cid, owner, run)
+    staying = [record for record in _agents_in(found.cid, owner, run) if _stays(record, in_state, run)]
+    if staying:
+        why = "is retained" if staying[0].kept is Kept.RETAINED else "of this program is in it"
+        run.tell(f"warning: {label} is left open and dropped from the state: task {staying[0].task} {why}")
+        return False
+    agents = _agents_in(found.cid, owner, run)
+    if inside and not agents:
+        found = _again(found, cname, run)
+    if force or is_empty(found, agents):
+        _end(found, agents, cname, run)
+        return True
+    run.tell(
+        f"warning: {label} is left open and dropped from the state: {_who(found, agents)}. It ends when the last one "
+        "leaves; force=True ends it with the resource"
+    )
+    return False
+
+
+def opened_anew(
+    found: Room, inputs: Mapping[str, Any], run: Run, open_room: Callable[[Mapping[str, Any], Run], int]
+) -> int:
+    """End a resource's own room and open it for another creator; only where nobody is in it, or where that is forced.
+
+    Raises:
+        RoomInUse: somebody is in it.
+    """
+    cname, owner = str(inputs["cname"]), str(inputs.get("owner") or "")
+    agents = _agents_in(found.cid, owner, run)
+    facts = Facts(room=cname, cid=found.cid)
+    summary = f"The room {cname} cannot get another creator (uid) while somebody is in it: {_who(found, agents)}."
+    if not is_empty(found, agents) and inputs.get("force") is not True:
+        raise RoomInUse(
+            summary, facts, "state the uid that it was opened with, wait until it is empty, or set force=True"
+        )
+    if any(record.left_alone or record.task in run.staying for record in agents):
+        advice = "have the agent take its cname from the Room, so that it is started anew; or close it (rtcai close)"
+        raise RoomInUse(summary, facts, advice)
+    _end(found, agents, cname, run)
+    return open_room(inputs, run)
+
+
+def is_empty(found: Room, agents: list[Record]) -> bool:
+    """Whether surely nobody is in a room."""
+    return found.members == 0 and not agents
+
+
+def give_up(cid: int, cname: str, run: Run) -> None:
+    """Write that a room is about to end, or has ended: before the engine knows, this run may be killed."""
+    settings = run.client.settings
+    account = {"app_key": settings.app_key, "room_endpoint": settings.room_endpoint}
+    run.journal.hold_room(RoomRecord(**account, cid=cid, cname=cname, owner=NOBODY))
+
+
+def _agents_in(cid: int, owner: str, run: Run) -> list[Record]:
+    """The agents in a room that journal or state knows; of those that only the state knows, records to be written."""
+    journal = run.journal
+    records = journal.records_in_room(cid, app_key=run.client.settings.app_key)
+    known = {record.task for record in records}
+    state = run.state(owner) or StackState()
+    unknown = [agent for agent in state.agents if agent.cid == cid and agent.task not in known]
+    records += [
+        record_of(agent.task, agent.outputs, process=journal.process)
+        for agent in unknown
+        if not is_closed(journal.records_of_task(agent.task), agent.task)
+    ]
+    return records
+
+
+def _in_state(owner: str, run: Run) -> dict[str, str | None]:
+    """The tasks of the state, each with the URN of what the engine drops it with."""
+    return {agent.task: agent.deleted_with for agent in (run.state(owner) or StackState()).agents}
+
+
+def _known(record: Record, run: Run) -> Record:
+    """A record that the journal has."""
+    if not record.is_from_state:
+        return record
+    return run.journal.record(record.trace_id) or run.journal.add(record)
+
+
+def _close(record: Record, run: Run) -> None:
+    """Close an agent that goes with its room; one that another machine has replaced fails nothing."""
+    if is_replaced_elsewhere(record, run.journal.records(record.owner)):
+        close_left(record, run)
+    else:
+        run.close(record)
+
+
+def _is_to_go(record: Record, owner: str, in_state: Mapping[str, str | None], run: Run) -> bool:
+    """Whether an agent goes in this run, in whatever order the engine deletes; or no engine ever had it for sure."""
+    of_stack = run.takes_all and not record.left_alone and is_same_stack(record.owner, owner)
+    return of_stack and (record.task in in_state or not record.stored)
+
+
+def _stays(record: Record, in_state: Mapping[str, str | None], run: Run) -> bool:
+    """Whether an agent must go on: its state names it after this run, too, or it is retained."""
+    return record.left_alone or record.task in run.staying or record.task in in_state
+
+
+def _wait_for_closes(cid: int, owner: str, run: Run) -> None:
+    """Wait for agents of this stack that the same run may be stopping."""
+    until = run.clock() + _PATIENCE
+    while any(is_same_stack(record.owner, owner) for record in _agents_in(cid, owner, run)):
+        if run.clock() > until or run.sleep(_GLANCE):
+            return
+
+
+def _again(found: Room, cname: str, run: Run) -> Room:
+    """The room as it is now; as it was where it has ended meanwhile."""
+    try:
+        return run.retrier.run(lambda: run.client.query_room(cname), HARMLESS)
+    except RoomNotFound:
+        return found
+
+
+def _who(found: Room, agents: list[Record]) -> str:
+    members = "nobody knows how many" if found.members is None else str(found.members)
+    known = f"; agents that are known in it: {', '.join(str(record.task) for record in agents)}" if agents else ""
+    return f"members: {members}{known}"
+
+
+def _end(found: Room, agents: list[Record], cname: str, run: Run) -> None:
+    """End a room; the agents that are known in it are stopped first, so that the journal knows of their end."""
+    run.ended.add(found.cid)
+    for record in agents:
+        _close(_known(record, run), run)
+    give_up(found.cid, cname, run)
+    try:
+        run.retrier.run(lambda: run.client.end_room(found.cid, cname=cname), HARMLESS, run.telling_why(cname))
+    except RoomNotFound:
+        return
