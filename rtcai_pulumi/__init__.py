@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         SettingsError,
         TakenOver,
         TaskNotFound,
+        UntrustedCertificate,
         WrongEndpoint,
     )
     from rtcai_pulumi.token import room_token
@@ -87,6 +88,7 @@ __all__ = [
     "TakenOver",
     "TaskNotFound",
     "Tts",
+    "UntrustedCertificate",
     "WrongEndpoint",
     "room_token",
 ]

@@ -13,7 +13,7 @@ from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation, ReplaceStrategy
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 from rtcai_pulumi.config.validation import nesting_problems
-from rtcai_pulumi.config.wire import flat_inputs
+from rtcai_pulumi.config.wire import flat_inputs, in_order
 from rtcai_pulumi.lifecycle.check import check
 from rtcai_pulumi.options import CONVERSATION_TYPE, Kind, WireName, register, understand, wire_name
 from rtcai_pulumi.program import former_owners_of, held_back, owner_of, warn_of_shared_room
@@ -261,7 +261,7 @@ def _stated(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _stated(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_stated(item) for item in value]
+        return [_stated(item) for item in in_order(value)]
     return value
 
 

@@ -17,6 +17,7 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.resource import all_aliases
 
+from rtcai_pulumi.config.output_text import REASON, is_of_an_output
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.lifecycle.owner import NO_ORGANIZATION, stated_owner
@@ -80,6 +81,9 @@ def held_back(
     run = _this_run()
     label = f"{type_} {_label(name, opts)}"
     found = judge(_plain_part(inputs))
+    if is_of_an_output(name):
+        found.insert(0, Problem("name", REASON))
+        label = type_
     run.note(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
 
     async def may_go_on() -> None:

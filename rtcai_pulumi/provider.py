@@ -49,6 +49,7 @@ from rtcai_pulumi.lifecycle.room import check_room, create_room, delete_room, di
 from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.service.errors import JournalError, SettingsError
+from rtcai_pulumi.service.printable import printable
 from rtcai_pulumi.service.retry import Retrier, within
 from rtcai_pulumi.service.settings import HOW_TO_SET, concurrency_of, missing_credentials, resolve
 from rtcai_pulumi.stack_state import stack_state
@@ -148,6 +149,8 @@ class _Process:
                 from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
 
                 self._client = Client(self._settings())
+                for doubt in self._client.doubts:
+                    _tell(f"warning: {doubt}; it is left out")
             return self._client
 
     def _open_journal(self) -> Journal:
@@ -160,6 +163,8 @@ class _Process:
                     self._snapshot.close()
                     self._snapshot = None
                 self._journal = Journal(journal_path(os.environ))
+                if doubt := self._journal.doubt:
+                    _tell(f"warning: {doubt}")
             return self._journal
 
     def _read_journal(self) -> JournalReader:
@@ -340,7 +345,7 @@ def _tell(line: str) -> None:
     Where the engine is gone nobody reads it, and what is done for want of an engine must go on.
     """
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{printable(line)}\n")
 
 
 def _properties(props: Any) -> Any:

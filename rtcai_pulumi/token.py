@@ -8,6 +8,7 @@ import pulumi
 from pulumi import Input, Output
 from pulumi.runtime.config import get_config
 
+from rtcai_pulumi.config.output_text import REASON, is_of_an_output
 from rtcai_pulumi.service.errors import SettingsError
 from rtcai_pulumi.service.settings import missing_credentials, resolve
 from rtcai_pulumi.service.signing import TTL_DEFAULT, room_token_of
@@ -35,6 +36,9 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
         settings = resolve(os.environ, get_config)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None  # of this error the engine shows no frames
+
+    if is_of_an_output(cname):
+        raise ValueError(f"cname: {REASON}")
 
     def made(values: dict[str, object]) -> str:
         return room_token_of(settings, str(values["cname"]), _whole(values["uid"]), _whole(values["ttl"]), time.time())

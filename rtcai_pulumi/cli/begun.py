@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.cli.journal_file import began
 from rtcai_pulumi.cli.listing import belongs
-from rtcai_pulumi.cli.shown import printable
 from rtcai_pulumi.cli.stack_export import name_of
 from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import State
@@ -51,8 +50,7 @@ def unknown_creates(state: StackState, records: Iterable[Record]) -> list[Begun]
 
 def line_of(begun: Begun) -> str:
     """The create in a line for people."""
-    line = f"room {begun.cname if begun.cname is not None else '(secret)'} ({name_of(begun.urn)})"
-    return printable(line).replace("\n", "\\n")
+    return f"room {begun.cname if begun.cname is not None else '(secret)'} ({name_of(begun.urn)})"
 
 
 def as_json(begun: Begun) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rtcai_pulumi.cli.errors import CannotDo, failing
 from rtcai_pulumi.cli.journal_file import opened_or_made, path_of, records_in
 from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of
 from rtcai_pulumi.cli.reached import service_and
-from rtcai_pulumi.cli.shown import show_json, tell
+from rtcai_pulumi.cli.shown import say, show_json, tell
 from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import Record, State
 from rtcai_pulumi.lifecycle.run import Run
@@ -80,7 +80,7 @@ def close(
     if as_json:
         show_json({"cname": room, "cid": str(cid), "taskId": task_id, "outcome": outcome})
     elif outcome != "not confirmed":
-        typer.echo(f"Task {task} in room {room}: {outcome}.")
+        say(f"Task {task} in room {room}: {outcome}.")
     raise typer.Exit(NOT_CONFIRMED if outcome == "not confirmed" else 0)
 
 

@@ -8,13 +8,17 @@ from rtcai_pulumi.cli.errors import failing
 from rtcai_pulumi.cli.health import Finding, Verdict, findings
 from rtcai_pulumi.cli.journal_file import path_of
 from rtcai_pulumi.cli.options import AsJson, JournalFile
-from rtcai_pulumi.cli.shown import printable, show_json
+from rtcai_pulumi.cli.shown import say, show_json
 
 _SIGNS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.NOT_CHECKED: "–"}
 
 
 def doctor(*, journal: JournalFile = None, as_json: AsJson = False) -> None:
-    """Check everything that an up needs: credentials, endpoint, clock, signature, room API, CLI, plugin, journal.
+    """Check everything that an up needs.
+
+    Platform, credentials, the way to the service (proxy, certificates, endpoint), clock, signature, room API, Pulumi
+    CLI, the plugin's Python as Pulumi.yaml names it, the journal and its place. Whatever one check meets, the others
+    are made.
 
     Starts and changes nothing. The service is asked three times: for anything at all, to close a task that cannot
     exist, and for a room that cannot exist. Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET);
@@ -26,7 +30,7 @@ def doctor(*, journal: JournalFile = None, as_json: AsJson = False) -> None:
     """
     found: list[Finding] = []
     with failing("doctor"):
-        for finding in findings(os.environ, path_of(os.environ, journal)):
+        for finding in findings(os.environ, lambda: path_of(os.environ, journal)):
             found.append(finding)
             if not as_json:
                 _show(finding)
@@ -36,6 +40,6 @@ def doctor(*, journal: JournalFile = None, as_json: AsJson = False) -> None:
 
 
 def _show(finding: Finding) -> None:
-    typer.echo(printable(f"{_SIGNS[finding.verdict]} {finding.check}: {finding.verdict}: {finding.detail}"))
+    say(f"{_SIGNS[finding.verdict]} {finding.check}: {finding.verdict}: {finding.detail}")
     if finding.advice:
-        typer.echo(printable(f"    to do: {finding.advice}"))
+        say(f"    to do: {finding.advice}")

@@ -12,7 +12,7 @@ from rtcai_pulumi.cli.errors import failing
 from rtcai_pulumi.cli.journal_file import opened_or_made, path_of, records_in
 from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes
 from rtcai_pulumi.cli.reached import service_and
-from rtcai_pulumi.cli.shown import printable, show_json, tell
+from rtcai_pulumi.cli.shown import say, show_json, tell
 from rtcai_pulumi.lifecycle.record import Record, State
 
 _Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.")]
@@ -63,7 +63,7 @@ def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_
         tasks = sorted({str(record.task) for record in ended})
         show_json({"cname": cname, "cid": None if cid is None else str(cid), "tasks": tasks, "outcome": outcome})
     elif outcome != "not confirmed":
-        typer.echo(printable(f"Room {cname}: {outcome}.").replace("\n", "\\n"))
+        say(f"Room {cname}: {outcome}.")
     if outcome == "not confirmed":
         raise typer.Exit(NOT_CONFIRMED)
     for trace_id in lost:

@@ -9,7 +9,7 @@ from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
 from rtcai_pulumi.cli.errors import CannotDo, Unknown, failing
 from rtcai_pulumi.cli.journal_file import existing, path_of
 from rtcai_pulumi.cli.options import JournalFile, Yes
-from rtcai_pulumi.cli.shown import tell
+from rtcai_pulumi.cli.shown import say, tell
 from rtcai_pulumi.lifecycle.record import State
 
 _Trace = Annotated[str, typer.Argument(metavar="TRACE", help="The trace id of the lost create, as rtcai ls shows it.")]
@@ -40,4 +40,4 @@ def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> N
         if not confirmed("Forget it?", yes=yes, undone="It was not forgotten"):
             raise typer.Exit(NOT_CONFIRMED)
         opened.drop(record)
-    typer.echo(f"The create {trace} in room {record.cname} is forgotten: the next up starts its agent afresh.")
+    say(f"The create {trace} in room {record.cname} is forgotten: the next up starts its agent afresh.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -9,13 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+import yaml  # Pulumi itself depends on it
+
 from rtcai_pulumi.cli.errors import for_the_environment
 from rtcai_pulumi.cli.journal_file import existing, records_in
+from rtcai_pulumi.cli.plugin_python import plugin_python
+from rtcai_pulumi.lifecycle.database import doubt_about
+from rtcai_pulumi.lifecycle.journal import Journal
 from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.service.answers import moment
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
     NotAuthenticated,
@@ -26,19 +34,30 @@ from rtcai_pulumi.service.errors import (
     RtcAiError,
     WrongEndpoint,
 )
-from rtcai_pulumi.service.settings import resolve
+from rtcai_pulumi.service.network import route_to, trusted
+from rtcai_pulumi.service.settings import ROOM_ENDPOINT, TASK_ENDPOINT, resolve
 from rtcai_pulumi.service.signing import CHECK_SUM_SECONDS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 
 _SECONDS: Final = 60
-_PLUGIN: Final = "import dill, grpc, pulumi.dynamic, rtcai_pulumi.provider"
+_PLUGIN: Final = """
+import dill, grpc, pulumi.dynamic, rtcai_pulumi.provider, sys
+from importlib.metadata import version
+print(f"rtcai-pulumi {version('rtcai-pulumi')}, pulumi {version('pulumi')}, Python {sys.version.split()[0]}")
+"""
+_SEES: Final = """
+import sys
+from pathlib import Path
+from rtcai_pulumi.lifecycle.locks import Locks
+print(Locks(Path(sys.argv[1])).is_held(int(sys.argv[2])))
+"""
+_REPORT: Final = "report this, with the line above; the other checks were made"
 _SAVE: Final = "note what `pulumi stack export` and the rooms tell, then move the file away; see docs/operations.md"
 _LOST: Final = "`rtcai ls` shows the lost creates; the next `pulumi up` asks for each again, see docs/operations.md"
+_NAME_ANOTHER: Final = "name a file on a local disk that you may write in RTCAI_JOURNAL"
 _NO_CREDENTIALS: Final = "there are no usable credentials"
 
 
@@ -79,52 +98,125 @@ def not_checked(check: str, why: str, advice: str | None = None) -> Finding:
     return Finding(check, Verdict.NOT_CHECKED, why, for_the_environment(advice) if advice else None)
 
 
-def findings(env: Mapping[str, str], journal: Path) -> Iterator[Finding]:
-    """All checks, in an order in which an earlier one explains a later one."""
-    yield from _of_the_service(env)
-    yield _cli(env)
-    yield _plugin(env)
-    yield _journal(journal)
+def findings(env: Mapping[str, str], journal: Callable[[], Path]) -> Iterator[Finding]:
+    """All checks, in an order in which an earlier one explains a later one. Whatever one meets, the others are made.
+
+    Args:
+        env: the environment.
+        journal: tells where the journal is; raises JournalError where nothing does.
+    """
+    yield from _alone("platform", _platform)
+    service = _Service(env)
+    for check, made in (
+        ("credentials", service.credentials),
+        ("proxy", service.proxy),
+        ("certificates", service.certificates),
+        ("endpoint", service.endpoint),
+        ("clock", service.clock),
+        ("signature", service.signature),
+        ("room API", service.room_api),
+    ):
+        yield from _alone(check, made)
+    service.close()
+    yield from _alone("Pulumi CLI", lambda: _cli(env))
+    yield from _alone("plugin", lambda: _plugin(env))
+    yield from _alone("place of the journal", lambda: _place(journal()))
+    yield from _alone("journal", lambda: _journal(journal()))
 
 
-def _of_the_service(env: Mapping[str, str]) -> Iterator[Finding]:
+def _alone(check: str, make: Callable[[], Finding]) -> Iterator[Finding]:
+    """One check; an error that it does not know is a finding, too."""
     try:
-        settings = resolve(env, lambda _: None)
+        yield make()
     except RtcAiError as error:
-        yield failed("credentials", error.summary, error.advice)
-        for check in ("endpoint", "clock", "signature", "room API"):
-            yield not_checked(check, _NO_CREDENTIALS)
-        return
-    how = "AppSecret" if settings.app_secret else f"token of uid {settings.uid}"
-    yield passed("credentials", f"AppKey {settings.app_key}, {how}")
-    from rtcai_pulumi.service.client import Client  # noqa: PLC0415  the HTTP client is slow to import
-
-    yield from _endpoint_and_clock(settings)
-    with Client(settings) as client:
-        yield _signature(client)
-        yield _room_api(client)
+        yield failed(check, _in_one_line(error), error.advice or "see docs/operations.md")
+    except Exception as error:
+        yield failed(check, f"the check itself failed: {type(error).__name__}: {error}", _REPORT)
 
 
-def _endpoint_and_clock(settings: Settings) -> Iterator[Finding]:
-    """Ask the endpoint for anything at all: every HTTP answer tells that it is reached, and what time it is there."""
-    from rtcai_pulumi.service.probe import probe  # noqa: PLC0415  the HTTP client is slow to import
+def _platform() -> Finding:
+    check, versions = "platform", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    if platform.system() in {"Linux", "Darwin"}:
+        return passed(check, versions)
+    return not_checked(check, f"{versions}: nobody has tried it yet", "use Linux or macOS; on Windows: WSL")
 
-    began = time.monotonic()
-    try:
-        seen = probe(settings)
-    except RtcAiError as error:
-        yield failed("endpoint", _in_one_line(error), error.advice or "check the network and RTCAI_ENDPOINT")
-        yield not_checked("clock", "the endpoint was not reached")
-        return
-    yield passed("endpoint", f"{settings.endpoint} answers after {(time.monotonic() - began) * 1000:.0f} ms")
-    if seen.skew is None:
-        yield not_checked("clock", "the answer had no header Date")
-    elif abs(seen.skew) > CHECK_SUM_SECONDS:
-        way = "ahead of" if seen.skew > 0 else "behind"
-        detail = f"this machine's clock is {abs(seen.skew) / 60:.0f} minutes {way} the service's"
-        yield failed("clock", detail, "set the clock: a signature is valid for five minutes")
-    else:
-        yield passed("clock", f"{abs(seen.skew):.0f} seconds from the service's")
+
+class _Service:
+    """What is asked of the service, and what has to be known before: settings, and a client where they are right."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._settings: Settings | None = None
+        self._client: Client | None = None
+        self._date: str | None = None
+        self._reached = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client:
+            self._client.close()
+
+    def credentials(self) -> Finding:
+        settings = resolve(self._env, lambda _: None)
+        self._settings = settings
+        how = "AppSecret" if settings.app_secret else f"token of uid {settings.uid}"
+        return passed("credentials", f"AppKey {settings.app_key}, {how}")
+
+    def proxy(self) -> Finding:
+        """How requests leave, which needs no credentials to be told."""
+        routes = {url: route_to(url, self._env) for url in self._endpoints()}
+        told = {f"{url}: {route.told}" for url, route in routes.items()}
+        doubts = {doubt for route in routes.values() for doubt in route.doubts}
+        detail = "; ".join(sorted(told))
+        if doubts:
+            return failed("proxy", f"{detail}; {'; '.join(sorted(doubts))}", "correct the entry, or take it away")
+        return passed("proxy", detail)
+
+    def certificates(self) -> Finding:
+        proxies = (route_to(url, self._env).proxy or "" for url in self._endpoints())
+        if not any(url.startswith("https://") for url in (*self._endpoints(), *proxies)):
+            return passed("certificates", "none are needed: no endpoint is https")
+        return passed("certificates", trusted(self._env)[1])
+
+    def endpoint(self) -> Finding:
+        """Ask for anything at all: every HTTP answer tells that the endpoint is reached, and what time it is there."""
+        if self._settings is None:
+            return not_checked("endpoint", _NO_CREDENTIALS)
+        from rtcai_pulumi.service.client import Client  # noqa: PLC0415  the HTTP client is slow to import
+
+        self._client = Client(self._settings, env=self._env)
+        began = time.monotonic()
+        self._date = self._client.probe().date
+        self._reached = True
+        taken = (time.monotonic() - began) * 1000
+        return passed("endpoint", f"{self._settings.endpoint} answers after {taken:.0f} ms")
+
+    def clock(self) -> Finding:
+        if not self._reached:
+            return not_checked("clock", "the endpoint was not reached" if self._settings else _NO_CREDENTIALS)
+        there = moment(self._date)
+        if there is None:
+            return not_checked("clock", "the answer had no header Date")
+        skew = time.time() - there
+        if abs(skew) > CHECK_SUM_SECONDS:
+            way = "ahead of" if skew > 0 else "behind"
+            detail = f"this machine's clock is {abs(skew) / 60:.0f} minutes {way} the service's"
+            return failed("clock", detail, "set the clock: a signature is valid for five minutes")
+        return passed("clock", f"{abs(skew):.0f} seconds from the service's")
+
+    def signature(self) -> Finding:
+        return _signature(self._client) if self._client else self._not_asked("signature")
+
+    def room_api(self) -> Finding:
+        return _room_api(self._client) if self._client else self._not_asked("room API")
+
+    def _not_asked(self, check: str) -> Finding:
+        return not_checked(check, _NO_CREDENTIALS if self._settings is None else "there is no way to the endpoint")
+
+    def _endpoints(self) -> tuple[str, ...]:
+        if self._settings is None:
+            return (TASK_ENDPOINT, ROOM_ENDPOINT)
+        return tuple(dict.fromkeys((self._settings.endpoint, self._settings.room_endpoint)))
 
 
 def _signature(client: Client) -> Finding:
@@ -167,22 +259,34 @@ def _cli(env: Mapping[str, str]) -> Finding:
 
 
 def _plugin(env: Mapping[str, str]) -> Finding:
-    """Import what the engine's plugin imports, by the Python that runs this command."""
-    advice = (
-        f'install the package into the program\'s environment: {sys.executable} -m pip install "rtcai-pulumi"; the '
-        "engine takes the Python that Pulumi.yaml names, which should be this one"
-    )
-    versions = f"rtcai-pulumi {version('rtcai-pulumi')}, pulumi {version('pulumi')}, Python {sys.version.split()[0]}"
-    return _asked("plugin", [sys.executable, "-c", _PLUGIN], env, lambda _: f"{versions} ({sys.executable})", advice)
+    """Import what the engine's plugin imports, by the Python that the project names."""
+    check = "plugin"
+    try:
+        python = plugin_python(env, Path.cwd())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return failed(check, f"Pulumi.yaml: {error}", "state an absolute virtualenv, or correct the file")
+    if python.executable is None:
+        return failed(check, f"no Python was found ({python.because})", "make the environment that Pulumi.yaml names")
+    advice = f'{python.executable} -m pip install "rtcai-pulumi", or what your tool has for it (uv add, poetry add)'
+    command = [python.executable, "-c", _PLUGIN]
+    where = f"({python.executable}; {python.because})"
+    return _asked(check, command, env, lambda said: f"{said} {where}", f"{advice} {where}", folder=python.folder)
 
 
 def _asked(
-    check: str, command: list[str], env: Mapping[str, str], detail: Callable[[str], str], advice: str
+    check: str,
+    command: list[str],
+    env: Mapping[str, str],
+    detail: Callable[[str], str],
+    advice: str,
+    *,
+    folder: Path | None = None,
 ) -> Finding:
     try:
         done = subprocess.run(  # noqa: S603  this Python, or the CLI on PATH
             command,
             env=dict(env),
+            cwd=folder,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -195,6 +299,30 @@ def _asked(
         lines = done.stderr.strip().splitlines()
         return failed(check, lines[-1] if lines else f"exit code {done.returncode}", advice)
     return passed(check, detail(done.stdout.strip()))
+
+
+def _place(path: Path) -> Finding:
+    """Try in a folder beside the journal whether everything works there: WAL, fsync, and locks between processes."""
+    check = "place of the journal"
+    folder = next(above for above in path.absolute().parents if above.is_dir())
+    try:
+        with (
+            TemporaryDirectory(prefix=".rtcai-doctor-", dir=folder) as tried,
+            Journal(Path(tried) / "journal.db") as journal,
+        ):
+            file = str(journal.path.with_name(f"{journal.path.name}-processes"))
+            command = [sys.executable, "-c", _SEES, file, str(journal.process)]
+            done = subprocess.run(  # noqa: S603  this Python
+                command, capture_output=True, text=True, timeout=_SECONDS, check=False
+            )
+    except OSError as error:
+        return failed(check, f"nothing can be written in {folder}: {error.strerror}", _NAME_ANOTHER)
+    if done.stdout.strip() != "True":
+        said = done.stderr.strip().splitlines()
+        seen = said[-1] if said else "it is not seen"
+        return failed(check, f"{folder}: a lock of one process is not seen by another: {seen}", _NAME_ANOTHER)
+    doubt = doubt_about(path if path.parent.is_dir() else folder / path.name)
+    return passed(check, f"{folder}: can be written, locks are seen by other processes, WAL works", doubt)
 
 
 def _journal(path: Path) -> Finding:

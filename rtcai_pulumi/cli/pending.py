@@ -11,7 +11,7 @@ from rtcai_pulumi.cli.begun import as_json as begun_as_json
 from rtcai_pulumi.cli.errors import failing
 from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
 from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, ProjectName, StackName, StackOption
-from rtcai_pulumi.cli.shown import show_json, tell
+from rtcai_pulumi.cli.shown import say, show_json, tell
 from rtcai_pulumi.cli.stack_source import Source, state_of
 
 _StackExportFile = Annotated[
@@ -60,6 +60,6 @@ def pending(
     elif found:
         tell(f"{UNKNOWN}:")
         for each in found:
-            typer.echo(line_of(each))
+            say(line_of(each))
         tell(f"  to do: {ADVICE}")
     raise typer.Exit(int(bool(found)))

@@ -8,7 +8,7 @@ from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
 from rtcai_pulumi.cli.errors import CannotDo, failing
 from rtcai_pulumi.cli.journal_file import existing, path_of, records_of
 from rtcai_pulumi.cli.options import JournalFile, TaskId, Yes, parts_of
-from rtcai_pulumi.cli.shown import tell
+from rtcai_pulumi.cli.shown import say, tell
 from rtcai_pulumi.lifecycle.owner import urn_of
 
 
@@ -33,4 +33,4 @@ def release(task: TaskId, *, journal: JournalFile = None, yes: Yes = False) -> N
             raise typer.Exit(NOT_CONFIRMED)
         for each in found:
             opened.drop(each)
-    typer.echo(f"Task {task} in room {record.cname} is released: it runs on, and the journal knows it no more.")
+    say(f"Task {task} in room {record.cname} is released: it runs on, and the journal knows it no more.")

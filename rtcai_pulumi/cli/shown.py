@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from rtcai_pulumi.service.printable import one_line, printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,9 +17,9 @@ _PIPE_WIDTH: Final = 240
 """Columns where nobody looks at a screen: the ids stay in one piece."""
 
 
-def printable(text: str) -> str:
-    """Text in which nothing steers the terminal; line breaks are kept."""
-    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+def say(line: str, *, err: bool = False) -> None:
+    """A line of the output."""
+    typer.echo(one_line(line), err=err)
 
 
 def tell(text: str) -> None:
@@ -40,7 +42,7 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in table.columns:
         column.overflow = "fold"
     for row in rows:
-        table.add_row(*(Text(printable(cell).replace("\n", "\\n")) for cell in row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
 
 
@@ -49,4 +51,4 @@ def show_facts(facts: Mapping[str, Any]) -> None:
     known = {name: value for name, value in facts.items() if value is not None}
     width = max(map(len, known)) + 1
     for name, value in known.items():
-        typer.echo(printable(f"{name + ':':{width}} {value}".replace("\n", "\\n")))
+        say(f"{name + ':':{width}} {value}")

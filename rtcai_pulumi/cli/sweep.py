@@ -27,7 +27,7 @@ from rtcai_pulumi.cli.options import (
     Yes,
 )
 from rtcai_pulumi.cli.reached import service_and
-from rtcai_pulumi.cli.shown import printable, show_json, tell
+from rtcai_pulumi.cli.shown import say, show_json, tell
 from rtcai_pulumi.cli.stack_export import STDIN, Begun, tasks_of
 from rtcai_pulumi.cli.stack_source import Source, StackState, state_of, why_locked
 from rtcai_pulumi.cli.sweeping import Outcome, Swept, carry_out, elsewhere, neighbours, plan
@@ -205,17 +205,19 @@ def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
     for each in swept:
         by_outcome.setdefault(each.outcome, []).append(each)
     for outcome, those in by_outcome.items():
-        lines = [f"{_HEADINGS[outcome]}:"]
+        say(f"{_HEADINGS[outcome]}:", err=quiet)
         for each in those:
-            lines += [f"  {each}".replace("\n", "\\n"), *(f"    {line}" for line in (each.error or "").splitlines())]
-        typer.echo(printable("\n".join(lines)), err=quiet)
+            say(f"  {each}", err=quiet)
+            for line in (each.error or "").splitlines():
+                say(f"    {line}", err=quiet)
 
 
 def _show_unknown(unknown: list[Begun], *, quiet: bool) -> None:
     """The creates that no record speaks of: there is nothing that could be closed, and maybe an agent."""
     if unknown:
-        lines = [f"{UNKNOWN} ({ADVICE}):", *(f"  {line_of(each)}" for each in unknown)]
-        typer.echo("\n".join(lines), err=quiet)
+        say(f"{UNKNOWN} ({ADVICE}):", err=quiet)
+        for each in unknown:
+            say(f"  {line_of(each)}", err=quiet)
 
 
 def _as_json(swept: list[Swept], state: StackState, unknown: list[Begun], strangers: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rtcai_pulumi.cli.ending import end_room, number_of
 from rtcai_pulumi.cli.errors import for_the_environment
 from rtcai_pulumi.cli.journal_file import since
 from rtcai_pulumi.cli.listing import Mark, belongs, line_of, mark_of
+from rtcai_pulumi.cli.shown import tell
 from rtcai_pulumi.cli.stack_export import name_of, stack_of
 from rtcai_pulumi.lifecycle.owner import urn_of
 from rtcai_pulumi.lifecycle.record import Record, State
@@ -134,6 +135,10 @@ def carry_out(planned: Iterable[Swept], run: Run, *, at_once: int = 8) -> Iterat
         try:
             for done in as_completed(waiting):
                 yield done.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            tell("interrupted: nothing further is closed; what is under way is waited for")
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

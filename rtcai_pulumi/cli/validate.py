@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rtcai_pulumi.cli.options import AsJson
-from rtcai_pulumi.cli.shown import printable, show_json, tell
+from rtcai_pulumi.cli.shown import say, show_json, tell
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
 
 EventFile = Annotated[Path, typer.Argument(metavar="FILE", help="The event file.")]
@@ -31,10 +31,12 @@ def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -
         show_json({"file": str(file), "rooms": len(found.rooms), "mistakes": mistakes})
     else:
         for mistake in found.mistakes:
-            typer.echo(printable(str(mistake)).replace("\n", "\\n"))
+            say(str(mistake))
     if found.mistakes:
         count = len(found.mistakes)
         tell(f"rtcai validate: {count} mistake{'s' * (count > 1)} in {file}")
         raise typer.Exit(1)
     if not as_json:
-        typer.echo(printable(f"{file}: nothing is wrong; {len(found.rooms)} room{'s' * (len(found.rooms) != 1)}"))
+        if not found.rooms:
+            tell("warning: the event has no rooms: an up stops every agent of it")
+        say(f"{file}: nothing is wrong; {len(found.rooms)} room{'s' * (len(found.rooms) != 1)}")

@@ -19,14 +19,23 @@ CNAME_MAX_BYTES: Final = 64
 ReplaceStrategy = Literal["stop-first", "start-first"]
 
 
-def _within_bytes(cname: str) -> str:
+def _room_name(cname: str) -> str:
+    """Refuse what nobody could type, see or send as a room's name; which letters a name may have is not documented."""
     if len(cname.encode("utf-8", "surrogatepass")) > CNAME_MAX_BYTES:
         raise PydanticCustomError("string_too_long", "longer than 64 bytes of UTF-8", {"max_length": CNAME_MAX_BYTES})
+    for position, char in enumerate(cname, 1):
+        ends = {1: "the beginning", len(cname): "the end"}
+        if not char.isprintable() or (position in ends and char.isspace()):
+            what = "blank" if char == " " else f"character U+{ord(char):04X}, which cannot be seen,"
+            where = (
+                "the end" if position == len(cname) else "the beginning" if position == 1 else f"position {position}"
+            )
+            raise PydanticCustomError("room_name", "a {what} at {where}; take it out", {"what": what, "where": where})
     return cname
 
 
-RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_within_bytes)]
-"""Name of a room, 1 to 64 bytes of UTF-8."""
+RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_room_name)]
+"""Name of a room, 1 to 64 bytes of UTF-8, without characters that cannot be seen and without blanks at its ends."""
 
 TaskName = Annotated[str, Field(pattern=r"^[1-9][0-9]*/\S+$")]
 """A task as ``"cid/taskId"``."""

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from rtcai_pulumi.config.block import Block, nearest
 from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.config.output_text import REASON, places_of_outputs
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.config.wire import nested_blocks
 
@@ -23,6 +24,7 @@ NULL: Final = "null is not a value; leave the field out"
 
 _SENTENCES: Final = {
     "string_type": "must be a string",
+    "string_unicode": "holds half of a character, which cannot be sent",
     "bool_type": "must be true or false",
     "float_type": "must be a number",
     "int_type": "must be a whole number",
@@ -57,16 +59,18 @@ class Problem:
 
 def field_problems(inputs: Mapping[str, Any], root: type[Block] = Conversation) -> list[Problem]:
     """What is wrong with single fields: names, types and ranges. Unknown values are left alone at any depth."""
+    found = [Problem(path_of(location), REASON) for location in places_of_outputs(inputs)]
     try:
         root.model_validate(dict(inputs))
     except ValidationError as error:
-        found = [
+        known = {problem.path for problem in found}
+        others = [
             _problem(details, root)
             for details in error.errors(include_url=False)
             if details["input"] is not UNKNOWN or details["type"] == "extra_forbidden"
         ]
-        return list(dict.fromkeys(found))
-    return []
+        found += [problem for problem in others if problem.path not in known]
+    return list(dict.fromkeys(found))
 
 
 def path_of(location: Iterable[str | int]) -> str:

@@ -3,7 +3,7 @@
 Inputs arrive flat (``cname``, ``requestId``, the blocks, ``extra``); the service takes the blocks under ``data``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block
@@ -64,3 +64,10 @@ def flat_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs that a create body stands for; the inverse of `create_body`."""
     named = {name: body[name] for name in ("cname", "requestId") if name in body}
     return {**named, **body["data"]}
+
+
+def in_order(values: Collection[Any]) -> list[Any]:
+    """A list, or a set in an order of its own: else the same program would state another list in each run."""
+    if isinstance(values, set | frozenset):
+        return sorted(values, key=lambda value: (type(value).__name__, repr(value)))
+    return list(values)

@@ -5,7 +5,7 @@ text. Nothing of a value is ever shown, not even where YAML itself cannot be rea
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -124,7 +124,7 @@ class _Reading:
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         value: dict[str, Any] = {}
         self._check_tag(node, location, "map")
-        for key, item in node.value:
+        for key, item in _own_pairs(node):
             if not isinstance(key, yaml.ScalarNode):
                 self._slip(location, key, "a key must be a text")
                 continue
@@ -135,7 +135,26 @@ class _Reading:
                 continue
             self._document.lines[inner] = key.start_mark.line + 1
             value[key.value] = self._value(item, inner)
+        for source in self._merged(node, location):
+            for key, item in source.items():
+                if key not in value:
+                    value[key] = item
         return value
+
+    def _merged(self, node: yaml.MappingNode, location: Location) -> Iterator[dict[str, Any]]:
+        """The objects of the merge keys (``<<``), the ones that count more first; what they state keeps its line."""
+        for key, item in node.value:
+            if not _is_merge_key(key):
+                continue
+            for source in item.value if isinstance(item, yaml.SequenceNode) else [item]:
+                if isinstance(source, yaml.MappingNode):
+                    known = dict(self._document.lines)
+                    merged = self._value(source, location)
+                    self._document.lines |= known
+                    if isinstance(merged, dict):
+                        yield merged
+                else:
+                    self._slip(location, key, "a merge key (<<) takes an object, or a list of objects")
 
     def _list(self, node: yaml.Node, location: Location) -> list[Any]:
         value = []
@@ -166,6 +185,15 @@ class _Reading:
 
     def _slip(self, location: Location, node: yaml.Node, reason: str) -> None:
         self._document.slips.append(Slip(location, node.start_mark.line + 1, reason))
+
+
+def _own_pairs(node: yaml.MappingNode) -> Iterator[tuple[Any, yaml.Node]]:
+    return (pair for pair in node.value if not _is_merge_key(pair[0]))
+
+
+def _is_merge_key(key: yaml.Node) -> bool:
+    """Whether a key merges another object in, as in ``<<: *default``; in quotes it is a key like others."""
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
 
 
 def _number(text: str, kind: str) -> int | float | None:

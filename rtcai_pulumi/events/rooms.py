@@ -77,9 +77,12 @@ class EventRooms(pulumi.ComponentResource):
             room.key: _conversation(f"{name}-{room.key}", room, inherited, with_room=found.create_rooms)
             for room in (() if problems else found.rooms)
         }
-        self.tasks = Output.all(**{key: one.id for key, one in self.conversations.items()})
+        if not problems and not found.rooms:
+            pulumi.warn(f"event {name}: it has no rooms, so every agent of it is stopped")
+        tasks: Any = {key: one.id for key, one in self.conversations.items()}
+        self.tasks = Output.from_input(tasks)
         links = {room.key: room.link for room in found.rooms}
-        names = Output.all(**{key: one.cname for key, one in self.conversations.items()})
+        names = Output.from_input({key: one.cname for key, one in self.conversations.items()})
         self.readme = Output.all(self.tasks, names).apply(
             lambda known: stack_readme(
                 name, [Row(key, known[1][key], task, links[key]) for key, task in known[0].items()]

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 from rtcai_pulumi.config.block import Block
+from rtcai_pulumi.config.wire import in_order
 
 
 def as_data(value: Any) -> Any:
@@ -17,7 +18,7 @@ def as_data(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: as_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [as_data(item) for item in value]
+        return [as_data(item) for item in in_order(value)]
     return value
 
 

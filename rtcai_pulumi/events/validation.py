@@ -21,6 +21,10 @@ from rtcai_pulumi.events.reference import NOT_HERE, looks_like_reference
 from rtcai_pulumi.lifecycle.check import check
 
 _NO_OBJECT: Final = "must be an object"
+_NO_OUTPUT: Final = (
+    "must not be an Output: which rooms there are has to be known while the program runs, because each is a resource; "
+    "values inside of a room may be outputs"
+)
 _SOME_ROOM: Final = "room"
 
 
@@ -92,13 +96,13 @@ class _Planning:
         if "rooms" not in data:
             self._at(("rooms",), "required: the rooms, each by a key of its own, as in `keynote: {}`")
         elif not isinstance(rooms, Mapping):
-            self._at(("rooms",), _NO_OBJECT)
+            self._at(("rooms",), _NO_OUTPUT if self._is_late(rooms) else _NO_OBJECT)
         for key, room in rooms.items() if isinstance(rooms, Mapping) else ():
             location = ("rooms", key)
             if not isinstance(key, str) or not is_key(key):
                 self._at(location, KEY_RULE)
             if not isinstance(room, Mapping | None):
-                self._at(location, _NO_OBJECT)
+                self._at(location, _NO_OUTPUT if self._is_late(room) else _NO_OBJECT)
                 continue
             yield self._room(data, key, room or {}, default)
 

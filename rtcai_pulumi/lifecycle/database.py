@@ -2,12 +2,16 @@
 
 import os
 import sqlite3
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from rtcai_pulumi.lifecycle.locks import Locks, locks_work_in
 from rtcai_pulumi.lifecycle.record import Record, RoomRecord, State
 from rtcai_pulumi.service.errors import JournalError
 
@@ -32,25 +36,42 @@ _TYPES: Final = {
 _LATER_COLUMNS: Final = {1: {"began_at": "changed_at", "stored": "0", "kept": "''"}, 2: {"stored": "0", "kept": "''"}}
 """What an older version's table lacks, and what stands for it."""
 _ROOMS: Final = f"CREATE TABLE rooms ({', '.join(ROOM_COLUMNS)}, PRIMARY KEY (app_key, room_endpoint, cid))"
-_NETWORK_FILE_SYSTEMS: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.s3fs", "glusterfs", "lustre"}
+_SHARED_FILE_SYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "virtiofs", "vboxsf"}
+    | {"fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.vmhgfs-fuse", "prl_fs"}
 )
+_WAL: Final = "PRAGMA journal_mode = WAL"
+_ELSEWHERE: Final = "name a file on a local disk in RTCAI_JOURNAL"
 
 
-def opened_locks(path: Path) -> int:
-    """The file beside the journal that living processes hold locks in, as a descriptor; made where it is missing.
+def opened_locks(path: Path) -> Locks:
+    """The file beside the journal that living processes hold locks in; made where it is missing.
 
     Raises:
-        JournalError: it cannot be made, or lies on a network file system.
+        JournalError: it cannot be made, or the file system has no locks that others see.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (kind := _file_system(path.parent)) in _NETWORK_FILE_SYSTEMS:
-            summary = f"The journal {path} lies on a network file system ({kind}), where locks cannot be trusted."
-            raise JournalError(summary, advice="name a file on a local disk in RTCAI_JOURNAL")
-        return os.open(path.with_name(f"{path.name}-processes"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        works = locks_work_in(path.parent)
     except OSError as error:
         raise unusable(path, error) from None
+    if not works:
+        raise JournalError(f"The journal {path} lies where locks do not work.", advice=_ELSEWHERE)
+    try:
+        return Locks(path.with_name(f"{path.name}-processes"))
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def doubt_about(path: Path) -> str | None:
+    """Why a journal that works should lie elsewhere all the same; None where nothing speaks against its place."""
+    kind = _file_system(path.parent)
+    if kind not in _SHARED_FILE_SYSTEMS:
+        return None
+    return (
+        f"the journal {path} lies on a file system that machines may share ({kind}). It works for one machine; "
+        "whether locks hold between two is not known: give each machine a journal of its own (RTCAI_JOURNAL)"
+    )
 
 
 def opened_writer(path: Path) -> sqlite3.Connection:
@@ -61,12 +82,12 @@ def opened_writer(path: Path) -> sqlite3.Connection:
     """
     try:
         # Made before SQLite does, so that nobody else may read it, not for a moment; SQLite's files beside it follow.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         database = _connected(path)
     except (OSError, sqlite3.Error) as error:
         raise unusable(path, error) from None
     try:
-        _use_wal(database)
+        _use_wal(database, path)
         database.execute("PRAGMA synchronous = FULL")
         database.execute("BEGIN IMMEDIATE")
         _migrate(database, path)
@@ -122,7 +143,7 @@ def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
         JournalError: the file is no journal, is newer than this package, or cannot be read.
     """
     # The log's index is kept in memory where the connection is exclusive; nobody is shut out by one without locks.
-    how = "vfs=unix-none" if has_log else "immutable=1"
+    how = f"vfs={'win32' if sys.platform == 'win32' else 'unix'}-none" if has_log else "immutable=1"
     try:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{how}", uri=True, check_same_thread=False)
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -139,27 +160,45 @@ def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
 
 
 def unusable(path: Path, error: Exception) -> JournalError:
-    """The error of a journal that fails."""
+    """The error of a journal that fails; it names the file that is in the way, where one belongs to somebody else."""
     advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
+    in_the_way = next(_of_others(path), None)
+    if in_the_way:
+        advice = f"{in_the_way}: give it back (chown), or name another file in RTCAI_JOURNAL"
     return JournalError(f"The journal {path} cannot be used: {error}.", advice=advice)
+
+
+def _of_others(path: Path) -> Iterator[str]:
+    """The journal's files, and its folder, that belong to somebody else and cannot be written."""
+    beside = [path.with_name(f"{path.name}{ending}") for ending in ("", "-processes", "-wal", "-shm")]
+    for each in (*beside, path.parent):
+        with suppress(OSError, KeyError, NotImplementedError):
+            if each.stat().st_uid != getattr(os, "geteuid", int)() and not os.access(each, os.W_OK):
+                yield f"{each} belongs to {each.owner()}"
 
 
 def _connected(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
-def _use_wal(database: sqlite3.Connection) -> None:
-    """Switch to WAL mode. Two processes that do so with a new file at one moment are told "locked" without a wait."""
+def _use_wal(database: sqlite3.Connection, path: Path) -> None:
+    """Switch to WAL mode. Two processes that do so with a new file at one moment are told "locked" without a wait.
+
+    Raises:
+        JournalError: the file system has not what it takes.
+    """
     until = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            database.execute("PRAGMA journal_mode = WAL")
+            (mode,) = database.execute(_WAL).fetchone()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(_GLANCE)
-        else:
-            return
+            continue
+        if mode != "wal":
+            raise JournalError(f"The journal {path} lies where SQLite has no WAL mode.", advice=_ELSEWHERE)
+        return
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:

@@ -11,8 +11,6 @@ A preview must write nothing, and nothing tells the plugin that it is one. So wh
 `JournalSnapshot`; what only an update calls opens the `Journal`.
 """
 
-import fcntl
-import os
 import queue
 import sqlite3
 import sys
@@ -32,6 +30,7 @@ from rtcai_pulumi.lifecycle.database import (
     COLUMNS,
     ROOM_COLUMNS,
     Snapshot,
+    doubt_about,
     opened_locks,
     opened_reader,
     opened_snapshot,
@@ -54,17 +53,27 @@ _GLANCE: Final = 0.02
 def journal_path(env: Mapping[str, str]) -> Path:
     """Where the journal is: ``RTCAI_JOURNAL``, else ``rtcai/journal.db`` in the user's folder for state.
 
+    The engine and `rtcai` run in different folders, so a relative path would mean two files: ``RTCAI_JOURNAL`` must be
+    absolute, and a relative ``XDG_STATE_HOME`` is ignored, as the XDG Base Directory Specification says.
+
     Raises:
-        JournalError: nothing names a place: there is no HOME, and the system knows no home of this user.
+        JournalError: the path is relative; or nothing names a place: there is no HOME, and the system knows no home of
+            this user.
     """
     try:
         if named := env.get("RTCAI_JOURNAL"):
-            return Path(named).expanduser()
-        state = env.get("XDG_STATE_HOME") or Path(env.get("HOME") or Path.home()) / ".local" / "state"
+            path = Path(named).expanduser()
+            if not path.is_absolute():
+                message = f"RTCAI_JOURNAL is a relative path ({named}), which means another file in each folder."
+                raise JournalError(message, advice=f"state it from the root on, as in {Path('/var/lib/rtcai') / path}")
+            return path
+        state = Path(env.get("XDG_STATE_HOME") or "")
+        if not state.is_absolute():
+            state = Path(env.get("HOME") or Path.home()) / ".local" / "state"
     except RuntimeError:
         message = "There is no place for the journal: HOME is not set, and this user has no home folder."
         raise JournalError(message, advice="name a file in RTCAI_JOURNAL") from None
-    return Path(state) / "rtcai" / "journal.db"
+    return state / "rtcai" / "journal.db"
 
 
 class JournalReader(ABC):
@@ -256,9 +265,11 @@ class Journal(JournalReader):
             writer = opened_writer(path)
             self._reader = opened_reader(path)
         except JournalError:
-            os.close(self._locks)
+            self._locks.close()
             raise
         self._reading = threading.Lock()
+        self._admitting = threading.Lock()
+        self._ended = False
         self._writer = threading.Thread(target=self._write, args=(writer,), name="rtcai-journal", daemon=True)
         self._writer.start()
         self.process = self._register()
@@ -274,10 +285,12 @@ class Journal(JournalReader):
 
     def close(self) -> None:
         """Finish what is being written, and give up this process's lock."""
-        self._work.put(None)
+        with self._admitting:
+            self._ended = True
+            self._work.put(None)
         self._writer.join()
         self._reader.close()
-        os.close(self._locks)
+        self._locks.close()
 
     def add(self, record: Record) -> Record:
         """Write a record; on disk when this returns."""
@@ -436,14 +449,12 @@ class Journal(JournalReader):
 
     def lives(self, process: int) -> bool:
         """Whether a process that wrote records still runs: it holds the lock of its number until it ends."""
-        if process == self.process:
-            return True
-        try:
-            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, process)
-        except OSError:
-            return True
-        fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, process)
-        return False
+        return process == self.process or self._locks.is_held(process)
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the file should lie elsewhere although it works; None where nothing speaks against its place."""
+        return doubt_about(self.path)
 
     def _register(self) -> int:
         """Draw the next number, and hold its lock.
@@ -454,12 +465,10 @@ class Journal(JournalReader):
         while True:
             number: int = self._do(lambda base: base.execute("INSERT INTO processes DEFAULT VALUES").lastrowid or 0)
             try:
-                fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
-            except (BlockingIOError, PermissionError):
-                continue
+                if self._locks.hold(number):
+                    return number
             except OSError as error:
                 raise unusable(self.path, error) from None
-            return number
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         """Read on a connection of its own: what is read does not wait until the disk has what others write."""
@@ -479,22 +488,43 @@ class Journal(JournalReader):
         return self._do(change)
 
     def _do(self, work: Work[T]) -> T:
+        """Have the writer's thread do something, and wait until it is on disk.
+
+        Raises:
+            JournalError: it could not be written; or the journal is closed, or its writer has failed.
+        """
         done: Future[T] = Future()
-        self._work.put((work, done))
+        with self._admitting:
+            if self._ended:
+                raise unusable(self.path, RuntimeError("nothing can be written any more"))
+            self._work.put((work, done))
         return done.result()
 
     def _write(self, database: sqlite3.Connection) -> None:
-        """Do what threads ask for: all that waits at one moment in one transaction."""
+        """Do what threads ask for: all that waits at one moment in one transaction.
+
+        However this ends, nobody waits for it any more.
+        """
+        asked: list[tuple[Work[Any], Future[Any]]] = []
         ended = False
-        while not ended:
-            batch = [self._work.get()]
+        try:
+            while not ended:
+                batch = [self._work.get()]
+                while not self._work.empty():
+                    batch.append(self._work.get())
+                ended = None in batch
+                asked = [item for item in batch if item is not None]
+                if asked:
+                    self._write_batch(database, asked)
+        finally:
+            with self._admitting:
+                self._ended = True
             while not self._work.empty():
-                batch.append(self._work.get())
-            ended = None in batch
-            asked = [item for item in batch if item is not None]
-            if asked:
-                self._write_batch(database, asked)
-        database.close()
+                asked += filter(None, [self._work.get()])
+            for _, done in asked:
+                if not done.done():
+                    done.set_exception(unusable(self.path, RuntimeError("its writer has ended")))
+            database.close()
 
     def _write_batch(self, database: sqlite3.Connection, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
         outcomes: list[Any] = []

@@ -21,10 +21,13 @@ _ENDINGS: Final = ("yaml", "yml", "json")
 
 def project_folder(start: Path) -> Path:
     """The nearest folder with a project file, from a folder upwards; the folder itself where there is none."""
-    for folder in (start, *start.parents):
-        if any((folder / f"Pulumi.{ending}").is_file() for ending in _ENDINGS):
-            return folder
-    return start
+    return next((folder for folder in (start, *start.parents) if project_file_in(folder)), start)
+
+
+def project_file_in(folder: Path) -> Path | None:
+    """The project file that lies in a folder; None where there is none."""
+    files = (folder / f"Pulumi.{ending}" for ending in _ENDINGS)
+    return next((file for file in files if file.is_file()), None)
 
 
 def project_in(folder: Path) -> Project:
@@ -34,14 +37,13 @@ def project_in(folder: Path) -> Project:
         OSError: the file cannot be read.
         ValueError: it is no YAML in UTF-8.
     """
-    for ending in _ENDINGS:
-        file = folder / f"Pulumi.{ending}"
-        if file.is_file():
-            try:
-                return _project(yaml.safe_load(file.read_text(encoding="utf-8")))
-            except yaml.YAMLError as error:
-                raise ValueError(str(error)) from None
-    return Project()
+    file = project_file_in(folder)
+    if file is None:
+        return Project()
+    try:
+        return _project(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
 
 
 def _project(content: Any) -> Project:

@@ -5,7 +5,9 @@ logical call.
 """
 
 import json
+import os
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from rtcai_pulumi.config.wire import close_body
 from rtcai_pulumi.service import errors
 from rtcai_pulumi.service.answers import Answer, failure, whole_number
 from rtcai_pulumi.service.errors import Facts, RateLimited, RtcAiError
+from rtcai_pulumi.service.network import Route, how_to_trust, route_to, trusted, without_user
 from rtcai_pulumi.service.rate import Pace
 from rtcai_pulumi.service.redaction import redact, texts_in
 from rtcai_pulumi.service.settings import Settings, environment_name
@@ -80,32 +83,32 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.time,
         nonce: Callable[[], str] = lambda: secrets.token_hex(16),
+        env: Mapping[str, str] = os.environ,
     ) -> None:
         _require_urls(settings)
         self.settings = settings
+        self._env = env
         self._clock = clock
         self._nonce = nonce
         self._pace = Pace(settings.max_rps)
         self._places = BoundedSemaphore(settings.concurrency)
-        connections = settings.concurrency
-        limits = httpx.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
-        )
-        try:
-            self._http = httpx.Client(timeout=settings.timeout, limits=limits, transport=transport)
-        except (
-            ImportError,
-            ValueError,
-            OSError,
-            httpx.InvalidURL,
-        ) as error:  # what the library makes of its own environment variables
-            summary = f"The connection to RTC AI cannot be set up: {self._words(error)}."
-            advice = "check the environment's HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
-            raise errors.SettingsError(summary, advice=advice) from None
+        self.routes = {url: route_to(url, env) for url in (settings.endpoint, settings.room_endpoint)}
+        """How the requests to each endpoint leave."""
+        made: dict[str | None, httpx.Client] = {}
+        for route in self.routes.values():
+            if route.proxy not in made:
+                made[route.proxy] = self._connected(route, transport)
+        self._http = {url: made[route.proxy] for url, route in self.routes.items()}
+
+    @property
+    def doubts(self) -> list[str]:
+        """What of ``no_proxy`` is not understood; the user should know, because a proxy is asked in spite of it."""
+        return list(dict.fromkeys(doubt for route in self.routes.values() for doubt in route.doubts))
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        for connections in self._http.values():
+            connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -193,6 +196,47 @@ class Client:
         """
         self._room_call("DELETE", f"/v2/api/rooms/{cid}", "end the room", Facts(room=cname, cid=cid))
 
+    def probe(self) -> Answer:
+        """The answer to an unsigned request to the task API's endpoint: whatever it says, the endpoint is reached.
+
+        Raises:
+            ConnectionFailed: no connection was made.
+            AnswerLost: a connection was made, and no answer came.
+        """
+        url = f"{self.settings.endpoint}/v1/api/task/close"
+        return self._send("GET", url, {}, Facts(endpoint=self.settings.endpoint))
+
+    def _connected(self, route: Route, transport: httpx.BaseTransport | None) -> httpx.Client:
+        """The library's client for a route. It reads no variable itself: `network` does.
+
+        Raises:
+            SettingsError: the certificates cannot be read, or a package for the proxy is missing.
+        """
+        connections = self.settings.concurrency
+        limits = httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
+        )
+        if transport is None:
+            try:
+                transport = httpx.HTTPTransport(
+                    verify=self._trusted(route), limits=limits, proxy=route.proxy, trust_env=False
+                )
+            except ImportError:
+                summary = f"{route.because} names a SOCKS proxy, for which a package is missing."
+                advice = "pip install 'httpx[socks]' into the program's environment, or name an HTTP proxy"
+                raise errors.SettingsError(summary, advice=advice) from None
+            except (ValueError, httpx.InvalidURL) as error:
+                summary = f"{route.because} names a proxy that cannot be used: {self._words(error)}."
+                raise errors.SettingsError(summary, advice="state it as http://host:port") from None
+        return httpx.Client(timeout=self.settings.timeout, transport=transport, trust_env=False)
+
+    def _trusted(self, route: Route) -> ssl.SSLContext:
+        """Which certificates count; none are read where no connection of this client uses any, as on loopback."""
+        urls = (self.settings.endpoint, self.settings.room_endpoint, route.proxy or "")
+        if any(url.startswith("https://") for url in urls):
+            return trusted(self._env)[0]
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
     def _room_call(
         self, method: str, path: str, verb: str, facts: Facts, body: Mapping[str, Any] | None = None
     ) -> Answer:
@@ -245,13 +289,10 @@ class Client:
         # The library takes header values as ASCII only; the name of a room may be anything.
         encoded = {name.encode(): value.encode() for name, value in headers.items()}
         try:
-            with self._http.stream(method, url, headers=encoded, content=content) as response:
+            with self._http[str(facts.endpoint)].stream(method, url, headers=encoded, content=content) as response:
                 answered = self._read(response)
         except _NOT_SENT as error:
-            summary = f"No connection to {facts.endpoint}: nothing was sent."
-            key = "endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint"
-            advice = f"check the network, a proxy, and {environment_name(key)} (config rtcai:{key})"
-            raise errors.ConnectionFailed(summary, replace(facts, reason=self._words(error)), advice) from None
+            raise self._not_connected(error, facts) from None
         except httpx.HTTPError as error:
             summary = "The connection broke before the answer was complete."
             if isinstance(error, httpx.TimeoutException):
@@ -261,6 +302,22 @@ class Client:
         return Answer(
             response.status_code, _json_object(answered), headers_back.get("Date"), headers_back.get("Retry-After")
         )
+
+    def _not_connected(self, error: Exception, facts: Facts) -> errors.ConnectionFailed:
+        """The error of a connection that was never made."""
+        route = self.routes[str(facts.endpoint)]
+        known = replace(facts, proxy=f"{without_user(route.proxy)} ({route.because})" if route.proxy else None)
+        refusal = _refused_certificate(error)
+        if refusal is not None:
+            host = httpx.URL(str(facts.endpoint)).host
+            summary = f"The certificate of {host} is not trusted: nothing was sent."
+            known = replace(known, reason=refusal.verify_message.rstrip(".") or str(refusal))
+            return errors.UntrustedCertificate(summary, known, how_to_trust(self._env))
+        key = "endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint"
+        stated = f"{environment_name(key)} (config rtcai:{key})"
+        advice = f"check the network, {route.because if route.proxy else 'whether a proxy is needed'}, and {stated}"
+        summary = f"No connection to {facts.endpoint}: nothing was sent."
+        return errors.ConnectionFailed(summary, replace(known, reason=self._words(error)), advice)
 
     def _read(self, response: httpx.Response) -> bytes:
         """The whole answer. The library's own limit begins anew with each piece of it.
@@ -296,6 +353,13 @@ class Client:
         if isinstance(error, httpx.ProtocolError):
             return type(error).__name__  # its text quotes what it does not like: a header, or the body come back
         return redact(f"{type(error).__name__}: {error}", self.settings.secrets)
+
+
+def _refused_certificate(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """What made the library refuse a certificate; None where it is about something else."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _require_urls(settings: Settings) -> None:

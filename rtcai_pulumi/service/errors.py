@@ -8,6 +8,7 @@
     ├── OtherAccount           the task belongs to another AppKey or endpoint than the settings name
     ├── RoomExists             the room is open already, and somebody else has opened it
     ├── ConnectionFailed       no connection was made; nothing was sent
+    │   └── UntrustedCertificate   the certificate of the other end is not trusted
     ├── RoomInUse              somebody is in the room, whom the change would throw out
     ├── TakenOver              another run answers for this agent now, or no engine waits for it any more
     │   └── Interrupted        the run was interrupted before the request was sent
@@ -31,6 +32,8 @@ A message has three parts: what happened in one sentence, the facts, what to do.
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+from rtcai_pulumi.service.printable import one_line
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -40,6 +43,8 @@ class Facts:
     cid: int | str | None = None
     task: str | None = None
     endpoint: str | None = None
+    proxy: str | None = None
+    """The proxy that was asked, and the variable that names it."""
     status: int | None = None
     """HTTP status."""
     code: int | None = None
@@ -58,7 +63,7 @@ class Facts:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None:
-                yield f"  {_LABELS.get(field.name, field.name)}: {value}"
+                yield f"  {_LABELS.get(field.name, field.name)}: {one_line(str(value))}"
 
 
 _LABELS = {
@@ -78,10 +83,11 @@ class RtcAiError(Exception):
     __module__ = "rtcai_pulumi"
 
     def __init__(self, summary: str, facts: Facts | None = None, advice: str = "") -> None:
-        self.summary = summary
+        self.summary = one_line(summary)
         self.facts = facts or Facts()
-        self.advice = advice
-        super().__init__("\n".join([summary, *self.facts.lines(), *([f"  to do: {advice}"] if advice else [])]))
+        self.advice = one_line(advice)
+        to_do = [f"  to do: {self.advice}"] if advice else []
+        super().__init__("\n".join([self.summary, *self.facts.lines(), *to_do]))
 
     def __init_subclass__(cls) -> None:
         cls.__module__ = RtcAiError.__module__
@@ -109,6 +115,10 @@ class RoomInUse(RtcAiError):
 
 class ConnectionFailed(RtcAiError):
     """No connection was made, so nothing was sent. Check network and endpoint, then run again."""
+
+
+class UntrustedCertificate(ConnectionFailed):
+    """The certificate of the other end is not trusted. Name the authority's in SSL_CERT_FILE."""
 
 
 class TakenOver(RtcAiError):

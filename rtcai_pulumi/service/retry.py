@@ -7,6 +7,7 @@ accepted.
 after                         create  close  query
 ============================  ======  =====  =====
 no connection                 yes     yes    yes
+an untrusted certificate      no      no     no
 too many requests (429, 416)  yes     yes    yes
 the room does not exist       within ``wait_for_room``  no  no
 reset, time-out, 5xx          never   yes    yes
@@ -34,7 +35,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from rtcai_pulumi.service.errors import ConnectionFailed, OutcomeUnknown, RateLimited, RoomNotFound, RtcAiError
+from rtcai_pulumi.service.errors import (
+    ConnectionFailed,
+    OutcomeUnknown,
+    RateLimited,
+    RoomNotFound,
+    RtcAiError,
+    UntrustedCertificate,
+)
 
 T = TypeVar("T")
 
@@ -82,6 +90,8 @@ class Policy:
         """
         if isinstance(error, RoomNotFound):
             return waited < self.wait_for_room
+        if isinstance(error, UntrustedCertificate):
+            return False
         if isinstance(error, ConnectionFailed):
             return attempt < _CONNECTION_ATTEMPTS
         repeated = isinstance(error, RateLimited) or (

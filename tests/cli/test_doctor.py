@@ -2,18 +2,23 @@
 
 import json
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from rtcai_pulumi.cli import health
 from rtcai_pulumi.lifecycle.journal import Journal
 from tests.cli.journals import note
 from tests.cli.service import Service
 from tests.engine.stack import search_path
 
-CHECKS = ["credentials", "endpoint", "clock", "signature", "room API", "Pulumi CLI", "plugin", "journal"]
+CHECKS = [
+    *("platform", "credentials", "proxy", "certificates", "endpoint", "clock", "signature", "room API"),
+    *("Pulumi CLI", "plugin", "place of the journal", "journal"),
+]
 FINDINGS: Any = {
     "type": "array",
     "items": {
@@ -147,3 +152,87 @@ def test_a_journal_that_others_can_read(service: Service) -> None:
     found = examined(service, code=1)
     assert failing(found) == ["journal"]
     assert f"chmod 600 {service.journal}" in found["journal"]["advice"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"ALL_PROXY": "socks5://10.0.0.1:1", "RTCAI_ENDPOINT": "https://example.com"}, ["endpoint"]),
+        (
+            {"HTTPS_PROXY": "ftp://proxy", "RTCAI_ENDPOINT": "https://example.com"},
+            ["proxy", "certificates", "endpoint"],
+        ),
+        ({"SSL_CERT_FILE": "/nonexistent", "RTCAI_ENDPOINT": "https://example.com"}, ["certificates", "endpoint"]),
+        ({"RTCAI_ENDPOINT": "http://exam\u200bple.com"}, ["endpoint"]),
+        ({"RTCAI_JOURNAL": "relative.db"}, ["place of the journal", "journal"]),
+        ({"RTCAI_JOURNAL": "/proc/journal.db"}, ["place of the journal"]),
+        ({"RTCAI_JOURNAL": "~nobody-of-that-name/journal.db"}, ["place of the journal", "journal"]),
+        ({"HTTP_PROXY": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1"}, []),
+    ],
+    ids=str,
+)
+def test_one_fault_of_the_surroundings_fails_its_own_checks_and_no_other(
+    service: Service, environment: dict[str, str], expected: list[str]
+) -> None:
+    found = examined(service, code=int(bool(expected)), **environment)
+    assert set(failing(found)) - {"signature", "room API"} == set(expected) - {"signature", "room API"}
+    assert found["plugin"]["verdict"] == "passed"
+    assert "Traceback" not in json.dumps(found)
+
+
+def test_a_defect_of_one_check_hides_no_other(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        message = "no such platform"
+        raise LookupError(message)
+
+    monkeypatch.setattr(health, "_platform", fails)
+    found = examined(service, code=1)
+    assert failing(found) == ["platform"]
+    assert found["platform"]["detail"] == "the check itself failed: LookupError: no such platform"
+
+
+def test_an_entry_of_no_proxy_that_is_not_understood_is_named(service: Service) -> None:
+    found = examined(
+        service,
+        code=1,
+        NO_PROXY="10.0.0.0/99",
+        HTTPS_PROXY="http://127.0.0.1:1",
+        RTCAI_ROOM_ENDPOINT="https://e.invalid",
+    )
+    assert "NO_PROXY has '10.0.0.0/99', which is neither a host nor a network" in found["proxy"]["detail"]
+
+
+PROJECT = "name: rooms\nruntime: {{name: python, options: {{{options}}}}}\n{more}"
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "said"),
+    [
+        ("virtualenv: venv", "", "no Python was found (virtualenv venv in Pulumi.yaml)"),
+        ("toolchain: uv", "", "no Python was found (toolchain uv in Pulumi.yaml)"),
+        ("toolchain: poetry", "", "no Python was found (toolchain poetry in Pulumi.yaml)"),
+        ("virtualenv: good", "main: src\n", "virtualenv good is relative: the program finds it beside Pulumi.yaml"),
+    ],
+)
+def test_a_python_that_the_plugin_cannot_find_is_told(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, more: str, said: str
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "good").symlink_to(Path(sys.executable).parents[1])
+    (tmp_path / "Pulumi.yaml").write_text(PROJECT.format(options=options, more=more), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = examined(service, code=1)
+    assert failing(found) == ["plugin"]
+    assert said in found["plugin"]["detail"]
+
+
+@pytest.mark.parametrize("options", ["virtualenv: good", "toolchain: uv", ""])
+def test_the_python_that_the_project_names_is_told(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text(PROJECT.format(options=options, more=""), encoding="utf-8")
+    (tmp_path / ("good" if "good" in options else ".venv")).symlink_to(Path(sys.executable).parents[1])
+    monkeypatch.chdir(tmp_path / "sub")  # from a folder of the project, too
+    found = examined(service, code=0)
+    assert ("Pulumi.yaml)" in found["plugin"]["detail"]) is bool(options)

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import sqlite3
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.lifecycle import database
+from rtcai_pulumi.lifecycle import database, locks
 from rtcai_pulumi.lifecycle.journal import Journal, journal_path
 from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.service.errors import JournalError
@@ -228,10 +229,88 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
         Journal(tmp_path / "file" / "journal.db")
 
 
-def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_file_system", lambda _: "nfs4")
-    with pytest.raises(JournalError, match="network file system"):
+def test_a_file_system_that_machines_may_share_is_a_doubt(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Journal(path) as journal:
+        assert journal.doubt is None
+        monkeypatch.setattr(database, "_file_system", lambda _: "nfs4")
+        assert "machines may share (nfs4)" in str(journal.doubt)
+
+
+def test_a_file_system_whose_locks_nobody_sees_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_passes", lambda _: True)
+    with pytest.raises(JournalError, match="lies where locks do not work"):
         Journal(path)
+
+
+def test_a_file_system_without_locks_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(locks, "_lock", no_locks)
+    with pytest.raises(JournalError, match="Function not implemented"):
+        Journal(path)
+
+
+def test_a_file_system_without_wal_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_WAL", "PRAGMA journal_mode = DELETE")
+    with pytest.raises(JournalError, match="no WAL mode"):
+        Journal(path)
+
+
+def test_a_write_after_the_end_is_an_error_and_no_wait(path: Path) -> None:
+    journal = Journal(path)
+    journal.close()
+    with pytest.raises(JournalError, match="nothing can be written any more"):
+        journal.add(a_record(journal, "late"))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_that_fails_leaves_nobody_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    with Journal(path) as journal:
+        monkeypatch.setattr(journal, "_write_batch", fails)
+        with pytest.raises(JournalError, match="its writer has ended"):
+            journal.add(a_record(journal, "first"))
+        journal._writer.join()
+        with pytest.raises(JournalError, match="nothing can be written any more"):
+            journal.add(a_record(journal, "second"))
+
+
+ASKER = """
+import sys
+from pathlib import Path
+from rtcai_pulumi.lifecycle.locks import Locks
+asked = Locks(Path(sys.argv[1]))
+print([asked.is_held(int(number)) for number in sys.argv[2:] for _ in range(2000)].count(True))
+"""
+
+
+def test_askers_do_not_take_each_other_for_the_dead_process(path: Path) -> None:
+    """Three at once: a dead process is dead to each of them, a living one lives."""
+    with Journal(path) as journal:
+        dead, living = journal.process + 1, journal.process
+        command = [sys.executable, "-c", ASKER, f"{path}-processes"]
+        askers = [
+            subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, text=True)
+            for number in (dead, dead, dead, living)
+        ]
+        assert [int(asker.communicate(timeout=60)[0]) for asker in askers] == [0, 0, 0, 2000]
+
+
+def test_a_file_of_somebody_else_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Journal(path).close()
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    error = database.unusable(path, sqlite3.OperationalError("attempt to write a readonly database"))
+    assert f"{path} belongs to {path.owner()}: give it back (chown)" in str(error)
+
+
+@pytest.mark.parametrize("env", [{"RTCAI_JOURNAL": "journal.db"}, {"RTCAI_JOURNAL": "../state/journal.db"}])
+def test_a_relative_path_is_refused(env: dict[str, str]) -> None:
+    with pytest.raises(JournalError, match="RTCAI_JOURNAL is a relative path"):
+        journal_path({**env, "HOME": "/h"})
 
 
 def test_the_kind_of_the_file_system_is_told() -> None:
@@ -257,6 +336,7 @@ def test_records_closed_long_ago_are_dropped(path: Path) -> None:
         ({"RTCAI_JOURNAL": "/a/j.db", "XDG_STATE_HOME": "/x"}, "/a/j.db"),
         ({"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/rtcai/journal.db"),
         ({"HOME": "/h"}, "/h/.local/state/rtcai/journal.db"),
+        ({"XDG_STATE_HOME": "state", "HOME": "/h"}, "/h/.local/state/rtcai/journal.db"),
     ],
 )
 def test_the_journal_is_the_user_s(env: dict[str, str], expected: str) -> None:

@@ -1,0 +1,235 @@
+"""How a request leaves this machine: directly or through which proxy, and which certificates are trusted.
+
+The one place that reads the variables about it. A loopback address is always asked directly. Otherwise the proxy is
+that of ``https_proxy`` or ``http_proxy``, by the endpoint's scheme, else of ``all_proxy``; each also in capitals, the
+small one first. ``no_proxy`` is understood as curl and Go understand it:
+
+===========================  ====================================================
+``*``                        every host
+``example.com``              that host, and every host below it
+``.example.com``             every host below it; ``*.example.com`` says the same
+``10.1.2.3``, ``[::1]``      that address; the brackets may be left out
+``10.0.0.0/8``, ``fd00::/8``  every address of the network
+``example.com:8443``         the host at that port alone
+===========================  ====================================================
+
+Entries stand apart by commas or blanks. Names are compared as they are written: none is looked up.
+"""
+
+import ipaddress
+import os
+import re
+import ssl
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import certifi  # the HTTP library depends on it
+
+from rtcai_pulumi.service.errors import SettingsError
+from rtcai_pulumi.service.printable import printable
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
+_PORTS: Final = {"http": 80, "https": 443}
+_NAME: Final = re.compile(r"\*?\.?[^\s/:*\[\]@]+\.?")
+_OTHER_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How the requests to one endpoint leave."""
+
+    proxy: str | None = None
+    """The proxy's URL, which may hold a password; None: directly."""
+    because: str = "no proxy is set"
+    """What decided that: the variable, or why none counts."""
+    doubts: tuple[str, ...] = ()
+    """Entries of ``no_proxy`` that are not understood, each with its variable."""
+
+    @property
+    def told(self) -> str:
+        """The route in words, without a password."""
+        if self.proxy is None:
+            return f"directly ({self.because})"
+        return f"through the proxy {without_user(self.proxy)} ({self.because})"
+
+
+def route_to(url: str, env: Mapping[str, str]) -> Route:
+    """How requests to an endpoint leave.
+
+    Args:
+        url: the endpoint, with its scheme and host.
+        env: the environment.
+
+    Raises:
+        SettingsError: the proxy's address makes no sense.
+    """
+    parts = urlsplit(url)
+    host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
+    if is_loopback(host):
+        return Route(because="this machine itself")
+    name, proxy = _proxy_for(parts.scheme, env)
+    if not proxy:
+        return Route()
+    bypass, stated = _first(env, "no_proxy")
+    doubts = []
+    for entry in re.split(r"[,\s]+", stated):
+        verdict = _matches(entry, host, port) if entry else False
+        if verdict:
+            return Route(because=f"{bypass} has {entry}")
+        if verdict is None:
+            doubts.append(f"{bypass} has {entry!r}, which is neither a host nor a network")
+    if not stated and name == _SYSTEM and proxy_bypass(host):
+        return Route(because=f"{_SYSTEM} leave {host} out")
+    return Route(_checked(name, proxy), name, tuple(doubts))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself: ``localhost``, a name below it, or a loopback address."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def trusted(env: Mapping[str, str]) -> tuple[ssl.SSLContext, str]:
+    """Which certificates are trusted, and where they come from, in words.
+
+    Those of SSL_CERT_FILE and SSL_CERT_DIR where one is set, and no others, as with Go and OpenSSL; else those of the
+    system and of the package certifi.
+
+    Raises:
+        SettingsError: a variable names what cannot be read.
+    """
+    file, folder = env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None
+    stated = [f"{name} ({value})" for name, value in (("SSL_CERT_FILE", file), ("SSL_CERT_DIR", folder)) if value]
+    try:
+        if folder and not os.path.isdir(folder):  # noqa: PTH112  what OpenSSL is given as it stands
+            raise NotADirectoryError(folder)
+        if stated:
+            context = ssl.create_default_context(cafile=file, capath=folder)
+        else:
+            context = ssl.create_default_context()
+            context.load_verify_locations(cafile=certifi.where())
+    except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
+        summary = f"The certificates of {' and '.join(stated) or 'the system'} cannot be read: {_said(error)}."
+        advice = "name a file of certificates in PEM form in SSL_CERT_FILE, or take the variable away"
+        raise SettingsError(summary, advice=advice) from None
+    return context, " and ".join(stated) or "the system's and certifi's"
+
+
+def how_to_trust(env: Mapping[str, str]) -> str:
+    """What to do where a certificate is not trusted."""
+    advice = (
+        "where the authority is your own, name its certificates (PEM) in SSL_CERT_FILE, or have the system trust it"
+    )
+    others = [name for name in _OTHER_BUNDLES if env.get(name)]
+    if others and not env.get("SSL_CERT_FILE"):
+        advice += f"; {others[0]}, which is set, is not read here: set SSL_CERT_FILE to the same file"
+    return advice
+
+
+def without_user(url: str) -> str:
+    """A URL without user and password."""
+    head, _, tail = url.rpartition("@")
+    return f"{head.partition('://')[0]}://{tail}" if head else url
+
+
+_SYSTEM: Final = "the system's settings"
+
+
+def _proxy_for(scheme: str, env: Mapping[str, str]) -> tuple[str, str]:
+    """The variable that names the proxy for a scheme, and its value."""
+    for key in (f"{scheme}_proxy", "all_proxy"):
+        name, value = _first(env, key)
+        if value:
+            return name, value
+    if sys.platform == "darwin" and not any(_first(env, f"{each}_proxy")[1] for each in ("http", "https")):
+        return _SYSTEM, getproxies().get(scheme, "")
+    return "", ""
+
+
+def _first(env: Mapping[str, str], key: str) -> tuple[str, str]:
+    """A variable that may be written small or in capitals, and its value."""
+    for name in (key, key.upper()):
+        if value := env.get(name, "").strip():
+            return name, value
+    return key.upper(), ""
+
+
+def _checked(name: str, proxy: str) -> str:
+    """The proxy's URL; without a scheme it is an HTTP proxy, as for curl.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme.lower() in _SCHEMES and bool(parts.hostname) and parts.port != 0
+        good = good and url.isprintable() and " " not in url
+    except ValueError:
+        good = False
+    if not good:
+        summary = f"{name} names a proxy that cannot be used: {printable(without_user(url))}."
+        advice = f"state it as http://host:port ({', '.join(_SCHEMES)} are known), or take the variable away"
+        raise SettingsError(summary, advice=advice)
+    return url
+
+
+def _matches(entry: str, host: str, port: int) -> bool | None:
+    """Whether an entry of ``no_proxy`` means a host; None where the entry is not understood."""
+    if entry == "*":
+        return True
+    name, only, network = entry, None, _network(entry)
+    if network is None:
+        name, only = _with_port(entry)
+        network = _network(name)
+    if network is None and not _NAME.fullmatch(name):
+        return None
+    if only not in {None, port}:
+        return False
+    return _is_named(host.lower(), name.lower()) if network is None else _is_in(_address(host), network)
+
+
+def _is_named(host: str, name: str) -> bool:
+    name = name.removeprefix("*").rstrip(".")
+    return host.endswith(name) if name.startswith(".") else host == name or host.endswith(f".{name}")
+
+
+def _is_in(address: _Address | None, network: _Network) -> bool:
+    return address is not None and address in network
+
+
+def _with_port(entry: str) -> tuple[str, int | None]:
+    """An entry without its port, and the port where it has one."""
+    found = re.fullmatch(r"(\[[^\]]*\]|[^:]+):(\d{1,5})", entry)
+    return (found[1], int(found[2])) if found else (entry, None)
+
+
+def _network(entry: str) -> _Network | None:
+    """The addresses that an entry means, as an address or a network; None where it is none of these."""
+    bracketed = re.fullmatch(r"\[([^\]]*)\](/\d+)?", entry)
+    bare = f"{bracketed[1]}{bracketed[2] or ''}" if bracketed else entry
+    try:
+        return ipaddress.ip_network(bare, strict=False)
+    except ValueError:
+        return None
+
+
+def _address(host: str) -> _Address | None:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _said(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

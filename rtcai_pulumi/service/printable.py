@@ -1,0 +1,16 @@
+"""Shows text that others have written: names of rooms, answers of the service, values of variables."""
+
+
+def printable(text: str) -> str:
+    """Text in which nothing steers a terminal; line breaks are kept."""
+    return "".join(char if char.isprintable() or char == "\n" else _seen(char) for char in text)
+
+
+def one_line(text: str) -> str:
+    """The same in one line: a line break is shown, so that a name cannot look like a line of its own."""
+    return printable(text).replace("\n", "\\n")
+
+
+def _seen(char: str) -> str:
+    number = ord(char)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
