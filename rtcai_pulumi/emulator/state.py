@@ -272,7 +272,8 @@ class State:
 
     def _forget(self, task: Task) -> None:
         key = trace_key(task.app_key, task.trace_id)
-        if key and self._traced[key].task_id == task.task_id:
+        first = self._traced.get(key) if key else None
+        if key and first and first.task_id == task.task_id:  # else another had the id, or had it and is forgotten
             del self._traced[key]
         of_room = self._by_room[task.room_key]
         del of_room[task.key]

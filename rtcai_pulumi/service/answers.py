@@ -132,12 +132,12 @@ def clock_skew(answer: Answer, now: float) -> float | None:
 
 
 def seconds_to_wait(answer: Answer, now: float) -> float | None:
-    """How long the service asks to wait: its ``Retry-After`` is a number of seconds or a date."""
+    """How long the service asks to wait: its ``Retry-After`` is a number of seconds, or a date by its own clock."""
     asked = answer.retry_after or ""
     if asked.strip().isdecimal():
         return float(asked)
-    until = moment(answer.retry_after)
-    return max(until - now, 0.0) if until is not None else None
+    until, there = moment(answer.retry_after), moment(answer.date)
+    return max(until - (now if there is None else there), 0.0) if until is not None else None
 
 
 def moment(date: str | None) -> float | None:

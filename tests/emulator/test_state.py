@@ -69,6 +69,17 @@ def test_a_trace_id_outlives_a_second_task_that_had_it_too() -> None:
     assert state.traced(("key", "t")) == first
 
 
+def test_two_tasks_of_one_trace_id_are_forgotten_one_after_the_other() -> None:
+    state = State()
+    room = state.open_room("r", 0, 1, "key")
+    for _ in range(2):
+        task = state.start_task(room, 1, mode="agent", data={}, request_id="q", trace_id="t")
+        state.end_task(task, 2)
+    for _ in range(KEPT_ENDED_TASKS):
+        state.end_task(start(state), 3)
+    assert state.traced(("key", "t")) is None
+
+
 def test_every_change_raises_the_revision() -> None:
     state = State()
     revisions = [state.revision]

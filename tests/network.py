@@ -1,0 +1,95 @@
+"""A real proxy and a real TLS server on loopback, in front of something that speaks plain HTTP there."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from threading import Event, Thread
+from urllib.parse import urlsplit
+
+
+class Front:
+    """Listens on loopback and passes what comes on to a port; runs in a thread of its own.
+
+    Args:
+        port: where everything is passed on to, whatever host the client names.
+        tls: what makes it a TLS server; None: a proxy, which understands ``CONNECT`` and whole URLs.
+        refuses: the status line with which the proxy refuses; None: it does not.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None, refuses: str | None) -> None:
+        self._target = port
+        self._tls = tls
+        self._refuses = refuses
+        self.asked: list[str] = []
+        """What the proxy was asked for, as in ``CONNECT example.com:443``."""
+        self.connections = 0
+        self.port = 0
+        self._ready = Event()
+        self._end: Callable[[], object] = lambda: None
+
+    def serve(self) -> None:
+        """Serve until `end`; what is on its way then is dropped."""
+        asyncio.run(self._serve())
+
+    def end(self) -> None:
+        self._end()
+
+    def wait(self) -> None:
+        assert self._ready.wait(30)
+
+    async def _serve(self) -> None:
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._end = partial(loop.call_soon_threadsafe, ended.set)
+        async with await asyncio.start_server(self._handle, "127.0.0.1", 0, ssl=self._tls) as server:
+            self.port = server.sockets[0].getsockname()[1]
+            self._ready.set()
+            await ended.wait()
+            server.close()
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        head = b"" if self._tls else await reader.readuntil(b"\r\n\r\n")
+        method, _, rest = head.partition(b" ")
+        url, _, version = rest.partition(b" ")
+        if head:
+            self.asked.append(f"{method.decode()} {url.decode()}")
+        if self._refuses:
+            writer.write(f"HTTP/1.1 {self._refuses}\r\nContent-Length: 0\r\n\r\n".encode())
+            writer.close()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            if method == b"CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            elif head:
+                parts = urlsplit(url.decode())
+                path = parts.path + (f"?{parts.query}" if parts.query else "")
+                back.write(b"%s %s %s" % (method, path.encode(), version))
+            await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+        finally:
+            back.close()
+            writer.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):  # an ssl.SSLError is one, too
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()
+
+
+@contextmanager
+def running(port: int, tls: ssl.SSLContext | None = None, refuses: str | None = None) -> Iterator[Front]:
+    """A front that serves while the block runs."""
+    front = Front(port, tls, refuses)
+    thread = Thread(target=front.serve, daemon=True)
+    thread.start()
+    front.wait()
+    try:
+        yield front
+    finally:
+        front.end()
+        thread.join()
