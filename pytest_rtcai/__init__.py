@@ -54,8 +54,7 @@ def rtcai_emulator(
     with Emulator(**settings) as emulator:
         for name in [name for name in os.environ if name.startswith("RTCAI_")]:
             monkeypatch.delenv(name)
-        monkeypatch.setenv("RTCAI_ENDPOINT", emulator.url)
-        monkeypatch.setenv("RTCAI_APP_KEY", emulator.app_key)
-        monkeypatch.setenv("RTCAI_APP_SECRET", emulator.app_secret)
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setenv("RTCAI_JOURNAL", str(tmp_path / "rtcai-journal.db"))
         yield emulator

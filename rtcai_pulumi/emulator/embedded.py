@@ -148,6 +148,14 @@ class Emulator:
             self._running = None
             self._left.close()
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a program, the engine and `rtcai` to this emulator: endpoint and credentials.
+
+        No proxy is asked on the way: a loopback address never is.
+        """
+        return {"RTCAI_ENDPOINT": self.url, "RTCAI_APP_KEY": self.app_key, "RTCAI_APP_SECRET": self.app_secret}
+
     def tasks(self) -> list[dict[str, Any]]:
         """Every task, running and ended, in order of start, as ``GET /-/tasks`` shows them."""
         return self._ask(Admin.tasks)

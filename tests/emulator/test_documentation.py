@@ -67,7 +67,7 @@ def test_every_example_of_the_admin_path_is_accepted(api: Api, block: str) -> No
 
 
 def test_every_example_is_found() -> None:
-    assert (len(blocks("python")), len(blocks("http")), len(blocks("console"))) == (7, 5, 1)
+    assert (len(blocks("python")), len(blocks("http")), len(blocks("console"))) == (8, 5, 1)
 
 
 def test_every_option_of_the_command_exists() -> None:

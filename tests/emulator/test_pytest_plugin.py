@@ -1,8 +1,10 @@
 """The plugin of pytest, in runs of its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -135,3 +137,25 @@ def test_a_misspelt_setting_of_the_mark_is_one_line_with_the_near_one(pytester: 
     ended.assert_outcomes(errors=1)
     ended.stdout.fnmatch_lines(["*mark rtcai_emulator: unknown setting dedpu; did you mean dedup?"])
     ended.stdout.no_fnmatch_line("*TypeError*")
+
+
+def test_one_emulator_for_a_module_or_a_session_as_the_page_shows(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+    (shown,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def service(" in block]
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    source = """
+        def test_first(service):
+            from rtcai_pulumi.service.client import Client
+            from rtcai_pulumi.service.settings import resolve
+            body = {"cname": "r", "requestId": "q", "taskType": 7, "data": {"agent": {"agentId": "a", "userId": "u"}}}
+            with Client(resolve(os.environ, lambda _: None)) as client:
+                client.create_task(body, trace_id="t")
+
+        def test_second(service):
+            assert len(service.tasks()) == 1
+        """
+    ended = run(pytester, shown + dedent(source))
+    ended.assert_outcomes(passed=2)
