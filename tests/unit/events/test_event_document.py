@@ -103,3 +103,32 @@ def test_aliases_of_aliases_are_not_endless() -> None:
 
 def test_an_empty_text_is_nothing() -> None:
     assert read("# only a comment\n").data is None
+
+
+MERGED = """\
+base: &base
+  speed: 1
+  voice: one
+more: &more {speed: 2}
+one:
+  <<: *base
+  voice: two
+two:
+  <<: [*more, *base]
+"""
+
+
+def test_merge_keys_are_merged_and_what_they_bring_keeps_its_line() -> None:
+    document = read(MERGED)
+    assert document.slips == []
+    assert document.data["one"] == {"speed": 1, "voice": "two"}
+    assert document.data["two"] == {"speed": 2, "voice": "one"}
+    lines = {name: document.line_of(("one", name)) for name in ("speed", "voice")}
+    assert lines == {"speed": 2, "voice": 7}
+    assert document.line_of(("two", "speed")) == 4
+    assert document.line_of(("base", "speed")) == 2
+
+
+@pytest.mark.parametrize("text", ["<<: text", "<<: [text]", "a: &a {<<: *a}"])
+def test_a_merge_key_without_an_object_is_one_slip(text: str) -> None:
+    assert len(read(text).slips) == 1

@@ -1,0 +1,192 @@
+"""Where a run happens: proxies, certificates, homes, folders, users, signals; and what people type by mistake."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.crash import ends, plugins_of, running
+from tests.engine.service import calls, live, rooms
+from tests.engine.stack import Run, Stack, cli
+from tests.engine.test_crashes import recover
+from tests.engine.test_up import one_room
+
+pytestmark = [
+    pytest.mark.full("more surroundings and slips; tests/unit and tests/cli try each by itself"),
+    pytest.mark.shows("promise 2", "promise 6"),
+]
+
+RTCAI = str(Path(sys.executable).with_name("rtcai"))
+DEAD = "http://127.0.0.1:9"
+EVENT = """\
+agent: {agent: {agentId: a, userId: u}}
+rooms: {one: {}, two: {}}
+"""
+
+
+def proxies(stack: Stack) -> None:
+    """Set for everything, as in an office; nobody answers there."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        stack.environment |= {name: DEAD, name.lower(): DEAD}
+    # The SDK's own connection to the engine is gRPC's: it reads the small name alone, and needs the address in it.
+    stack.environment |= {"NO_PROXY": "localhost,[::1],10.0.0.0/8", "no_proxy": "127.0.0.1"}
+
+
+def no_certificates(stack: Stack) -> None:
+    stack.environment |= {"SSL_CERT_FILE": "/nonexistent", "REQUESTS_CA_BUNDLE": "/nonexistent"}
+
+
+def no_home(stack: Stack) -> None:
+    del stack.environment["HOME"]
+    del stack.environment["RTCAI_JOURNAL"]
+    for name in ("CACHE", "CONFIG", "DATA"):  # pip, which the language host runs, wants these
+        stack.environment[f"XDG_{name}_HOME"] = str(stack.folder / "home")
+
+
+def relative(stack: Stack) -> None:
+    stack.environment["RTCAI_JOURNAL"] = "state/journal.db"
+
+
+def read_only(stack: Stack) -> None:
+    stack.environment["RTCAI_JOURNAL"] = "/proc/journal.db"
+
+
+NOBODY = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
+"""As a user of whom the system knows no name and no home."""
+
+
+def run(stack: Stack, *command: str) -> Run:
+    """A command in a folder of the project."""
+    folder = stack.folder / "program" / "sub"
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=stack.selected(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=120,
+        check=False,
+        start_new_session=True,
+    )
+    return Run(done.returncode, done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("surroundings", "up", "said"),
+    [
+        (proxies, True, ""),
+        (no_certificates, True, ""),
+        (relative, False, "RTCAI_JOURNAL is a relative path"),
+        (read_only, False, "The journal /proc/journal.db cannot be used"),
+    ],
+)
+def test_each_command_succeeds_or_says_why_in_a_sentence(
+    stack: Stack, emulator: Emulator, surroundings: Callable[[Stack], None], up: bool, said: str
+) -> None:
+    surroundings(stack)
+    stack.program(one_room())
+    (stack.folder / "program" / "sub").mkdir()
+    (stack.folder / "program" / "sub" / "event.yaml").write_text(EVENT, encoding="utf-8")
+    runs = {
+        "preview": run(stack, cli(), "preview", "--non-interactive"),
+        "up": run(stack, cli(), "up", "--yes", "--skip-preview", "--non-interactive"),
+        "ls": run(stack, RTCAI, "ls"),
+        "doctor": run(stack, RTCAI, "doctor"),
+        "validate": run(stack, RTCAI, "validate"),
+    }
+    assert [each.output for each in runs.values() if "Traceback" in each.output] == []
+    assert [name for name in ("preview", "validate") if runs[name].code] == []
+    assert (runs["up"].code == 0) is up, runs["up"].output
+    assert said in runs["up"].output
+    assert rooms(emulator) == (["keynote"] if up else [])
+    if up:
+        assert "keynote" in runs["ls"].succeeded().output
+    else:
+        assert "✗ place of the journal: failed" in runs["doctor"].failed().output
+
+
+def test_without_a_home_a_preview_works_and_a_command_says_what_to_set(stack: Stack, emulator: Emulator) -> None:
+    """An `up` of a user without a name is refused by Pulumi itself, which notes who holds the lock."""
+    no_home(stack)
+    stack.program(one_room())
+    preview = run(stack, *NOBODY, cli(), "preview", "--non-interactive").succeeded().output
+    assert "+ 2 to create" in preview
+    assert "Traceback" not in preview
+    for output in (
+        run(stack, *NOBODY, RTCAI, "ls").failed().output,
+        run(stack, *NOBODY, RTCAI, "doctor").output,
+    ):
+        assert "There is no place for the journal" in output
+        assert "name a file in RTCAI_JOURNAL" in output
+        assert "Traceback" not in output
+    assert "create" not in calls(emulator)
+
+
+@pytest.mark.parametrize("signals", [["TERM"], ["INT", "TERM"], ["INT", "TERM", "KILL"]], ids="-".join)
+def test_a_run_that_waits_ends_with_its_signals_and_starts_nothing_afterwards(
+    stack: Stack, emulator: Emulator, signals: list[str]
+) -> None:
+    emulator.change_settings(rooms="required", dedup="replay")
+    stack.program(one_room(more=", wait_for_room=120"))
+    with running(stack, ["up", "--yes", "--skip-preview"]) as (process, output):
+        output.wait_for("Trying again in")
+        plugins = plugins_of(process.pid)
+        for name in signals:
+            if process.poll() is None:
+                process.send_signal(signal.Signals[f"SIG{name}"])
+        process.wait(20)
+        assert all(ends(plugin, within=20) for plugin in plugins)
+        asked = len(calls(emulator))
+        emulator.open_room("keynote")
+    assert len(calls(emulator)) == asked
+    assert live(emulator) == []
+    recover(stack)
+    assert rooms(emulator) == ["keynote"]
+
+
+TYPED = """
+import pulumi
+from rtcai_pulumi import Asr, EventRooms, Llm, Pipeline, RealtimeConversation, Tts
+name = pulumi.Output.from_input("Ann")
+RealtimeConversation("host", cname=f"room-{name}", asr=Asr(asr_vendor=6), tts=Tts(tts_vendor=6),
+    llm=Llm(llm_vendor=1, custom_prompt=f"You are {name}.", role=0),
+    pipeline=Pipeline(welcome_message="Hello " + str(name)))
+RealtimeConversation("guest", cname="hall\\n", asr=Asr(asr_vendor=6), llm=Llm(llm_vendor=1), tts=Tts(tts_vendor=6))
+EventRooms("halls", {"agent": {"agent": {"agentId": "a", "userId": "u"}}, "rooms": name.apply(lambda n: {n: {}})})
+"""
+
+
+def test_slips_are_told_at_preview_with_their_paths(stack: Stack, emulator: Emulator) -> None:
+    stack.program(TYPED)
+    told = stack.preview().failed().output
+    for path in ("cname", "llm.customPrompt", "pipeline.welcomeMessage"):
+        assert f"RealtimeConversation 'host' has a problem: {path}: has the words of an Output" in told
+    assert "'guest' has a problem: cname: a character U+000A, which cannot be seen, at the end" in told
+    assert "rooms: must not be an Output: which rooms there are has to be known while the program runs" in told
+    assert emulator.requests() == []
+
+
+EVENT_PROGRAM = "from rtcai_pulumi.events import run\nrun()\n"
+
+
+def test_an_event_without_rooms_stops_every_agent_after_a_warning(stack: Stack, emulator: Emulator) -> None:
+    event: Any = stack.folder / "program" / "event.yaml"
+    event.write_text(EVENT, encoding="utf-8")
+    stack.program(EVENT_PROGRAM)
+    stack.up().succeeded()
+    assert rooms(emulator) == ["one", "two"]
+    event.write_text("agent: {agent: {agentId: a, userId: u}}\nrooms: {}\n", encoding="utf-8")
+    assert (
+        "warning: event event: it has no rooms, so every agent of it is stopped" in stack.preview().succeeded().output
+    )
+    stack.up().succeeded()
+    assert live(emulator) == []
+    assert "unchanged" in stack.up().succeeded().output

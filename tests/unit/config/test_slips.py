@@ -1,0 +1,84 @@
+"""What people type by mistake: texts that were made from outputs, and names of rooms that nobody could type."""
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from rtcai_pulumi.config.output_text import REASON
+from rtcai_pulumi.config.problems import field_problems
+from rtcai_pulumi.config.room import RoomInputs
+from rtcai_pulumi.config.wire import in_order
+from rtcai_pulumi.lifecycle.check import check
+from tests.samples import parameters
+
+TEXT = "Calling __str__ on an Output[T] is not supported."
+REPR = "<pulumi.output.Output object at 0x7f0000000000>"
+
+
+def problems(**more: Any) -> dict[str, str]:
+    return {problem.path: problem.reason for problem in check(parameters(**more))}
+
+
+def test_these_are_the_sdk_s_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi.log, "warn", lambda _: None)
+    output = pulumi.Output.from_input("secret")
+    assert problems(requestId=f"for {output}") == {"requestId": REASON}
+    assert problems(requestId=repr(output)) == {"requestId": REASON}
+    assert problems(requestId=f"{[output]}") == {"requestId": REASON}
+
+
+@pytest.mark.parametrize("text", [TEXT, REPR], ids=["str", "repr"])
+def test_a_text_that_was_made_from_an_output_is_told_with_its_path_wherever_it_stands(text: str) -> None:
+    found = problems(
+        cname=text,
+        requestId=text,
+        adopt=text,
+        llm={"customPrompt": text, "customPromptKeyWord": {"age": text}, "extra": {"deep": [{"er": text}]}},
+        pipeline={"welcomeMessage": text, "interruptWords": ["ok", text]},
+        tts={"voice": text},
+        extra={"new": {"field": text}},
+    )
+    assert set(found) == {
+        "cname",
+        "requestId",
+        "adopt",
+        "llm.customPrompt",
+        "llm.customPromptKeyWord.age",
+        "llm.extra.deep[0].er",
+        "pipeline.welcomeMessage",
+        "pipeline.interruptWords[1]",
+        "tts.voice",
+        "extra.new.field",
+    }
+    assert set(found.values()) == {REASON}
+    assert problems(llm={"customPromptKeyWord": {text: "x"}}) == {"llm.customPromptKeyWord": REASON}
+
+
+@pytest.mark.parametrize(
+    ("cname", "said"),
+    [
+        ("keynote\n", "a character U+000A, which cannot be seen, at the end; take it out"),
+        ("key\tnote", "a character U+0009, which cannot be seen, at position 4; take it out"),
+        (" keynote", "a blank at the beginning; take it out"),
+        ("keynote ", "a blank at the end; take it out"),
+        ("key\u200bnote", "a character U+200B, which cannot be seen, at position 4; take it out"),
+        ("\u202ekeynote", "a character U+202E, which cannot be seen, at the beginning; take it out"),
+        ("\x1b[31mred", "a character U+001B, which cannot be seen, at the beginning; take it out"),
+    ],
+)
+def test_a_room_that_nobody_could_type_is_refused_with_the_position(cname: str, said: str) -> None:
+    assert problems(cname=cname) == {"cname": said}
+    assert [str(problem) for problem in field_problems({"cname": cname}, RoomInputs)] == [f"cname: {said}"]
+
+
+@pytest.mark.parametrize("cname", ["key note", "会议室", "a!#$%&()+-:;≤.,>?@[]^_{|}~", "é"])
+def test_any_other_name_is_taken(cname: str) -> None:
+    assert problems(cname=cname) == {}
+
+
+def test_a_set_has_an_order_of_its_own() -> None:
+    assert in_order({"b", "a", "c"}) == ["a", "b", "c"]
+    assert in_order(frozenset({2, 10, 1})) == [1, 10, 2]
+    assert in_order({"a", 1}) == [1, "a"]
+    assert in_order(("b", "a")) == ["b", "a"]
