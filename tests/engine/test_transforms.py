@@ -86,13 +86,26 @@ def test_retain_on_delete_of_a_transform_keeps_the_agent(stack: Stack, emulator:
     assert rooms(emulator) == ["elsewhere", "keynote"]
 
 
-@each_way
-def test_delete_before_replace_of_a_transform_decides_the_order(stack: Stack, emulator: Emulator, way: str) -> None:
-    stack.program(program(way, "delete_before_replace=False"))
-    stack.up().succeeded()
-    stack.program(program(way, "delete_before_replace=False", prompt="two"))
-    stack.up().succeeded()
-    assert calls(emulator) == ["create", "create", "close"]
+# What a transform returns goes through the SDK, which leaves out a delete_before_replace that is False.
+ORDERS = [
+    *((way, "transformations", False, "", ["create", "close"]) for way in WAYS),
+    ("agent", "transforms", True, ", delete_before_replace=False", ["close", "create"]),
+]
+
+
+@pytest.mark.parametrize(("way", "kind", "value", "stated", "order"), ORDERS)
+def test_delete_before_replace_of_a_transform_decides_the_order(
+    stack: Stack, emulator: Emulator, way: str, kind: str, value: bool, stated: str, order: list[str]
+) -> None:
+    for prompt in ("one", "two"):
+        source = program(way, f"delete_before_replace={value}", prompt=prompt, stated=stated)
+        if kind == "transformations":
+            source = source.replace("transforms=", "transformations=").replace(
+                "TransformResult", "TransformationResult"
+            )
+        stack.program(source)
+        stack.up().succeeded()
+    assert calls(emulator) == ["create", *order]
     assert rooms(emulator) == ["keynote"]
 
 

@@ -1,0 +1,111 @@
+"""A name that an agent had before, and that another one has now: the first agent's owner is another resource."""
+
+import json
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.engine.service import calls, live, rooms
+from tests.engine.stack import Stack
+from tests.engine.test_crashes import assert_settled
+from tests.engine.test_events import told
+from tests.engine.test_machines import machine
+from tests.engine.test_retention import replaying, rtcai
+from tests.engine.test_sequences import URN
+from tests.engine.test_up import one_room
+
+pytestmark = [
+    pytest.mark.full("commands that rename or move a resource or a stack, and then a new one of the first name"),
+    pytest.mark.shows("promise 1", "promise 6", "promise 8"),
+]
+
+__all__ = ["replaying"]
+
+
+def agents(**cnames: str) -> str:
+    """A program with an agent of each name, in the room of that name."""
+    return "".join(one_room(cname=cname).replace('"host"', f'"{name}"') for name, cname in cnames.items())
+
+
+def test_a_new_agent_may_have_the_name_that_another_had_in_state(stack: Stack, emulator: Emulator) -> None:
+    stack.program(agents(host="keynote"))
+    stack.up().succeeded()
+    (renamed,) = live(emulator)
+    stack.pulumi("state", "rename", URN, "mod", "--yes").succeeded()
+    stack.program(agents(host="elsewhere", mod="keynote"))
+    stack.up().succeeded()
+    assert calls(emulator) == ["create", "create"]
+    assert renamed in live(emulator)
+    assert_settled(stack, emulator, ["elsewhere", "keynote"])
+
+
+def test_a_new_agent_may_have_the_name_of_one_that_another_stack_has_now(stack: Stack, emulator: Emulator) -> None:
+    stack.program(agents(host="keynote"))
+    stack.up().succeeded()
+    (moved,) = live(emulator)
+    stack.pulumi("stack", "init", "two").succeeded()
+    stack.pulumi("state", "move", "--source", "test", "--dest", "two", URN, "--yes").succeeded()
+    stack.program(agents(host="elsewhere"))
+    stack.up().succeeded()
+    stack.up().succeeded()
+    assert calls(emulator) == ["create", "create"]
+    assert moved in live(emulator)
+    stack.destroy().succeeded()
+    assert live(emulator) == [moved]
+    stack.name = "two"
+    stack.program(agents(host="keynote"))
+    stack.up().succeeded()
+    assert live(emulator) == [moved]
+    stack.destroy().succeeded()
+    assert live(emulator) == []
+
+
+def renamed_stack(stack: Stack) -> None:
+    """An agent in a stack that has another name now, and a new stack of its first name."""
+    stack.program(agents(host="keynote"))
+    stack.up().succeeded()
+    stack.pulumi("stack", "rename", "old").succeeded()
+    stack.pulumi("stack", "init", "test").succeeded()
+
+
+def test_a_new_stack_may_have_the_name_that_another_had(stack: Stack, emulator: Emulator) -> None:
+    renamed_stack(stack)
+    (agent,) = live(emulator)
+    stack.program(agents(host="elsewhere"))
+    stack.up().succeeded()
+    stack.up().succeeded()
+    assert calls(emulator) == ["create", "create"]
+    assert agent in live(emulator)
+    stack.name = "old"
+    stack.program(agents(host="keynote"))
+    stack.up().succeeded()
+    assert rooms(emulator) == ["elsewhere", "keynote"]
+    stack.destroy().succeeded()
+    assert rooms(emulator) == ["elsewhere"]
+
+
+def test_in_the_same_room_a_new_stack_of_the_name_stops_the_first_agent(stack: Stack, emulator: Emulator) -> None:
+    renamed_stack(stack)
+    (first,) = live(emulator)
+    run = stack.up().succeeded()
+    assert f"closing task {first['cid']}/{first['taskId']}, which an earlier run started" in run.output
+    assert calls(emulator) == ["create", "close", "create"]
+    assert rooms(emulator) == ["keynote"]
+
+
+def test_what_another_machine_has_destroyed_and_cannot_be_closed_is_reported_once(
+    stack: Stack, emulator: Emulator
+) -> None:
+    first, second = machine(stack, "first"), machine(stack, "second")
+    stack.program(one_room())
+    stack.up(**first).succeeded()
+    stack.destroy(**second).succeeded()
+    emulator.fault("close", "answer", times=None, code=400, errmsg="bad")
+    assert told(stack.up(**first).succeeded()).count("cannot be closed") == 1
+    assert rooms(emulator) == ["keynote"]
+    stack.environment |= first
+    listed = json.loads(rtcai(stack, "ls", "--stack", "test", "--json"))
+    assert sorted(each["mark"] for each in listed) == ["in state", "refused"]
+    again = stack.up().succeeded()
+    assert "cannot be closed" not in again.output
+    assert "2 unchanged" in again.output
