@@ -9,6 +9,7 @@ from rtcai_pulumi.emulator import Emulator
 from tests.engine.service import calls, live
 from tests.engine.stack import Stack
 from tests.engine.test_rooms import opened
+from tests.engine.test_sequences import URN
 from tests.engine.test_up import one_room
 
 pytestmark = [
@@ -179,3 +180,13 @@ def test_another_account_is_named_at_preview(stack: Stack, emulator: Emulator, c
     endpoint = stack.preview(RTCAI_ENDPOINT="http://127.0.0.1:9").output
     assert "http://127.0.0.1:9" in endpoint
     assert emulator.url in endpoint
+
+
+def test_another_account_is_named_at_the_preview_of_a_replace(stack: Stack, emulator: Emulator) -> None:
+    stack.program(one_room())
+    stack.up().succeeded()
+    run = stack.preview("--replace", URN, RTCAI_APP_KEY="another-key")
+    assert "another-key" in run.output
+    assert emulator.app_key in run.output
+    assert "Traceback" not in run.output
+    assert calls(emulator) == ["create"]

@@ -85,6 +85,33 @@ def test_into_another_room_the_new_agent_starts_first(stack: Stack, emulator: Em
     assert_settled(stack, emulator, ["elsewhere"])
 
 
+@pytest.mark.parametrize("cause", ["--replace", "taint", "trigger"])
+def test_an_agent_that_is_renamed_and_replaced_in_one_run_stops_first(
+    stack: Stack, emulator: Emulator, cause: str
+) -> None:
+    begin(stack)
+    if cause == "taint":
+        stack.pulumi("state", "taint", URN, "--yes").succeeded()
+    renamed = program(replacement_trigger="second" if cause == "trigger" else "first", aliases=[URN])
+    stack.program(renamed.replace('"host"', '"mod"'))
+    run = stack.up(*(["--replace", "**::mod"] if cause == "--replace" else [])).succeeded()
+    assert "1 replaced" in run.output
+    assert calls(emulator) == ["create", *STOP_FIRST]
+    assert overlaps(emulator) == []
+    assert_settled(stack, emulator, ["keynote"])
+
+
+def test_a_start_first_replacement_under_another_endpoint_starts_nothing(stack: Stack, emulator: Emulator) -> None:
+    begin(stack, FIRST)
+    with Emulator() as other:
+        run = stack.up("--replace", URN, RTCAI_ENDPOINT=other.url).failed()
+        assert emulator.url in run.output
+        assert other.url in run.output
+        assert calls(other) == []
+    assert calls(emulator) == ["create"]
+    assert_settled(stack, emulator, ["keynote"])
+
+
 def test_a_start_first_replacement_that_is_refused_leaves_the_old_agent(stack: Stack, emulator: Emulator) -> None:
     begin(stack, FIRST)
     (running,) = live(emulator)

@@ -150,6 +150,53 @@ def test_the_option_may_be_set_and_taken_away_later(stack: Stack, emulator: Emul
             rtcai(stack, "close", f"{task['cid']}/{task['taskId']}", "--yes")
 
 
+def test_the_option_may_be_set_on_another_machine(stack: Stack, emulator: Emulator) -> None:
+    stack.program(program())
+    stack.up().succeeded()
+    (retained,) = live(emulator)
+    stack.environment["RTCAI_JOURNAL"] = str(stack.folder / "another.db")
+    stack.program(RETAINED)
+    assert "1 updated" in stack.up().succeeded().output
+    assert "2 unchanged" in stack.up().succeeded().output
+    stack.program("")
+    stack.up().succeeded()
+    assert live(emulator) == [retained]
+    assert marks(stack) == {"keynote": "retained"}
+    stack.program(program("elsewhere"))
+    stack.up().succeeded()
+    assert retained in live(emulator)
+
+
+@pytest.mark.parametrize("cause", ["--replace", "trigger"])
+def test_what_else_replaces_a_retained_agent_is_warned_of_at_preview(
+    stack: Stack, emulator: Emulator, cause: str
+) -> None:
+    stack.program(program(retain_on_delete=True, replacement_trigger="'first'"))
+    stack.up().succeeded()
+    if cause == "trigger":
+        stack.program(program(retain_on_delete=True, replacement_trigger="'second'"))
+    told = stack.preview(*(["--replace", URN] if cause == "--replace" else [])).succeeded().output
+    assert "two agents will talk to each other" in told
+    assert calls(emulator) == ["create"]
+
+
+def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(stack: Stack, emulator: Emulator) -> None:
+    stack.program(RETAINED)
+    stack.up().succeeded()
+    (retained,) = live(emulator)
+    task = f"{retained['cid']}/{retained['taskId']}"
+    stack.program(RETAINED + one_room(more=f", adopt={task!r}").replace('"host"', '"mod"'))
+    run = stack.up()
+    assert run.code != 0 or "warning" in run.output
+    assert "Traceback" not in run.output
+    in_state = [one["outputs"]["taskId"] for one in stack.conversations().values()]
+    assert sorted(in_state) == sorted(each["taskId"] for each in live(emulator))
+    stack.program(RETAINED)
+    stack.up().succeeded()
+    assert live(emulator) == [retained]
+    assert [one["id"] for one in stack.conversations().values()] == [task]
+
+
 @pytest.mark.parametrize("victim", ["engine", "plugin", "both", "two SIGINTs"])
 def test_what_a_killed_run_has_started_is_not_taken_for_retained(stack: Stack, emulator: Emulator, victim: str) -> None:
     stack.program(RETAINED)

@@ -179,6 +179,23 @@ def test_another_account_is_an_error_and_the_state_is_kept(stack: Stack, emulato
     assert TYPE in stack.state_text()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"), [("RTCAI_APP_KEY", "another-key"), ("RTCAI_ROOM_ENDPOINT", "http://127.0.0.1:9")]
+)
+def test_another_account_or_room_api_is_named_at_preview(
+    stack: Stack, emulator: Emulator, setting: str, value: str
+) -> None:
+    stack.program(hall())
+    stack.up().succeeded()
+    stored = emulator.app_key if setting == "RTCAI_APP_KEY" else emulator.url
+    run = stack.preview(**{setting: value}).succeeded()
+    assert "warning: The room hall cannot be reached with these settings" in run.output
+    assert f"is {value}, and the room was opened under {stored}" in run.output
+    stack.program(hall("foyer"))
+    run = stack.preview(**{setting: value}).failed()
+    assert f"is {value}, and the room was opened under {stored}" in run.output
+
+
 def test_a_passing_fault_of_the_room_api_does_not_fail_an_up(stack: Stack, emulator: Emulator) -> None:
     stack.program(hall())
     emulator.fault("query", "reset", times=2)
