@@ -95,7 +95,7 @@ def test_destroy_leaves_no_agent_and_no_room(
     assert "warning" not in stack.destroy(*arguments).succeeded().output
     assert_agree(stack, emulator, [])
     assert opened(emulator) == {}
-    assert calls(emulator) == ["create", "close"]
+    assert calls(emulator).count("close") == 1
 
 
 @each_name
