@@ -93,9 +93,7 @@ def test_in_the_same_room_a_new_stack_of_the_name_stops_the_first_agent(stack: S
     assert rooms(emulator) == ["keynote"]
 
 
-def test_what_another_machine_has_destroyed_and_cannot_be_closed_is_reported_once(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_a_refused_close_after_another_machine_s_destroy_is_told_once(stack: Stack, emulator: Emulator) -> None:
     first, second = machine(stack, "first"), machine(stack, "second")
     stack.program(one_room())
     stack.up(**first).succeeded()

@@ -64,9 +64,18 @@ def test_with_force_another_creator_s_room_has_its_agent_again(stack: Stack, emu
     assert "3 unchanged" in stack.up(**environment).succeeded().output
 
 
-def test_another_creator_is_refused_while_an_agent_that_only_the_state_knows_is_in_the_room(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_force_does_not_take_a_room_from_an_agent_that_names_it_itself(stack: Stack, emulator: Emulator) -> None:
+    stack.program(hall(", uid=41, force=True") + host(BY_NAME))
+    stack.up().succeeded()
+    stack.program(hall(", uid=42, force=True") + host(BY_NAME))
+    run = stack.up().failed()
+    assert "RoomInUse" in run.output
+    assert "have the agent take its cname from the Room" in run.output
+    assert creators(emulator) == [41]
+    assert_agree(stack, emulator, ["hall"])
+
+
+def test_another_creator_is_refused_for_an_agent_of_the_state_alone(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(start_seconds=3600)
     first, second = machine(stack, "first"), machine(stack, "second")
     stack.program(hall(", uid=41"))
@@ -141,9 +150,7 @@ def test_an_older_state_with_deleted_with_is_destroyed(
 # The agent stays.
 
 
-def test_a_targeted_destroy_leaves_a_room_open_for_an_agent_that_only_the_state_knows(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_a_targeted_destroy_leaves_the_room_of_a_known_agent_open(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(start_seconds=3600)
     first, second = machine(stack, "first"), machine(stack, "second")
     stack.program(hall())

@@ -108,7 +108,7 @@ def test_adopting_a_room_cannot_change_its_creator(stack: Stack, second: Stack, 
     assert_agree(stack, emulator, [])
 
 
-def test_adopting_a_room_that_nobody_of_ours_opened_cannot_change_its_creator(stack: Stack, emulator: Emulator) -> None:
+def test_adopting_a_stranger_s_room_cannot_change_its_creator(stack: Stack, emulator: Emulator) -> None:
     emulator.open_room("hall")
     before = opened(emulator)
     stack.program(room(more=", uid=42, adopt_existing=True"))
@@ -145,9 +145,7 @@ def test_a_room_that_is_replaced_on_another_machine_stays_open(
     assert_agree(stack, emulator, [])
 
 
-def test_another_creator_is_refused_on_another_machine_while_somebody_is_in_the_room(
-    stack: Stack, emulator: Emulator, counting: str
-) -> None:
+def test_another_machine_is_refused_another_creator_in_use(stack: Stack, emulator: Emulator, counting: str) -> None:
     stack.program(program(room=", uid=41"))
     stack.up(**machine(stack, "first")).succeeded()
     stack.program(program(room=", uid=42"))
