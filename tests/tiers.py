@@ -10,7 +10,7 @@ decides that `make test` cannot do without it. `exhaustive` tests take hours; on
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -70,6 +70,14 @@ EXPRESSIONS: Final = {
     Target.ALL: "exhaustive",
 }
 """What each target runs beyond the one before it, for pytest's ``-m``."""
+
+
+def some_of(values: Iterable[Any], often: int = 1) -> list[Any]:
+    """Parameters of which `make test-full` tries the first ones, and only `make test-all` the rest."""
+    return [
+        pytest.param(value, marks=[pytest.mark.exhaustive] if number >= often else [])
+        for number, value in enumerate(values)
+    ]
 
 
 def shown_by(item: pytest.Item) -> list[str]:

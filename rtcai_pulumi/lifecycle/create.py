@@ -145,6 +145,8 @@ def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
     account = {"app_key": settings.app_key, "endpoint": settings.endpoint}
     for record in run.journal.others_in_room(cname, **account, owner=owner):
         whose = urn_of(record.owner) or "no resource"
+        if record.task in run.staying:
+            continue  # the program declares it; that two share the room it is told while it declares them
         if record.kept is Kept.RETAINED:
             run.tell(
                 f"warning: room {cname}: task {record.task} of {whose} was retained (retain_on_delete) and talks in "

@@ -169,8 +169,8 @@ def _again(found: Room, cname: str, run: Run) -> Room:
 
 def _who(found: Room, agents: list[Record]) -> str:
     members = "nobody knows how many" if found.members is None else str(found.members)
-    known = f"; agents that are known in it: {', '.join(str(record.task) for record in agents)}" if agents else ""
-    return f"members: {members}{known}"
+    known = [f"task {record.task} is known in it (`rtcai close {record.task}` stops it)" for record in agents]
+    return "; ".join([f"members: {members}", *known])
 
 
 def _end(found: Room, agents: list[Record], cname: str, run: Run) -> None:

@@ -72,7 +72,7 @@ PREVIEWS = [["preview", "--refresh"], ["preview"], ["refresh", "--preview-only"]
     [
         pytest.param("killed", list(zip(PROGRAMS, PREVIEWS, strict=True)), id="killed", marks=pytest.mark.everyday),
         pytest.param("killed", list(product(PROGRAMS, PREVIEWS)), id="killed, all pairs"),
-        pytest.param("ended", list(product(PROGRAMS, PREVIEWS)), id="ended, all pairs"),
+        pytest.param("ended", list(product(PROGRAMS, PREVIEWS)), id="ended, all pairs", marks=pytest.mark.exhaustive),
     ],
     indirect=["before"],
 )

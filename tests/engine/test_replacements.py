@@ -11,6 +11,7 @@ from tests.engine.stack import Run, Stack
 from tests.engine.test_crashes import OF_A_CLOSE, OF_A_CREATE, UP, assert_settled, end, recover
 from tests.engine.test_sequences import URN
 from tests.engine.test_up import one_room
+from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full("more causes of a replacement; each order is tried every day for one of them"),
@@ -85,7 +86,7 @@ def test_into_another_room_the_new_agent_starts_first(stack: Stack, emulator: Em
     assert_settled(stack, emulator, ["elsewhere"])
 
 
-@pytest.mark.parametrize("cause", ["--replace", "taint", "trigger"])
+@pytest.mark.parametrize("cause", some_of(["taint", "--replace", "trigger"]))
 def test_an_agent_that_is_renamed_and_replaced_in_one_run_stops_first(
     stack: Stack, emulator: Emulator, cause: str
 ) -> None:
@@ -144,7 +145,7 @@ def test_a_contradiction_is_reported_at_preview(
     assert emulator.requests() == []
 
 
-@pytest.mark.parametrize("path", ["request_id", "requestId", "*", "wait_for_room"])
+@pytest.mark.parametrize("path", some_of(["request_id", "*", "requestId", "wait_for_room"], often=2))
 def test_replace_on_changes_replaces_for_what_else_changes_nothing(stack: Stack, emulator: Emulator, path: str) -> None:
     for request_id, replaced in (("one", False), ("two", True), ("two", False)):
         stack.program(
@@ -161,7 +162,7 @@ def test_replace_on_changes_replaces_for_what_else_changes_nothing(stack: Stack,
 MOMENTS = [*OF_A_CREATE, *OF_A_CLOSE]
 
 
-@pytest.mark.parametrize("victim", ["engine", "plugin"])
+@pytest.mark.parametrize("victim", some_of(["engine", "plugin"]))
 @pytest.mark.parametrize(
     "moment",
     [

@@ -15,6 +15,7 @@ from tests.engine.stack import Stack
 from tests.engine.test_crashes import UP, end, recover
 from tests.engine.test_sequences import URN
 from tests.engine.test_up import one_room
+from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full("more ways to state the options; each option is tried every day in one way"),
@@ -196,7 +197,7 @@ def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(stack: Sta
     assert [one["id"] for one in stack.conversations().values()] == [task]
 
 
-@pytest.mark.parametrize("victim", ["engine", "plugin", "both", "two SIGINTs"])
+@pytest.mark.parametrize("victim", some_of(["both", "two SIGINTs", "engine", "plugin"], often=2))
 def test_what_a_killed_run_has_started_is_not_taken_for_retained(stack: Stack, emulator: Emulator, victim: str) -> None:
     stack.program(RETAINED)
     with interrupted(stack, emulator, UP, "the engine is about to be told") as run:
@@ -269,7 +270,7 @@ def deleted_with(way: str, cname: str = '"keynote"', *, force: bool = False) -> 
     [
         pytest.param("option", '"keynote"', marks=pytest.mark.everyday),
         *((way, "hall.cname") for way in WITH),
-        *((way, '"keynote"') for way in WITH if way != "option"),
+        *(pytest.param(way, '"keynote"', marks=pytest.mark.exhaustive) for way in WITH if way != "option"),
     ],
 )
 def test_deleted_with_its_room_the_agent_is_stopped_first(

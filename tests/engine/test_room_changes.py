@@ -92,8 +92,10 @@ REPLACEMENTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     ("counting", "force", "causes"),
     [
         pytest.param("agents count", ", force=True", ["--replace", "taint"], id="some", marks=pytest.mark.everyday),
-        pytest.param("agents count", "", list(REPLACEMENTS), id="agents count"),
-        pytest.param("agents count", ", force=True", list(REPLACEMENTS), id="agents count, force"),
+        pytest.param("agents count", "", list(REPLACEMENTS), id="agents count", marks=pytest.mark.exhaustive),
+        pytest.param(
+            "agents count", ", force=True", list(REPLACEMENTS), id="agents count, force", marks=pytest.mark.exhaustive
+        ),
         pytest.param("agents do not count", "", list(REPLACEMENTS), id="agents do not count"),
         pytest.param("agents do not count", ", force=True", list(REPLACEMENTS), id="agents do not count, force"),
     ],

@@ -10,6 +10,7 @@ from tests.engine.stack import Stack
 from tests.engine.test_crashes import assert_settled
 from tests.engine.test_retention import marks, replaying
 from tests.engine.test_rooms import opened
+from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full("more options and places of a transform; `retain_on_delete` by the stack's is tried every day"),
@@ -57,6 +58,7 @@ def program(
 
 
 each_way = pytest.mark.parametrize("way", WAYS)
+some_ways = pytest.mark.parametrize("way", some_of(["agent", "event", "component"], often=2))
 
 
 @each_way
@@ -109,7 +111,7 @@ def test_delete_before_replace_of_a_transform_decides_the_order(
     assert rooms(emulator) == ["keynote"]
 
 
-@each_way
+@some_ways
 def test_ignore_changes_of_a_transform_takes_the_names_of_python(stack: Stack, emulator: Emulator, way: str) -> None:
     stack.program(program(way, "ignore_changes=['llm.custom_prompt']"))
     stack.up().succeeded()
@@ -118,7 +120,7 @@ def test_ignore_changes_of_a_transform_takes_the_names_of_python(stack: Stack, e
     assert calls(emulator) == ["create"]
 
 
-@each_way
+@some_ways
 def test_additional_secret_outputs_of_a_transform_are_secrets(stack: Stack, emulator: Emulator, way: str) -> None:
     stack.program(program(way, "additional_secret_outputs=['task_id']") + '\npulumi.export("task", host.task_id)\n')
     stack.up().succeeded()
@@ -127,7 +129,7 @@ def test_additional_secret_outputs_of_a_transform_are_secrets(stack: Stack, emul
     assert f'"taskId":"{task["taskId"]}"' not in stack.state_text()
 
 
-@each_way
+@some_ways
 def test_a_misspelt_name_of_a_transform_is_refused_with_the_nearest(stack: Stack, emulator: Emulator, way: str) -> None:
     stack.program(program(way, "ignore_changes=['llm.temprature']"))
     run = stack.preview().failed()
@@ -135,7 +137,7 @@ def test_a_misspelt_name_of_a_transform_is_refused_with_the_nearest(stack: Stack
     assert emulator.requests() == []
 
 
-@each_way
+@some_ways
 def test_a_transform_may_take_retention_away(stack: Stack, emulator: Emulator, way: str) -> None:
     stack.program(program(way, "retain_on_delete=False", stated=", retain_on_delete=True"))
     stack.up().succeeded()
@@ -191,7 +193,7 @@ def test_a_hidden_input_cannot_be_ignored_by_its_name(stack: Stack, emulator: Em
     assert emulator.requests() == []
 
 
-@pytest.mark.parametrize("way", ["option", *WAYS])
+@pytest.mark.parametrize("way", some_of(["option", "event", "agent", "component"], often=2))
 def test_a_secret_part_makes_its_whole_output_a_secret(stack: Stack, emulator: Emulator, way: str) -> None:
     option = "additional_secret_outputs=['llm.custom_prompt']"
     stated = program("agent", "", stated=f", {option}") if way == "option" else program(way, option)

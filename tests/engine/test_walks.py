@@ -399,7 +399,7 @@ class Walk(RuleBasedStateMachine):
 
 TestWalks = Walk.TestCase
 TestWalks.settings = settings(
-    max_examples=4,
+    max_examples=3,
     stateful_step_count=8,
     deadline=None,
     derandomize=True,
