@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from rtcai_pulumi.cli.shown import tell_error
+
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 to listen on; 0 picks a free one.")]
 _State = Annotated[
     Path | None,
@@ -122,4 +124,5 @@ def emulator(
         )
         command.run(settings, port, state, seed, log_level)
     except CannotStart as error:
-        sys.exit(f"rtcai emulator: {error}")
+        tell_error(f"rtcai emulator: {error}")
+        raise typer.Exit(1) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from rtcai_pulumi.cli.shown import tell
+from rtcai_pulumi.cli.shown import tell_error
 from rtcai_pulumi.service.errors import RtcAiError
 from rtcai_pulumi.service.settings import HOW_TO_SET
 
@@ -45,5 +45,5 @@ def failing(command: str) -> Iterator[None]:
     try:
         yield
     except (CannotDo, RtcAiError) as error:
-        tell(f"rtcai {command}: {for_the_environment(str(error))}")
+        tell_error(f"rtcai {command}: {for_the_environment(str(error))}")
         raise typer.Exit(1) from None

@@ -22,8 +22,13 @@ def say(line: str, *, err: bool = False) -> None:
     typer.echo(one_line(line), err=err)
 
 
-def tell(text: str) -> None:
+def tell(line: str) -> None:
     """A line for the user, beside the output."""
+    say(line, err=True)
+
+
+def tell_error(text: str) -> None:
+    """An error with its facts, a line each, beside the output."""
     typer.echo(printable(text), err=True)
 
 

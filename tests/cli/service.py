@@ -34,10 +34,10 @@ class Service:
             note(journal, task, cname=cname, url=self.emulator.url, **how)
         return task
 
-    def lost(self) -> str:
+    def lost(self, **how: Any) -> str:
         """The trace id of a create that was never answered."""
         with Journal(self.journal) as journal:
-            return note(journal, None, url=self.emulator.url).trace_id
+            return note(journal, None, url=self.emulator.url, **how).trace_id
 
     def run(self, *arguments: str, **environment: str | None) -> Result:
         run = CliRunner().invoke(app, [*arguments], env={**self.environment, **environment})
