@@ -5,8 +5,8 @@ or the new one. It holds prompts, which may be secret, so only its user can read
 """
 
 import asyncio
-import fcntl
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from rtcai_pulumi.emulator.errors import StateFileUnusable
 from rtcai_pulumi.emulator.state import Room, State, Task
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _hold(file: int) -> None:
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _hold(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ class StateFile:
         except OSError as error:
             raise StateFileUnusable(self._sentence(f"cannot be used: {error.strerror}")) from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _hold(lock)
         except OSError:
             os.close(lock)
             raise StateFileUnusable(self._sentence("is in use by another emulator")) from None
