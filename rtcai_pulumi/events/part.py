@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rtcai_pulumi.config.conversation import AgentSettings
-from rtcai_pulumi.config.problems import field_problems, path_of
+from rtcai_pulumi.config.problems import NULL, field_problems, path_of
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.events.document import Location
 from rtcai_pulumi.events.mistake import Mistake, Source
@@ -62,7 +62,7 @@ def read_part(raw: Any, location: Location, source: Source, is_late: IsLate, *, 
     part = Part(location)
     if not isinstance(raw, Mapping):
         return part
-    part.data = _Reader(part, source).object(raw, (), location)
+    part.data = _Reader(part, source, may_remove=may_remove).object(raw, (), location)
     judged = known(part.data, is_late, null=UNKNOWN if may_remove else None)
     for problem in field_problems(judged, AgentSettings):
         if problem.reason != _MISSING:
@@ -85,9 +85,10 @@ def known(value: Any, is_late: IsLate, null: Any = None) -> Any:
 class _Reader:
     """Reads references and prompt files."""
 
-    def __init__(self, part: Part, source: Source) -> None:
+    def __init__(self, part: Part, source: Source, *, may_remove: bool) -> None:
         self._part = part
         self._source = source
+        self._may_remove = may_remove
 
     def object(self, raw: Mapping[str, Any], path: Location, place: Location) -> dict[str, Any]:
         value: dict[str, Any] = {}
@@ -125,6 +126,8 @@ class _Reader:
     def _prompt(self, key: str, raw: Mapping[str, Any], value: dict[str, Any], place: Location) -> None:
         stands_for = PROMPT_FILES[key]
         if raw[key] is None and stands_for in raw:
+            if not self._may_remove:
+                self._mistake(place, NULL)
             return
         if raw.get(stands_for) is not None:
             self._mistake(place, f"state {stands_for} or {key}, not both")

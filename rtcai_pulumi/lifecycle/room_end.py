@@ -154,9 +154,13 @@ def _stays(record: Record, in_state: Mapping[str, str | None], run: Run) -> bool
 def _wait_for_closes(cid: int, owner: str, run: Run) -> None:
     """Wait for agents of this stack that the same run may be stopping."""
     until = run.clock() + _PATIENCE
-    while any(is_same_stack(record.owner, owner) for record in _agents_in(cid, owner, run)):
+    while any(_may_be_stopping(record, owner, run) for record in _agents_in(cid, owner, run)):
         if run.clock() > until or run.sleep(_GLANCE):
             return
+
+
+def _may_be_stopping(record: Record, owner: str, run: Run) -> bool:
+    return is_same_stack(record.owner, owner) and not record.left_alone and record.task not in run.staying
 
 
 def _again(found: Room, cname: str, run: Run) -> Room:

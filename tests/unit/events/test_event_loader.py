@@ -122,6 +122,8 @@ def test_a_prompt_file_that_cannot_be_used_is_told(tmp_path: Path, name: Any, re
 
 def test_a_prompt_is_stated_once(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("x")
+    found = mistakes(tmp_path, event(default(llm={"role": 0, "customPrompt": "x", "customPromptFile": None})))
+    assert found == {"agent.llm.customPromptFile": "null is not a value; leave the field out"}
     found = mistakes(tmp_path, event(default(llm={"role": 0, "customPrompt": "x", "customPromptFile": "a.md"})))
     assert found == {"agent.llm.customPromptFile": "state customPrompt or customPromptFile, not both"}
 
