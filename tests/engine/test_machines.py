@@ -30,7 +30,7 @@ def machine(stack: Stack, name: str) -> dict[str, str]:
     [
         {"code": 400, "errmsg": "bad"},
         pytest.param({"code": 611}, marks=pytest.mark.everyday),
-        {"status": 403, "code": 777},
+        pytest.param({"status": 403, "code": 777}, marks=pytest.mark.exhaustive),
         None,
     ],
     ids=str,

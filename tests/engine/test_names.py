@@ -11,6 +11,7 @@ from tests.engine.stack import Stack
 from tests.engine.test_rooms import opened
 from tests.engine.test_sequences import URN
 from tests.engine.test_up import one_room
+from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full("more names of each option; one nested name is tried every day"),
@@ -44,7 +45,7 @@ def host(prompt: str = "one", temperature: float = 0.5, more: str = "", **opts: 
         ("llm", {"prompt": "two", "temperature": 0.1}),
     ],
 )
-@pytest.mark.parametrize("way", ["option", "transformation"])
+@pytest.mark.parametrize("way", some_of(["option", "transformation"]))
 def test_ignore_changes_takes_the_names_of_the_program(
     stack: Stack, emulator: Emulator, path: str, ignored: dict[str, Any], way: str
 ) -> None:
@@ -121,7 +122,7 @@ CANNOT: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("option", CANNOT)
-@pytest.mark.parametrize("resource", ["conversation", "room"])
+@pytest.mark.parametrize("resource", some_of(["conversation", "room"]))
 def test_what_a_dynamic_provider_cannot_do_is_one_sentence_at_preview(
     stack: Stack, emulator: Emulator, option: str, resource: str
 ) -> None:

@@ -11,6 +11,7 @@ from rtcai_pulumi.emulator import Emulator
 from tests.engine.service import calls, live, overlaps, rooms
 from tests.engine.stack import PROJECT_FILE, Stack, environment_of, search_path
 from tests.engine.test_up import one_room
+from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full("two tenants of a service take ten commands; tests/unit tries which backend makes which owner"),
@@ -83,10 +84,7 @@ def deploy(folder: Path, emulator: Emulator, way: str, *commands: str) -> str:
     return done.stdout
 
 
-WAYS = ["env_vars", "project_settings", "pulumi_home"]
-
-
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", some_of(["env_vars", "project_settings", "pulumi_home"], often=2))
 def test_two_tenants_of_one_service_are_two_owners(tmp_path: Path, emulator: Emulator, way: str) -> None:
     emulator.change_settings(dedup="replay")
     told = deploy(tmp_path, emulator, way, "one:up", "two:up", "one:up", "two:up")

@@ -47,13 +47,13 @@ def running(emulator: Emulator) -> list[Any]:
     return [task["taskId"] for task in emulator.tasks() if task["state"] != "ended"]
 
 
-each_name = pytest.mark.parametrize("cname", [BY_REFERENCE, BY_NAME], ids=["by reference", "by name"])
+each_name = pytest.mark.parametrize("cname", some_of([BY_NAME, BY_REFERENCE]), ids=["by name", "by reference"])
 
 
 # Another creator.
 
 
-@pytest.mark.parametrize("where", ["the same machine", "another machine"])
+@pytest.mark.parametrize("where", some_of(["another machine", "the same machine"]))
 def test_with_force_another_creator_s_room_has_its_agent_again(stack: Stack, emulator: Emulator, where: str) -> None:
     stack.program(hall(", uid=41, force=True") + host(BY_REFERENCE))
     stack.up(**machine(stack, "first")).succeeded()
