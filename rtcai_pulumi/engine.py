@@ -4,7 +4,7 @@ The process is the SDK's (``python -m pulumi.dynamic``) and shared by all dynami
 to none of them is taken from its main module here, each time so that other providers see no difference:
 
 - A killed engine sends nothing to its plugins. Between the two stands a shell, so the parent's process id never
-  changes; but the engine's address is the plugin's first argument.
+  changes; but the engine's process can be found above it, and its address is the plugin's first argument.
 - At a first Ctrl-C, and at the end of every run, the engine calls ``Cancel``, which the SDK leaves empty.
 - The SDK prints an exception with all its frames; ours are written for users and are printed without.
 - The pool has four threads; it is widened to as many as `RTCAI_CONCURRENCY` says.
@@ -54,6 +54,22 @@ class Cli:
     """The CLI itself."""
     arguments: tuple[str, ...] = ()
     """What was typed; empty where the system does not show it."""
+    process: int | None = None
+    """The number of its process, which is the engine's."""
+    began: str = ""
+    """When that process began, as the system counts: its number may be another's once it has ended."""
+
+    def runs(self) -> bool | None:
+        """Whether it still runs; None where the system does not tell."""
+        if self.process is None:
+            return None
+        try:
+            state, *_, began = _process_state(self.process)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        except (OSError, ValueError):
+            return None
+        return state not in "ZX" and began == self.began
 
     @property
     def destroys_all(self) -> bool:
@@ -71,12 +87,20 @@ def cli() -> Cli:
     process = os.getppid()
     try:
         while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
-            process = int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            process = int(_process_state(process)[1])
         typed = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
         of_process = Path(f"/proc/{process}")
-        return Cli((of_process / "cwd").readlink(), str((of_process / "exe").readlink()), tuple(typed))
+        began = _process_state(process)[2]
+        folder, executable = (of_process / "cwd").readlink(), str((of_process / "exe").readlink())
+        return Cli(folder, executable, tuple(typed), process, began)
     except (OSError, ValueError):
         return Cli(Path.cwd(), shutil.which("pulumi"))
+
+
+def _process_state(process: int) -> tuple[str, str, str]:
+    """The state of a process, its parent's number, and when it began; an OSError or ValueError without ``/proc``."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return fields[0], fields[1], fields[19]
 
 
 def exported_state(command: Cli, stack: str) -> Any:
@@ -103,17 +127,23 @@ def exported_state(command: Cli, stack: str) -> Any:
 class Engine:
     """Watches the engine of this plugin process."""
 
-    def __init__(self, address: tuple[str, int] | None) -> None:
+    def __init__(self, address: tuple[str, int] | None, runs: Callable[[], bool | None] = lambda: None) -> None:
         self._address = address
+        self._runs = runs
         self._calls = 0
         self._lock = threading.Lock()
         self.stopping = threading.Event()
         """Set once the engine has asked to stop: nothing new is started, and no wait goes on."""
 
     def lives(self) -> bool:
-        """Whether the engine still listens; where nobody can tell, it is taken to live."""
+        """Whether the engine's process runs, or its address still listens; where nobody can tell, it is taken to live.
+
+        The process counts where the system shows it: once it has ended, another one may listen at the address.
+        """
         if self._address is None:
             return True
+        if (runs := self._runs()) is not None:
+            return runs
         try:
             socket.create_connection(self._address, timeout=_CONNECT_SECONDS).close()
         except ConnectionError:

@@ -86,7 +86,7 @@ class _Process:
         self._cli = cli()
         self._reading_state = Lock()
         self._state: list[StackState | None] = []
-        self.engine = Engine(engine_address(sys.argv))
+        self.engine = Engine(engine_address(sys.argv), self._cli.runs)
         self.engine.watch()
         self.run = Run(
             self._connect,

@@ -1,11 +1,16 @@
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rtcai_pulumi.engine import widen_pool
+from rtcai_pulumi.engine import Cli, Engine, widen_pool
 
 SECONDS = 10
 
@@ -55,3 +60,27 @@ def test_where_the_pool_is_not_found_none_is_changed_and_that_is_told() -> None:
         widen_pool(32, told.append)
         assert pool._max_workers == 4
     assert told == ["rtcai: the plugin's thread pool was not found; four calls run at once"]
+
+
+def test_an_engine_lives_as_long_as_its_process() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    began = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
+    running, another = (Cli(Path(), process=process.pid, began=each) for each in (began, "another"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # somebody listens at the engine's address
+        address = listener.getsockname()
+        assert Engine(address, running.runs).lives()
+        assert not Engine(address, another.runs).lives()
+        process.kill()
+        assert not eventually(running.runs)  # it is a zombie, until somebody waits for it
+        process.communicate()
+        assert not Engine(address, running.runs).lives()
+        assert Engine(address, Cli(Path()).runs).lives(), "where the system does not tell, the address does"
+    assert not Engine(address).lives()
+
+
+def eventually(told: Callable[[], object]) -> bool:
+    """Whether it is still so after a while."""
+    until = time.monotonic() + SECONDS
+    while told() and time.monotonic() < until:
+        time.sleep(0.01)
+    return bool(told())
