@@ -172,8 +172,10 @@ def test_a_journal_that_others_can_read(service: Service) -> None:
     ids=str,
 )
 def test_one_fault_of_the_surroundings_fails_its_own_checks_and_no_other(
-    service: Service, environment: dict[str, str], expected: list[str]
+    service: Service, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: list[str]
 ) -> None:
+    # Two processes that take most of the time, and that no surroundings change.
+    monkeypatch.setattr(health, "_asked", lambda check, *_, **__: health.passed(check, "not asked here"))
     found = examined(service, code=int(bool(expected)), **environment)
     assert set(failing(found)) - {"signature", "room API"} == set(expected) - {"signature", "room API"}
     assert found["plugin"]["verdict"] == "passed"

@@ -11,7 +11,7 @@ from tests.engine.test_crashes import assert_settled
 from tests.tiers import some_of
 
 pytestmark = [
-    pytest.mark.full("more answers that a hook may have repeated; one lost create is repeated every day"),
+    pytest.mark.full("calls that a hook has repeated; tests/model tries them without the engine"),
     pytest.mark.shows("promise 1", "promise 6"),
 ]
 
@@ -45,7 +45,6 @@ def traces(emulator: Emulator) -> list[str]:
     return [request["headers"]["X-custom-traceid"] for request in found]
 
 
-@pytest.mark.everyday
 def test_a_lost_create_that_is_repeated_is_the_same_create(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(dedup="replay")
     for number, (name, fault) in enumerate(LOST.items()):

@@ -15,7 +15,7 @@ from tests.engine.test_sequences import URN, shortened_patience
 from tests.engine.test_up import one_room
 
 pytestmark = [
-    pytest.mark.full("one more sequence of two machines"),
+    pytest.mark.full("two machines with a journal each take ten commands"),
     pytest.mark.shows("promise 2", "promise 8"),
 ]
 
@@ -29,7 +29,7 @@ def machine(stack: Stack, name: str) -> dict[str, str]:
     "answer",
     [
         {"code": 400, "errmsg": "bad"},
-        pytest.param({"code": 611}, marks=pytest.mark.everyday),
+        {"code": 611},
         pytest.param({"status": 403, "code": 777}, marks=pytest.mark.exhaustive),
         None,
     ],

@@ -14,7 +14,7 @@ from tests.engine.test_up import one_room
 from tests.tiers import some_of
 
 pytestmark = [
-    pytest.mark.full("more names of each option; one nested name is tried every day"),
+    pytest.mark.full("each name of each option; tests/unit tries how a name is read"),
     pytest.mark.shows("promise 6"),
 ]
 
@@ -37,7 +37,7 @@ def host(prompt: str = "one", temperature: float = 0.5, more: str = "", **opts: 
 @pytest.mark.parametrize(
     ("path", "ignored"),
     [
-        pytest.param("llm.temperature", {"temperature": 0.9}, marks=pytest.mark.everyday),
+        ("llm.temperature", {"temperature": 0.9}),
         ("llm.custom_prompt_key_word", {"prompt": "two"}),
         ("llm.customPromptKeyWord", {"prompt": "two"}),
         ("llm.custom_prompt_key_word.asr_vendor", {"prompt": "two"}),

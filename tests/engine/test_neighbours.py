@@ -14,7 +14,7 @@ from tests.engine.test_crashes import UP
 from tests.engine.test_up import one_room
 
 pytestmark = [
-    pytest.mark.full("more ends of a run; frames and calls of a neighbour are tried every day"),
+    pytest.mark.full("more ends of a run; the frames of a neighbour are tried every day"),
     pytest.mark.shows("promise 7"),
 ]
 
@@ -97,7 +97,6 @@ def test_a_defect_of_ours_shows_where_it_is(stack: Stack) -> None:
     assert "rtcai_pulumi/lifecycle" in run.output
 
 
-@pytest.mark.everyday
 def test_its_running_call_is_not_cut_off_when_the_engine_dies(stack: Stack, emulator: Emulator) -> None:
     stack.program(program(1))
     with interrupted(stack, emulator, UP, "the create has been done") as run:

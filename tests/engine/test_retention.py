@@ -18,7 +18,7 @@ from tests.engine.test_up import one_room
 from tests.tiers import some_of
 
 pytestmark = [
-    pytest.mark.full("more ways to state the options; each option is tried every day in one way"),
+    pytest.mark.full("options that keep or end an agent; the rules are tried by tests/model and tests/unit"),
     pytest.mark.shows("promise 6", "promise 8"),
 ]
 
@@ -84,7 +84,7 @@ def marks(stack: Stack) -> dict[str, str | None]:
     return {each["cname"]: each["mark"] for each in json.loads(rtcai(stack, "ls", "--stack", "test", "--json"))}
 
 
-@pytest.mark.parametrize("way", [pytest.param(way, marks=[pytest.mark.everyday] * (way == "option")) for way in WAYS])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_retained_agent_is_left_alone_until_somebody_closes_it(stack: Stack, emulator: Emulator, way: str) -> None:
     stack.program(WAYS[way])
     stack.up().succeeded()
@@ -268,7 +268,7 @@ def deleted_with(way: str, cname: str = '"keynote"', *, force: bool = False) -> 
 @pytest.mark.parametrize(
     ("way", "cname"),
     [
-        pytest.param("option", '"keynote"', marks=pytest.mark.everyday),
+        ("option", '"keynote"'),
         *((way, "hall.cname") for way in WITH),
         *(pytest.param(way, '"keynote"', marks=pytest.mark.exhaustive) for way in WITH if way != "option"),
     ],

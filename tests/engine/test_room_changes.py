@@ -132,7 +132,7 @@ def test_an_empty_room_that_is_replaced_is_open_afterwards(stack: Stack, emulato
 @pytest.mark.parametrize(
     ("counting", "renamed", "way"),
     [
-        pytest.param("agents do not count", {"name": "foyer"}, "adopt_existing", marks=pytest.mark.everyday),
+        ("agents do not count", {"name": "foyer"}, "adopt_existing"),
         ("agents do not count", {"name": "foyer"}, "alias"),
         ("agents count", {"name": "foyer"}, "adopt_existing"),
         ("agents count", {"parent": True}, "alias"),

@@ -202,4 +202,4 @@ class Walk(RuleBasedStateMachine):
 
 
 TestWalk = Walk.TestCase
-TestWalk.settings = settings(max_examples=12, stateful_step_count=12, deadline=None, derandomize=True)
+TestWalk.settings = settings(max_examples=8, stateful_step_count=12, deadline=None, derandomize=True)

@@ -1,0 +1,53 @@
+"""Paths of properties in Pulumi's options, by the program's names and by the page's."""
+
+import pytest
+
+from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.config.paths import parts_of, values_at, wire_path
+
+OUTPUTS = {"taskId": "task_id"}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("llm", "llm"),
+        ("llm.custom_prompt", "llm.customPrompt"),
+        ("llm.customPrompt", "llm.customPrompt"),
+        ("llm.custom_prompt_key_word.my_key", "llm.customPromptKeyWord.my_key"),
+        ('llm.customPromptKeyWord["a.b"]', 'llm.customPromptKeyWord["a.b"]'),
+        ("pipeline.interrupt_words[0]", "pipeline.interruptWords[0]"),
+        ("pipeline.interrupt_words[*]", "pipeline.interruptWords[*]"),
+        ("extra.own_name", "extra.own_name"),
+        ("task_id", "taskId"),
+        ("*", "*"),
+    ],
+)
+def test_a_path_is_told_by_the_names_of_the_wire(path: str, expected: str) -> None:
+    assert wire_path(path, Conversation, OUTPUTS) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("llm.temprature", "did you mean 'temperature'"),
+        ("tsk_id", "did you mean 'task_id'"),
+        ("owner", "there is no property 'owner'"),
+        ("options.retainOnDelete", "there is no property 'options'"),
+        (".llm", "is not the path of a property"),
+        ("", "is not the path of a property"),
+    ],
+)
+def test_what_is_no_path_is_refused_with_the_nearest(path: str, said: str) -> None:
+    with pytest.raises(ValueError, match="property") as caught:
+        wire_path(path, Conversation, OUTPUTS)
+    assert said in str(caught.value)
+
+
+def test_the_values_at_a_path_are_found_by_their_property() -> None:
+    inputs = {"llm": {"a": 1}, "pipeline": {"words": ["x", "y"]}, "owner": "o"}
+    assert parts_of("a[0].b") == ["a", 0, "b"]
+    assert values_at(inputs, "llm.a") == {"llm": [1]}
+    assert values_at(inputs, "pipeline.words[*]") == {"pipeline": ["x", "y"]}
+    assert set(values_at(inputs, "*")) == {"llm", "pipeline"}
+    assert values_at(inputs, "owner") == values_at(inputs, "none.at.all") == {}
