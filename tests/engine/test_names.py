@@ -39,10 +39,10 @@ def host(prompt: str = "one", temperature: float = 0.5, more: str = "", **opts: 
     [
         ("llm.temperature", {"temperature": 0.9}),
         ("llm.custom_prompt_key_word", {"prompt": "two"}),
-        ("llm.customPromptKeyWord", {"prompt": "two"}),
-        ("llm.custom_prompt_key_word.asr_vendor", {"prompt": "two"}),
+        pytest.param("llm.customPromptKeyWord", {"prompt": "two"}, marks=pytest.mark.exhaustive),
+        pytest.param("llm.custom_prompt_key_word.asr_vendor", {"prompt": "two"}, marks=pytest.mark.exhaustive),
         ('llm.customPromptKeyWord["asr_vendor"]', {"prompt": "two"}),
-        ("llm", {"prompt": "two", "temperature": 0.1}),
+        pytest.param("llm", {"prompt": "two", "temperature": 0.1}, marks=pytest.mark.exhaustive),
     ],
 )
 @pytest.mark.parametrize("way", some_of(["option", "transformation"]))
@@ -67,7 +67,7 @@ def test_ignore_changes_takes_the_names_of_the_program(
     assert calls(emulator) == ["create"]
 
 
-@pytest.mark.parametrize("name", ["task_id", "taskId"])
+@pytest.mark.parametrize("name", some_of(["task_id", "taskId"]))
 def test_additional_secret_outputs_takes_the_names_of_the_program(stack: Stack, emulator: Emulator, name: str) -> None:
     stack.program(host(additional_secret_outputs=[name]))
     stack.up().succeeded()
@@ -84,7 +84,9 @@ def test_hide_diffs_takes_the_names_of_the_program(stack: Stack) -> None:
     assert "temperature: 0.9" not in stack.preview("--diff").succeeded().output
 
 
-@pytest.mark.parametrize("option", ["ignore_changes", "additional_secret_outputs", "replace_on_changes", "hide_diffs"])
+@pytest.mark.parametrize(
+    "option", some_of(["ignore_changes", "additional_secret_outputs", "replace_on_changes", "hide_diffs"])
+)
 def test_a_name_that_is_none_is_refused_with_the_nearest(stack: Stack, emulator: Emulator, option: str) -> None:
     opts: dict[str, Any] = {option: ["llm.temprature"]}
     stack.program(host(**opts))
@@ -121,7 +123,7 @@ CANNOT: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("option", CANNOT)
+@pytest.mark.parametrize("option", some_of(CANNOT, often=3))
 @pytest.mark.parametrize("resource", some_of(["conversation", "room"]))
 def test_what_a_dynamic_provider_cannot_do_is_one_sentence_at_preview(
     stack: Stack, emulator: Emulator, option: str, resource: str
@@ -167,7 +169,7 @@ def test_the_time_of_a_create_is_bounded(stack: Stack, emulator: Emulator) -> No
     stack.destroy().succeeded()
 
 
-@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("changed", some_of([True, False]))
 def test_another_account_is_named_at_preview(stack: Stack, emulator: Emulator, changed: bool) -> None:
     stack.program(one_room())
     stack.up().succeeded()

@@ -17,6 +17,7 @@ from tests.engine.service import calls, live, rooms
 from tests.engine.stack import Run, Stack, cli
 from tests.engine.test_crashes import CHANGED, ROOM, UP, assert_settled, recover
 from tests.engine.test_up import one_room
+from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full("more places and owners of a journal; one preview of each kind is tried every day"),
@@ -61,7 +62,7 @@ def before(request: pytest.FixtureRequest, stack: Stack, emulator: Emulator) -> 
     return folder
 
 
-AFTER_EITHER = pytest.mark.parametrize("before", ["ended", "killed"], indirect=True)
+AFTER_EITHER = pytest.mark.parametrize("before", some_of(["killed", "ended"]), indirect=True)
 AFTER_A_KILL = pytest.mark.parametrize("before", ["killed"], indirect=True)
 PROGRAMS = [ROOM, CHANGED, RENAMED, ""]
 PREVIEWS = [["preview", "--refresh"], ["preview"], ["refresh", "--preview-only"], ["destroy", "--preview-only"]]
@@ -71,7 +72,7 @@ PREVIEWS = [["preview", "--refresh"], ["preview"], ["refresh", "--preview-only"]
     ("before", "tried"),
     [
         pytest.param("killed", list(zip(PROGRAMS, PREVIEWS, strict=True)), id="killed", marks=pytest.mark.everyday),
-        pytest.param("killed", list(product(PROGRAMS, PREVIEWS)), id="killed, all pairs"),
+        pytest.param("killed", list(product(PROGRAMS, PREVIEWS)), id="killed, all pairs", marks=pytest.mark.exhaustive),
         pytest.param("ended", list(product(PROGRAMS, PREVIEWS)), id="ended, all pairs", marks=pytest.mark.exhaustive),
     ],
     indirect=["before"],
@@ -140,7 +141,7 @@ def test_a_preview_knows_a_journal_that_cannot_be_written(stack: Stack, before: 
 
 
 @AFTER_A_KILL
-@pytest.mark.parametrize("damage", ["no journal", "a directory", "newer", "no home"])
+@pytest.mark.parametrize("damage", some_of(["newer", "no journal", "a directory", "no home"], often=2))
 def test_a_preview_goes_on_without_a_journal_that_cannot_be_read(stack: Stack, before: Path, damage: str) -> None:
     journal = before / "journal.db"
     environment: dict[str, str] = {}

@@ -84,7 +84,7 @@ def marks(stack: Stack) -> dict[str, str | None]:
     return {each["cname"]: each["mark"] for each in json.loads(rtcai(stack, "ls", "--stack", "test", "--json"))}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", some_of(WAYS, often=2))
 def test_a_retained_agent_is_left_alone_until_somebody_closes_it(stack: Stack, emulator: Emulator, way: str) -> None:
     stack.program(WAYS[way])
     stack.up().succeeded()
@@ -168,7 +168,7 @@ def test_the_option_may_be_set_on_another_machine(stack: Stack, emulator: Emulat
     assert retained in live(emulator)
 
 
-@pytest.mark.parametrize("cause", ["--replace", "trigger"])
+@pytest.mark.parametrize("cause", some_of(["--replace", "trigger"]))
 def test_what_else_replaces_a_retained_agent_is_warned_of_at_preview(
     stack: Stack, emulator: Emulator, cause: str
 ) -> None:
@@ -197,7 +197,7 @@ def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(stack: Sta
     assert [one["id"] for one in stack.conversations().values()] == [task]
 
 
-@pytest.mark.parametrize("victim", some_of(["both", "two SIGINTs", "engine", "plugin"], often=2))
+@pytest.mark.parametrize("victim", some_of(["both", "two SIGINTs", "engine", "plugin"]))
 def test_what_a_killed_run_has_started_is_not_taken_for_retained(stack: Stack, emulator: Emulator, victim: str) -> None:
     stack.program(RETAINED)
     with interrupted(stack, emulator, UP, "the engine is about to be told") as run:
@@ -269,7 +269,13 @@ def deleted_with(way: str, cname: str = '"keynote"', *, force: bool = False) -> 
     ("way", "cname"),
     [
         ("option", '"keynote"'),
-        *((way, "hall.cname") for way in WITH),
+        ("parent", "hall.cname"),
+        ("event", "hall.cname"),
+        *(
+            pytest.param(way, "hall.cname", marks=pytest.mark.exhaustive)
+            for way in WITH
+            if way not in {"parent", "event"}
+        ),
         *(pytest.param(way, '"keynote"', marks=pytest.mark.exhaustive) for way in WITH if way != "option"),
     ],
 )

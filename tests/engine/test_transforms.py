@@ -58,7 +58,7 @@ def program(
 
 
 each_way = pytest.mark.parametrize("way", WAYS)
-some_ways = pytest.mark.parametrize("way", some_of(["agent", "event", "component"], often=2))
+some_ways = pytest.mark.parametrize("way", some_of(["agent", "event", "component"]))
 
 
 @each_way
@@ -95,7 +95,13 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("way", "kind", "value", "stated", "order"), ORDERS)
+@pytest.mark.parametrize(
+    ("way", "kind", "value", "stated", "order"),
+    [
+        pytest.param(*order, marks=[pytest.mark.exhaustive] if 0 < number < len(WAYS) else [])
+        for number, order in enumerate(ORDERS)
+    ],
+)
 def test_delete_before_replace_of_a_transform_decides_the_order(
     stack: Stack, emulator: Emulator, way: str, kind: str, value: bool, stated: str, order: list[str]
 ) -> None:
@@ -193,7 +199,7 @@ def test_a_hidden_input_cannot_be_ignored_by_its_name(stack: Stack, emulator: Em
     assert emulator.requests() == []
 
 
-@pytest.mark.parametrize("way", some_of(["option", "event", "agent", "component"], often=2))
+@pytest.mark.parametrize("way", some_of(["option", "event", "agent", "component"]))
 def test_a_secret_part_makes_its_whole_output_a_secret(stack: Stack, emulator: Emulator, way: str) -> None:
     option = "additional_secret_outputs=['llm.custom_prompt']"
     stated = program("agent", "", stated=f", {option}") if way == "option" else program(way, option)
