@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pulumi
@@ -34,8 +35,11 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_contract_has_every_option_of_pulumi() -> None:
+    """Of the newest SDK that is tested; an older one may lack some."""
     options = inspect.signature(pulumi.ResourceOptions.__init__).parameters.keys() - {"self"}
-    assert {row[0].strip("`") for row in rows("Options")} == options
+    listed = {row[0].strip("`") for row in rows("Options")}
+    newest = f"pulumi=={version('pulumi')}\n" in (ROOT / "tools" / "constraints.txt").read_text(encoding="utf-8")
+    assert options == listed if newest else options < listed
 
 
 @pytest.mark.parametrize("row", [*rows("Options"), *rows("Commands")], ids=lambda row: str(row[0]))
