@@ -137,16 +137,13 @@ def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulu
 
     A dynamic provider is told none of them, so that the resource must say it. The plugin process knows the rest.
     """
-    organization: str = pulumi.get_organization() or NO_ORGANIZATION
-    told: str | None = pulumi.get_root_directory()  # not to an inline program, nor by an older language host
-    folder = Path(told or "")
-    backend = project_in(folder).backend if told else None
     urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
+    owner = _owners_of_this_program()
 
     async def value() -> str | None:
         # As a plain value: with an output of its parent a child would depend on its parent's children, on itself too.
         known = await urn.future()
-        return stated_owner(known, organization, backend, folder) if known else None
+        return owner(known) if known else None
 
     return pulumi.Output.from_input(value())
 
@@ -156,17 +153,23 @@ def former_owners_of(type_: str, name: str, opts: pulumi.ResourceOptions | None)
     aliases = all_aliases(opts.aliases if opts else None, name, type_, opts.parent if opts else None)
     if not aliases:
         return None
-    organization: str = pulumi.get_organization() or NO_ORGANIZATION
-    told: str | None = pulumi.get_root_directory()
-    folder = Path(told or "")
-    backend = project_in(folder).backend if told else None
+    owner = _owners_of_this_program()
 
     async def values() -> list[str]:
         # As plain values, as with the owner itself.
         known = [await pulumi.Output.from_input(alias).future() for alias in aliases]
-        return [stated_owner(urn, organization, backend, folder) for urn in known if urn]
+        return [owner(urn) for urn in known if urn]
 
     return pulumi.Output.from_input(values())
+
+
+def _owners_of_this_program() -> Callable[[str], str]:
+    """What makes an owner of a URN, as far as the program knows."""
+    organization: str = pulumi.get_organization() or NO_ORGANIZATION
+    told: str | None = pulumi.get_root_directory()  # not to an inline program, nor by an older language host
+    folder = Path(told or "")
+    backend = project_in(folder).backend if told else None
+    return lambda urn: stated_owner(urn, organization, backend, folder)
 
 
 def _this_run() -> _Run:

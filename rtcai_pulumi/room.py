@@ -51,8 +51,8 @@ class Room(Resource, module="rtcai", name="Room"):
         Args:
             name: the resource's name in the program.
             cname: the room's name, 1 to 64 bytes of UTF-8.
-            uid: the user who counts as the room's creator, 1 to 2^53 - 1; made from the resource's URN where it is
-                left out.
+            uid: the user who counts as the room's creator, 1 to 2^53 - 1; made from the stack and the room's name
+                where it is left out.
             adopt_existing: whether a room of that name that is open already is taken into care; by default that is an
                 error.
             force: whether a room with members is ended when the resource is deleted, which throws out everybody; by

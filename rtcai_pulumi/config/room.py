@@ -19,9 +19,9 @@ class RoomInputs(Block):
     cname: Setting[RoomName] = Field()
     """Name of the room, 1 to 64 bytes of UTF-8. Required."""
     uid: Setting[Integer] = Field(default=None, ge=1, le=UID_MAX)
-    """The user who counts as the room's creator, 1 to 2^53 - 1. Made from the resource's URN where it is left out, so
-    that a room that an interrupted run created is known as this resource's own. Another one opens the room anew, which
-    takes that nobody is in it, or `force`; to leave it out later changes nothing."""
+    """The user who counts as the room's creator, 1 to 2^53 - 1. Made from the stack and the room's name where it is
+    left out, so that a room that an interrupted run created is known as the stack's own. Another one opens the room
+    anew, which takes that nobody is in it, or `force`; to leave it out later changes nothing."""
     adopt_existing: Setting[bool] = Field(default=False)
     """Whether a room of that name that is open already is taken into care. Default false: it is an error."""
     force: Setting[bool] = Field(default=False)

@@ -254,7 +254,7 @@ class Journal(JournalReader):
         path: the file; made with its folder where it is missing, readable by its user alone.
 
     Raises:
-        JournalError: the file is no journal, is newer than this package, or lies on a network file system.
+        JournalError: the file is no journal, is newer than this package, or lies where locks or WAL do not work.
     """
 
     def __init__(self, path: Path) -> None:

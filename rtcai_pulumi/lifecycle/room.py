@@ -1,8 +1,8 @@
 """What each verb does for a `Room`: the RTC room itself, beside the agents in it.
 
 A room costs nothing, and the service ends it by itself when its last member leaves or nobody came within a day. The
-journal knows whom a room belongs to; before it is told, the room carries the mark of its resource as its creator's
-number, and `create` knows by that what an interrupted run has opened.
+journal knows whom a room belongs to; before it is told, the room carries the mark of its stack and name as its
+creator's number, and `create` knows by that what an interrupted run has opened.
 
 Two resources may hold one room for a while: a replacement takes the open room of the resource that it replaces, and a
 renamed resource may adopt it. The engine deletes the old one last. So a room that stays after this run is never ended.
@@ -197,7 +197,7 @@ def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
     other_creator = stated is not None and found.creator not in {None, int(stated)}
     owners = [owner, *former_owners(inputs)]
     # Where the journal names somebody, that counts: a creator's number may be anybody's.
-    is_own = holder in owners or (found.cid, owner) in run.named
+    is_own = (holder != NOBODY and holder in owners) or (found.cid, owner) in run.named
     if is_own or (holder == NOBODY and found.creator in {_creator(inputs), *_marks(owners, cname)}):
         return opened_anew(found, inputs, run, _open) if other_creator else found.cid
     facts = Facts(room=cname, cid=found.cid)

@@ -51,13 +51,12 @@ def ended_with_its_resource(found: Room, cname: str, owner: str, run: Run, *, fo
         dropped = in_state.get(str(record.task)) == urn_of(owner)
         if _is_to_go(record, owner, in_state, run) or (dropped and not record.left_alone):
             _close(_known(record, run), run)
-    _wait_for_closes(found.cid, owner, run)
-    staying = [record for record in _agents_in(found.cid, owner, run) if _stays(record, in_state, run)]
+    agents = _left_after_closes(found.cid, owner, run)
+    staying = [record for record in agents if _stays(record, in_state, run)]
     if staying:
         why = "is retained" if staying[0].kept is Kept.RETAINED else "of this program is in it"
         run.tell(f"warning: {label} is left open and dropped from the state: task {staying[0].task} {why}")
         return False
-    agents = _agents_in(found.cid, owner, run)
     if inside and not agents:
         found = _again(found, cname, run)
     if force or is_empty(found, agents):
@@ -151,12 +150,15 @@ def _stays(record: Record, in_state: Mapping[str, str | None], run: Run) -> bool
     return record.left_alone or record.task in run.staying or record.task in in_state
 
 
-def _wait_for_closes(cid: int, owner: str, run: Run) -> None:
-    """Wait for agents of this stack that the same run may be stopping."""
+def _left_after_closes(cid: int, owner: str, run: Run) -> list[Record]:
+    """The agents in a room, once those are gone that the same run may be stopping; that is waited for a while."""
     until = run.clock() + _PATIENCE
-    while any(_may_be_stopping(record, owner, run) for record in _agents_in(cid, owner, run)):
+    while True:
+        agents = _agents_in(cid, owner, run)
+        if not any(_may_be_stopping(record, owner, run) for record in agents):
+            return agents
         if run.clock() > until or run.sleep(_GLANCE):
-            return
+            return agents
 
 
 def _may_be_stopping(record: Record, owner: str, run: Run) -> bool:

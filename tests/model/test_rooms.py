@@ -9,7 +9,8 @@ import pytest
 from rtcai_pulumi.lifecycle import room as verbs
 from rtcai_pulumi.lifecycle import room_end
 from rtcai_pulumi.lifecycle.record import Record, RoomRecord
-from tests.model.rooms import Machine, explore
+from rtcai_pulumi.service.errors import RoomExists
+from tests.model.rooms import STRANGER, Machine, OpenRoom, World, explore, opened
 
 COUNTED = pytest.mark.parametrize("agents_count", [True, False], ids=["agents count", "agents do not count"])
 
@@ -27,6 +28,12 @@ def test_three_commands_with_one_fault_break_no_promise(agents_count: bool) -> N
 @pytest.mark.parametrize(("commands", "faults"), [(4, 1), (3, 2)], ids=["four commands", "two faults"])
 def test_longer_histories_break_no_promise(agents_count: bool, commands: int, faults: int) -> None:
     assert explore(agents_count=agents_count, commands=commands, faults=faults).broken == ""
+
+
+def test_a_room_without_an_owner_is_nobody_s_to_take() -> None:
+    stranger = opened(World(), OpenRoom("main", 0, STRANGER))
+    with pytest.raises(RoomExists):
+        verbs.create_room({"cname": "main"}, Machine(stranger).run)
 
 
 class Rule(NamedTuple):
