@@ -5,10 +5,10 @@ BIN := .venv/bin
 QUIET := $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down status test test-full test-rest test-floor test-all bench docs screenshots browser lint format clean
+.PHONY: help setup up preview down status test test-full test-rest test-floor test-engines test-all bench docs screenshots browser lint format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Prepare .venv (package, extras, test tools) and .tools (the Pulumi CLI), and nothing else
 	@$(PYTHON) tools/setup.py $(QUIET)
@@ -36,6 +36,9 @@ test-rest: setup browser ## Check what `test-full` has beyond `test`
 
 test-floor: setup ## Check the lowest versions of pulumi, pydantic, httpx and the extras; a part of `test-rest`
 	@$(BIN)/python -m tools.checks floor
+
+test-engines: setup ## Check the oldest engine with the oldest SDK, on what `make test` tries with the newest; part of `test-all`
+	@$(BIN)/python -m tools.checks engines
 
 test-all: test-full ## Check every crash at every moment, and the whole model; takes hours
 	@$(BIN)/python -m tools.checks all

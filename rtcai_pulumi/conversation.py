@@ -11,6 +11,8 @@ from pulumi.dynamic import Resource
 from rtcai_pulumi.config.block import Block, misspelt_keyword
 from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation, ReplaceStrategy
+from rtcai_pulumi.config.problems import Problem
+from rtcai_pulumi.config.rules import TOO_DEEP
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 from rtcai_pulumi.config.validation import nesting_problems
 from rtcai_pulumi.config.wire import flat_inputs, in_order
@@ -109,7 +111,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             wait_for_room=wait_for_room,
             adopt=adopt,
         )
-        self._declare(name, _stated(stated), opts)
+        self._declare(name, stated, opts)
 
     @classmethod
     def from_body(cls, name: str, body: Mapping[str, Any], opts: ResourceOptions | None = None) -> Self:
@@ -124,16 +126,26 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             InvalidBody: what no resource could express (a null, a wrong ``taskType``, a block outside ``data``); all
                 of it in one message. Wrong values are reported at preview, like those of any other resource.
         """
-        problems = nesting_problems(body)
+        try:
+            problems = nesting_problems(body)
+        except RecursionError:
+            problems = [Problem("(root)", TOO_DEEP)]
         if problems:
             lines = "".join(f"\n  {problem}" for problem in problems)
             message = f"the body of conversation {name!r} cannot be read:{lines}"
             raise InvalidBody(message)
         conversation = cls.__new__(cls)
-        conversation._declare(name, _stated(flat_inputs(body)), opts)
+        conversation._declare(name, flat_inputs(body), opts)
         return conversation
 
-    def _declare(self, name: str, inputs: dict[str, Any], opts: ResourceOptions | None) -> None:
+    def _declare(self, name: str, stated: Conversation | dict[str, Any], opts: ResourceOptions | None) -> None:
+        try:
+            self._register(name, _stated(stated), opts)
+        except RecursionError:  # deeper than Python can follow, or an object inside of itself
+            message = f"conversation {name!r} cannot be read: {TOO_DEEP}"
+            raise InvalidBody(message) from None
+
+    def _register(self, name: str, inputs: dict[str, Any], opts: ResourceOptions | None) -> None:
         # A property that is to come back from the provider must be named here, even without a value.
         every = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
         if opts is not None and opts.urn is not None:  # it is read back from the state, and nothing is registered

@@ -14,6 +14,10 @@ from rtcai_pulumi.service.settings import missing_credentials, resolve
 from rtcai_pulumi.service.signing import TTL_DEFAULT, room_token_of
 
 
+class _InvalidToken(pulumi.RunError, ValueError):
+    """A token that nobody could use. Of a `RunError` the engine shows the sentence, and no frames."""
+
+
 def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFAULT) -> Output[str]:
     """The basic token that lets one user join one room, as a secret output.
 
@@ -27,7 +31,8 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
 
     Raises:
         RunError: there are no credentials, or a setting is wrong.
-        ValueError: `ttl` or `uid` is out of range.
+        ValueError: `ttl` or `uid` is out of range, or nobody could open a room of that name. It is raised once the
+            values are known, which fails the preview.
     """
     missing = missing_credentials(os.environ, get_config)
     if missing and pulumi.runtime.is_dry_run():
@@ -37,21 +42,28 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None  # of this error the engine shows no frames
 
-    if is_of_an_output(cname):
-        raise ValueError(f"cname: {REASON}")
-
     def made(values: dict[str, object]) -> str:
-        return room_token_of(settings, str(values["cname"]), _whole(values["uid"]), _whole(values["ttl"]), time.time())
+        name = values["cname"]
+        try:
+            if not isinstance(name, str) or is_of_an_output(name):
+                raise ValueError(f"cname: {REASON if isinstance(name, str) else 'must be a text'}")
+            return room_token_of(settings, name, _whole("uid", values), _whole("ttl", values), time.time())
+        except ValueError as error:
+            message = f"room_token has a problem: {error}"
+            raise _InvalidToken(message) from None
 
     return Output.secret(Output.all(cname=cname, uid=uid, ttl=ttl).apply(made))
 
 
-def _whole(value: object) -> int:
+def _whole(name: str, values: dict[str, object]) -> int:
     """A whole number that may have come as an output, and so as a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        message = "uid and ttl are whole numbers"
+    value = values[name]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        message = f"{name}: must be a whole number"
         raise ValueError(message)
-    return int(value)
+    return value
 
 
 def _unknown_secret() -> Output[str]:

@@ -5,8 +5,11 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
+
+import trustme
 
 
 class Front:
@@ -93,3 +96,22 @@ def running(port: int, tls: ssl.SSLContext | None = None, refuses: str | None = 
     finally:
         front.end()
         thread.join()
+
+
+class Tls:
+    """A certificate authority of its own, and what it vouches for.
+
+    Args:
+        folder: where its certificate is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = trustme.CA()
+        self.bundle = str(folder / "authority.pem")
+        self.authority.cert_pem.write_to_path(self.bundle)
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """What makes a server one of that name or address."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.authority.issue_cert(host).configure_cert(context)
+        return context

@@ -1,4 +1,4 @@
-"""`python -m tools.checks lint|test|floor|full|all`: the checks of the make targets, and the time that each part took.
+"""`python -m tools.checks lint|test|floor|full|engines|all`: the checks of the make targets, and the time of each part.
 
 `make test` runs "test", `make test-full` "full" after it, `make test-all` "all" after that. The first part that fails
 ends the run.
@@ -17,6 +17,7 @@ from tests.tiers import EXPRESSIONS, Target
 ROOT: Final = Path(__file__).resolve().parents[1]
 BIN: Final = ROOT / ".venv" / "bin"
 FLOOR: Final = ROOT / ".tools" / "floor" / "bin"
+OLDEST_ENGINE: Final = ROOT / ".tools" / "oldest" / "bin"
 Part = tuple[str, Sequence[Sequence[str]]]
 """A name, and the commands to run one after the other."""
 
@@ -65,7 +66,17 @@ def _floor() -> Iterator[Part]:
     yield "tests without the engine, at the lowest versions of dependencies", [setup, floor]
 
 
+def _engines() -> Iterator[Part]:
+    """The other end of what is supported: `make test` runs the newest engine and the newest SDK."""
+    setup = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
+    install = [sys.executable, "tools/pulumi-cli/install.py", "--oldest", "--quiet"]
+    tests = [str(FLOOR / "python"), "-m", "pytest", *PARALLEL, "-m", "full and everyday", "tests/engine"]
+    with_oldest = ["env", f"TESTED_ENGINE={OLDEST_ENGINE}", *tests]
+    yield "the oldest engine with the oldest SDK", [setup, install, with_oldest]
+
+
 def _all() -> Iterator[Part]:
+    yield from _engines()
     yield "every crash, and the whole model", [_pytest(Target.ALL)]
 
 
@@ -85,6 +96,7 @@ CHECKS: Final[Mapping[str, Callable[[], Iterator[Part]]]] = {
     "test": _test,
     "floor": _floor,
     "full": _full,
+    "engines": _engines,
     "all": _all,
 }
 

@@ -9,10 +9,20 @@ import typer
 from rtcai_pulumi.cli.errors import failing
 from rtcai_pulumi.cli.options import AsJson
 from rtcai_pulumi.cli.shown import show_json
+from rtcai_pulumi.config.conversation import room_name_problem
 from rtcai_pulumi.service.settings import resolve
 from rtcai_pulumi.service.signing import TTL_DEFAULT, TTL_MAX, room_token_of
 
-_Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name; an empty one is any room.")]
+
+def _usable(cname: str) -> str:
+    if problem := room_name_problem(cname):
+        raise typer.BadParameter(problem)
+    return cname
+
+
+_Room = Annotated[
+    str, typer.Argument(metavar="ROOM", help="The room's name; an empty one is any room.", callback=_usable)
+]
 _Uid = Annotated[int, typer.Argument(metavar="UID", min=0, max=2**64 - 1, help="The user's number.")]
 _Ttl = Annotated[int, typer.Option(min=1, max=TTL_MAX, help="For how many seconds it is valid.")]
 

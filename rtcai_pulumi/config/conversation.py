@@ -34,6 +34,15 @@ def _room_name(cname: str) -> str:
     return cname
 
 
+def room_name_problem(cname: str) -> str | None:
+    """What is wrong with a room's name that is not empty; None where nothing is."""
+    try:
+        _room_name(cname)
+    except PydanticCustomError as error:
+        return error.message()
+    return None
+
+
 RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_room_name)]
 """Name of a room, 1 to 64 bytes of UTF-8, without characters that cannot be seen and without blanks at its ends."""
 

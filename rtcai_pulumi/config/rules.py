@@ -13,12 +13,17 @@ from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
 
 _HOLE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _SPEAKABLE: Final = re.compile(r"[\w-]{1,40}")
+DEEPEST: Final = 30
+"""How many objects and lists may lie in each other: protobuf's C library reads no more than a hundred messages in each
+other, and each object takes three."""
+TOO_DEEP: Final = f"nested too deeply: at most {DEEPEST} objects and lists can be in each other"
+_SHOWN_OF_A_DEEP_PATH: Final = 4
 _VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
 
 
 def rule_problems(inputs: Mapping[str, Any]) -> list[Problem]:
     """Every cross-field problem of flat inputs."""
-    rules = (_modes, _prompts, _holes, _interrupt_words, _extras, _numbers, _options)
+    rules = (_modes, _prompts, _holes, _interrupt_words, _extras, _unsendable, _options)
     return [problem for rule in rules for problem in rule(inputs)]
 
 
@@ -147,14 +152,33 @@ def _options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _numbers(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
-    """What JSON has no number for, and what the engine would round: it carries every number as a 64-bit float."""
-    if isinstance(value, Mapping | list):
+def _unsendable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    """What the engine cannot carry, or would change: it takes JSON, with every number as a 64-bit float."""
+    if isinstance(value, Mapping | list | tuple):
+        if len(location) == DEEPEST:
+            yield Problem(path_of(location[:_SHOWN_OF_A_DEEP_PATH]), TOO_DEEP)
+            return
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _numbers(item, (*location, key))
-    elif isinstance(value, int | float) and abs(value) >= EXACT_LIMIT:
-        yield Problem(
-            path_of(location), "too large: the engine keeps numbers exact below 2^53 only; write it as a string"
-        )
+            if isinstance(value, Mapping) and not isinstance(key, str):
+                yield Problem(path_of(location), "has a key that is not a text; write the key in quotes")
+            elif isinstance(key, str) and _has_half_a_character(key):
+                yield Problem(path_of(location), "has a key with half of a character, which cannot be sent")
+            else:
+                yield from _unsendable(item, (*location, key))
+    elif isinstance(value, str):
+        if _has_half_a_character(value):
+            yield Problem(path_of(location), "holds half of a character, which cannot be sent")
     elif isinstance(value, float) and math.isnan(value):
         yield Problem(path_of(location), "must be a finite number")
+    elif isinstance(value, int | float):
+        if abs(value) >= EXACT_LIMIT:
+            reason = "too large: the engine keeps numbers exact below 2^53 only; write it as a string"
+            yield Problem(path_of(location), reason)
+    elif value is not None and value is not UNKNOWN:
+        reason = "must be a text, a number, true or false, a list or an object; nothing else can be sent"
+        yield Problem(path_of(location), reason)
+
+
+def _has_half_a_character(text: str) -> bool:
+    """Whether a text has a surrogate without the other half; UTF-8 has no form for that."""
+    return any("\ud800" <= char <= "\udfff" for char in text)

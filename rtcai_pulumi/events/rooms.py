@@ -9,6 +9,7 @@ import pulumi
 from pulumi import Output, ResourceOptions
 
 from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.config.rules import TOO_DEEP
 from rtcai_pulumi.conversation import RealtimeConversation
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
 from rtcai_pulumi.events.mistake import Source
@@ -47,7 +48,11 @@ class EventRooms(pulumi.ComponentResource):
                 a block that is one is replaced whole by a room's changes, never merged.
             opts: Pulumi's options.
         """
-        found = plan(_stated(event), Source(), _is_late)
+        source = Source()
+        try:
+            found = plan(_stated(event), source, _is_late)
+        except RecursionError:  # deeper than Python can follow, or an object inside of itself
+            found = Plan(None, False, (), (source.mistake((), TOO_DEEP),))
         self._declare(name, found, [f"EventRooms {name!r} has a problem: {one}" for one in found.mistakes], opts)
 
     @classmethod

@@ -7,6 +7,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from rtcai_pulumi.config.conversation import room_name_problem
 from rtcai_pulumi.service.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -64,13 +65,16 @@ def room_token_of(settings: "Settings", cname: str, uid: int, ttl: int, now: flo
 
     Raises:
         SettingsError: there is no AppSecret.
-        ValueError: `ttl` or `uid` is out of range.
+        ValueError: `ttl` or `uid` is out of range, or nobody could open a room of that name.
     """
     if settings.app_secret is None:
         advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
         raise SettingsError("A token cannot be made without an AppSecret.", advice=advice)
     if not 0 <= uid < 2**64:
         message = f"uid is 0 to 2^64 - 1, not {uid}"
+        raise ValueError(message)
+    if problem := room_name_problem(cname):
+        message = f"cname: {problem}"
         raise ValueError(message)
     return basic_token(settings.app_key, settings.app_secret, cname=cname, uid=uid, ttl=ttl, now_ms=int(now * 1000))
 

@@ -27,7 +27,9 @@ def test_the_token_alone_is_printed(service: Service) -> None:
     assert base64.b64decode(run.stdout.strip())
 
 
-@pytest.mark.parametrize("arguments", [["keynote", "-1"], ["keynote", "x"], ["keynote", "1", "--ttl", "86401"]])
+@pytest.mark.parametrize(
+    "arguments", [["keynote", "-1"], ["keynote", "x"], ["keynote", "1", "--ttl", "86401"], ["hall\n", "1"]]
+)
 def test_wrong_usage(service: Service, arguments: list[str]) -> None:
     assert service.run("token", *arguments).exit_code == 2
 

@@ -15,6 +15,8 @@ from typing import Any
 from rtcai_pulumi.emulator import Emulator
 
 PROJECT = Path(__file__).parents[2]
+ENGINE = os.environ.get("TESTED_ENGINE", str(PROJECT / ".tools" / "bin"))
+"""The folder of the CLI that tests run; `make test-engines` names another."""
 TYPE = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 # The last language host that can be built from Go modules dies at its start now and then, before anything happened.
 HOST_DIED = "failed to discover package requirements"
@@ -26,7 +28,7 @@ runtime: {{name: python, options: {{toolchain: pip, virtualenv: {Path(sys.execut
 
 def search_path() -> str:
     """PATH with this environment's Python and the project's own CLI first."""
-    return os.pathsep.join([str(Path(sys.executable).parent), str(PROJECT / ".tools" / "bin"), os.environ["PATH"]])
+    return os.pathsep.join([str(Path(sys.executable).parent), ENGINE, os.environ["PATH"]])
 
 
 def cli() -> str:

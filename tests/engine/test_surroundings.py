@@ -6,21 +6,30 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
+from tests import network
 from tests.engine.crash import ends, plugins_of, running
 from tests.engine.service import calls, live, rooms
 from tests.engine.stack import Run, Stack, cli
 from tests.engine.test_crashes import recover
 from tests.engine.test_up import one_room
+from tests.network import Tls
 from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full("more surroundings and slips; tests/unit and tests/cli try each by itself"),
     pytest.mark.shows("promise 2", "promise 6"),
 ]
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    return Tls(tmp_path)
+
 
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
 DEAD = "http://127.0.0.1:9"
@@ -57,6 +66,14 @@ def read_only(stack: Stack) -> None:
     stack.environment["RTCAI_JOURNAL"] = "/proc/journal.db"
 
 
+def read_only_home(stack: Stack) -> None:
+    """As in a container whose root is not to be written; the engine has a place of its own."""
+    del stack.environment["RTCAI_JOURNAL"]
+    stack.environment["HOME"] = "/proc"
+    for name in ("CACHE", "CONFIG", "DATA"):
+        stack.environment[f"XDG_{name}_HOME"] = str(stack.folder / "home")
+
+
 NOBODY = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
 """As a user of whom the system knows no name and no home."""
 
@@ -80,38 +97,69 @@ def run(stack: Stack, *command: str) -> Run:
     return Run(done.returncode, done.stdout)
 
 
-@pytest.mark.parametrize(
-    ("surroundings", "up", "said"),
-    [
-        (proxies, True, ""),
-        (no_certificates, True, ""),
-        (relative, False, "RTCAI_JOURNAL is a relative path"),
-        (read_only, False, "The journal /proc/journal.db cannot be used"),
-    ],
-)
-def test_each_command_succeeds_or_says_why_in_a_sentence(
-    stack: Stack, emulator: Emulator, surroundings: Callable[[Stack], None], up: bool, said: str
-) -> None:
-    surroundings(stack)
+def each_command(stack: Stack, *before: str) -> dict[str, Run]:
+    """What a user runs, from a folder of the project; no command ends in a traceback."""
     stack.program(one_room())
     (stack.folder / "program" / "sub").mkdir()
     (stack.folder / "program" / "sub" / "event.yaml").write_text(EVENT, encoding="utf-8")
     runs = {
-        "preview": run(stack, cli(), "preview", "--non-interactive"),
-        "up": run(stack, cli(), "up", "--yes", "--skip-preview", "--non-interactive"),
-        "ls": run(stack, RTCAI, "ls"),
-        "doctor": run(stack, RTCAI, "doctor"),
-        "validate": run(stack, RTCAI, "validate"),
+        "preview": run(stack, *before, cli(), "preview", "--non-interactive"),
+        "up": run(stack, *before, cli(), "up", "--yes", "--skip-preview", "--non-interactive"),
+        "ls": run(stack, *before, RTCAI, "ls"),
+        "doctor": run(stack, *before, RTCAI, "doctor"),
+        "validate": run(stack, *before, RTCAI, "validate"),
     }
     assert [each.output for each in runs.values() if "Traceback" in each.output] == []
     assert [name for name in ("preview", "validate") if runs[name].code] == []
-    assert (runs["up"].code == 0) is up, runs["up"].output
-    assert said in runs["up"].output
-    assert rooms(emulator) == (["keynote"] if up else [])
-    if up:
-        assert "keynote" in runs["ls"].succeeded().output
-    else:
-        assert "✗ place of the journal: failed" in runs["doctor"].failed().output
+    return runs
+
+
+@pytest.mark.parametrize("surroundings", [proxies, no_certificates])
+def test_each_command_succeeds(stack: Stack, emulator: Emulator, surroundings: Callable[[Stack], None]) -> None:
+    surroundings(stack)
+    runs = each_command(stack)
+    runs["up"].succeeded()
+    assert rooms(emulator) == ["keynote"]
+    assert "keynote" in runs["ls"].succeeded().output
+
+
+@pytest.mark.parametrize(
+    ("surroundings", "said"),
+    [
+        (relative, "RTCAI_JOURNAL is a relative path"),
+        (read_only, "The journal /proc/journal.db cannot be used"),
+        (read_only_home, "The journal /proc/.local/state/rtcai/journal.db cannot be used"),
+    ],
+)
+def test_without_a_place_for_the_journal_up_says_why_in_a_sentence(
+    stack: Stack, emulator: Emulator, surroundings: Callable[[Stack], None], said: str
+) -> None:
+    surroundings(stack)
+    runs = each_command(stack)
+    assert said in runs["up"].failed().output
+    assert rooms(emulator) == []
+    assert "✗ place of the journal: failed" in runs["doctor"].failed().output
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_certificate_of_a_private_authority(stack: Stack, emulator: Emulator, tls: Tls, trusted: bool) -> None:
+    with network.running(urlsplit(emulator.url).port or 0, tls.context("127.0.0.1")) as server:
+        stack.environment["RTCAI_ENDPOINT"] = f"https://127.0.0.1:{server.port}"
+        if trusted:
+            stack.environment["SSL_CERT_FILE"] = tls.bundle
+        runs = each_command(stack)
+        if trusted:
+            runs["up"].succeeded()
+            assert "✓ certificates: passed" in runs["doctor"].succeeded().output
+            stack.destroy().succeeded()
+            assert live(emulator) == []
+        else:
+            for name in ("up", "doctor"):
+                output = runs[name].failed().output
+                assert "127.0.0.1" in output
+                assert "SSL_CERT_FILE" in output
+            assert "UntrustedCertificate" in runs["up"].output
+            assert emulator.requests() == []
 
 
 def test_without_a_home_a_preview_works_and_a_command_says_what_to_set(stack: Stack, emulator: Emulator) -> None:

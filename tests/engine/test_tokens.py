@@ -34,3 +34,20 @@ def test_a_preview_without_credentials_does_not_know_it_and_an_up_says_what_is_m
     stack.preview(RTCAI_APP_SECRET="").succeeded()
     run = stack.up(RTCAI_APP_SECRET="").failed()
     assert "RTCAI_APP_SECRET" in run.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("'hall\\n', 7", "cname: a character U+000A, which cannot be seen, at the end"),
+        ("f'{late}', 7", "cname: has the words of an Output"),
+        ("'hall', late", "uid: must be a whole number"),
+        ("'hall', 7, ttl=86401", "ttl"),
+    ],
+)
+def test_a_token_that_nobody_could_use_is_told_at_preview(stack: Stack, arguments: str, said: str) -> None:
+    late = "pulumi.Output.from_input('keynote')"
+    stack.program(f"import pulumi\nfrom rtcai_pulumi import room_token\nlate = {late}\nroom_token({arguments})\n")
+    told = stack.preview().failed().output
+    assert "room_token has a problem: " in told
+    assert said in told

@@ -1,12 +1,13 @@
 """The real plugin process, spoken to over gRPC as the engine does."""
 
 import os
-import socket
+import socketserver
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import grpc
@@ -89,11 +90,12 @@ def _strings(values: Mapping[str, str]) -> dict[str, struct_pb2.Value]:
 def running_plugin(journal: Path, **environment: str) -> Iterator[Plugin]:
     """The process that the engine starts for dynamic providers, until the end of the block.
 
-    It sees an engine that lives: a socket that listens at the address which is its first argument.
+    It sees an engine that lives: somebody who takes connections at the address which is its first argument.
     """
-    with socket.create_server(("127.0.0.1", 0)) as engine:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as engine:
+        Thread(target=engine.serve_forever, daemon=True).start()
         process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "pulumi.dynamic", f"127.0.0.1:{engine.getsockname()[1]}"],
+            [sys.executable, "-u", "-m", "pulumi.dynamic", f"127.0.0.1:{engine.server_address[1]}"],
             env={"PATH": os.environ["PATH"], "RTCAI_JOURNAL": str(journal), **environment},
             stdout=subprocess.PIPE,
             text=True,
@@ -107,3 +109,4 @@ def running_plugin(journal: Path, **environment: str) -> Iterator[Plugin]:
                 finally:
                     process.terminate()
                     process.wait(timeout=30)
+                    engine.shutdown()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-PINNED = "3.259.0"
+PINNED = "3.274.1"
 SUM = "h1:MoJElH3Y/VwV1tfTVNCh2BJuc3HxB7OPmvvYzaDe89c="
 PARTS = {"pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python"}
 
@@ -22,7 +22,7 @@ mkdir -p "$3/bin"
 printf '%s\\n' "$@" > "$RECORD"
 printf '%s' "$HOME" > "$RECORD.home"
 for part in pulumi pulumi-language-python pulumi-language-python-exec pulumi-resource-pulumi-python; do
-    printf '#!/bin/sh\\necho v3.259.0\\n' > "$3/bin/$part"
+    printf '#!/bin/sh\\necho v3.274.1\\n' > "$3/bin/$part"
     chmod 755 "$3/bin/$part"
 done
 """
@@ -39,7 +39,7 @@ else:
     target = pathlib.Path(arguments[arguments.index("-o") + 1])
     if target.name == "pulumi" and "FAIL" in os.environ:
         sys.exit("some/package: no such luck")
-    target.write_text("#!/bin/sh\\necho v3.259.0\\n")
+    target.write_text("#!/bin/sh\\necho v3.274.1\\n")
     target.chmod(0o755)
     if target.name == "pulumi" and "STUCK" in os.environ:
         pathlib.Path(os.environ["STUCK"]).write_text(str(os.getpid()))
@@ -103,7 +103,7 @@ def machine(tmp_path: Path, root: Path) -> Machine:
     return Machine(path, tmp_path / "tools", root / "tools" / "pulumi-cli" / "install.py", environ)
 
 
-@pytest.mark.parametrize("version", ["v3.216.0", "3.259.0", "v3.300.0-alpha.5", "v4.0.1"])
+@pytest.mark.parametrize("version", ["v3.216.0", "3.260.0", "v3.300.0-alpha.5", "v4.0.1"])
 def test_a_recent_pulumi_on_path_is_taken(machine: Machine, version: str) -> None:
     machine.has_pulumi(version)
     machine.has("pulumi-language-python", "#!/bin/sh\n")
@@ -189,7 +189,7 @@ def test_with_an_old_go_it_says_what_to_install(machine: Machine) -> None:
     ended = machine.install("--only", "build")
     assert ended.returncode == 1
     assert "running go 1.22.1" in ended.stdout
-    assert "install Go 1.25" in ended.stdout
+    assert "install Go 1.26" in ended.stdout
 
 
 def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(machine: Machine) -> None:
@@ -262,7 +262,21 @@ def test_an_installation_of_other_pins_is_replaced(machine: Machine) -> None:
     assert json.loads(record.read_text()) == wanted
 
 
-def test_the_pinned_version_is_the_one_that_go_mod_pins(root: Path) -> None:
-    folder = root / "tools" / "pulumi-cli"
-    assert f'ENGINE = "{PINNED}"' in (folder / "pins.py").read_text()
-    assert f"github.com/pulumi/pulumi/pkg/v3 v{PINNED} " in (folder / "engine" / "go.mod").read_text()
+def test_the_oldest_engine_is_provided_whatever_is_on_path(machine: Machine) -> None:
+    machine.has_pulumi("v3.274.1")
+    machine.has("pulumi-language-python", "#!/bin/sh\n")
+    machine.has_go()
+    ended = machine.install("--oldest")
+    assert ended.returncode == 0, ended.stdout
+    assert "pulumi v3.216.0 is now in" in ended.stdout
+    assert machine.is_complete()
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "version"), [("NEWEST", "engine", PINNED), ("OLDEST", "engine-oldest", "3.216.0")]
+)
+def test_a_pinned_version_is_the_one_that_go_mod_pins(root: Path, name: str, folder: str, version: str) -> None:
+    tools = root / "tools" / "pulumi-cli"
+    parts = version.replace(".", ", ")
+    assert f'{name} = Engine(({parts}), "{folder}")' in (tools / "pins.py").read_text()
+    assert f"github.com/pulumi/pulumi/pkg/v3 v{version} " in (tools / folder / "go.mod").read_text()

@@ -1,7 +1,8 @@
 """Provide a Pulumi CLI: the one on PATH, else one in the project's `.tools/bin`.
 
-Usage: `python3 tools/pulumi-cli/install.py [--into FOLDER] [--only path|vendor|build] [--quiet]`. Standard library
-only: it runs before anything is installed. A second run does nothing. It may be interrupted at any moment and run
+Usage: `python3 tools/pulumi-cli/install.py [--into FOLDER] [--only path|vendor|build] [--oldest] [--quiet]`. With
+`--oldest` it provides the oldest engine that will do, in a folder of its own, whatever PATH has. Standard library only:
+it runs before anything is installed. A second run does nothing. It may be interrupted at any moment and run
 again: all work is done in a temporary folder, and `bin` appears by one rename.
 """
 
@@ -14,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pins
@@ -21,19 +23,24 @@ import ways
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = "installed.json"
+WAYS = ("path", "vendor", "build")
 
 
 def main() -> int:
     """Run the installer and return its exit code."""
     parser = argparse.ArgumentParser(prog="tools/pulumi-cli/install.py")
-    parser.add_argument("--into", type=Path, default=ROOT / ".tools", help="the folder that gets bin/ (.tools)")
-    parser.add_argument("--only", choices=("path", "vendor", "build"), help="try this way alone")
+    parser.add_argument("--into", type=Path, help="the folder that gets bin/ (.tools, or .tools/oldest)")
+    parser.add_argument("--oldest", action="store_true", help="the oldest engine that will do, for its tests")
+    parser.add_argument("--only", choices=WAYS, help="try this way alone")
     parser.add_argument("--quiet", action="store_true", help="say nothing where there is nothing to do")
     arguments = parser.parse_args()
     # An ended `make` sends SIGTERM: turned into an exit it ends what was started and removes the temporary folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    folder: Path = arguments.into.resolve()
+    engine = pins.OLDEST if arguments.oldest else pins.NEWEST
+    into = arguments.into or ROOT / ".tools" / ("oldest" if arguments.oldest else "")
+    folder: Path = into.resolve()
+    wanted = (arguments.only,) if arguments.only else ("vendor", "build") if arguments.oldest else WAYS
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "install.lock").open("w") as lock:
         try:
@@ -41,16 +48,16 @@ def main() -> int:
         except BlockingIOError:
             print("setup: another installer is at work here: waiting for it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        return _provide(folder, arguments.only, arguments.quiet)
+        return _provide(engine, folder, wanted, arguments.quiet)
 
 
-def _provide(folder: Path, only: str | None, quiet: bool) -> int:
+def _provide(engine: pins.Engine, folder: Path, wanted: Sequence[str], quiet: bool) -> int:
     target = folder / "bin"
-    if _complete(target):
+    if _complete(engine, target):
         if not quiet:
-            print(f"setup: pulumi v{pins.ENGINE} is in {_shown(target)}: nothing to do")
+            print(f"setup: pulumi v{engine} is in {_shown(target)}: nothing to do")
         return 0
-    if only in (None, "path"):
+    if "path" in wanted:
         try:
             found = ways.on_path(_search_path(target))
         except ways.NoWayError as reason:
@@ -61,18 +68,17 @@ def _provide(folder: Path, only: str | None, quiet: bool) -> int:
             if not quiet:
                 print(f"setup: pulumi {found}, on PATH: nothing to do")
             return 0
-    if only in (None, "vendor") and _install(folder, "vendor"):
-        return 0
-    if only in (None, "build") and _install(folder, "build"):
-        return 0
+    for way in ("vendor", "build"):
+        if way in wanted and _install(engine, folder, way):
+            return 0
     print("setup: no Pulumi CLI. The lines above say why each way failed.", file=sys.stderr)
     return 1
 
 
-def _install(folder: Path, way: str) -> bool:
+def _install(engine: pins.Engine, folder: Path, way: str) -> bool:
     title = {
-        "vendor": f"the vendor's installer for v{pins.ENGINE}",
-        "build": f"building v{pins.ENGINE} from Go modules (about 5 minutes the first time)",
+        "vendor": f"the vendor's installer for v{engine}",
+        "build": f"building v{engine} from Go modules (about 5 minutes the first time)",
     }[way]
     print(f"setup: {title} ...", flush=True)
     for left_over in folder.glob("tmp-*"):
@@ -81,14 +87,14 @@ def _install(folder: Path, way: str) -> bool:
     with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-", ignore_cleanup_errors=True) as scratch:
         into = Path(scratch)
         try:
-            (ways.by_vendor if way == "vendor" else ways.by_build)(into, dict(os.environ))
+            (ways.by_vendor if way == "vendor" else ways.by_build)(engine, into, dict(os.environ))
             _verify(into / "bin")
         except ways.NoWayError as reason:
             print(f"setup: {title}: failed: {reason}", flush=True)
             return False
-        (into / "bin" / RECORD).write_text(json.dumps({"way": way, "pins": _pins_digest()}) + "\n")
+        (into / "bin" / RECORD).write_text(json.dumps({"way": way, "pins": _pins_digest(engine)}) + "\n")
         _put_in_place(into, folder / "bin")
-    print(f"setup: pulumi v{pins.ENGINE} is now in {_shown(folder / 'bin')} ({way})")
+    print(f"setup: pulumi v{engine} is now in {_shown(folder / 'bin')} ({way})")
     return True
 
 
@@ -105,17 +111,17 @@ def _put_in_place(scratch: Path, target: Path) -> None:
     (scratch / "bin").rename(target)
 
 
-def _complete(target: Path) -> bool:
+def _complete(engine: pins.Engine, target: Path) -> bool:
     try:
         record = json.loads((target / RECORD).read_text())
     except (OSError, ValueError):
         return False
-    return record.get("pins") == _pins_digest() and all((target / part).exists() for part in pins.PARTS)
+    return record.get("pins") == _pins_digest(engine) and all((target / part).exists() for part in pins.PARTS)
 
 
-def _pins_digest() -> str:
+def _pins_digest(engine: pins.Engine) -> str:
     here = Path(__file__).parent
-    pinned = [here / "pins.py", *sorted(here.glob("*/go.mod"))]
+    pinned = [here / "pins.py", here / engine.folder / "go.mod", here / "language-host" / "go.mod"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in pinned)).hexdigest()
 
 

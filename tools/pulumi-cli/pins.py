@@ -1,14 +1,30 @@
 """The versions of the Pulumi CLI's parts: the only place that states them beside the go.mod files.
 
-`engine/go.mod` and `language-host/go.mod` with their go.sum pin the two binaries and all that is compiled into them;
-`ENGINE` repeats the first one's version for the vendor's installer and the linker, and a test compares the two.
+The go.mod of each engine's folder, and `language-host/go.mod`, pin the binaries and all that is compiled into them with
+their go.sum; an engine's version here repeats the first one's for the vendor's installer and the linker, and a test
+compares the two.
 """
 
-OLDEST = (3, 216, 0)
-"""The oldest CLI on PATH that will do."""
+from dataclasses import dataclass
 
-ENGINE = "3.259.0"
+
+@dataclass(frozen=True)
+class Engine:
+    """A version of the CLI, and the folder whose go.mod pins it."""
+
+    version: tuple[int, int, int]
+    folder: str
+
+    def __str__(self) -> str:
+        """Its version, as in ``3.216.0``."""
+        return ".".join(map(str, self.version))
+
+
+NEWEST = Engine((3, 274, 1), "engine")
 """The CLI that is installed where PATH has none."""
+
+OLDEST = Engine((3, 216, 0), "engine-oldest")
+"""The oldest CLI on PATH that will do; `make test-engines` tries it."""
 
 ENGINE_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"

@@ -32,16 +32,16 @@ def on_path(search: str) -> str:
     if pulumi is None:
         raise NoWayError("PATH has no pulumi")
     version = version_of(Path(pulumi))
-    if version < pins.OLDEST:
-        raise NoWayError(f"{pulumi} is {_dotted(version)}, older than {_dotted(pins.OLDEST)}")
+    if version < pins.OLDEST.version:
+        raise NoWayError(f"{pulumi} is {_dotted(version)}, older than {pins.OLDEST}")
     beside = os.pathsep.join([str(Path(pulumi).parent), str(Path(pulumi).resolve().parent), search])
     if shutil.which("pulumi-language-python", path=beside) is None:
         raise NoWayError(f"{pulumi} has no pulumi-language-python beside it or on PATH")
     return f"v{_dotted(version)} at {pulumi}"
 
 
-def by_vendor(into: Path, env: Mapping[str, str]) -> None:
-    """Let the vendor's installer put the pinned version into `into`/bin.
+def by_vendor(engine: pins.Engine, into: Path, env: Mapping[str, str]) -> None:
+    """Let the vendor's installer put an engine into `into`/bin.
 
     Raises:
         NoWayError: the download site cannot be reached, or the installer failed or took too long.
@@ -53,14 +53,14 @@ def by_vendor(into: Path, env: Mapping[str, str]) -> None:
     fetched = progress.run("fetching the installer", _fetch(script, env), cwd=into, env=home, seconds=SCRIPT_SECONDS)
     if not fetched.good:
         raise NoWayError(_why(f"{pins.INSTALLER_URL} cannot be fetched", fetched, SCRIPT_SECONDS))
-    argv = ["sh", str(script), "--no-edit-path", "--install-root", str(into), "--version", pins.ENGINE]
+    argv = ["sh", str(script), "--no-edit-path", "--install-root", str(into), "--version", str(engine)]
     ended = progress.run("the vendor's installer", argv, cwd=into, env=home, seconds=VENDOR_SECONDS)
     if not ended.good:
         raise NoWayError(_why("the vendor's installer failed", ended, VENDOR_SECONDS))
 
 
-def by_build(into: Path, env: Mapping[str, str]) -> None:
-    """Build the pinned versions from Go modules into `into`/bin; go.sum verifies every module.
+def by_build(engine: pins.Engine, into: Path, env: Mapping[str, str]) -> None:
+    """Build an engine and the language host from Go modules into `into`/bin; go.sum verifies every module.
 
     Raises:
         NoWayError: Go is missing, too old, or a download or a build failed.
@@ -68,11 +68,11 @@ def by_build(into: Path, env: Mapping[str, str]) -> None:
     target = into / "bin"
     target.mkdir()
     build_env = {**env, "GOWORK": "off"}
-    _check_go(build_env)
+    _check_go(HERE / engine.folder, build_env)
     _copy_scripts(target, build_env)
     for folder, package, flags in (
         ("language-host", pins.LANGUAGE_HOST_PACKAGE, "-s -w"),
-        ("engine", pins.ENGINE_PACKAGE, f"-s -w -X {pins.VERSION_VARIABLE}=v{pins.ENGINE}"),
+        (engine.folder, pins.ENGINE_PACKAGE, f"-s -w -X {pins.VERSION_VARIABLE}=v{engine}"),
     ):
         name = package.rpartition("/")[2]
         argv = ["go", "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags]
@@ -109,15 +109,13 @@ def _fetch(script: Path, env: Mapping[str, str]) -> list[str]:
     raise NoWayError("neither curl nor wget is on PATH")
 
 
-def _check_go(env: Mapping[str, str]) -> None:
-    wanted = re.search(r"^go (\S+)$", (HERE / "engine" / "go.mod").read_text(), re.MULTILINE)
+def _check_go(module: Path, env: Mapping[str, str]) -> None:
+    wanted = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
     advice = f"install Go {wanted[1] if wanted else ''} or newer (https://go.dev/dl) and run `make setup` again"
     if shutil.which("go", path=env.get("PATH")) is None:
         raise NoWayError(f"PATH has no go: {advice}")
     # In the module's own folder Go compares itself with what go.mod asks for, and fetches a newer one where it may.
-    asked = subprocess.run(
-        ["go", "list", "-m"], cwd=HERE / "engine", env=env, capture_output=True, text=True, check=False
-    )
+    asked = subprocess.run(["go", "list", "-m"], cwd=module, env=env, capture_output=True, text=True, check=False)
     if asked.returncode != 0:
         raise NoWayError(f"this Go cannot build it ({asked.stderr.strip()}): {advice}")
 

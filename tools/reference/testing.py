@@ -20,7 +20,8 @@ Made from the tests' markers (`tests/tiers.py`) and from docs/safety.md by `make
 |---|---|
 | `make test` | lint, types, every test without the engine, and the ones with it that the next table names |
 | `make test-full` | the same, all tests of the engine, and those without it at the lowest versions of dependencies |
-| `make test-all` | the same, then every crash at every moment and the whole model: hours |
+| `make test-engines` | the tests of the engine that `make test` has, with the oldest supported engine and SDK |
+| `make test-all` | `make test-full`, `make test-engines`, then every crash at every moment and the whole model: hours |
 
 `make test-rest` is what `make test-full` has beyond `make test`. Each target ends with the time of each part and the
 ten slowest tests. To run one file by hand: `.venv/bin/python -m pytest tests/engine/test_up.py`, which leaves out only

@@ -1,5 +1,7 @@
 """What people type by mistake: texts that were made from outputs, and names of rooms that nobody could type."""
 
+import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pulumi
@@ -8,8 +10,10 @@ import pytest
 from rtcai_pulumi.config.output_text import REASON
 from rtcai_pulumi.config.problems import field_problems
 from rtcai_pulumi.config.room import RoomInputs
+from rtcai_pulumi.config.rules import DEEPEST, TOO_DEEP
 from rtcai_pulumi.config.wire import in_order
 from rtcai_pulumi.lifecycle.check import check
+from tests.anything import nested
 from tests.samples import parameters
 
 TEXT = "Calling __str__ on an Output[T] is not supported."
@@ -75,6 +79,34 @@ def test_a_room_that_nobody_could_type_is_refused_with_the_position(cname: str, 
 @pytest.mark.parametrize("cname", ["key note", "会议室", "a!#$%&()+-:;≤.,>?@[]^_{|}~", "é"])
 def test_any_other_name_is_taken(cname: str) -> None:
     assert problems(cname=cname) == {}
+
+
+NOT_JSON = "must be a text, a number, true or false, a list or an object; nothing else can be sent"
+HALF = "holds half of a character, which cannot be sent"
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "said"),
+    [
+        ({"half": "a\ud800"}, "extra.new.half", HALF),
+        ({"list": ["a", "\udfff"]}, "extra.new.list[1]", HALF),
+        ({"\ud800": 1}, "extra.new", "has a key with half of a character, which cannot be sent"),
+        ({"in": {7: 1}}, "extra.new.in", "has a key that is not a text; write the key in quotes"),
+        ({"bytes": b"a"}, "extra.new.bytes", NOT_JSON),
+        ({"when": datetime.now(UTC)}, "extra.new.when", NOT_JSON),
+        ({"number": 10**400}, "extra.new.number", "too large: the engine keeps numbers exact below 2^53 only"),
+        ({"number": math.nan}, "extra.new.number", "must be a finite number"),
+        (nested(DEEPEST), "extra.new.in.in", TOO_DEEP),
+    ],
+)
+def test_what_the_engine_cannot_carry_is_told_with_its_path(value: Any, path: str, said: str) -> None:
+    found = problems(extra={"new": value})
+    assert list(found) == [path]
+    assert said in found[path]
+
+
+def test_what_the_engine_can_carry_is_taken() -> None:
+    assert problems(extra={"new": nested(DEEPEST - 3), "all": [None, True, 1, 1.5, "x", [], {}]}) == {}
 
 
 def test_a_set_has_an_order_of_its_own() -> None:

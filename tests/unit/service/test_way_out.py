@@ -1,20 +1,18 @@
 """Requests through a real proxy and to a real TLS server, on loopback."""
 
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import trustme
 
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.errors import ConnectionFailed, RtcAiError, UntrustedCertificate
 from rtcai_pulumi.service.retry import HARMLESS, Retrier
 from rtcai_pulumi.service.settings import Settings
-from tests.network import running
+from tests.network import Tls, running
 
 HOST = "rtc-ai.invalid"
 
@@ -28,20 +26,6 @@ def service() -> Iterator[Emulator]:
 @pytest.fixture
 def port(service: Emulator) -> int:
     return urlsplit(service.url).port or 0
-
-
-class Tls:
-    """A certificate authority, and a TLS server of its own in front of the service."""
-
-    def __init__(self, folder: Path) -> None:
-        self.authority = trustme.CA()
-        self.bundle = str(folder / "authority.pem")
-        self.authority.cert_pem.write_to_path(self.bundle)
-
-    def context(self, host: str) -> ssl.SSLContext:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.authority.issue_cert(host).configure_cert(context)
-        return context
 
 
 @pytest.fixture

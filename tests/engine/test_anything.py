@@ -1,0 +1,168 @@
+"""Any JSON in any field of a program or an event file, with outputs at any depth.
+
+No command ends in a traceback; and what a preview accepts, the service accepts.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.config.validation import input_problems
+from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.lifecycle.room import check_room
+from tests.anything import EVENT, ROOM, SAMPLES, anything, without_outputs
+from tests.engine.service import live
+from tests.engine.stack import Stack
+
+pytestmark = [
+    pytest.mark.full("any JSON; tests/unit/config and tests/plugin try far more of it without the engine"),
+    pytest.mark.shows("verb check"),
+]
+
+PROGRAM = """
+import json, pathlib
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+from rtcai_pulumi import EventRooms, RealtimeConversation, Room
+from rtcai_pulumi.events import run
+
+class Echo(ResourceProvider):
+    def create(self, props):
+        return CreateResult("echo", {"said": props["said"]})
+
+class Later(Resource):
+    said: pulumi.Output[str]
+    def __init__(self):
+        super().__init__(Echo(), "later", {"said": "yes"})
+
+later = Later()
+
+def stated(value):
+    if isinstance(value, list):
+        return [stated(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"$output"}:
+        return pulumi.Output.from_input(stated(value["$output"]))
+    if set(value) == {"$later"}:
+        inner = stated(value["$later"])
+        return later.said.apply(lambda _: inner)
+    return {key: stated(item) for key, item in value.items()}
+
+for number, (kind, value) in enumerate(json.loads(pathlib.Path("case.json").read_text())):
+    if kind == "conversation":
+        RealtimeConversation(f"host-{number}", **stated(value))
+    elif kind == "room":
+        Room(f"room-{number}", **stated(value))
+    elif kind == "event":
+        EventRooms(f"event-{number}", stated(value))
+    else:
+        pathlib.Path("event.yaml").write_text(json.dumps(value))
+        run()
+"""
+Case = tuple[str, Any]
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(allow_unknown_fields=True) as running:  # what `extra` is for
+        yield running
+
+
+conversations = st.sampled_from(SAMPLES).flatmap(
+    lambda sample: anything(sample, ["extra", "wait_for_room", "request_id", "replace_strategy", "pipeline"])
+)
+cases = (
+    st.tuples(st.just("conversation"), conversations)
+    | st.tuples(st.just("room"), anything(ROOM, ["uid", "force"]))
+)  # fmt: skip
+events = (
+    st.tuples(st.just("event"), anything(EVENT, list(EVENT)))
+    | st.tuples(st.just("file"), anything(EVENT, list(EVENT), marks=()))
+)  # fmt: skip
+
+
+def is_right(case: Case) -> bool:
+    """Whether the check finds nothing wrong with what a case comes to."""
+    kind, value = case[0], without_outputs(case[1])
+    if kind == "room":
+        value = {"adoptExisting" if name == "adopt_existing" else name: item for name, item in value.items()}
+        return not check_room({name: item for name, item in value.items() if item is not None})
+    names = {python: wire for wire, python in Conversation.wire_names().items()} | {"extra": "extra"}
+    stated = {names[name]: item for name, item in _without_nulls(value).items()}
+    return not input_problems(stated)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def state(stack: Stack, stated: list[Case]) -> None:
+    Path(stack.folder, "program", "case.json").write_text(json.dumps(stated), encoding="utf-8")
+
+
+def some(exhaustive: bool, few: int, many: int) -> settings:
+    """How many examples a test tries: the same few each time, or many others."""
+    return settings(
+        max_examples=many if exhaustive else few,
+        derandomize=not exhaustive,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+
+
+@pytest.mark.parametrize("exhaustive", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_what_is_right_is_started_and_what_is_wrong_is_told(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
+    stack.program(PROGRAM)
+
+    @some(exhaustive, 2, 50)
+    @given(st.lists(cases, min_size=20, max_size=40))
+    def judged(stated: list[Case]) -> None:
+        right = [case for case in stated if is_right(case)]
+        wrong = [case for case in stated if not is_right(case)]
+        state(stack, right)
+        stack.preview().succeeded()
+        stack.up().succeeded()
+        assert len(live(emulator)) == len([kind for kind, _ in right if kind == "conversation"])
+        stack.destroy().succeeded()
+        state(stack, wrong)
+        stack.preview()
+        told = stack.up()
+        assert "Traceback" not in told.output
+        assert not wrong or "has a problem" in told.failed().output
+        assert live(emulator) == []
+        stack.destroy().succeeded()
+
+    judged()
+
+
+@pytest.mark.parametrize("exhaustive", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_an_event_is_started_or_its_mistakes_are_told(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
+    stack.program(PROGRAM)
+
+    @some(exhaustive, 10, 200)
+    @given(events)
+    def judged(case: Case) -> None:
+        state(stack, [case])
+        preview = stack.preview()
+        assert "Traceback" not in preview.output
+        if preview.code:
+            assert live(emulator) == []
+            return
+        up = stack.up()
+        assert "Traceback" not in up.output
+        if '"$later"' not in json.dumps(case):
+            up.succeeded()
+        stack.destroy().succeeded()
+
+    judged()

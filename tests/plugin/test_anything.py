@@ -1,0 +1,65 @@
+"""Any JSON at any depth, through the real plugin process: what its check finds right, the service takes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import ParseError
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rtcai_pulumi.config.rules import DEEPEST
+from rtcai_pulumi.emulator import Emulator
+from tests.anything import SAMPLES, anything, changed, places
+from tests.plugin.plugin import UNKNOWN, Plugin, running_plugin, struct
+
+KEYWORDS = ["extra", "waitForRoom", "requestId", "replaceStrategy", "pipeline"]
+stated = st.sampled_from(SAMPLES).flatmap(lambda sample: anything(sample, KEYWORDS, marks=()))
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with Emulator(allow_unknown_fields=True) as running:  # what `extra` is for
+        yield running
+
+
+@pytest.fixture(scope="module")
+def plugin(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+    journal = tmp_path_factory.mktemp("state") / "journal.db"
+    with running_plugin(journal, **emulator.environment) as running:
+        running.configure()
+        yield running
+
+
+def crosses_the_wire(inputs: dict[str, Any]) -> bool:
+    """Whether gRPC can carry it: what it cannot is refused in the program, where tests/engine tries it."""
+    try:
+        struct(inputs)
+    except (UnicodeEncodeError, OverflowError, ParseError):
+        return False
+    return all(len(place) <= DEEPEST for place in places(inputs))
+
+
+@settings(max_examples=300, deadline=None)
+@given(inputs=stated)
+def test_what_check_finds_right_is_started(plugin: Plugin, emulator: Emulator, inputs: dict[str, Any]) -> None:
+    assume(crosses_the_wire(inputs))
+    if plugin.check(inputs):
+        return
+    id_, outputs = plugin.create(inputs)
+    (task,) = [task for task in emulator.tasks() if task["state"] == "running"]
+    assert id_ == f"{task['cid']}/{task['taskId']}"
+    plugin.delete(id_, outputs)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), inputs=stated)
+def test_nothing_is_wrong_with_what_nobody_knows_yet(
+    plugin: Plugin, data: st.DataObject, inputs: dict[str, Any]
+) -> None:
+    """Where the value is right, it is right as an unknown, too."""
+    assume(crosses_the_wire(inputs))
+    place = data.draw(st.sampled_from(places(inputs)[1:]))
+    before = plugin.check(inputs)
+    found = plugin.check(changed(inputs, place, lambda _: UNKNOWN))
+    assert before or not found
