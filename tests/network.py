@@ -1,6 +1,8 @@
 """A real proxy and a real TLS server on loopback, in front of something that speaks plain HTTP there."""
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -115,3 +117,12 @@ class Tls:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.authority.issue_cert(host).configure_cert(context)
         return context
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens at, below those that the system gives out by itself to other tests."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")

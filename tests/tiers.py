@@ -73,9 +73,12 @@ EXPRESSIONS: Final = {
 
 
 def some_of(values: Iterable[Any], often: int = 1) -> list[Any]:
-    """Parameters of which `make test-full` tries the first ones, and only `make test-all` the rest."""
+    """Parameters, or tuples of them: `make test-full` tries the first ones, only `make test-all` the rest."""
     return [
-        pytest.param(value, marks=[pytest.mark.exhaustive] if number >= often else [])
+        pytest.param(
+            *(value if isinstance(value, tuple) else (value,)),
+            marks=[pytest.mark.exhaustive] if number >= often else [],
+        )
         for number, value in enumerate(values)
     ]
 

@@ -18,6 +18,7 @@ import pytest
 from rtcai_pulumi.emulator import Emulator
 from tests.emulator.api import body, sha1
 from tests.emulator.raw import until
+from tests.network import free_port
 
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
 
@@ -130,8 +131,7 @@ def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
 
 
 def test_it_takes_the_port_that_it_is_given() -> None:
-    with Emulator() as free:
-        port = httpx.URL(free.url).port
+    port = free_port()
     with subprocess.Popen([RTCAI, "emulator", "--port", str(port)], stdout=subprocess.PIPE, text=True) as process:
         assert Running(process).url == f"http://127.0.0.1:{port}"
         process.terminate()

@@ -125,7 +125,7 @@ def some(exhaustive: bool, few: int, many: int) -> settings:
 def test_what_is_right_is_started_and_what_is_wrong_is_told(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
     stack.program(PROGRAM)
 
-    @some(exhaustive, 2, 50)
+    @some(exhaustive, 1, 50)
     @given(st.lists(cases, min_size=20, max_size=40))
     def judged(stated: list[Case]) -> None:
         right = [case for case in stated if is_right(case)]
@@ -150,7 +150,7 @@ def test_what_is_right_is_started_and_what_is_wrong_is_told(stack: Stack, emulat
 def test_an_event_is_started_or_its_mistakes_are_told(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
     stack.program(PROGRAM)
 
-    @some(exhaustive, 10, 200)
+    @some(exhaustive, 5, 200)
     @given(events)
     def judged(case: Case) -> None:
         state(stack, [case])

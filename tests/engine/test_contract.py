@@ -15,6 +15,7 @@ from tests.engine.test_crashes import assert_settled
 from tests.engine.test_rooms import opened
 from tests.engine.test_sequences import URN
 from tests.engine.test_up import one_room
+from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full(
@@ -216,7 +217,7 @@ def test_a_renamed_resource_of_the_state_keeps_its_agent(stack: Stack, emulator:
     assert_settled(stack, emulator, ["keynote"])
 
 
-@pytest.mark.parametrize("way", ["export and import", "another backend"])
+@pytest.mark.parametrize("way", some_of(["export and import", "another backend"]))
 def test_a_stack_that_is_carried_elsewhere_keeps_its_agent(
     stack: Stack, emulator: Emulator, tmp_path: Path, way: str
 ) -> None:

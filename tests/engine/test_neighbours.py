@@ -12,6 +12,7 @@ from tests.engine.service import calls, live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_crashes import UP
 from tests.engine.test_up import one_room
+from tests.tiers import some_of
 
 pytestmark = [
     pytest.mark.full("more ends of a run; the frames of a neighbour are tried every day"),
@@ -115,7 +116,7 @@ def test_its_running_call_is_not_cut_off_when_the_engine_dies(stack: Stack, emul
     assert logged(stack) == ["begin 0", "end 0"]
 
 
-@pytest.mark.parametrize("concurrency", ["4", None])
+@pytest.mark.parametrize("concurrency", some_of(["4", None]))
 def test_how_many_of_its_calls_run_at_once_can_be_kept(
     stack: Stack, emulator: Emulator, concurrency: str | None
 ) -> None:

@@ -84,7 +84,7 @@ def deploy(folder: Path, emulator: Emulator, way: str, *commands: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("way", some_of(["env_vars", "project_settings", "pulumi_home"], often=2))
+@pytest.mark.parametrize("way", some_of(["env_vars", "project_settings", "pulumi_home"]))
 def test_two_tenants_of_one_service_are_two_owners(tmp_path: Path, emulator: Emulator, way: str) -> None:
     emulator.change_settings(dedup="replay")
     told = deploy(tmp_path, emulator, way, "one:up", "two:up", "one:up", "two:up")
@@ -106,7 +106,7 @@ def test_a_program_s_own_environment_does_not_choose_the_owner(tmp_path: Path, e
     assert not (tmp_path / ".local").exists()
 
 
-@pytest.mark.parametrize("how", ["another folder", "another environment", "another login"])
+@pytest.mark.parametrize("how", some_of(["another folder", "another environment", "another login"]))
 def test_one_backend_named_in_two_ways_is_one_owner(stack: Stack, emulator: Emulator, tmp_path: Path, how: str) -> None:
 
     stack.program(one_room())

@@ -56,7 +56,14 @@ def begin(stack: Stack, more: str = "", **opts: Any) -> None:
         pytest.param(FIRST, {}, START_FIRST, ["--replace"], id="some", marks=pytest.mark.everyday),
         pytest.param("", {}, STOP_FIRST, CAUSES, id="default"),
         pytest.param(FIRST, {}, START_FIRST, CAUSES, id="start-first"),
-        pytest.param("", {"delete_before_replace": False}, START_FIRST, CAUSES, id="create before delete"),
+        pytest.param(
+            "",
+            {"delete_before_replace": False},
+            START_FIRST,
+            CAUSES,
+            id="create before delete",
+            marks=pytest.mark.exhaustive,
+        ),
         pytest.param(
             "",
             {"delete_before_replace": True},

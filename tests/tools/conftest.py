@@ -1,10 +1,11 @@
 """What every test of the make targets starts from."""
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
+
+from tests.network import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,9 +25,7 @@ def root() -> Path:
     return ROOT
 
 
-@pytest.fixture
-def free_port() -> int:
+@pytest.fixture(name="free_port")
+def a_free_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    return free_port()
