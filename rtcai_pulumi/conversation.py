@@ -1,24 +1,30 @@
 """The resource that stands for one AI agent in one room."""
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, Never, Self
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import Resource
 
-from rtcai_pulumi.config.block import Block, misspelt_keyword
+from rtcai_pulumi.config.block import misspelt_keyword
 from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation, ReplaceStrategy
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.rules import TOO_DEEP
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 from rtcai_pulumi.config.validation import nesting_problems
-from rtcai_pulumi.config.wire import flat_inputs, in_order
+from rtcai_pulumi.config.wire import flat_inputs
 from rtcai_pulumi.lifecycle.check import check
 from rtcai_pulumi.options import CONVERSATION_TYPE, Kind, WireName, register, understand, wire_name
-from rtcai_pulumi.program import former_owners_of, held_back, owner_of, warn_of_shared_room
+from rtcai_pulumi.program import (
+    as_stated,
+    former_owners_of,
+    held_back,
+    owner_of,
+    require_text_and_options,
+    warn_of_shared_room,
+)
 from rtcai_pulumi.provider import ConversationProvider
 
 _OUTPUT_ONLY = {
@@ -139,8 +145,9 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         return conversation
 
     def _declare(self, name: str, stated: Conversation | dict[str, Any], opts: ResourceOptions | None) -> None:
+        require_text_and_options(type(self).__name__, name, opts)
         try:
-            self._register(name, _stated(stated), opts)
+            self._register(name, as_stated(stated, f"RealtimeConversation {name!r}"), opts)
         except RecursionError:  # deeper than Python can follow, or an object inside of itself
             message = f"conversation {name!r} cannot be read: {TOO_DEEP}"
             raise InvalidBody(message) from None
@@ -159,7 +166,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         owner = owner_of(_KIND.type_, name, opts)
         inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="RealtimeConversation", judge=check)
         warn_of_shared_room(name, inputs.get("cname"), opts)
-        super().__init__(ConversationProvider(), name, _named({**every, **inputs}), options.opts)
+        # The SDK waits for one input after the other: where the owner fails the run, it has looked at no other.
+        super().__init__(ConversationProvider(), name, _named({"owner": None, **every, **inputs}), options.opts)
 
     def translate_input_property(self, prop: str) -> str:
         """The name of the wire for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""
@@ -259,22 +267,6 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         """An output under its name in state; the names in Python are this class's."""
         output: Output[Any] = pulumi.get(self, name)
         return output
-
-
-def _stated(value: Any) -> Any:
-    """A value as the engine takes it: blocks as dicts with the names of the wire, enums as their values."""
-    if isinstance(value, Output):
-        return value.apply(_stated)
-    if isinstance(value, Block):
-        names = {python: wire for wire, python in type(value).wire_names().items()} | {"extra": "extra"}
-        return _stated({names[field]: getattr(value, field) for field in value.model_fields_set})
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {key: _stated(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_stated(item) for item in in_order(value)]
-    return value
 
 
 def _named(value: Any) -> Any:

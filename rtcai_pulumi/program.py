@@ -9,6 +9,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -17,9 +18,12 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.resource import all_aliases
 
+from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.output_text import REASON, is_of_an_output
-from rtcai_pulumi.config.problems import Problem
+from rtcai_pulumi.config.problems import Problem, path_of
+from rtcai_pulumi.config.rules import TOO_DEEP, unsendable
 from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.config.wire import in_order
 from rtcai_pulumi.lifecycle.owner import NO_ORGANIZATION, stated_owner
 from rtcai_pulumi.lifecycle.project import project_in
 from rtcai_pulumi.options import Understood, watch_transforms
@@ -84,6 +88,8 @@ def held_back(
     if is_of_an_output(name):
         found.insert(0, Problem("name", REASON))
         label = type_
+    elif not name.isprintable():
+        found.insert(0, Problem("name", "has a character that cannot be seen; take it out"))
     run.note(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
 
     async def may_go_on() -> None:
@@ -94,6 +100,56 @@ def held_back(
                 raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=named))
 
     return pulumi.Output.all(owner, may_go_on()).apply(lambda values: values[0])
+
+
+def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
+    """Refuse at once what Pulumi's SDK takes for a defect of its own.
+
+    Raises:
+        TypeError: the name is no text, or the options are none.
+    """
+    if not isinstance(name, str):
+        message = f"{kind}() takes a text as its name, not {type(name).__name__}"
+        raise TypeError(message)
+    if not isinstance(opts, pulumi.ResourceOptions | None):
+        message = f"{kind}() takes pulumi.ResourceOptions as opts, not {type(opts).__name__}"
+        raise TypeError(message)
+
+
+def as_stated(value: Any, label: str, location: tuple[str | int, ...] = ()) -> Any:
+    """A value as the engine takes it: blocks as objects with the names of the wire, enums as their values.
+
+    What an output brings that the engine cannot carry fails the run once it is known: the SDK would show its frames.
+
+    Args:
+        value: as the program states it.
+        label: what messages call the resource.
+        location: where it stands in the resource's inputs.
+    """
+    if isinstance(value, pulumi.Output):
+        return value.apply(lambda known: _carried(known, label, location))
+    if isinstance(value, Block):
+        names = {python: wire for wire, python in type(value).wire_names().items()} | {"extra": "extra"}
+        value = {names[field]: getattr(value, field) for field in value.model_fields_set}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: as_stated(item, label, (*location, key)) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [as_stated(item, label, (*location, number)) for number, item in enumerate(in_order(value))]
+    return value
+
+
+def _carried(known: Any, label: str, location: tuple[str | int, ...]) -> Any:
+    try:
+        stated = as_stated(known, label, location)
+        problem = next(unsendable(_plain_part(stated), location), None)
+    except RecursionError:
+        problem = Problem(path_of(location), TOO_DEEP)
+    if problem is not None:
+        message = f"{label} has a problem: {problem}"
+        raise InvalidProgram(message)
+    return stated
 
 
 def refused(problems: Iterable[str]) -> pulumi.Output[None]:

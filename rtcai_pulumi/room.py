@@ -12,7 +12,7 @@ from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.setting import Setting
 from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
 from rtcai_pulumi.options import ROOM_TYPE, Kind, register, understand, wire_name
-from rtcai_pulumi.program import former_owners_of, held_back, owner_of
+from rtcai_pulumi.program import as_stated, former_owners_of, held_back, owner_of, require_text_and_options
 from rtcai_pulumi.provider import RoomProvider
 
 _KIND = register(
@@ -73,12 +73,13 @@ class Room(Resource, module="rtcai", name="Room"):
         return room
 
     def _declare(self, name: str, stated: dict[str, Any], opts: ResourceOptions | None) -> None:
+        require_text_and_options(type(self).__name__, name, opts)
         # A property that is to come back from the provider must be named here, even without a value.
         every = dict.fromkeys((*stated, *ADDED_OUTPUTS))
         if opts is not None and opts.urn is not None:  # it is read back from the state, and nothing is registered
             super().__init__(RoomProvider(), name, every, opts)
             return
-        inputs: dict[str, Any] = {key: value for key, value in stated.items() if value is not None}
+        inputs: dict[str, Any] = as_stated(stated, f"Room {name!r}")
         options = understand(opts, _KIND)
         if former := former_owners_of(_KIND.type_, name, opts):
             options.hidden["formerOwners"] = former
@@ -86,7 +87,8 @@ class Room(Resource, module="rtcai", name="Room"):
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)
         inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="Room", judge=check_room)
-        super().__init__(RoomProvider(), name, {**every, **inputs}, options.opts)
+        # The SDK waits for one input after the other: where the owner fails the run, it has looked at no other.
+        super().__init__(RoomProvider(), name, {"owner": None, **every, **inputs}, options.opts)
 
     def translate_input_property(self, prop: str) -> str:
         """The name of the wire for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""

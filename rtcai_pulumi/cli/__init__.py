@@ -1,5 +1,7 @@
 """The command ``rtcai``."""
 
+import io
+import os
 import sys
 from importlib import import_module
 
@@ -13,4 +15,33 @@ def main() -> None:
         if missing.name not in {"typer", "rich"}:
             raise
         sys.exit('rtcai needs the extra "cli": pip install "rtcai-pulumi[cli]"')
-    import_module("rtcai_pulumi.cli.app").app()
+    _take_any_output()
+    sys.argv[1:] = map(_as_utf_8, sys.argv[1:])
+    try:
+        try:
+            import_module("rtcai_pulumi.cli.app").app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:  # about a file of the user's, and not about the output
+            raise
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  what is left cannot be written
+        sys.exit(f"rtcai: the output cannot be written: {error.strerror or error}")
+
+
+def _take_any_output() -> None:
+    """Print whatever the locale cannot write as an escape, and nothing where a stream was closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  until the process ends
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _as_utf_8(argument: str) -> str:
+    """An argument as it was typed, also in a locale that knows ASCII alone."""
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeDecodeError:
+        sys.exit(f"rtcai: an argument is not valid UTF-8: {argument!a}; write it in UTF-8")

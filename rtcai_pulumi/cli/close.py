@@ -10,7 +10,7 @@ import typer
 from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
 from rtcai_pulumi.cli.errors import CannotDo, failing
 from rtcai_pulumi.cli.journal_file import opened_or_made, path_of, records_in
-from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of
+from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of, room_of_the_service
 from rtcai_pulumi.cli.reached import service_and
 from rtcai_pulumi.cli.shown import say, show_json, tell
 from rtcai_pulumi.lifecycle.journal import Journal
@@ -24,11 +24,17 @@ from rtcai_pulumi.service.errors import (
     RtcAiError,
     TaskNotFound,
 )
+from rtcai_pulumi.service.printable import one_line
 from rtcai_pulumi.service.retry import HARMLESS, QUERY
 
 _Room = Annotated[
     str | None,
-    typer.Option("--cname", metavar="ROOM", help="The task's room; needed only where the journal does not know it."),
+    typer.Option(
+        "--cname",
+        metavar="ROOM",
+        help="The task's room; needed only where the journal does not know it.",
+        callback=room_of_the_service,
+    ),
 ]
 
 
@@ -103,9 +109,11 @@ def _require_room(cname: str, cid: int, run: Run) -> None:
     try:
         found = run.retrier.run(lambda: run.client.query_room(cname), QUERY).cid
     except RoomNotFound:
-        raise CannotDo(f"Nothing was closed: there is no room {cname}.\n  to do: {to_do}") from None
+        raise CannotDo(f"Nothing was closed: there is no room {one_line(cname)}.\n  to do: {to_do}") from None
     if found != cid:
-        raise CannotDo(f"Nothing was closed: room {cname} has the number {found} now, not {cid}.\n  to do: {to_do}")
+        raise CannotDo(
+            f"Nothing was closed: room {one_line(cname)} has the number {found} now, not {cid}.\n  to do: {to_do}"
+        )
 
 
 def _close_known(records: list[Record], journal: Journal, run: Run) -> None:

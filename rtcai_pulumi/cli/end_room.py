@@ -10,12 +10,12 @@ from rtcai_pulumi.cli.ending import end_room as ended_with
 from rtcai_pulumi.cli.ending import known_in, number_of
 from rtcai_pulumi.cli.errors import failing
 from rtcai_pulumi.cli.journal_file import opened_or_made, path_of, records_in
-from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes
+from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes, room_of_the_service
 from rtcai_pulumi.cli.reached import service_and
 from rtcai_pulumi.cli.shown import say, show_json, tell
 from rtcai_pulumi.lifecycle.record import Record, State
 
-_Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.")]
+_Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.", callback=room_of_the_service)]
 
 
 def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_json: AsJson = False) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
 from rtcai_pulumi.cli.errors import CannotDo, Unknown, failing
-from rtcai_pulumi.cli.journal_file import existing, path_of
+from rtcai_pulumi.cli.journal_file import existing, existing_path_of
 from rtcai_pulumi.cli.options import JournalFile, Yes
 from rtcai_pulumi.cli.shown import say, tell
 from rtcai_pulumi.lifecycle.record import State
@@ -25,7 +25,7 @@ def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> N
     Exit codes: 0 forgotten; 1 the journal does not know it, it was answered, or a living run works on it; 2 nobody
     confirmed it, or wrong usage.
     """
-    with failing("forget"), existing(path_of(os.environ, journal)) as opened:
+    with failing("forget"), existing(existing_path_of(os.environ, journal)) as opened:
         record = opened.record(trace) if opened else None
         if opened is None or record is None:
             raise Unknown(f"The journal knows no create with the trace id {trace}.\n  to do: `rtcai ls` has them")

@@ -35,7 +35,7 @@ from rtcai_pulumi.service.errors import (
     WrongEndpoint,
 )
 from rtcai_pulumi.service.network import route_to, trusted
-from rtcai_pulumi.service.settings import ROOM_ENDPOINT, TASK_ENDPOINT, resolve
+from rtcai_pulumi.service.settings import endpoints_of, resolve
 from rtcai_pulumi.service.signing import CHECK_SUM_SECONDS
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ _SAVE: Final = "note what `pulumi stack export` and the rooms tell, then move th
 _LOST: Final = "`rtcai ls` shows the lost creates; the next `pulumi up` asks for each again, see docs/operations.md"
 _NAME_ANOTHER: Final = "name a file on a local disk that you may write in RTCAI_JOURNAL"
 _NO_CREDENTIALS: Final = "there are no usable credentials"
+_NO_ENDPOINT: Final = "the endpoint cannot be used; see the line of the credentials"
 
 
 class Verdict(StrEnum):
@@ -164,6 +165,8 @@ class _Service:
 
     def proxy(self) -> Finding:
         """How requests leave, which needs no credentials to be told."""
+        if not self._endpoints():
+            return not_checked("proxy", _NO_ENDPOINT)
         routes = {url: route_to(url, self._env) for url in self._endpoints()}
         told = {f"{url}: {route.told}" for url, route in routes.items()}
         doubts = {doubt for route in routes.values() for doubt in route.doubts}
@@ -173,6 +176,8 @@ class _Service:
         return passed("proxy", detail)
 
     def certificates(self) -> Finding:
+        if not self._endpoints():
+            return not_checked("certificates", _NO_ENDPOINT)
         proxies = (route_to(url, self._env).proxy or "" for url in self._endpoints())
         if not any(url.startswith("https://") for url in (*self._endpoints(), *proxies)):
             return passed("certificates", "none are needed: no endpoint is https")
@@ -214,9 +219,9 @@ class _Service:
         return not_checked(check, _NO_CREDENTIALS if self._settings is None else "there is no way to the endpoint")
 
     def _endpoints(self) -> tuple[str, ...]:
-        if self._settings is None:
-            return (TASK_ENDPOINT, ROOM_ENDPOINT)
-        return tuple(dict.fromkeys((self._settings.endpoint, self._settings.room_endpoint)))
+        """The endpoints in force, whatever is wrong with the credentials; empty where one cannot be used."""
+        found = endpoints_of(self._env, lambda _: None)
+        return tuple(dict.fromkeys(found)) if found else ()
 
 
 def _signature(client: Client) -> Finding:

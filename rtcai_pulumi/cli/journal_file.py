@@ -20,8 +20,24 @@ if TYPE_CHECKING:
 
 
 def path_of(env: Mapping[str, str], stated: Path | None) -> Path:
-    """Where the journal is."""
+    """Where the journal is.
+
+    Raises:
+        JournalError: there is no place for it.
+    """
     return stated or journal_path(env)
+
+
+def existing_path_of(env: Mapping[str, str], stated: Path | None) -> Path:
+    """The same for a command that only looks: a file that the user names must be there.
+
+    Raises:
+        Unknown: it is not.
+        JournalError: there is no place for it.
+    """
+    if stated is not None and not _is_there(stated):
+        raise Unknown(f"There is no journal {stated}.\n  to do: name one that is there, or leave --journal out")
+    return path_of(env, stated)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from rtcai_pulumi.cli.errors import failing
-from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
+from rtcai_pulumi.cli.journal_file import existing, existing_path_of, records_in
 from rtcai_pulumi.cli.listing import Line, duration, lines_of_records, lines_of_state, mark_of
 from rtcai_pulumi.cli.options import (
     AsJson,
@@ -63,7 +63,7 @@ def ls(
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
     since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; what is not known is null.
 
-    Exit codes: 0 listed, also where there is nothing or no journal; 1 the journal or a state cannot be read; 2 wrong
+    Exit codes: 0 listed, also where there is nothing, or no journal and none is named; 1 the journal or a state cannot be read; 2 wrong
     usage.
     """
     if stack and stack_export:
@@ -72,7 +72,7 @@ def ls(
     with failing("ls"):
         state = state_of(source, os.environ) if source.named else None
         others = tasks_of(other_export or [])
-        with existing(path_of(os.environ, journal)) as opened:
+        with existing(existing_path_of(os.environ, journal)) as opened:
             lines = _lines(opened, state, others, closed=all_)
     _show(lines, as_json=as_json)
 

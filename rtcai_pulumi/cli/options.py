@@ -5,18 +5,39 @@ from typing import Annotated, Final
 
 import typer
 
+from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES
+
+
+def not_empty(value: str | None) -> str | None:
+    """Refuse an empty text: it comes from a variable that was meant to be set."""
+    if value == "":
+        raise typer.BadParameter("it is empty; name one, or leave the option out")
+    return value
+
+
+def _a_file(value: Path | None) -> Path | None:
+    if value == Path():
+        raise typer.BadParameter("it is empty; name a file, or leave the option out")
+    return value
+
+
 JournalFile = Annotated[
     Path | None,
     typer.Option(
         "--journal",
         metavar="FILE",
         help="The journal; else RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
+        callback=_a_file,
     ),
 ]
 StackOption = Annotated[
     str | None,
     typer.Option(
-        "--stack", "-s", metavar="NAME", help="The stack: its state is read by `pulumi stack export`; see --cwd."
+        "--stack",
+        "-s",
+        metavar="NAME",
+        help="The stack: its state is read by `pulumi stack export`; see --cwd.",
+        callback=not_empty,
     ),
 ]
 ProjectFolder = Annotated[
@@ -42,6 +63,7 @@ BackendUrl = Annotated[
         metavar="URL",
         help="The stack's backend, as Pulumi.yaml names it; else PULUMI_BACKEND_URL, else the project's, else the "
         "current login. With --stack its state is read there.",
+        callback=not_empty,
     ),
 ]
 StackName = Annotated[
@@ -50,12 +72,26 @@ StackName = Annotated[
         "--stack-name",
         metavar="NAME",
         help="The stack, where its export is empty (after a destroy); on a backend that knows organizations, ORG/NAME.",
+        callback=not_empty,
     ),
 ]
 ProjectName = Annotated[
     str | None,
-    typer.Option("--project-name", metavar="NAME", help="The project, where the export is empty (after a destroy)."),
+    typer.Option(
+        "--project-name",
+        metavar="NAME",
+        help="The project, where the export is empty (after a destroy).",
+        callback=not_empty,
+    ),
 ]
+
+
+def room_of_the_service(cname: str | None) -> str | None:
+    """Refuse what cannot be the name of any room; one that nobody could type may be there all the same."""
+    size = None if cname is None else len(cname.encode("utf-8", "surrogatepass"))
+    if size is not None and not 0 < size <= CNAME_MAX_BYTES:
+        raise typer.BadParameter(f"a room's name has 1 to {CNAME_MAX_BYTES} bytes of UTF-8, not {size}")
+    return cname
 
 
 _DIGITS: Final = 19

@@ -9,7 +9,7 @@ import typer
 from rtcai_pulumi.cli.begun import ADVICE, UNKNOWN, line_of, unknown_creates
 from rtcai_pulumi.cli.begun import as_json as begun_as_json
 from rtcai_pulumi.cli.errors import failing
-from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
+from rtcai_pulumi.cli.journal_file import existing, existing_path_of, records_in
 from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, ProjectName, StackName, StackOption
 from rtcai_pulumi.cli.shown import say, show_json, tell
 from rtcai_pulumi.cli.stack_source import Source, state_of
@@ -53,7 +53,7 @@ def pending(
         raise typer.BadParameter("give one of --stack and --stack-export")
     with failing("pending"):
         state = state_of(Source(stack, cwd, stack_export, stack_name, project_name, backend), os.environ)
-        with existing(path_of(os.environ, journal)) as opened:
+        with existing(existing_path_of(os.environ, journal)) as opened:
             found = unknown_creates(state, records_in(opened) if opened else [])
     if as_json:
         show_json([begun_as_json(each) for each in found])

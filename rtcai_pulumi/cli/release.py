@@ -6,7 +6,7 @@ import typer
 
 from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
 from rtcai_pulumi.cli.errors import CannotDo, failing
-from rtcai_pulumi.cli.journal_file import existing, path_of, records_of
+from rtcai_pulumi.cli.journal_file import existing, existing_path_of, records_of
 from rtcai_pulumi.cli.options import JournalFile, TaskId, Yes, parts_of
 from rtcai_pulumi.cli.shown import say, tell
 from rtcai_pulumi.lifecycle.owner import urn_of
@@ -23,7 +23,7 @@ def release(task: TaskId, *, journal: JournalFile = None, yes: Yes = False) -> N
     or wrong usage.
     """
     parts_of(task)
-    with failing("release"), existing(path_of(os.environ, journal)) as opened:
+    with failing("release"), existing(existing_path_of(os.environ, journal)) as opened:
         found = records_of(opened, task)
         if opened is None or any(opened.lives(record.process) for record in found if record.unfinished):
             raise CannotDo("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from rtcai_pulumi.cli.errors import Unknown, failing, for_the_environment
-from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
+from rtcai_pulumi.cli.journal_file import existing, existing_path_of, records_in
 from rtcai_pulumi.cli.listing import Line, duration, line_of, lines_of_state, mark_of
 from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, StackOption
 from rtcai_pulumi.cli.reached import service_and
@@ -57,7 +57,7 @@ def show(
     """
     with failing("show"):
         state = state_of(Source(stack, cwd, None, None, None, backend), os.environ) if stack else None
-        with existing(path_of(os.environ, journal)) as opened:
+        with existing(existing_path_of(os.environ, journal)) as opened:
             line = _line(named, opened, state)
             room = _room(line.record, opened) if line.record and opened else Room(_NOT_ASKED, "not in the journal")
     if as_json:

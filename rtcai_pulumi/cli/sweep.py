@@ -14,7 +14,7 @@ from rtcai_pulumi.cli.asking import NOT_CONFIRMED, confirmed
 from rtcai_pulumi.cli.begun import ADVICE, UNKNOWN, line_of, unknown_creates
 from rtcai_pulumi.cli.begun import as_json as begun_as_json
 from rtcai_pulumi.cli.errors import CannotDo, failing
-from rtcai_pulumi.cli.journal_file import existing, path_of, records_in
+from rtcai_pulumi.cli.journal_file import existing, existing_path_of, records_in
 from rtcai_pulumi.cli.options import (
     AsJson,
     BackendUrl,
@@ -112,7 +112,7 @@ def sweep(
         raise typer.BadParameter("give one of --stack and --stack-export")
     source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
     began = datetime.now(UTC)
-    with failing("sweep"), existing(path_of(os.environ, journal)) as opened:
+    with failing("sweep"), existing(existing_path_of(os.environ, journal)) as opened:
         # A run that ends while the state is read may have stored what this state lacks.
         lived = _living(opened)
         state = state_of(source, os.environ, began)

@@ -10,13 +10,13 @@ REASON: Final = (
     "has the words of an Output in the place of its value; build the text with pulumi.Output.format(…), "
     "pulumi.Output.concat(…) or .apply(…)"
 )
-_MARKS: Final = (" on an Output", "<pulumi.output.")
-"""Of what ``str()`` and ``repr()`` of an Output give."""
+_MARKS: Final = (" on an output", "<pulumi.output.")
+"""Of what ``str()`` and ``repr()`` of an Output give, in small letters: a program may have changed the case."""
 
 
 def is_of_an_output(value: Any) -> bool:
     """Whether a value is a text that was made from an Output."""
-    return isinstance(value, str) and any(mark in value for mark in _MARKS)
+    return isinstance(value, str) and any(mark in value.lower() for mark in _MARKS)
 
 
 def places_of_outputs(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -67,7 +67,8 @@ def field_problems(inputs: Mapping[str, Any], root: type[Block] = Conversation) 
         others = [
             _problem(details, root)
             for details in error.errors(include_url=False)
-            if details["input"] is not UNKNOWN or details["type"] == "extra_forbidden"
+            if (details["input"] is not UNKNOWN or details["type"] == "extra_forbidden")
+            and "[key]" not in details["loc"]  # a key that is no text is told where its object stands
         ]
         found += [problem for problem in others if problem.path not in known]
     return list(dict.fromkeys(found))

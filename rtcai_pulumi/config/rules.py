@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, Conversation, Data, Mode, options_of
-from rtcai_pulumi.config.problems import Problem, path_of
+from rtcai_pulumi.config.problems import NULL, Problem, path_of
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
 
@@ -18,12 +18,15 @@ DEEPEST: Final = 30
 other, and each object takes three."""
 TOO_DEEP: Final = f"nested too deeply: at most {DEEPEST} objects and lists can be in each other"
 _SHOWN_OF_A_DEEP_PATH: Final = 4
+_PULUMI_KEY: Final = "4dabf18193072939515e22adb298388d"
+"""By this key the engine knows objects that stand for a secret, an asset or a resource."""
+_PULUMI_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
 
 
 def rule_problems(inputs: Mapping[str, Any]) -> list[Problem]:
     """Every cross-field problem of flat inputs."""
-    rules = (_modes, _prompts, _holes, _interrupt_words, _extras, _unsendable, _options)
+    rules = (_modes, _prompts, _holes, _interrupt_words, _extras, unsendable, _options)
     return [problem for rule in rules for problem in rule(inputs)]
 
 
@@ -152,31 +155,49 @@ def _options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _unsendable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+def unsendable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
     """What the engine cannot carry, or would change: it takes JSON, with every number as a 64-bit float."""
-    if isinstance(value, Mapping | list | tuple):
-        if len(location) == DEEPEST:
-            yield Problem(path_of(location[:_SHOWN_OF_A_DEEP_PATH]), TOO_DEEP)
-            return
-        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            if isinstance(value, Mapping) and not isinstance(key, str):
-                yield Problem(path_of(location), "has a key that is not a text; write the key in quotes")
-            elif isinstance(key, str) and _has_half_a_character(key):
-                yield Problem(path_of(location), "has a key with half of a character, which cannot be sent")
-            else:
-                yield from _unsendable(item, (*location, key))
-    elif isinstance(value, str):
-        if _has_half_a_character(value):
-            yield Problem(path_of(location), "holds half of a character, which cannot be sent")
-    elif isinstance(value, float) and math.isnan(value):
-        yield Problem(path_of(location), "must be a finite number")
-    elif isinstance(value, int | float):
-        if abs(value) >= EXACT_LIMIT:
-            reason = "too large: the engine keeps numbers exact below 2^53 only; write it as a string"
+    if not isinstance(value, Mapping | list | tuple):
+        if reason := _unsendable_value(value):
             yield Problem(path_of(location), reason)
-    elif value is not None and value is not UNKNOWN:
-        reason = "must be a text, a number, true or false, a list or an object; nothing else can be sent"
-        yield Problem(path_of(location), reason)
+    elif len(location) >= DEEPEST:
+        yield Problem(path_of(location[:_SHOWN_OF_A_DEEP_PATH]), TOO_DEEP)
+    else:
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if isinstance(value, Mapping) and (reason := _unsendable_key(key)):
+                yield Problem(path_of(location), reason)
+            elif item is None and not isinstance(value, Mapping):  # in an object it is the same as left out
+                yield Problem(path_of((*location, key)), NULL)
+            else:
+                yield from unsendable(item, (*location, key))
+
+
+def _unsendable_key(key: Any) -> str | None:
+    if not isinstance(key, str):
+        return "has a key that is not a text; write the key in quotes"
+    if _has_half_a_character(key):
+        return "has a key with half of a character, which cannot be sent"
+    return "has a key that Pulumi keeps for itself; it cannot be sent" if key == _PULUMI_KEY else None
+
+
+def _unsendable_text(value: str) -> str | None:
+    if _has_half_a_character(value):
+        return "holds half of a character, which cannot be sent"
+    is_pulumis = value == _PULUMI_UNKNOWN
+    return "is what Pulumi writes for a value that nobody knows yet; it cannot be sent" if is_pulumis else None
+
+
+def _unsendable_value(value: Any) -> str | None:
+    if value is None or value is UNKNOWN:
+        return None
+    if isinstance(value, str):
+        return _unsendable_text(value)
+    if not isinstance(value, int | float):
+        return "must be a text, a number, true or false, a list or an object; nothing else can be sent"
+    if isinstance(value, float) and math.isnan(value):  # of a whole number without an end it cannot be asked
+        return "must be a finite number"
+    too_large = abs(value) >= EXACT_LIMIT
+    return "too large: the engine keeps numbers exact below 2^53 only; write it as a string" if too_large else None
 
 
 def _has_half_a_character(text: str) -> bool:

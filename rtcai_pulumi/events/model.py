@@ -18,7 +18,11 @@ from rtcai_pulumi.config.setting import BlockSetting, Setting
 KEY_PATTERN: Final = r"^[^\s:/|\u0000-\u001f\u007f]+$"
 """A part of a resource's name. Colons and slashes would break its URN, a bar the table of the README."""
 KEY_RULE: Final = "must be one word without : / and |, because resources are named by it"
-_LINK_PATTERN: Final = r"^https?://[^\s]+$"
+_LINK_PATTERN: Final = r"^https?://([^\s{}\u0000-\u001f\u007f]|\{cname\})+$"
+_LINK_RULE: Final = (
+    "must be an address that begins with http:// or https://, without blanks; {cname} stands for the room's name, and "
+    "other braces have no meaning"
+)
 
 
 def is_key(text: str) -> bool:
@@ -32,9 +36,14 @@ def _one_word(name: str) -> str:
     return name
 
 
+def is_address(link: str) -> bool:
+    """Whether a text can be shown as a link."""
+    return re.fullmatch(_LINK_PATTERN, link) is not None and link.isprintable()
+
+
 def _address(link: str) -> str:
-    if re.fullmatch(_LINK_PATTERN, link) is None:
-        raise PydanticCustomError("event_link", "must be an address that begins with http:// or https://")
+    if not is_address(link):
+        raise PydanticCustomError("event_link", "{rule}", {"rule": _LINK_RULE})
     return link
 
 

@@ -13,7 +13,7 @@ from rtcai_pulumi.config.rules import TOO_DEEP
 from rtcai_pulumi.conversation import RealtimeConversation
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
 from rtcai_pulumi.events.mistake import Source
-from rtcai_pulumi.events.model import Event
+from rtcai_pulumi.events.model import Event, is_address
 from rtcai_pulumi.events.readme import Row, stack_readme
 from rtcai_pulumi.events.secret import missing_secrets, revealed
 from rtcai_pulumi.events.stated import as_data, without_nulls
@@ -50,7 +50,7 @@ class EventRooms(pulumi.ComponentResource):
         """
         source = Source()
         try:
-            found = plan(_stated(event), source, _is_late)
+            found = plan(_stated(event), source, _is_late, Output.concat)
         except RecursionError:  # deeper than Python can follow, or an object inside of itself
             found = Plan(None, False, (), (source.mistake((), TOO_DEEP),))
         self._declare(name, found, [f"EventRooms {name!r} has a problem: {one}" for one in found.mistakes], opts)
@@ -86,11 +86,11 @@ class EventRooms(pulumi.ComponentResource):
             pulumi.warn(f"event {name}: it has no rooms, so every agent of it is stopped")
         tasks: Any = {key: one.id for key, one in self.conversations.items()}
         self.tasks = Output.from_input(tasks)
-        links = {room.key: room.link for room in found.rooms}
+        links = Output.from_input({room.key: room.link for room in found.rooms})
         names = Output.from_input({key: one.cname for key, one in self.conversations.items()})
-        self.readme = Output.all(self.tasks, names).apply(
+        self.readme = Output.all(self.tasks, names, links).apply(
             lambda known: stack_readme(
-                name, [Row(key, known[1][key], task, links[key]) for key, task in known[0].items()]
+                name, [Row(key, known[1][key], task, _link(known[2].get(key))) for key, task in known[0].items()]
             )
         )
         self.register_outputs({"tasks": self.tasks, "readme": self.readme})
@@ -101,6 +101,11 @@ def _conversation(name: str, room: RoomPlan, opts: ResourceOptions, *, with_room
     if with_room:
         inputs["cname"] = Room._of_event(name, inputs["cname"], opts).cname
     return RealtimeConversation(name, **inputs, opts=opts)
+
+
+def _link(link: Any) -> str | None:
+    """A link that may have come as an output; one that is no address is not shown."""
+    return link if isinstance(link, str) and is_address(link) else None
 
 
 _PYTHON_NAMES = {**Conversation.wire_names(), "extra": "extra"}

@@ -4,12 +4,14 @@ The problems are those that `check` finds, each told once and where it is stated
 that states something else.
 """
 
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block, nearest
 from rtcai_pulumi.config.conversation import AgentSettings
+from rtcai_pulumi.config.output_text import is_of_an_output
 from rtcai_pulumi.config.problems import NULL, Problem, field_problems
 from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.events.document import Location
@@ -20,10 +22,16 @@ from rtcai_pulumi.events.part import IsLate, Part, known, read_part
 from rtcai_pulumi.events.reference import NOT_HERE, looks_like_reference
 from rtcai_pulumi.lifecycle.check import check
 
+Join = Callable[[Any, str], Any]
+
 _NO_OBJECT: Final = "must be an object"
-_NO_OUTPUT: Final = (
-    "must not be an Output: which rooms there are has to be known while the program runs, because each is a resource; "
-    "values inside of a room may be outputs"
+_ROOMS_ARE_KNOWN: Final = (
+    "which rooms there are has to be known while the program runs, because each is a resource; values inside of a room "
+    "may be outputs"
+)
+_NO_OUTPUT: Final = f"must not be an Output: {_ROOMS_ARE_KNOWN}"
+_NO_OUTPUT_HERE: Final = (
+    "must not be an Output: it decides which resources there are, which has to be known while the program runs"
 )
 _SOME_ROOM: Final = "room"
 
@@ -35,7 +43,8 @@ class RoomPlan:
     key: str
     inputs: dict[str, Any]
     """Flat inputs by the names of the wire; secrets are references."""
-    link: str | None = None
+    link: Any = None
+    """Where people join: a text, or an output; None where it is not stated."""
     part: Part = field(default_factory=lambda: Part(()))
 
 
@@ -57,21 +66,23 @@ def never(_: Any) -> bool:
     return False
 
 
-def plan(data: Any, source: Source, is_late: IsLate = never) -> Plan:
+def plan(data: Any, source: Source, is_late: IsLate = never, join: Join = operator.add) -> Plan:
     """Read an event.
 
     Args:
         data: the event with camelCase names; values may be outputs.
         source: its file, or none.
         is_late: which values nobody knows yet; they are left alone.
+        join: puts two texts together, of which the first may be late.
     """
-    return _Planning(source, is_late).plan(data)
+    return _Planning(source, is_late, join).plan(data)
 
 
 class _Planning:
-    def __init__(self, source: Source, is_late: IsLate) -> None:
+    def __init__(self, source: Source, is_late: IsLate, join: Join) -> None:
         self._source = source
         self._is_late = is_late
+        self._join = join
         self._found: dict[str, Mistake] = {}
         for slip in source.document.slips if source.document else ():
             mistake = source.mistake(slip.location, slip.reason)
@@ -83,6 +94,9 @@ class _Planning:
                 self._at((), f"{_NO_OBJECT} with rooms, as in `rooms: {{keynote: {{}}}}`")
             return Plan(None, False, (), self._mistakes())
         self._fields(data, Event, (), {"agent", "rooms"})
+        for decides in ("name", "createRooms"):
+            if self._is_late(data.get(decides)):
+                self._at((decides,), _NO_OUTPUT_HERE)
         default = self._part(data, (), may_remove=False)
         plans = tuple(self._rooms(data, default))
         self._same_rooms(plans)
@@ -99,6 +113,9 @@ class _Planning:
             self._at(("rooms",), _NO_OUTPUT if self._is_late(rooms) else _NO_OBJECT)
         for key, room in rooms.items() if isinstance(rooms, Mapping) else ():
             location = ("rooms", key)
+            if self._is_late(key) or is_of_an_output(key):
+                self._at(("rooms",), f"has a key that is an Output, or was made from one: {_ROOMS_ARE_KNOWN}")
+                continue
             if not isinstance(key, str) or not is_key(key):
                 self._at(location, KEY_RULE)
             if not isinstance(room, Mapping | None):
@@ -113,10 +130,11 @@ class _Planning:
         agent = merged(default.data, part.data)
         inputs = {name: value for name, value in agent.items() if name in _AGENT_NAMES}
         prefix, link = data.get("roomPrefix"), room.get("link", data.get("link"))
-        inputs["cname"] = room.get("cname", (prefix if isinstance(prefix, str) else "") + str(key))
+        known_prefix = prefix if isinstance(prefix, str) or self._is_late(prefix) else ""
+        inputs["cname"] = room["cname"] if "cname" in room else self._join(known_prefix, str(key))
         if "adopt" in room:
             inputs["adopt"] = room["adopt"]
-        return RoomPlan(str(key), inputs, link if isinstance(link, str) else None, part)
+        return RoomPlan(str(key), inputs, link if isinstance(link, str) or self._is_late(link) else None, part)
 
     def _part(self, owner: Mapping[str, Any], location: Location, *, may_remove: bool) -> Part:
         raw, location = owner.get("agent"), (*location, "agent")

@@ -316,7 +316,8 @@ class Client:
         key = "endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint"
         stated = f"{environment_name(key)} (config rtcai:{key})"
         advice = f"check the network, {route.because if route.proxy else 'whether a proxy is needed'}, and {stated}"
-        summary = f"No connection to {facts.endpoint}: nothing was sent."
+        way = f" through the proxy {known.proxy}" if known.proxy else ""
+        summary = f"No connection to {facts.endpoint}{way}: nothing was sent."
         return errors.ConnectionFailed(summary, replace(known, reason=self._words(error)), advice)
 
     def _read(self, response: httpx.Response) -> bytes:

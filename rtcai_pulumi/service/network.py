@@ -19,6 +19,7 @@ Entries stand apart by commas or blanks. Names are compared as they are written:
 import ipaddress
 import os
 import re
+import socket
 import ssl
 import sys
 from collections.abc import Mapping
@@ -91,11 +92,14 @@ def route_to(url: str, env: Mapping[str, str]) -> Route:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself: ``localhost``, a name below it, or a loopback address."""
+    """Whether a host is this machine itself: ``localhost``, a name below it, a loopback address, or none in particular.
+
+    An address may be written as old tools take it (``127.1``): the connection would go there all the same.
+    """
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    address = _address(host)
-    return address is not None and address.is_loopback
+    address = _address(host) or _old_address(host)
+    return address is not None and (address.is_loopback or address.is_unspecified)
 
 
 def trusted(env: Mapping[str, str]) -> tuple[ssl.SSLContext, str]:
@@ -229,6 +233,16 @@ def _address(host: str) -> _Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def _old_address(host: str) -> _Address | None:
+    """An IPv4 address of fewer than four numbers, or in hexadecimal."""
+    if not re.fullmatch(r"[0-9a-fA-FxX.]+", host):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 def _said(error: Exception) -> str:

@@ -90,18 +90,24 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
     if wrong:
         advice = HOW_TO_SET if missing else "correct what is named above, and run again"
         raise SettingsError(f"RTC AI cannot be reached with these settings: {'; '.join(wrong)}.", advice=advice)
-    endpoint = (found.text("endpoint") or TASK_ENDPOINT).rstrip("/")
+    endpoint, room_endpoint = found.endpoints()
     return Settings(
         app_key=found.text("appKey") or "",
         app_secret=found.text("appSecret"),
         token=found.text("token"),
         uid=found.text("uid"),
         endpoint=endpoint,
-        room_endpoint=(found.text("roomEndpoint") or room_endpoint_of(endpoint)).rstrip("/"),
+        room_endpoint=room_endpoint,
         timeout=timeout,
         max_rps=max_rps,
         concurrency=int(concurrency),
     )
+
+
+def endpoints_of(env: Mapping[str, str], config: Lookup) -> tuple[str, str] | None:
+    """The base URLs of the task API and the room API; None where one of them is wrong, which `resolve` reports."""
+    found = _Source(env, config)
+    return None if any(map(found.wrong_url, ("endpoint", "roomEndpoint"))) else found.endpoints()
 
 
 def room_endpoint_of(endpoint: str) -> str:
@@ -120,6 +126,22 @@ def environment_name(key: str) -> str:
     return "RTCAI_" + "".join(f"_{char}" if char.isupper() else char.upper() for char in key)
 
 
+def _wrong_with_url(url: str) -> str | None:
+    """What is wrong with an endpoint's URL; None where nothing is."""
+    if not url.isprintable() or " " in url:
+        return "it has a blank, or a character that cannot be seen"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return str(error)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return "it does not begin with http:// or https://"
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        return "it has a user, a query or a fragment"
+    return None if parts.hostname and port != 0 else "it has no host, or the port 0"
+
+
 def _both(key: str) -> str:
     return f"{environment_name(key)} (config rtcai:{key})"
 
@@ -135,6 +157,10 @@ class _Source:
         stated = self._env.get(environment_name(key), "").strip()
         return stated or str(self._config(f"rtcai:{key}") or "").strip() or None
 
+    def endpoints(self) -> tuple[str, str]:
+        endpoint = (self.text("endpoint") or TASK_ENDPOINT).rstrip("/")
+        return endpoint, (self.text("roomEndpoint") or room_endpoint_of(endpoint)).rstrip("/")
+
     def number(self, key: str, default: float) -> float:
         """A finite number; 0, which no setting takes, where it is none."""
         try:
@@ -144,13 +170,8 @@ class _Source:
         return value if math.isfinite(value) else 0
 
     def wrong_url(self, key: str) -> str | None:
-        try:
-            parts = urlsplit(self.text(key) or TASK_ENDPOINT)
-            plain = not (parts.query or parts.fragment or "@" in parts.netloc) and parts.port != 0
-            good = plain and parts.scheme in {"http", "https"} and parts.hostname
-        except ValueError:
-            good = False
-        return None if good else f"{_both(key)} must be a URL such as {TASK_ENDPOINT}, without a user or a query"
+        reason = _wrong_with_url(self.text(key) or TASK_ENDPOINT)
+        return f"{_both(key)} must be a URL such as {TASK_ENDPOINT}: {reason}" if reason else None
 
     def wrong_text(self, key: str) -> str | None:
         """Whether a value could not stand in a header: tools that encode a token wrap it into lines."""

@@ -163,7 +163,7 @@ def test_a_journal_that_others_can_read(service: Service) -> None:
             ["proxy", "certificates", "endpoint"],
         ),
         ({"SSL_CERT_FILE": "/nonexistent", "RTCAI_ENDPOINT": "https://example.com"}, ["certificates", "endpoint"]),
-        ({"RTCAI_ENDPOINT": "http://exam\u200bple.com"}, ["endpoint"]),
+        ({"RTCAI_ENDPOINT": "http://exam\u200bple.com"}, ["credentials"]),
         ({"RTCAI_JOURNAL": "relative.db"}, ["place of the journal", "journal"]),
         ({"RTCAI_JOURNAL": "/proc/journal.db"}, ["place of the journal"]),
         ({"RTCAI_JOURNAL": "~nobody-of-that-name/journal.db"}, ["place of the journal", "journal"]),

@@ -55,7 +55,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_without_a_journal_it_says_so_and_makes_none(path: Path) -> None:
-    run = ls("--journal", str(path), "--json")
+    run = ls("--json", RTCAI_JOURNAL=str(path))
     assert (run.exit_code, run.stdout) == (0, "[]\n")
     assert run.stderr == f"There is no journal {path}: nothing was started from here.\n"
     assert list(path.parent.iterdir()) == []
@@ -156,7 +156,7 @@ def test_an_export_marks_what_the_state_has_lacks_and_alone_knows(path: Path, tm
 def test_a_secret_room_of_the_state_is_not_shown(path: Path, tmp_path: Path) -> None:
     secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"canary"'}
     file = export(tmp_path / "state.json", [resource("2/a", outputs={"cname": secret})])
-    run = ls("--journal", str(path), "--stack-export", file)
+    run = ls("--stack-export", file, RTCAI_JOURNAL=str(path))
     assert "(secret)" in run.stdout
     assert "canary" not in run.output
 
@@ -177,7 +177,7 @@ BAD_EXPORTS: dict[str, tuple[Any, str]] = {
 def test_what_is_no_export_is_refused(path: Path, tmp_path: Path, command: str, kind: str) -> None:
     content, words = BAD_EXPORTS[kind]
     file = write(tmp_path / "state.json", content)
-    run = CliRunner().invoke(app, [command, "--journal", str(path), "--stack-export", file])
+    run = CliRunner().invoke(app, [command, "--stack-export", file], env={"RTCAI_JOURNAL": str(path)})
     assert (run.exit_code, run.stdout) == (1, "")
     assert words in run.stderr
     assert f"rtcai {command}: The stack's export ({file}) cannot be used: " in run.stderr

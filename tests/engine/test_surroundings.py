@@ -228,6 +228,54 @@ def test_slips_are_told_at_preview_with_their_paths(stack: Stack, emulator: Emul
     assert emulator.requests() == []
 
 
+LATE = """
+import pulumi
+from rtcai_pulumi import EventRooms, RealtimeConversation, Room
+out = pulumi.Output.from_input
+BLOCKS = {"asr": {"asrVendor": 6}, "llm": {"llmVendor": 1}, "tts": {"ttsVendor": 6}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    some_of(
+        [
+            (
+                'RealtimeConversation("host", cname="k", extra={"new": [out(b"x")]}, **BLOCKS)',
+                "RealtimeConversation 'host' has a problem: extra.new[0]: must be a text, a number,",
+            ),
+            ('Room("hall", cname=out(b"x"))', "Room 'hall' has a problem: cname: must be a text, a number,"),
+            (
+                'RealtimeConversation("host", cname="k", **{**BLOCKS, "pipeline": {"welcomeMessage": b"x"}})',
+                "RealtimeConversation 'host' has a problem: pipeline.welcomeMessage: must be a string",
+            ),
+            (
+                'EventRooms("event", {"createRooms": out(True), "agent": BLOCKS, "rooms": {}})',
+                "createRooms: must not be an Output: it decides which resources there are",
+            ),
+            (
+                'EventRooms("event", {"agent": BLOCKS, "rooms": {f"{out(1)}": {}}})',
+                "rooms: has a key that is an Output, or was made from one",
+            ),
+        ],
+        often=3,
+    ),
+)
+def test_what_an_output_brings_is_told_at_preview_with_its_path(stack: Stack, declared: str, said: str) -> None:
+    stack.program(LATE + declared)
+    assert said in stack.preview().failed().output
+
+
+def test_rooms_links_and_their_names_may_come_from_outputs(stack: Stack, emulator: Emulator) -> None:
+    event = (
+        '{"roomPrefix": out("hall-"), "link": out("https://x.example/{cname}"), "agent": BLOCKS, "rooms": {"a": {}}}'
+    )
+    stack.program(f"{LATE}pulumi.export('readme', EventRooms('event', {event}).readme)")
+    stack.up().succeeded()
+    assert rooms(emulator) == ["hall-a"]
+    assert "https://x.example/hall-a" in stack.pulumi("stack", "output", "readme").succeeded().output
+
+
 EVENT_PROGRAM = "from rtcai_pulumi.events import run\nrun()\n"
 
 

@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from rtcai_pulumi.config.output_text import REASON
-from rtcai_pulumi.config.problems import field_problems
+from rtcai_pulumi.config.problems import NULL, field_problems
 from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.rules import DEEPEST, TOO_DEEP
 from rtcai_pulumi.config.wire import in_order
@@ -96,6 +96,7 @@ HALF = "holds half of a character, which cannot be sent"
         ({"when": datetime.now(UTC)}, "extra.new.when", NOT_JSON),
         ({"number": 10**400}, "extra.new.number", "too large: the engine keeps numbers exact below 2^53 only"),
         ({"number": math.nan}, "extra.new.number", "must be a finite number"),
+        ({"list": [1, None]}, "extra.new.list[1]", NULL),
         (nested(DEEPEST), "extra.new.in.in", TOO_DEEP),
     ],
 )
@@ -106,7 +107,7 @@ def test_what_the_engine_cannot_carry_is_told_with_its_path(value: Any, path: st
 
 
 def test_what_the_engine_can_carry_is_taken() -> None:
-    assert problems(extra={"new": nested(DEEPEST - 3), "all": [None, True, 1, 1.5, "x", [], {}]}) == {}
+    assert problems(extra={"new": nested(DEEPEST - 3), "none": None, "all": [True, 1, 1.5, "x", [], {}]}) == {}
 
 
 def test_a_set_has_an_order_of_its_own() -> None:

@@ -81,6 +81,16 @@ def test_the_way_is_told_with_its_reason_and_without_a_password(env: dict[str, s
     assert route_to("https://example.com", env).told == told
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "127.1", "2130706433", "0x7f000001", "127.0.0.1.", "a.localhost"])
+def test_this_machine_is_asked_directly_however_it_is_written(host: str) -> None:
+    assert route_to(f"https://{host}:8080", PROXY).proxy is None
+
+
+@pytest.mark.parametrize("host", ["10.1", "1.2.3.4", "abc", "dead.beef", "[fd00::1]"])
+def test_another_machine_is_asked_through_the_proxy_however_it_is_written(host: str) -> None:
+    assert route_to(f"https://{host}:8080", PROXY).proxy is not None
+
+
 @pytest.mark.parametrize("proxy", ["ftp://proxy", "http://", "http://a b", "http://proxy:x", "http://pro\u200bxy"])
 def test_a_proxy_that_makes_no_sense_is_named_with_its_variable(proxy: str) -> None:
     with pytest.raises(SettingsError, match="HTTPS_PROXY names a proxy that cannot be used") as caught:
