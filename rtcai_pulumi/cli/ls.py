@@ -63,8 +63,8 @@ def ls(
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
     since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; what is not known is null.
 
-    Exit codes: 0 listed, also where there is nothing, or no journal and none is named; 1 the journal or a state cannot be read; 2 wrong
-    usage.
+    Exit codes: 0 listed, also where there is nothing, or no journal and none is named; 1 the journal or a state cannot
+    be read; 2 wrong usage.
     """
     if stack and stack_export:
         raise typer.BadParameter("give --stack or --stack-export, not both")
