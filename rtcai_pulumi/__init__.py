@@ -11,8 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.config.blocks import Agent, AgentParam, Asr, Llm, Pipeline, RealTimeParam, Tts
-    from rtcai_pulumi.config.role import Role
+    from rtcai_pulumi.config.blocks import Agent, AgentParam, Asr, Llm, Pipeline, RealTimeParam, Role, Tts
     from rtcai_pulumi.conversation import InvalidBody, RealtimeConversation
     from rtcai_pulumi.events.rooms import EventRooms
     from rtcai_pulumi.room import Room
@@ -44,8 +43,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.token import room_token
 
 _MODULES = {
-    "rtcai_pulumi.config.blocks": ("Agent", "AgentParam", "Asr", "Llm", "Pipeline", "RealTimeParam", "Tts"),
-    "rtcai_pulumi.config.role": ("Role",),
+    "rtcai_pulumi.config.blocks": ("Agent", "AgentParam", "Asr", "Llm", "Pipeline", "RealTimeParam", "Role", "Tts"),
     "rtcai_pulumi.conversation": ("InvalidBody", "RealtimeConversation"),
     "rtcai_pulumi.events.rooms": ("EventRooms",),
     "rtcai_pulumi.room": ("Room",),

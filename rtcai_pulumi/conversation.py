@@ -13,11 +13,11 @@ from rtcai_pulumi.config.conversation import HIDDEN, Conversation, ReplaceStrate
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.rules import TOO_DEEP
 from rtcai_pulumi.config.setting import BlockSetting, Setting
-from rtcai_pulumi.config.validation import nesting_problems
+from rtcai_pulumi.config.validation import check, nesting_problems
 from rtcai_pulumi.config.wire import flat_inputs
-from rtcai_pulumi.lifecycle.check import check
 from rtcai_pulumi.options import CONVERSATION_TYPE, Kind, WireName, register, understand, wire_name
-from rtcai_pulumi.program import (
+from rtcai_pulumi.provider import ConversationProvider
+from rtcai_pulumi.registration import (
     as_stated,
     former_owners_of,
     held_back,
@@ -25,7 +25,6 @@ from rtcai_pulumi.program import (
     require_text_and_options,
     warn_of_shared_room,
 )
-from rtcai_pulumi.provider import ConversationProvider
 
 _OUTPUT_ONLY = {
     "cid": "cid",

@@ -26,8 +26,18 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from rtcai_pulumi.config.conversation import former_owners
-from rtcai_pulumi.config.unknown import UNKNOWN
-from rtcai_pulumi.engine import (
+from rtcai_pulumi.config.validation import check
+from rtcai_pulumi.config.values import UNKNOWN
+from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.lifecycle.context import Run
+from rtcai_pulumi.lifecycle.create import create
+from rtcai_pulumi.lifecycle.delete import delete
+from rtcai_pulumi.lifecycle.diff import diff
+from rtcai_pulumi.lifecycle.foresee import foresee
+from rtcai_pulumi.lifecycle.read import read
+from rtcai_pulumi.lifecycle.room import check_room, create_room, delete_room, diff_room, read_room, update_room
+from rtcai_pulumi.lifecycle.update import update
+from rtcai_pulumi.plugin_process import (
     Engine,
     cli,
     engine_address,
@@ -37,30 +47,21 @@ from rtcai_pulumi.engine import (
     request_of_call,
     widen_pool,
 )
-from rtcai_pulumi.lifecycle.check import check
-from rtcai_pulumi.lifecycle.create import create
-from rtcai_pulumi.lifecycle.delete import delete
-from rtcai_pulumi.lifecycle.diff import diff
-from rtcai_pulumi.lifecycle.foresee import foresee
-from rtcai_pulumi.lifecycle.owner import resolved_owner, urn_of
-from rtcai_pulumi.lifecycle.project import project_folder, project_in
-from rtcai_pulumi.lifecycle.read import read
-from rtcai_pulumi.lifecycle.room import check_room, create_room, delete_room, diff_room, read_room, update_room
-from rtcai_pulumi.lifecycle.run import Run
-from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.service.errors import JournalError, SettingsError
 from rtcai_pulumi.service.printable import printable
 from rtcai_pulumi.service.retry import Retrier, within
 from rtcai_pulumi.service.settings import HOW_TO_SET, concurrency_of, missing_credentials, resolve
-from rtcai_pulumi.stack_state import stack_state
+from rtcai_pulumi.stack.owner import resolved_owner
+from rtcai_pulumi.stack.project import project_folder, project_in
+from rtcai_pulumi.stack.state import stack_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pulumi.dynamic import ConfigureRequest
 
-    from rtcai_pulumi.lifecycle.journal import Journal, JournalReader, JournalSnapshot
-    from rtcai_pulumi.lifecycle.record import StackState
+    from rtcai_pulumi.journal.journal import Journal, JournalReader, JournalSnapshot
+    from rtcai_pulumi.journal.record import StackState
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 
@@ -157,7 +158,7 @@ class _Process:
         """The one journal of this process, opened at the first use by a verb that only an update calls."""
         with self._opening:
             if self._journal is None:
-                from rtcai_pulumi.lifecycle.journal import Journal, journal_path  # noqa: PLC0415  nor a database
+                from rtcai_pulumi.journal.journal import Journal, journal_path  # noqa: PLC0415  nor a database
 
                 if self._snapshot is not None:  # its end would give up the locks of the journal
                     self._snapshot.close()
@@ -173,7 +174,7 @@ class _Process:
             if self._journal is not None:
                 return self._journal
             if self._snapshot is None:
-                from rtcai_pulumi.lifecycle.journal import JournalSnapshot, journal_path  # noqa: PLC0415  as above
+                from rtcai_pulumi.journal.journal import JournalSnapshot, journal_path  # noqa: PLC0415  as above
 
                 try:
                     path = journal_path(os.environ)

@@ -12,8 +12,8 @@ from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.setting import Setting
 from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
 from rtcai_pulumi.options import ROOM_TYPE, Kind, register, understand, wire_name
-from rtcai_pulumi.program import as_stated, former_owners_of, held_back, owner_of, require_text_and_options
 from rtcai_pulumi.provider import RoomProvider
+from rtcai_pulumi.registration import as_stated, former_owners_of, held_back, owner_of, require_text_and_options
 
 _KIND = register(
     Kind(

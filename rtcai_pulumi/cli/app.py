@@ -5,19 +5,17 @@ from typing import Annotated
 
 import typer
 
-from rtcai_pulumi.cli.close import close
-from rtcai_pulumi.cli.doctor import doctor
-from rtcai_pulumi.cli.emulator import emulator
-from rtcai_pulumi.cli.end_room import end_room
-from rtcai_pulumi.cli.forget import forget
-from rtcai_pulumi.cli.ls import ls
-from rtcai_pulumi.cli.pending import pending
-from rtcai_pulumi.cli.release import release
-from rtcai_pulumi.cli.schema import schema
-from rtcai_pulumi.cli.show import show
-from rtcai_pulumi.cli.sweep import sweep
-from rtcai_pulumi.cli.token import token
-from rtcai_pulumi.cli.validate import validate
+from rtcai_pulumi.cli.commands.close import close
+from rtcai_pulumi.cli.commands.doctor import doctor
+from rtcai_pulumi.cli.commands.emulator import emulator
+from rtcai_pulumi.cli.commands.end_room import end_room
+from rtcai_pulumi.cli.commands.forget import forget, release
+from rtcai_pulumi.cli.commands.ls import ls
+from rtcai_pulumi.cli.commands.pending import pending
+from rtcai_pulumi.cli.commands.show import show
+from rtcai_pulumi.cli.commands.sweep import sweep
+from rtcai_pulumi.cli.commands.token import token
+from rtcai_pulumi.cli.commands.validate import schema, validate
 
 app = typer.Typer(
     name="rtcai",

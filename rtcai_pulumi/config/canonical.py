@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import Data, Mode
-from rtcai_pulumi.config.unknown import UNKNOWN, contains_unknown
+from rtcai_pulumi.config.values import UNKNOWN, contains_unknown
 from rtcai_pulumi.config.wire import data_of, nested_blocks, plain
 
 _UNORDERED: Final = frozenset({"ignoreBracketTextSet", "interruptWords"})

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from rtcai_pulumi.config.block import Block, nearest
 from rtcai_pulumi.config.conversation import Conversation
 from rtcai_pulumi.config.output_text import REASON, places_of_outputs
-from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import nested_blocks
 
 NULL: Final = "null is not a value; leave the field out"

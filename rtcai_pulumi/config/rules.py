@@ -8,7 +8,7 @@ from typing import Any, Final
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, Conversation, Data, Mode, options_of
 from rtcai_pulumi.config.problems import NULL, Problem, path_of
-from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
 
 _HOLE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)

@@ -1,4 +1,4 @@
-"""What is wrong with a conversation, in the two forms that it is stated in: flat inputs and a whole create body."""
+"""Validates a conversation, as flat inputs (`check`) or as a whole create body."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -77,3 +77,8 @@ def _extra_on_the_wire(owner: Mapping[str, Any], model: type[Block], location: t
             if "extra" in block:
                 yield unlisted_field(path_of((*location, name, "extra")), "extra", inner)
             yield from _extra_on_the_wire(block, inner, (*location, name))
+
+
+def check(inputs: Mapping[str, Any]) -> list[Problem]:
+    """Every independent problem of the inputs, without a value in its text; unknowns are left alone at any depth."""
+    return input_problems(inputs)

@@ -11,8 +11,7 @@ service's page is silent, ``docs/differences.md`` says what is done here.
 """
 
 try:
-    from rtcai_pulumi.emulator.embedded import Emulator
-    from rtcai_pulumi.emulator.hold import Hold
+    from rtcai_pulumi.emulator.emulator import Emulator, Hold
 except ModuleNotFoundError as _missing:
     if _missing.name not in {"jinja2", "starlette", "uvicorn"}:
         raise

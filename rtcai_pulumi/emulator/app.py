@@ -6,14 +6,14 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from rtcai_pulumi.emulator import room_api, task_api
-from rtcai_pulumi.emulator.admin import Admin
-from rtcai_pulumi.emulator.admin_api import admin_routes
-from rtcai_pulumi.emulator.call import Flavour
-from rtcai_pulumi.emulator.emulated import EmulatedService
-from rtcai_pulumi.emulator.exchange import Exchange
-from rtcai_pulumi.emulator.operation import Operation
+from rtcai_pulumi.emulator.admin.admin import Admin
+from rtcai_pulumi.emulator.admin.routes import admin_routes
+from rtcai_pulumi.emulator.api import rooms as room_api
+from rtcai_pulumi.emulator.api import tasks as task_api
+from rtcai_pulumi.emulator.http.request import Flavour
 from rtcai_pulumi.emulator.page.routes import page_routes
+from rtcai_pulumi.emulator.pipeline import Exchange, Operation
+from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _ROOM_QUERY: Final = Operation("query", room_api.query)
 _ROOM_MEMBERS: Final = Operation("members", room_api.members)

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from rtcai_pulumi.emulator.statements import Statement
+from rtcai_pulumi.emulator.strict_model import Statement
 
 MAX_OFFSET: Final = 1e9
 """Seconds: some thirty years, within which every time has a date."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field
 
 from rtcai_pulumi.emulator.errors import CannotStart
-from rtcai_pulumi.emulator.statements import Statement
+from rtcai_pulumi.emulator.strict_model import Statement
 
 MAX_SECONDS: Final = 1e7
 """The longest time that a task may take to start, or to end: some four months."""

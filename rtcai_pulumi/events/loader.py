@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from rtcai_pulumi.events.document import Document, read
-from rtcai_pulumi.events.mistake import InvalidEvent, Mistake, Source
+from rtcai_pulumi.events.document import Document, InvalidEvent, Mistake, Source, read
 from rtcai_pulumi.events.model import Event
 from rtcai_pulumi.events.validation import Plan, plan
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pulumi
 from pulumi import ResourceOptions
 
+from rtcai_pulumi.events.document import InvalidEvent
 from rtcai_pulumi.events.loader import DEFAULT_FILE, load_event
-from rtcai_pulumi.events.mistake import InvalidEvent
 from rtcai_pulumi.events.model import Event
 from rtcai_pulumi.events.rooms import EventRooms
 

@@ -1,25 +1,120 @@
-"""The component that stands for an event: an AI agent in each of its rooms."""
+"""`EventRooms`, the component that declares the agents of an event, and its README."""
 
 import inspect
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
+from urllib.parse import quote
 
 import pulumi
 from pulumi import Output, ResourceOptions
 
 from rtcai_pulumi.config.conversation import Conversation
 from rtcai_pulumi.config.rules import TOO_DEEP
+from rtcai_pulumi.config.values import as_data, without_nulls
 from rtcai_pulumi.conversation import RealtimeConversation
+from rtcai_pulumi.events.document import Source
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
-from rtcai_pulumi.events.mistake import Source
 from rtcai_pulumi.events.model import Event, is_address
-from rtcai_pulumi.events.readme import Row, stack_readme
-from rtcai_pulumi.events.secret import missing_secrets, revealed
-from rtcai_pulumi.events.stated import as_data, without_nulls
+from rtcai_pulumi.events.secrets import Reference
 from rtcai_pulumi.events.validation import Plan, RoomPlan, plan
-from rtcai_pulumi.program import refused
+from rtcai_pulumi.registration import refused
 from rtcai_pulumi.room import Room
+
+_MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~#&]")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One room of the table."""
+
+    key: str
+    cname: str
+    task: str
+    """``cid/taskId``."""
+    link: str | None
+    """Where people join; ``{cname}`` stands for the room's name."""
+
+
+def stack_readme(title: str, rows: Iterable[Row]) -> str:
+    """A table of rooms, tasks and links, in the order of the rooms' keys: another order of the event changes nothing.
+
+    Args:
+        title: the event's name.
+        rows: its rooms.
+    """
+    table = sorted(rows, key=lambda row: row.key)
+    linked = any(row.link for row in table)
+    head = ["Room", "Name in the service", "Task"] + ["Join"] * linked
+    lines = [head, ["---"] * len(head), *(_cells(row, linked=linked) for row in table)]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    agents = f"{len(table)} room{'s' * (len(table) != 1)} with an AI agent each." if table else "No rooms."
+    return f"# {_text(title)}\n\n{agents}\n" + (f"\n{text}\n" if table else "")
+
+
+def _cells(row: Row, *, linked: bool) -> list[str]:
+    cells = [_text(row.key), _text(row.cname), _text(row.task)]
+    if linked:
+        address = (row.link or "").replace("{cname}", quote(row.cname, safe=""))
+        cells.append(f"[open](<{quote(address, safe=_LINK_SAFE)}>)" if address else "")
+    return cells
+
+
+_LINK_SAFE: Final = ":/?#[]@!&'()*+,;=%~-._{}"
+
+
+def _text(text: str) -> str:
+    """Text without a meaning in Markdown; Pulumi Cloud puts outputs in the place of ``${…}``, so there is none."""
+    escaped = _MARKUP.sub(lambda found: "\\" + found[0], text)
+    return escaped.replace("$", "&#36;").replace("\n", " ")
+
+
+def missing_secrets(values: list[Any]) -> list[str]:
+    """What is wrong with each reference that nothing can be read for, a sentence each, and each place once."""
+    found = {
+        reference.place: problem for reference in _references(values) if (problem := _problem(reference)) is not None
+    }
+    return [f"{place}: {problem}" for place, problem in found.items()]
+
+
+def revealed(value: Any) -> Any:
+    """A value with secret outputs in the place of its references."""
+    if isinstance(value, Reference):
+        return pulumi.Output.secret(_read(value))
+    if isinstance(value, dict):
+        return {key: revealed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [revealed(item) for item in value]
+    return value
+
+
+def _references(value: Any) -> Iterator[Reference]:
+    if isinstance(value, Reference):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _references(item)
+
+
+def _read(reference: Reference) -> str | pulumi.Output[str] | None:
+    if reference.kind == "$env":
+        return os.environ.get(reference.name) or None
+    namespace, _, key = reference.name.rpartition(":")
+    return pulumi.Config(namespace or None).get_secret(key)
+
+
+def _problem(reference: Reference) -> str | None:
+    if _read(reference) is not None:
+        return None
+    if reference.kind == "$env":
+        return f"the environment variable {reference.name} is not set, or empty; set it where pulumi runs"
+    return (
+        f"the stack's config has no {reference.name}; set it with `pulumi config set --secret {reference.name}`, "
+        "which asks for the value"
+    )
+
 
 DEFAULT_NAME = "event"
 

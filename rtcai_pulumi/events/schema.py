@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from rtcai_pulumi.config.conversation import Data
 from rtcai_pulumi.config.wire import nested_blocks
+from rtcai_pulumi.events.agent import PROMPT_FILES
 from rtcai_pulumi.events.model import KEY_PATTERN, Event
-from rtcai_pulumi.events.prompt import PROMPT_FILES
-from rtcai_pulumi.events.reference import KINDS
+from rtcai_pulumi.events.secrets import KINDS
 
 _Schema = dict[str, Any]
 _CHANGES: Final = "Changes"

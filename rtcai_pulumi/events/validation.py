@@ -13,14 +13,12 @@ from rtcai_pulumi.config.block import Block, nearest
 from rtcai_pulumi.config.conversation import AgentSettings
 from rtcai_pulumi.config.output_text import is_of_an_output
 from rtcai_pulumi.config.problems import NULL, Problem, field_problems
-from rtcai_pulumi.config.unknown import UNKNOWN
-from rtcai_pulumi.events.document import Location
-from rtcai_pulumi.events.merge import merged
-from rtcai_pulumi.events.mistake import Mistake, Source
+from rtcai_pulumi.config.validation import check
+from rtcai_pulumi.config.values import UNKNOWN
+from rtcai_pulumi.events.agent import IsLate, Part, known, merged, read_part
+from rtcai_pulumi.events.document import Location, Mistake, Source
 from rtcai_pulumi.events.model import KEY_RULE, Event, EventRoom, is_key
-from rtcai_pulumi.events.part import IsLate, Part, known, read_part
-from rtcai_pulumi.events.reference import NOT_HERE, looks_like_reference
-from rtcai_pulumi.lifecycle.check import check
+from rtcai_pulumi.events.secrets import NOT_HERE, looks_like_reference
 
 Join = Callable[[Any, str], Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -11,20 +11,57 @@ from uuid import uuid4
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import Mode, former_owners, starts_first
 from rtcai_pulumi.config.wire import create_body, data_of
-from rtcai_pulumi.lifecycle.adopt import adopted
-from rtcai_pulumi.lifecycle.answer import hand_over, note_answer
-from rtcai_pulumi.lifecycle.owner import urn_of
-from rtcai_pulumi.lifecycle.record import Kept, Record, State
-from rtcai_pulumi.lifecycle.run import require_account
-from rtcai_pulumi.lifecycle.settle import close_last, judged_by_the_state, lost, settle
-from rtcai_pulumi.lifecycle.settling import Step, before_create
-from rtcai_pulumi.lifecycle.task import intent, kept_of
-from rtcai_pulumi.service.errors import OutcomeUnknown, RtcAiError, TakenOver
-from rtcai_pulumi.service.retry import Policy
+from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.journal.record import Kept, Record, State, kept_of
+from rtcai_pulumi.lifecycle.context import require_account
+from rtcai_pulumi.lifecycle.recovery import close_last, judged_by_the_state, lost, settle
+from rtcai_pulumi.lifecycle.recovery_rules import Step, before_create
+from rtcai_pulumi.lifecycle.result import hand_over, note_answer
+from rtcai_pulumi.service.errors import Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
+from rtcai_pulumi.service.retry import HARMLESS, Policy
 from rtcai_pulumi.service.settings import room_endpoint_of
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.lifecycle.run import Run
+    from rtcai_pulumi.lifecycle.context import Run
+
+
+def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:
+    """Take a task into care that someone else started; None where none is named, or it was in care before.
+
+    Raises:
+        RtcAiError: its room is gone, or has another number: there is nothing to adopt.
+    """
+    named = inputs.get("adopt")
+    if not named or named in run.adopted:  # a replacement of the agent that was adopted once
+        return None
+    known = run.journal.records_of_task(str(named))
+    retained = next((record for record in known if record.unfinished and record.kept is Kept.RETAINED), None)
+    if known and (retained is None or named in run.staying):
+        if any(record.unfinished and record.owner != owner for record in known):
+            run.tell(
+                f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "
+                f"resource's. Where no program declares that any more, it talks on: `rtcai close {named}` stops it, "
+                f"`rtcai release {named}` lets it be adopted"
+            )
+        return None
+    cid, _, task_id = str(named).partition("/")
+    cname = str(inputs["cname"])
+    facts = Facts(room=cname, cid=cid, task=task_id)
+    advice = "name a task that runs, or leave adopt out to start an agent"
+    try:
+        room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.telling_why(cname))
+    except RoomNotFound:
+        summary = "There is nothing to adopt: the room does not exist."
+        raise RoomNotFound(summary, facts, advice) from None
+    if room.cid != int(cid):
+        summary = f"There is nothing to adopt: the room has the number {room.cid} now."
+        raise RoomNotFound(summary, facts, advice)
+    if retained is not None:
+        return run.journal.adopt(retained, owner=owner, kept=kept_of(inputs))
+    # In one write: an intent would be asked for by the next run, which would start another agent beside this one.
+    asked = Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id)
+    taken = replace(asked, state=State.OPEN, cid=int(cid), task_id=task_id, handed=True)
+    return run.journal.add(taken)
 
 
 ADDED_OUTPUTS: Final = ("requestId", "cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
@@ -110,7 +147,7 @@ def _left(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record,
 def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
     """Start an agent: intent, request, result, each on disk before the next."""
     _tell_of_others(inputs, owner, run)
-    record = run.journal.add(intent(inputs, owner, run, new_id))
+    record = run.journal.add(Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id))
     body = create_body(inputs, record.request_id)
     client = run.client
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.lifecycle.settle import settle
-from rtcai_pulumi.lifecycle.settling import after_delete, is_closed
-from rtcai_pulumi.lifecycle.task import record_of
+from rtcai_pulumi.journal.record import Record
+from rtcai_pulumi.lifecycle.recovery import settle
+from rtcai_pulumi.lifecycle.recovery_rules import after_delete, is_closed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rtcai_pulumi.lifecycle.journal import Journal
-    from rtcai_pulumi.lifecycle.record import Record
-    from rtcai_pulumi.lifecycle.run import Run
+    from rtcai_pulumi.journal.journal import Journal
+    from rtcai_pulumi.journal.record import Record
+    from rtcai_pulumi.lifecycle.context import Run
 
 
 def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
@@ -31,7 +31,7 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     journal = run.journal
     known = journal.records_of_task(resource_id)
     if not is_closed(known, resource_id):
-        record = known[0] if known else journal.add(record_of(resource_id, outputs, process=journal.process))
+        record = known[0] if known else journal.add(Record.from_state(resource_id, outputs, process=journal.process))
         run.close(record)
     # The engine keeps the outputs of what is unchanged: after a change of name only the journal has the new owner.
     owners = {record.owner for record in known if record.owner}

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rtcai_pulumi.config.canonical import canonical, same
 from rtcai_pulumi.config.conversation import options_of, starts_first
 from rtcai_pulumi.config.paths import values_at
+from rtcai_pulumi.journal.record import Kept, Record, kept_of
+from rtcai_pulumi.lifecycle.context import require_account
 from rtcai_pulumi.lifecycle.foresee import warn_of_two
-from rtcai_pulumi.lifecycle.record import Kept
-from rtcai_pulumi.lifecycle.run import require_account
-from rtcai_pulumi.lifecycle.settling import beside_a_task, is_over, is_stale
-from rtcai_pulumi.lifecycle.task import kept_of, record_of
+from rtcai_pulumi.lifecycle.recovery_rules import beside_a_task, is_over, is_stale
 from rtcai_pulumi.service.errors import OtherAccount
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.lifecycle.run import Run
+    from rtcai_pulumi.lifecycle.context import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def _compare_accounts(resource_id: str, olds: Mapping[str, Any], run: Run, *, re
     if settings is None:
         return
     try:
-        require_account(record_of(resource_id, olds, process=0), settings)
+        require_account(Record.from_state(resource_id, olds, process=0), settings)
     except OtherAccount as error:
         if replaced:
             raise

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.lifecycle.record import Kept, State
-from rtcai_pulumi.lifecycle.run import require_account
-from rtcai_pulumi.lifecycle.task import kept_of
+from rtcai_pulumi.journal.record import Kept, State, kept_of
+from rtcai_pulumi.lifecycle.context import require_account
 from rtcai_pulumi.service.errors import OtherAccount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rtcai_pulumi.lifecycle.record import Record
-    from rtcai_pulumi.lifecycle.run import Run
+    from rtcai_pulumi.journal.record import Record
+    from rtcai_pulumi.lifecycle.context import Run
 
 
 def foresee(inputs: Mapping[str, Any], run: Run) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.lifecycle.run import require_account, require_room_api
-from rtcai_pulumi.lifecycle.settling import is_closed
-from rtcai_pulumi.lifecycle.task import record_of
+from rtcai_pulumi.journal.record import Record
+from rtcai_pulumi.lifecycle.context import require_account, require_room_api
+from rtcai_pulumi.lifecycle.recovery_rules import is_closed
 from rtcai_pulumi.service.errors import OtherAccount, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import QUERY
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.lifecycle.record import Record
-    from rtcai_pulumi.lifecycle.run import Run
+    from rtcai_pulumi.journal.record import Record
+    from rtcai_pulumi.lifecycle.context import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
     """
     if is_closed(run.records.records_of_task(resource_id), resource_id):
         return Reading(gone=True)
-    reading = _ask(record_of(resource_id, outputs, process=0), run)
+    reading = _ask(Record.from_state(resource_id, outputs, process=0), run)
     if reading.gone:
         run.gone.add(resource_id)
     return reading

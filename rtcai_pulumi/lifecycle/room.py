@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.config.conversation import former_owners
 from rtcai_pulumi.config.problems import Problem, field_problems
 from rtcai_pulumi.config.room import UID_MAX, RoomInputs
+from rtcai_pulumi.journal.owner import is_same_stack, stack_part_of, urn_of
+from rtcai_pulumi.journal.record import NOBODY, RoomRecord, StackState
 from rtcai_pulumi.lifecycle.diff import named_changes
-from rtcai_pulumi.lifecycle.owner import is_same_stack, stack_of, urn_of
-from rtcai_pulumi.lifecycle.record import NOBODY, RoomRecord, StackState
 from rtcai_pulumi.lifecycle.room_end import ended_with_its_resource, give_up, opened_anew
 from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import HARMLESS, QUERY
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.lifecycle.run import Run
+    from rtcai_pulumi.lifecycle.context import Run
     from rtcai_pulumi.service.client import Room
     from rtcai_pulumi.service.settings import Settings
 
@@ -237,7 +237,9 @@ def _query(cname: str, run: Run) -> Room | None:
 
 def _creator(inputs: Mapping[str, Any]) -> int:
     """The creator's number: the stated one, else the mark of this stack's room of that name."""
-    return int(inputs.get("uid") or _number(f"room {inputs['cname']} of {stack_of(str(inputs.get('owner') or ''))}"))
+    return int(
+        inputs.get("uid") or _number(f"room {inputs['cname']} of {stack_part_of(str(inputs.get('owner') or ''))}")
+    )
 
 
 def _marks(owners: list[str], cname: str) -> set[int]:
@@ -246,7 +248,7 @@ def _marks(owners: list[str], cname: str) -> set[int]:
     Of the stack, not of the resource: a renamed resource finds its room also where the journal is a new one. Earlier
     releases marked the resource.
     """
-    return {_number(f"room {cname} of {stack_of(owner)}") for owner in owners} | {
+    return {_number(f"room {cname} of {stack_part_of(owner)}") for owner in owners} | {
         _number(f"room of {owner or cname}") for owner in owners
     }
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rtcai_pulumi.lifecycle.owner import is_same_stack, urn_of
-from rtcai_pulumi.lifecycle.record import NOBODY, Kept, RoomRecord, StackState
-from rtcai_pulumi.lifecycle.settle import close_left
-from rtcai_pulumi.lifecycle.settling import is_closed, is_replaced_elsewhere
-from rtcai_pulumi.lifecycle.task import record_of
+from rtcai_pulumi.journal.owner import is_same_stack, urn_of
+from rtcai_pulumi.journal.record import NOBODY, Kept, Record, RoomRecord, StackState
+from rtcai_pulumi.lifecycle.recovery import close_left
+from rtcai_pulumi.lifecycle.recovery_rules import is_closed, is_replaced_elsewhere
 from rtcai_pulumi.service.errors import Facts, RoomInUse, RoomNotFound
 from rtcai_pulumi.service.retry import HARMLESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rtcai_pulumi.lifecycle.record import Record
-    from rtcai_pulumi.lifecycle.run import Run
+    from rtcai_pulumi.journal.record import Record
+    from rtcai_pulumi.lifecycle.context import Run
     from rtcai_pulumi.service.client import Room
 
 _PATIENCE: Final = 2.0
@@ -112,7 +111,7 @@ def _agents_in(cid: int, owner: str, run: Run) -> list[Record]:
     state = run.state(owner) or StackState()
     unknown = [agent for agent in state.agents if agent.cid == cid and agent.task not in known]
     records += [
-        record_of(agent.task, agent.outputs, process=journal.process)
+        Record.from_state(agent.task, agent.outputs, process=journal.process)
         for agent in unknown
         if not is_closed(journal.records_of_task(agent.task), agent.task)
     ]

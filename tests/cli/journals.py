@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from rtcai_pulumi.cli.stack_export import CONVERSATION
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.owner import owner, owner_prefix
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.owner import make_owner
+from rtcai_pulumi.journal.record import Record, State
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.settings import Settings
+from rtcai_pulumi.stack.export import CONVERSATION
+from rtcai_pulumi.stack.owner import owner_prefix
 from tests.emulator.api import body
 
 BACKEND = "file:///state"
@@ -49,7 +50,7 @@ def note(
     cid, _, task_id = (task or "").partition("/")
     record = Record(
         trace_id=uuid4().hex,
-        owner=owner(prefix, of or urn()),
+        owner=make_owner(prefix, of or urn()),
         app_key=app_key,
         endpoint=url,
         room_endpoint=url,

@@ -7,8 +7,8 @@ from typer.testing import CliRunner, Result
 
 from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import Record
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Record
 from tests.cli.journals import BACKEND, note, started
 from tests.engine.service import live
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from rtcai_pulumi.cli import health
-from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.cli.commands import doctor as health
+from rtcai_pulumi.journal.journal import Journal
 from tests.cli.journals import note
 from tests.cli.service import Service
 from tests.engine.stack import search_path

@@ -3,7 +3,7 @@
 import pytest
 
 from rtcai_pulumi.cli.app import app
-from rtcai_pulumi.lifecycle.journal import Journal
+from rtcai_pulumi.journal.journal import Journal
 from tests.cli.journals import export, note, resource, started, urn
 from tests.cli.service import Service
 

@@ -7,9 +7,9 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
 
 from rtcai_pulumi.cli.app import app
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.owner import owner_prefix
-from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.stack.owner import owner_prefix
 from tests.cli.journals import BACKEND, PREFIX, export, note, resource, urn, write
 from tests.cli.test_main import rtcai
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import State
 from tests.cli.journals import export, note, started
 from tests.cli.service import Service
 from tests.cli.test_ls import AGENT, TEXT

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.config.canonical import digest
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import State
 from tests.cli.journals import export, note, resource, urn
 from tests.cli.service import Service
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.cli.errors import CannotReadExport
-from rtcai_pulumi.cli.stack_source import Source, state_of, why_locked
-from rtcai_pulumi.lifecycle.owner import owner_prefix
+from rtcai_pulumi.stack.export import UnreadableExport
+from rtcai_pulumi.stack.owner import owner_prefix
+from rtcai_pulumi.stack.source import Source, state_of, why_locked
 from tests.cli.journals import export, resource, started
 from tests.cli.pulumi_cli import PulumiCli
 from tests.cli.service import Service
@@ -89,7 +89,7 @@ def test_an_export_of_a_hosted_stack_needs_no_pulumi_where_its_name_says_whose_i
     hosted = "https://backend.example"
     state = state_of(Source(None, tmp_path, file, "acme/test", None, hosted), {"PATH": ""})
     assert state.backend.digest == owner_prefix({"PULUMI_BACKEND_URL": hosted}, None, None, "acme")
-    with pytest.raises(CannotReadExport, match=r"cannot be told\. There is no pulumi on PATH"):
+    with pytest.raises(UnreadableExport, match=r"cannot be told\. There is no pulumi on PATH"):
         state_of(Source(None, tmp_path, file, None, None, hosted), {"PATH": ""})
 
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.owner import owner_prefix
-from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.stack.owner import owner_prefix
 from tests.cli.journals import BACKEND, export, note, resource, started, urn, write
 from tests.cli.pulumi_cli import PulumiCli
 from tests.cli.test_ls import AGENT, TEXT

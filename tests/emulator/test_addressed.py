@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.emulator.verbs import Verb
+from rtcai_pulumi.emulator.api.rate_limit import Verb
 from tests.emulator.api import Api, body, close_body
 
 

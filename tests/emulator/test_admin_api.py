@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.admin_faults import INTERFERING
+from rtcai_pulumi.emulator.admin.routes import INTERFERING
 from tests.emulator.api import Api, body, close_body
 
 EVERY_PATH = [

@@ -1,6 +1,6 @@
 import asyncio
 
-from rtcai_pulumi.emulator.changes import KEPT_CHANGES, Change, Changes
+from rtcai_pulumi.emulator.state.changes import KEPT_CHANGES, Change, Changes
 
 
 def test_only_what_changed_after_a_number_is_told_each_thing_once() -> None:

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.checksum import Nonces, checksum_of
+from rtcai_pulumi.emulator.api.auth import Nonces, checksum_of
 from rtcai_pulumi.emulator.clock import Clock
 from tests.emulator.api import Api, assert_form
 from tests.samples import load

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.admin_faults import INTERFERING
-from rtcai_pulumi.emulator.faults import KINDS, Fault
+from rtcai_pulumi.emulator.admin.routes import INTERFERING
+from rtcai_pulumi.emulator.faults.model import KINDS, Fault
 from tests.emulator.api import Api
 from tests.emulator.raw import sent
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator.errors import NotUnderstood
-from rtcai_pulumi.emulator.faults import KINDS, Stop, fault_of
+from rtcai_pulumi.emulator.faults.model import KINDS, Stop, fault_of
 
 LEAST: dict[str, dict[str, Any]] = {
     "answer": {"status": 503},

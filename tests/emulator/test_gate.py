@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator.errors import ClientGone
-from rtcai_pulumi.emulator.gate import Gate
-from rtcai_pulumi.emulator.waits import Waits
-from tests.emulator.test_waits import Somebody
+from rtcai_pulumi.emulator.faults.cancellation import Waits
+from rtcai_pulumi.emulator.faults.registry import Gate
+from tests.emulator.test_cancellation import Somebody
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:

@@ -2,7 +2,7 @@ from concurrent.futures import Executor
 
 import pytest
 
-from rtcai_pulumi.emulator.gauge import Gauge
+from rtcai_pulumi.emulator.admin.request_log import Gauge
 from tests.emulator.api import Api, body, close_body
 
 

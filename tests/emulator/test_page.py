@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.changes import KEPT_CHANGES
 from rtcai_pulumi.emulator.clock import Clock
-from rtcai_pulumi.emulator.emulated import EmulatedService
 from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
-from rtcai_pulumi.emulator.page.pieces import Pieces
+from rtcai_pulumi.emulator.page.render import Pieces
 from rtcai_pulumi.emulator.page.rooms import KEPT_ROWS, SHOWN_AGENTS, room_id
 from rtcai_pulumi.emulator.settings import Settings
+from rtcai_pulumi.emulator.state.changes import KEPT_CHANGES
+from rtcai_pulumi.emulator.state.service import EmulatedService
 from tests.emulator.api import Api, body, close_body
 from tests.emulator.raw import until
 

@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.emulator.page.fields import MASK, changed_fields, masked, shown_fields
-from rtcai_pulumi.emulator.page.scale import WINDOWS, Scale, fitting
-from rtcai_pulumi.emulator.page.timeline import Span, line_of
-from rtcai_pulumi.emulator.page.words import duration
-from rtcai_pulumi.emulator.state import Task
+from rtcai_pulumi.emulator.page.format import MASK, changed_fields, duration, masked, shown_fields
+from rtcai_pulumi.emulator.page.timeline import WINDOWS, Scale, Span, fitting, line_of
+from rtcai_pulumi.emulator.state.model import Task
 
 TASK = Task(1, "t", "r", 1, "agent", 0, None, "q", None, {})
 

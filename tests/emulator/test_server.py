@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from rtcai_pulumi.emulator.errors import CannotStart, PortTaken
-from rtcai_pulumi.emulator.server import listening, url_of
+from rtcai_pulumi.emulator.http.server import listening, url_of
 
 
 def test_port_0_picks_a_free_port_of_this_machine() -> None:

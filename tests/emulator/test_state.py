@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from rtcai_pulumi.emulator.state import KEPT_ENDED_TASKS, State, Task
+from rtcai_pulumi.emulator.state.model import KEPT_ENDED_TASKS, State, Task
 
 
 def start(state: State, cname: str = "r", now_ms: int = 1) -> Task:

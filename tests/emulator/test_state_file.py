@@ -7,8 +7,8 @@ from threading import Event
 import pytest
 
 from rtcai_pulumi.emulator.errors import StateFileUnusable
-from rtcai_pulumi.emulator.state import State, Task
-from rtcai_pulumi.emulator.state_file import StateFile
+from rtcai_pulumi.emulator.state.file import StateFile
+from rtcai_pulumi.emulator.state.model import State, Task
 
 
 @pytest.fixture

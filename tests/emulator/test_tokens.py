@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.emulator.api.auth import BasicToken, signature_of
 from rtcai_pulumi.emulator.clock import Clock
-from rtcai_pulumi.emulator.tokens import BasicToken, signature_of
 from tests.emulator.api import JSON, Api, assert_form, body, close_body, sha1, token_of
 from tests.samples import load
 

@@ -12,8 +12,8 @@ import pytest
 from allpairspy import AllPairs  # type: ignore[import-untyped]  # it ships no types
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import State
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import State
 from tests.engine.crash import Interrupted, interrupted
 from tests.engine.service import live, overlaps, rooms
 from tests.engine.stack import Stack

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rtcai_pulumi.lifecycle.record import Record
+from rtcai_pulumi.journal.record import Record
 from rtcai_pulumi.service.errors import InvalidRequest, OutcomeUnknown, RoomNotFound, TaskNotFound
 from tests.model.commands import Command
 from tests.model.steps import EngineLives, Receive, Send, Step, Tell, engine_lives

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rtcai_pulumi.lifecycle.record import Kept, Record, State
+from rtcai_pulumi.journal.record import Kept, Record, State
 from tests.model.commands import Command, Invoke
 from tests.model.moves import Move, begun, moves, told
 from tests.model.steps import Send

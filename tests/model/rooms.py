@@ -24,9 +24,9 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 from rtcai_pulumi.config.conversation import former_owners
+from rtcai_pulumi.journal.record import NOBODY, Record, RoomRecord, StackState, State
 from rtcai_pulumi.lifecycle import room as verbs
-from rtcai_pulumi.lifecycle.record import NOBODY, Record, RoomRecord, StackState, State
-from rtcai_pulumi.lifecycle.run import Run
+from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.service.client import Room
 from rtcai_pulumi.service.errors import AnswerLost, InvalidRequest, RoomExists, RoomInUse, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import Retrier

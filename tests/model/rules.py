@@ -28,9 +28,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rtcai_pulumi.lifecycle import settling
-from rtcai_pulumi.lifecycle.record import Kept, Record, State
-from rtcai_pulumi.lifecycle.settling import Step
+from rtcai_pulumi.journal.record import Kept, Record, State
+from rtcai_pulumi.lifecycle import recovery_rules as settling
+from rtcai_pulumi.lifecycle.recovery_rules import Step
 from tests.model import steps, verbs
 from tests.model.commands import Cancel
 from tests.model.scenarios import (

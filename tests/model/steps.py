@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rtcai_pulumi.lifecycle import settling
-from rtcai_pulumi.lifecycle.record import Kept, Record, State
+from rtcai_pulumi.journal.record import Kept, Record, State
+from rtcai_pulumi.lifecycle import recovery_rules as settling
 from rtcai_pulumi.service.errors import RoomNotFound, TakenOver
 from tests.model.world import Raised, Request, the_one
 

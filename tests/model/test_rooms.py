@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from rtcai_pulumi.journal.record import Record, RoomRecord
 from rtcai_pulumi.lifecycle import room as verbs
 from rtcai_pulumi.lifecycle import room_end
-from rtcai_pulumi.lifecycle.record import Record, RoomRecord
 from rtcai_pulumi.service.errors import RoomExists
 from tests.model.rooms import STRANGER, Machine, OpenRoom, World, explore, opened
 

@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from rtcai_pulumi.lifecycle import settling
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.lifecycle import recovery_rules as settling
 from rtcai_pulumi.service.errors import OutcomeUnknown, Refused, RoomNotFound, RtcAiError, TakenOver, TaskNotFound
 from tests.model.steps import (
     Add,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rtcai_pulumi.lifecycle.record import Kept, Record, State
+from rtcai_pulumi.journal.record import Kept, Record, State
 from rtcai_pulumi.service.errors import RtcAiError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Record, State
 from tools.dev import commands, target
 from tools.dev.agents import TYPE
 

@@ -11,7 +11,8 @@ import pytest
 
 from rtcai_pulumi import Agent, Asr, Llm, RealtimeConversation
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation
-from rtcai_pulumi.lifecycle.owner import owner_prefix, resolved_owner, stated_owner, urn_of
+from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.stack.owner import owner_prefix, resolved_owner, stated_owner
 
 
 def test_the_class_takes_exactly_the_fields_of_the_model() -> None:

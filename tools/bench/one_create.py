@@ -11,10 +11,10 @@ import httpx
 
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Record
+from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import Record
-from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.settings import Settings
 from rtcai_pulumi.service.signing import check_sum

@@ -6,8 +6,8 @@ The engine calls no provider for it, so `destroy` leaves it alone; the next `up`
 
 from collections.abc import Sequence
 
-from rtcai_pulumi.lifecycle.journal import Journal, journal_path
-from rtcai_pulumi.lifecycle.record import Record, State
+from rtcai_pulumi.journal.journal import Journal, journal_path
+from rtcai_pulumi.journal.record import Record, State
 from rtcai_pulumi.service.errors import JournalError
 from tools.dev.agents import NOT_IN_STACK, Agent
 from tools.dev.refusal import RefusalError

@@ -11,12 +11,12 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
-from rtcai_pulumi.emulator.changes import Change
-from rtcai_pulumi.emulator.emulated import EmulatedService
 from rtcai_pulumi.emulator.errors import Dropped
-from rtcai_pulumi.emulator.page.pieces import Pieces
+from rtcai_pulumi.emulator.page.render import Pieces
 from rtcai_pulumi.emulator.page.requests import PAGE_ROWS
 from rtcai_pulumi.emulator.page.rooms import room_id
+from rtcai_pulumi.emulator.state.changes import Change
+from rtcai_pulumi.emulator.state.service import EmulatedService
 
 MAX_READERS: Final = 24
 """How many may look on at once: each tab of a browser is one."""

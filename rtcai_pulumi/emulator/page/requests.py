@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from rtcai_pulumi.emulator.emulated import EmulatedService
-from rtcai_pulumi.emulator.page.fields import MASK, is_secret, masked
-from rtcai_pulumi.emulator.record import Entry
+from rtcai_pulumi.emulator.admin.request_log import Entry
+from rtcai_pulumi.emulator.page.format import MASK, is_secret, masked
+from rtcai_pulumi.emulator.state.service import EmulatedService
 
 PAGE_ROWS: Final = 100
 """How many requests are shown at once."""

@@ -7,11 +7,10 @@ from math import inf
 from typing import Final, Literal
 
 from rtcai_pulumi.emulator.clock import iso
-from rtcai_pulumi.emulator.emulated import EmulatedService
-from rtcai_pulumi.emulator.page.fields import Changed, changed_fields, shown_fields
+from rtcai_pulumi.emulator.page.format import Changed, changed_fields, duration, shown_fields
 from rtcai_pulumi.emulator.page.timeline import Line, Span, line_of
-from rtcai_pulumi.emulator.page.words import duration
-from rtcai_pulumi.emulator.state import EndedBy, Room, RoomKey, Stage, Task
+from rtcai_pulumi.emulator.state.model import EndedBy, Room, RoomKey, Stage, Task
+from rtcai_pulumi.emulator.state.service import EmulatedService
 
 KEPT_ROWS: Final = 400
 """How many rooms the page shows: those with an agent or still open come first, then those that ended last."""

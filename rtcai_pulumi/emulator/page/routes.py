@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from rtcai_pulumi.emulator.emulated import EmulatedService
-from rtcai_pulumi.emulator.guard import foreign
+from rtcai_pulumi.emulator.http.origin_check import foreign
 from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
-from rtcai_pulumi.emulator.page.pieces import Pieces
+from rtcai_pulumi.emulator.page.render import Pieces
+from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _HEADERS: Final = {

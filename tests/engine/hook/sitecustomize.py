@@ -36,7 +36,7 @@ def _stopping(call: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
 
 
 def _install(moment: str) -> None:
-    from rtcai_pulumi.lifecycle.journal import Journal
+    from rtcai_pulumi.journal.journal import Journal
 
     method, before = {
         "before the intent": ("add", True),
@@ -59,7 +59,7 @@ def _shorten_patience(seconds: float) -> None:
 
 
 def _fail() -> None:
-    from rtcai_pulumi.lifecycle.journal import Journal
+    from rtcai_pulumi.journal.journal import Journal
 
     def add(self: Any, record: Any) -> Any:
         raise KeyError("a defect")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcai_pulumi.config.canonical import canonical, same
-from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import flat_inputs
 from tests.samples import VALID, load, parameters
 

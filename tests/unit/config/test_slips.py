@@ -11,8 +11,8 @@ from rtcai_pulumi.config.output_text import REASON
 from rtcai_pulumi.config.problems import NULL, field_problems
 from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.rules import DEEPEST, TOO_DEEP
+from rtcai_pulumi.config.validation import check
 from rtcai_pulumi.config.wire import in_order
-from rtcai_pulumi.lifecycle.check import check
 from tests.anything import nested
 from tests.samples import parameters
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.config.unknown import UNKNOWN
 from rtcai_pulumi.config.validation import body_problems, input_problems, nesting_problems
+from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import flat_inputs
 from tests.samples import INVALID, VALID, invalid_paths, load, parameters
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import mypy.api
 
+from rtcai_pulumi.events.agent import PROMPT_FILES
 from rtcai_pulumi.events.loader import plan_of
 from rtcai_pulumi.events.model import Event, EventRoom
-from rtcai_pulumi.events.prompt import PROMPT_FILES
 from tests.unit.events.files import written
 
 TEXT = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from rtcai_pulumi.events.document import InvalidEvent
 from rtcai_pulumi.events.loader import load_event, plan_of
-from rtcai_pulumi.events.mistake import InvalidEvent
-from rtcai_pulumi.events.reference import Reference
+from rtcai_pulumi.events.secrets import Reference
 from tests.unit.events.files import DEFAULT, default, event, written
 
 

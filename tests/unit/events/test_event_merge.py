@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.events.merge import merged
+from rtcai_pulumi.events.agent import merged
 
 KEYS = st.sampled_from("abc")
 LEAVES = st.none() | st.integers() | st.lists(st.integers(), max_size=2)

@@ -1,6 +1,6 @@
 """The stack's README."""
 
-from rtcai_pulumi.events.readme import Row, stack_readme
+from rtcai_pulumi.events.rooms import Row, stack_readme
 
 
 def test_a_table_of_rooms_tasks_and_links_in_the_order_of_the_keys() -> None:

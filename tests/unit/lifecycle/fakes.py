@@ -9,10 +9,9 @@ from uuid import uuid4
 
 import httpx
 
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import Record, State
-from rtcai_pulumi.lifecycle.run import Run
-from rtcai_pulumi.lifecycle.task import intent
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.retry import Retrier
 from rtcai_pulumi.service.settings import Settings
@@ -113,4 +112,8 @@ def left_open(run: Run, task: str, owner: str) -> Record:
 
 def left_lost(run: Run, owner: str) -> Record:
     """A create of a resource that this run has sent and never heard of again."""
-    return run.journal.add(intent(parameters(owner=owner), owner, run, lambda: str(uuid4())))
+    return run.journal.add(
+        Record.for_create(
+            parameters(owner=owner), owner, run.client.settings, run.journal.process, lambda: str(uuid4())
+        )
+    )

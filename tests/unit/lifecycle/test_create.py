@@ -6,11 +6,11 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Kept, Record, State
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
-from rtcai_pulumi.lifecycle.journal import Journal
-from rtcai_pulumi.lifecycle.record import Kept, Record, State
 from rtcai_pulumi.service.errors import (
     AnswerLost,
     DuplicateRequest,

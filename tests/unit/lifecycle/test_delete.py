@@ -3,10 +3,10 @@ from typing import Any
 import httpx
 import pytest
 
+from rtcai_pulumi.journal.record import Kept, State
+from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
-from rtcai_pulumi.lifecycle.record import Kept, State
-from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.service.errors import ConnectionFailed, OtherAccount, RtcAiError
 from tests.samples import parameters
 from tests.unit.lifecycle.fakes import Reply, Runs, Service, left_lost, left_open, reply

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.config.unknown import UNKNOWN
+from rtcai_pulumi.config.values import UNKNOWN
+from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.diff import Difference, diff
-from rtcai_pulumi.lifecycle.record import State
-from rtcai_pulumi.lifecycle.run import Run
 from rtcai_pulumi.lifecycle.update import update
 from tests.samples import parameters
 from tests.unit.lifecycle.fakes import Runs, Service, left_open, reply

@@ -3,10 +3,10 @@ from typing import NoReturn
 import httpx
 import pytest
 
+from rtcai_pulumi.journal.record import State
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.read import read
-from rtcai_pulumi.lifecycle.record import State
 from rtcai_pulumi.service.errors import OtherAccount, SettingsError
 from tests.samples import parameters
 from tests.unit.lifecycle.fakes import Runs, Service, reply

@@ -1,0 +1,1 @@
+"""The commands of ``rtcai``, one module each."""

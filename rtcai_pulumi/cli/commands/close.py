@@ -1,0 +1,162 @@
+"""``rtcai close``."""
+
+import os
+from contextlib import suppress
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of, room_of_the_service
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, CannotDo, confirmed, failing, say, show_json, tell
+from rtcai_pulumi.cli.session import opened_or_made, path_of, records_in, service_and
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.lifecycle.context import Run
+from rtcai_pulumi.service.errors import (
+    ConnectionFailed,
+    OutcomeUnknown,
+    Refused,
+    RoomNotFound,
+    RtcAiError,
+    TaskNotFound,
+)
+from rtcai_pulumi.service.printable import one_line
+from rtcai_pulumi.service.retry import HARMLESS, QUERY
+
+_Room = Annotated[
+    str | None,
+    typer.Option(
+        "--cname",
+        metavar="ROOM",
+        help="The task's room; needed only where the journal does not know it.",
+        callback=room_of_the_service,
+    ),
+]
+
+
+def close(
+    task: TaskId,
+    *,
+    cname: _Room = None,
+    journal: JournalFile = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop one agent now.
+
+    What the journal knows is closed under the account that it was started under. What it does not know (an agent
+    started by hand) takes --cname; it is noted as closed. The room API is asked before whether that room is the task's:
+    where it is gone, or has another number, nothing is closed. It is not asked without an AppSecret. An agent that a
+    living `pulumi up` works on is left alone. Where a stack's program still declares the agent, its next `pulumi up`
+    starts a new one.
+
+    Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
+
+    --json prints an object with cname, cid, taskId and outcome (closed, was closed, not confirmed).
+
+    Exit codes: 0 it is closed, also where it was so before; 1 it could not be closed; 2 nobody confirmed it, or wrong
+    usage.
+    """
+    cid, task_id = parts_of(task)
+    path = path_of(os.environ, journal)
+    with failing("close"), opened_or_made(path, made=cname is not None) as opened, service_and(opened) as run:
+        found = [record for record in records_in(opened) if record.task == task]
+        if not found and cname is None:
+            raise CannotDo(
+                f"The journal knows no task {task}.\n"
+                "  to do: `rtcai ls --all` lists those that it knows; for another one, name its room with --cname"
+            )
+        room = found[-1].cname if found else cname or ""
+        outcome = "was closed" if found and not any(record.unfinished for record in found) else "closed"
+        if outcome == "closed":
+            _require_left(found, opened)
+            if not found:
+                _require_room(room, cid, run)
+            tell(f"Task {task} in room {room} will be closed{_of(found)}.")
+            if not confirmed("Close it?", yes=yes, undone="It was not closed"):
+                outcome = "not confirmed"
+            elif found:
+                _close_known(found, opened, run)
+            else:
+                _close_unknown(room, cid, task_id, opened, run)
+    if as_json:
+        show_json({"cname": room, "cid": str(cid), "taskId": task_id, "outcome": outcome})
+    elif outcome != "not confirmed":
+        say(f"Task {task} in room {room}: {outcome}.")
+    raise typer.Exit(NOT_CONFIRMED if outcome == "not confirmed" else 0)
+
+
+def _of(records: list[Record]) -> str:
+    owner = records[-1].owner.partition(":")[2] if records else ""
+    return f"; it was started for {owner}" if owner else ""
+
+
+def _require_left(records: list[Record], journal: Journal) -> None:
+    """Leave alone what a living run works on: it knows more."""
+    if any(record.unfinished and journal.lives(record.process) for record in records):
+        raise CannotDo("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")
+
+
+def _require_room(cname: str, cid: int, run: Run) -> None:
+    """Refuse where the room is surely not the task's: what the service says of a task in it would mean nothing."""
+    if run.client.settings.app_secret is None:
+        return  # nobody can be asked
+    to_do = "where its room has ended, the agent has too; else name its room with --cname"
+    try:
+        found = run.retrier.run(lambda: run.client.query_room(cname), QUERY).cid
+    except RoomNotFound:
+        raise CannotDo(f"Nothing was closed: there is no room {one_line(cname)}.\n  to do: {to_do}") from None
+    if found != cid:
+        raise CannotDo(
+            f"Nothing was closed: room {one_line(cname)} has the number {found} now, not {cid}.\n  to do: {to_do}"
+        )
+
+
+def _close_known(records: list[Record], journal: Journal, run: Run) -> None:
+    for record in records:
+        if record.unfinished:
+            taken = journal.take_over(record)
+            if taken is None:
+                raise CannotDo("Another run has just taken this agent over; nothing was sent.\n  to do: run it again")
+            run.close(taken)
+
+
+def _close_unknown(cname: str, cid: int, task_id: str, journal: Journal, run: Run) -> None:
+    """Close a task of which nothing is known but what the user says: a refusal is none of "it is gone"."""
+    client, settings = run.client, run.client.settings
+    record = journal.add(
+        Record(
+            trace_id=uuid4().hex,
+            owner="",
+            app_key=settings.app_key,
+            endpoint=settings.endpoint,
+            room_endpoint=settings.room_endpoint,
+            cname=cname,
+            request_id="",
+            digest="",
+            process=journal.process,
+            state=State.CLOSING,
+            cid=cid,
+            task_id=task_id,
+        )
+    )
+
+    unknown, tell = False, run.telling_why(cname)
+
+    def attempt() -> None:
+        client.close_task(cid, task_id, cname=cname, trace_id=record.trace_id)
+
+    def waiting(error: RtcAiError, seconds: float) -> None:
+        nonlocal unknown
+        unknown = unknown or isinstance(error, OutcomeUnknown)
+        tell(error, seconds)
+
+    try:
+        with suppress(TaskNotFound):
+            run.retrier.run(attempt, HARMLESS, waiting)
+    except (Refused, ConnectionFailed):
+        if not unknown:  # else an earlier attempt may have closed it
+            journal.drop(record)
+        raise
+    journal.closed(f"{cid}/{task_id}")

@@ -1,0 +1,128 @@
+"""``rtcai emulator``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rtcai_pulumi.cli.output import tell_error
+
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 to listen on; 0 picks a free one.")]
+_State = Annotated[
+    Path | None,
+    typer.Option(
+        dir_okay=False,
+        help="File that keeps rooms and tasks, so that a restarted emulator goes on where it was. "
+        "Without it they are gone at the end.",
+    ),
+]
+_Seed = Annotated[
+    Path | None,
+    typer.Option(
+        dir_okay=False,
+        help="JSON file with rooms, tasks and requests to start from, as POST /-/seed takes them; read where --state "
+        "has nothing yet.",
+    ),
+]
+_StartSeconds = Annotated[
+    float, typer.Option(min=0, max=1e7, help="How long a task takes to start: its agent is not in the room before.")
+]
+_EndSeconds = Annotated[
+    float | None, typer.Option(min=0, max=1e7, help="How long after its start a task ends by itself. Never without it.")
+]
+_TasksOutliveRooms = Annotated[
+    bool, typer.Option("--tasks-outlive-rooms", help="The end of a room does not end the tasks in it.")
+]
+_Rooms = Annotated[
+    Literal["auto", "required"],
+    typer.Option(help="A create in a room that does not exist: auto opens the room, required refuses."),
+]
+_AllowUnknownFields = Annotated[
+    bool, typer.Option("--allow-unknown-fields", help="Let fields pass that the API page does not list.")
+]
+_RoomMissingCode = Annotated[
+    int, typer.Option(min=201, help='Code of the answer "room does not exist"; the real one is not documented.')
+]
+_TaskMissingCode = Annotated[
+    int, typer.Option(min=201, help='Code of the answer "no such task"; the real one is not documented.')
+]
+_Dedup = Annotated[
+    Literal["ignore", "replay", "refuse"],
+    typer.Option(
+        help="A create whose X-custom-traceid came before: ignore starts another task, replay repeats the first "
+        "answer, refuse answers code 431. What the service does is not documented."
+    ),
+]
+_MaxRps = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Requests a second of one AppKey for each of create, close and the room API; above it HTTP 429. "
+        "Without it no limit.",
+    ),
+]
+_RetryAfter = Annotated[
+    bool, typer.Option("--retry-after", help="Answers to requests above --max-rps have the header Retry-After.")
+]
+_LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    typer.Option(help="How much goes to stderr; info is a line for each request."),
+]
+
+
+def emulator(
+    *,
+    port: _Port = 8907,
+    state: _State = None,
+    seed: _Seed = None,
+    rooms: _Rooms = "auto",
+    allow_unknown_fields: _AllowUnknownFields = False,
+    room_missing_code: _RoomMissingCode = 404,
+    task_missing_code: _TaskMissingCode = 404,
+    dedup: _Dedup = "ignore",
+    max_rps: _MaxRps = None,
+    retry_after: _RetryAfter = False,
+    start_seconds: _StartSeconds = 0.0,
+    end_seconds: _EndSeconds = None,
+    tasks_outlive_rooms: _TasksOutliveRooms = False,
+    log_level: _LogLevel = "info",
+) -> None:
+    """Run a local stand-in of the RTC-AI service until SIGTERM or Ctrl+C.
+
+    It listens on 127.0.0.1 only, and prints one line with its URL once it does: in a browser, that is a live page of
+    rooms, agents and requests. It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or those
+    in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET; and further ones in RTCAI_EMULATOR_ACCOUNTS, as in
+    "key=secret key2=secret2".
+
+    GET /-/tasks and GET /-/requests on that URL show what runs and what was asked. /-/faults makes requests fail,
+    /-/settings changes --rooms, --dedup, --max-rps, --retry-after and what a task does by itself while it runs,
+    /-/clock sets its time.
+    """
+    try:
+        from rtcai_pulumi.emulator import command  # noqa: PLC0415  the extra "emulator" may be missing
+        from rtcai_pulumi.emulator.errors import CannotStart  # noqa: PLC0415  as above
+        from rtcai_pulumi.emulator.settings import Dedup, Rooms, settings_from  # noqa: PLC0415  as above
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"jinja2", "starlette", "uvicorn"}:
+            raise
+        sys.exit('rtcai emulator needs the extra "emulator": pip install "rtcai-pulumi[emulator]"')
+    try:
+        settings = settings_from(
+            os.environ,
+            rooms=Rooms(rooms),
+            allow_unknown_fields=allow_unknown_fields,
+            room_missing_code=room_missing_code,
+            task_missing_code=task_missing_code,
+            dedup=Dedup(dedup),
+            max_rps=max_rps,
+            retry_after=retry_after,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            tasks_end_with_room=not tasks_outlive_rooms,
+        )
+        command.run(settings, port, state, seed, log_level)
+    except CannotStart as error:
+        tell_error(f"rtcai emulator: {error}")
+        raise typer.Exit(1) from None

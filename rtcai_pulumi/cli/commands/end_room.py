@@ -1,0 +1,67 @@
+"""``rtcai end-room``."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes, room_of_the_service
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirmed, failing, say, show_json, tell
+from rtcai_pulumi.cli.session import opened_or_made, path_of, records_in, service_and
+from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.maintenance.rooms import end_room as ended_with
+from rtcai_pulumi.maintenance.rooms import known_in, number_of
+
+_Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.", callback=room_of_the_service)]
+
+
+def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_json: AsJson = False) -> None:
+    """End a room, which throws out everybody and every agent in it.
+
+    The last resort for an agent whose task nobody was told: of a create that was lost, or of a killed run whose journal
+    is lost (rtcai pending names those rooms). What the journal knows to run in the room is noted as closed; the next
+    `pulumi up` of its stack starts it anew. Where a lost create is all that the journal knows of the room, `rtcai
+    forget` has the next up start that agent afresh.
+
+    Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
+
+    --json prints an object with cname, cid (null where there is no such room), tasks (those noted as closed) and
+    outcome (ended, was gone, not confirmed).
+
+    Exit codes: 0 it is ended, also where there is no such room; 1 it could not be ended; 2 nobody confirmed it, or
+    wrong usage.
+    """
+    ended: list[Record] = []
+    outcome = "was gone"
+    with (
+        failing("end-room"),
+        opened_or_made(path_of(os.environ, journal), made=True) as opened,
+        service_and(opened) as run,
+    ):
+        records = records_in(opened)
+        cid = number_of(cname, run)
+        if cid is not None:
+            tell(f"Room {cname} (number {cid}) will be ended: everybody in it is thrown out.")
+            for record in known_in(cid, run):
+                tell(f"  task {record.task} runs in it")
+            agreed = confirmed("End it?", yes=yes, undone="It was not ended")
+            outcome = "ended" if agreed else "not confirmed"
+            ended = ended_with(cid, cname, run) if agreed else []
+        settings = run.client.settings
+        lost = [
+            record.trace_id
+            for record in records
+            if record.cname == cname
+            and record.state is State.ASKED
+            and (record.app_key, record.room_endpoint) == (settings.app_key, settings.room_endpoint)
+            and not opened.lives(record.process)
+        ]
+    if as_json:
+        tasks = sorted({str(record.task) for record in ended})
+        show_json({"cname": cname, "cid": None if cid is None else str(cid), "tasks": tasks, "outcome": outcome})
+    elif outcome != "not confirmed":
+        say(f"Room {cname}: {outcome}.")
+    if outcome == "not confirmed":
+        raise typer.Exit(NOT_CONFIRMED)
+    for trace_id in lost:
+        tell(f"A create for this room was lost: `rtcai forget {trace_id}` has the next up start it afresh.")

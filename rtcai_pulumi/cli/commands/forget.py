@@ -1,0 +1,66 @@
+"""``rtcai forget`` and ``rtcai release``."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from rtcai_pulumi.cli.options import JournalFile, TaskId, Yes, parts_of
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, CannotDo, Unknown, confirmed, failing, say, tell
+from rtcai_pulumi.cli.session import existing, existing_path_of, records_of
+from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.journal.record import State
+
+_Trace = Annotated[str, typer.Argument(metavar="TRACE", help="The trace id of the lost create, as rtcai ls shows it.")]
+
+
+def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> None:
+    """Forget a lost create, so that the next `pulumi up` starts its agent afresh.
+
+    For a create that was never answered, after somebody has looked into the room: the next up would ask for it again
+    under its trace id, and where the service answers "seen before" no agent could ever be started. Nothing is sent to
+    the service: where the lost create did start an agent, nobody will know of it any more, and two may be in the room.
+
+    Exit codes: 0 forgotten; 1 the journal does not know it, it was answered, or a living run works on it; 2 nobody
+    confirmed it, or wrong usage.
+    """
+    with failing("forget"), existing(existing_path_of(os.environ, journal)) as opened:
+        record = opened.record(trace) if opened else None
+        if opened is None or record is None:
+            raise Unknown(f"The journal knows no create with the trace id {trace}.\n  to do: `rtcai ls` has them")
+        if record.state is not State.ASKED:
+            raise CannotDo(
+                f"This create was answered: it started task {record.task}.\n"
+                "  to do: `rtcai close` stops it, `rtcai release` takes it out of the journal's care"
+            )
+        if opened.lives(record.process):
+            raise CannotDo("A run that still lives waits for its answer.\n  to do: wait for it, or interrupt it first")
+        tell(f"Room {record.cname}, request {record.request_id}: where it started an agent, nobody will know of it.")
+        if not confirmed("Forget it?", yes=yes, undone="It was not forgotten"):
+            raise typer.Exit(NOT_CONFIRMED)
+        opened.drop(record)
+    say(f"The create {trace} in room {record.cname} is forgotten: the next up starts its agent afresh.")
+
+
+def release(task: TaskId, *, journal: JournalFile = None, yes: Yes = False) -> None:
+    """Take an agent out of the journal's care: it is kept on purpose, and goes on talking.
+
+    Nothing is sent to the service. From now on no `pulumi up` and no rtcai sweep closes it on account of the journal;
+    what a stack's state has is still closed by `pulumi destroy` (`pulumi state delete` takes it out of there). It can
+    be taken into care again by the resource's input adopt.
+
+    Exit codes: 0 released; 1 the journal does not know the task, or a living run works on it; 2 nobody confirmed it,
+    or wrong usage.
+    """
+    parts_of(task)
+    with failing("release"), existing(existing_path_of(os.environ, journal)) as opened:
+        found = records_of(opened, task)
+        if opened is None or any(opened.lives(record.process) for record in found if record.unfinished):
+            raise CannotDo("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")
+        record = found[-1]
+        tell(f"Task {task} in room {record.cname} (started for {urn_of(record.owner) or 'nobody'}) will be forgotten.")
+        if not confirmed("Release it?", yes=yes, undone="It was not released"):
+            raise typer.Exit(NOT_CONFIRMED)
+        for each in found:
+            opened.drop(each)
+    say(f"Task {task} in room {record.cname} is released: it runs on, and the journal knows it no more.")

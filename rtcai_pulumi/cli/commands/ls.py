@@ -1,0 +1,116 @@
+"""``rtcai ls``."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from rtcai_pulumi.cli.options import (
+    AsJson,
+    BackendUrl,
+    JournalFile,
+    OtherExports,
+    ProjectFolder,
+    ProjectName,
+    StackName,
+    StackOption,
+)
+from rtcai_pulumi.cli.output import failing, show_json, show_table, tell
+from rtcai_pulumi.cli.session import existing, existing_path_of, records_in
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.maintenance.agents import Line, duration, lines_of_records, lines_of_state, mark_of
+from rtcai_pulumi.stack.export import name_of, stack_of, tasks_of
+from rtcai_pulumi.stack.source import Source, StackState, state_of
+
+_StackExportFile = Annotated[
+    str | None,
+    typer.Option(
+        "--stack-export",
+        metavar="FILE",
+        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+    ),
+]
+_All = Annotated[bool, typer.Option("--all", help="Closed ones too.")]
+_HEAD: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
+
+
+def ls(
+    *,
+    journal: JournalFile = None,
+    stack: StackOption = None,
+    cwd: ProjectFolder = Path(),
+    stack_export: _StackExportFile = None,
+    other_export: OtherExports = None,
+    backend: BackendUrl = None,
+    stack_name: StackName = None,
+    project_name: ProjectName = None,
+    all_: _All = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the agents that the journal knows, and the creates that were never answered.
+
+    States: asked (its create is under way), lost (no answer ever came, and nobody waits for it any more), open,
+    closing, closed. Since is when that changed last; uptime counts from the create. Process tells whether the run that
+    answers for it still lives. A create without an answer has no task, and is named by its trace id.
+
+    Marks: retained (retain_on_delete: no run and no sweep closes it, rtcai close does), refused (another machine's run
+    has replaced it, and the service refuses to close it). With --stack also: in state, unclaimed (started for that
+    stack, whose state lacks it: rtcai sweep ends it), only in state (the journal does not know it).
+
+    --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
+    since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; what is not known is null.
+
+    Exit codes: 0 listed, also where there is nothing, or no journal and none is named; 1 the journal or a state cannot
+    be read; 2 wrong usage.
+    """
+    if stack and stack_export:
+        raise typer.BadParameter("give --stack or --stack-export, not both")
+    source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
+    with failing("ls"):
+        state = state_of(source, os.environ) if source.named else None
+        others = tasks_of(other_export or [])
+        with existing(existing_path_of(os.environ, journal)) as opened:
+            lines = _lines(opened, state, others, closed=all_)
+    _show(lines, as_json=as_json)
+
+
+def _lines(journal: Journal | None, state: StackState | None, others: frozenset[str], *, closed: bool) -> list[Line]:
+    records = records_in(journal) if journal else []
+    lines = lines_of_records(
+        records,
+        lives=journal.lives if journal else lambda _: False,
+        now=datetime.now(UTC),
+        closed=closed,
+        mark=lambda record: mark_of(record, state.export if state else None, state.backend if state else None, others),
+    )
+    return lines + (lines_of_state(state.export, records) if state else [])
+
+
+def _show(lines: list[Line], *, as_json: bool) -> None:
+    if as_json:
+        show_json([line.as_json() for line in lines])
+    elif lines:
+        show_table(_HEAD, map(_row, lines))
+    else:
+        tell("No agents.")
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    return (
+        line.cname if line.cname is not None else "(secret)",
+        _named(line),
+        line.state or "-",
+        name_of(line.urn),
+        str(stack_of(line.urn) or "-"),
+        line.record.changed_at if line.record else "-",
+        duration(line.uptime) if line.uptime is not None else "-",
+        {True: "lives", False: "ended", None: "-"}[line.lives],
+        line.mark or "",
+    )
+
+
+def _named(line: Line) -> str:
+    """What other commands call it by: the task, or the trace id of a create without one."""
+    return line.task or (f"trace {line.record.trace_id}" if line.record else "-")

@@ -1,0 +1,64 @@
+"""``rtcai pending``."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, ProjectName, StackName, StackOption
+from rtcai_pulumi.cli.output import failing, say, show_json, tell
+from rtcai_pulumi.cli.session import existing, existing_path_of, records_in
+from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, line_of, unknown_creates
+from rtcai_pulumi.maintenance.pending import as_json as begun_as_json
+from rtcai_pulumi.stack.source import Source, state_of
+
+_StackExportFile = Annotated[
+    str | None,
+    typer.Option(
+        "--stack-export",
+        metavar="FILE",
+        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+    ),
+]
+
+
+def pending(
+    *,
+    stack: StackOption = None,
+    cwd: ProjectFolder = Path(),
+    stack_export: _StackExportFile = None,
+    journal: JournalFile = None,
+    backend: BackendUrl = None,
+    stack_name: StackName = None,
+    project_name: ProjectName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find agents that a killed run was starting, and that the journal does not know: it is lost, or an older one.
+
+    For pipelines, before `pulumi up`: with its journal an up settles what the killed run left; without it, it would
+    start a second agent beside one that may be in the room. Sends nothing to the service. A run with
+    PULUMI_SKIP_CHECKPOINTS leaves no trace in the state that could be found here.
+
+    The journal knows of a create where it has a record of the same configuration. Where that holds a secret, which the
+    state keeps as ciphertext, a create that was never answered counts, and one that is newer than all that the state
+    has. What cannot be told: an older journal in which an agent of the very same configuration was closed.
+
+    --json prints a list of objects with cname, resource and urn.
+
+    Exit codes: 0 there is none; 1 there are some, or the journal or the state cannot be read; 2 wrong usage.
+    """
+    if (stack is None) == (stack_export is None):
+        raise typer.BadParameter("give one of --stack and --stack-export")
+    with failing("pending"):
+        state = state_of(Source(stack, cwd, stack_export, stack_name, project_name, backend), os.environ)
+        with existing(existing_path_of(os.environ, journal)) as opened:
+            found = unknown_creates(state, records_in(opened) if opened else [])
+    if as_json:
+        show_json([begun_as_json(each) for each in found])
+    elif found:
+        tell(f"{UNKNOWN}:")
+        for each in found:
+            say(line_of(each))
+        tell(f"  to do: {ADVICE}")
+    raise typer.Exit(int(bool(found)))

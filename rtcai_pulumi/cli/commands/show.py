@@ -1,0 +1,113 @@
+"""``rtcai show``."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, StackOption
+from rtcai_pulumi.cli.output import Unknown, failing, for_the_environment, show_facts, show_json
+from rtcai_pulumi.cli.session import existing, existing_path_of, records_in, service_and
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Record
+from rtcai_pulumi.lifecycle.context import require_account, require_room_api
+from rtcai_pulumi.maintenance.agents import Line, duration, line_of, lines_of_state, mark_of
+from rtcai_pulumi.service.errors import RoomNotFound, RtcAiError
+from rtcai_pulumi.stack.source import Source, StackState, state_of
+
+_Named = Annotated[
+    str, typer.Argument(metavar="CID/TASK|TRACE", help="The task, or the trace id of a create without an answer.")
+]
+_NOT_ASKED: Final = "not asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the room API says of the room of a task."""
+
+    answer: str
+    """``open``, ``gone``, ``another one now``, or ``not asked``."""
+    why: str | None = None
+    """Why it was not asked, or could not tell."""
+
+
+def show(
+    named: _Named,
+    *,
+    journal: JournalFile = None,
+    stack: StackOption = None,
+    cwd: ProjectFolder = Path(),
+    backend: BackendUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show everything that is known of one agent: the journal's word, with --stack the state's, and the room's.
+
+    The room API is asked whether the task's room is there still; for that, credentials come from the environment
+    (RTCAI_APP_KEY, RTCAI_APP_SECRET). A room that is gone, or has another number, has no agent of this task.
+
+    --json prints an object with the fields of rtcai ls, and room (open, gone, another one now, not asked) and
+    roomError.
+
+    Exit codes: 0 shown; 1 neither the journal nor the state knows it, or one of them cannot be read; 2 wrong usage.
+    """
+    with failing("show"):
+        state = state_of(Source(stack, cwd, None, None, None, backend), os.environ) if stack else None
+        with existing(existing_path_of(os.environ, journal)) as opened:
+            line = _line(named, opened, state)
+            room = _room(line.record, opened) if line.record and opened else Room(_NOT_ASKED, "not in the journal")
+    if as_json:
+        show_json({**line.as_json(), "room": room.answer, "roomError": room.why})
+    else:
+        show_facts(_facts(line, room))
+
+
+def _line(named: str, journal: Journal | None, state: StackState | None) -> Line:
+    records = records_in(journal) if journal else []
+    if journal and (found := [record for record in records if named in {record.task, record.trace_id}]):
+        # Of several, which tell of the same task, the one that may still have an agent.
+        record = max(found, key=lambda record: (record.unfinished, record.changed_at))
+        mark = mark_of(record, state.export, state.backend, frozenset()) if state else None
+        return line_of(record, lives=journal.lives(record.process), now=datetime.now(UTC), mark=mark)
+    stored = [line for line in lines_of_state(state.export, records) if line.task == named] if state else []
+    if not stored:
+        where = "Neither the journal nor the state knows" if state else "The journal does not know"
+        raise Unknown(f"{where} {named}.\n  to do: `rtcai ls --all` lists what is known")
+    return stored[0]
+
+
+def _room(record: Record, journal: Journal) -> Room:
+    try:
+        with service_and(journal) as run:
+            require_account(record, run.client.settings)
+            require_room_api(record, run.client.settings)
+            cid = run.client.query_room(record.cname).cid
+    except RoomNotFound:
+        return Room("gone")
+    except RtcAiError as error:
+        return Room(_NOT_ASKED, for_the_environment(error.summary))
+    return Room("open") if record.cid in {None, cid} else Room("another one now")
+
+
+def _facts(line: Line, room: Room) -> dict[str, Any]:
+    shown = line.as_json()
+    return {
+        "room": shown["cname"] if shown["cname"] is not None else "(secret)",
+        "task": line.task,
+        "state": shown["state"],
+        "mark": shown["mark"],
+        "the room is": f"{room.answer} ({room.why})" if room.why else room.answer,
+        "resource": shown["resource"],
+        "stack": f"{shown['project']}/{shown['stack']}" if shown["stack"] else None,
+        "urn": shown["urn"],
+        "began": shown["began"],
+        "last changed": shown["since"],
+        "uptime": duration(line.uptime) if line.uptime is not None else None,
+        "its run": {True: "lives", False: "ended", None: None}[line.lives],
+        "request id": shown["requestId"],
+        "trace id": shown["traceId"],
+        "AppKey": shown["appKey"],
+        "endpoint": shown["endpoint"],
+    }

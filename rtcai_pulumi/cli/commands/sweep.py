@@ -1,0 +1,253 @@
+"""``rtcai sweep``."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from rtcai_pulumi.cli.options import (
+    AsJson,
+    BackendUrl,
+    JournalFile,
+    OtherExports,
+    ProjectFolder,
+    ProjectName,
+    StackName,
+    StackOption,
+    Yes,
+)
+from rtcai_pulumi.cli.output import (
+    NOT_CONFIRMED,
+    CannotDo,
+    confirmed,
+    failing,
+    for_the_environment,
+    say,
+    show_json,
+    tell,
+)
+from rtcai_pulumi.cli.session import existing, existing_path_of, records_in, service_and
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, line_of, unknown_creates
+from rtcai_pulumi.maintenance.pending import as_json as begun_as_json
+from rtcai_pulumi.maintenance.sweep import Outcome, Swept, carry_out, elsewhere, neighbours, plan
+from rtcai_pulumi.stack.export import STDIN, Begun, tasks_of
+from rtcai_pulumi.stack.source import Source, StackState, state_of, why_locked
+
+_StackExportFile = Annotated[
+    str | None,
+    typer.Option(
+        "--stack-export",
+        metavar="FILE",
+        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+    ),
+]
+_EndRoom = Annotated[
+    bool,
+    typer.Option(
+        "--end-room",
+        help="End the room that has the name of each lost create's now, which throws out everybody and every agent in "
+        "it, even if the room was opened anew since.",
+    ),
+]
+
+_FAILED: Final = 1
+_SOME_REMAIN: Final = 3
+_LOST_ADVICE: Final = (
+    "run `pulumi up` again, which asks for it again under the same trace id; where the resource is not declared any "
+    "more, look into the room, and add --end-room if an agent is there (this throws out everybody)"
+)
+_HEADINGS: Final = {
+    Outcome.TO_CLOSE: "To close, because the state lacks it",
+    Outcome.CLOSED: "Closed",
+    Outcome.FAILED: "Not closed",
+    Outcome.LIVES: "Left alone, because a run that still lives works on it",
+    Outcome.NEWER: "Left alone, because it changed after the export was made (export the stack again)",
+    Outcome.LOST: f"Lost: its create was never answered, and there is no task to close ({_LOST_ADVICE})",
+    Outcome.TO_END_ROOM: "Lost, and its room would be ended, which throws out everybody",
+    Outcome.ROOM_ENDED: "Lost, and its room is ended",
+}
+
+
+def sweep(
+    *,
+    stack: StackOption = None,
+    cwd: ProjectFolder = Path(),
+    stack_export: _StackExportFile = None,
+    yes: Yes = False,
+    end_room: _EndRoom = False,
+    journal: JournalFile = None,
+    other_export: OtherExports = None,
+    backend: BackendUrl = None,
+    stack_name: StackName = None,
+    project_name: ProjectName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close the agents that were started for a stack and that its state lacks.
+
+    What a killed run left is closed by the next `pulumi up` that declares it; this is for what is not declared any
+    more. The stack, its project and its backend must all fit; what the state has, what a process works on that lived
+    when the sweep began, and what changed since then, is left alone, and a stack that is locked is not swept at all.
+    It shows first what it would do, and asks; without a terminal (or with --stack-export -) it needs --yes. So it does
+    where the state has pending operations: a run was killed, or is not over yet.
+
+    Prefer --stack to --stack-export. Of a file the time of its last change counts: a copy of an old export seems new.
+    And with --stack-export the hosted backend is not asked for its lock, as an object store never is: make sure that
+    no run has gone on since before the export was made.
+
+    A create that the state names and the journal does not know (rtcai pending) is named, and nothing is closed.
+
+    Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET). It can be interrupted, and run again.
+
+    --json prints an object: stack, project, backend (source, url, digest), pendingOperations (URNs), agents, a list
+    as of rtcai ls without mark, each with outcome (to close, closed, failed, process lives, newer than the export,
+    lost, to end its room, room ended) and error, unknownCreates, a list as of rtcai pending, and inAnotherBackend, how
+    many agents a stack of this name in another backend has.
+
+    Exit codes: 0 nothing is left to close; 1 an agent could not be closed, or the journal, the state or the credentials
+    cannot be used, or the stack is locked; 2 nothing was closed because nobody confirmed it, or wrong usage; 3 all is
+    closed, but there are lost creates, creates that the journal does not know, or agents that were left alone, also
+    those of a stack of this name in another backend.
+    """
+    if (stack is None) == (stack_export is None):
+        raise typer.BadParameter("give one of --stack and --stack-export")
+    source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
+    began = datetime.now(UTC)
+    with failing("sweep"), existing(existing_path_of(os.environ, journal)) as opened:
+        # A run that ends while the state is read may have stored what this state lacks.
+        lived = _living(opened)
+        state = state_of(source, os.environ, began)
+        others = tasks_of(other_export or [])
+        records = records_in(opened) if opened else []
+        lives = partial(_lives, opened, lived)
+        planned = plan(records, state.export, state.backend, others=others, lives=lives, end_room=end_room)
+        unknown = unknown_creates(state, records)
+        strangers = elsewhere(records, state.export, state.backend)
+        _introduce(state, strangers)
+        if holder := why_locked(state, source, os.environ):
+            advice = "wait for it; where it was killed, `pulumi cancel` unlocks the stack"
+            raise CannotDo(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
+        _show(planned, quiet=as_json)
+        _show_unknown(unknown, quiet=as_json)
+        for each in neighbours(planned, records, state.export):
+            tell(f"warning: this would be ended with its room: {each}")
+        agreed = _agreed(planned, state, yes=yes, can_ask=stack_export != STDIN)
+        done = _done(planned, opened, quiet=as_json) if opened and agreed else planned
+    if as_json:
+        show_json(_as_json(done, state, unknown, strangers))
+    raise typer.Exit(_exit_code(done, some_remain=bool(unknown or strangers)))
+
+
+def _living(journal: Journal | None) -> frozenset[int]:
+    """The processes with unfinished records that run now."""
+    if journal is None:
+        return frozenset()
+    return frozenset({each.process for each in records_in(journal) if each.unfinished and journal.lives(each.process)})
+
+
+def _lives(journal: Journal | None, lived: frozenset[int], process: int) -> bool:
+    return process in lived or (journal is not None and journal.lives(process))
+
+
+def _introduce(state: StackState, strangers: int) -> None:
+    export, backend = state.export, state.backend
+    tell(f"Stack {export.id}, backend: {backend}.")
+    if strangers:
+        tell(f"{strangers} of a stack of this name in another backend: left alone; --backend URL names another one.")
+    if export.pending_operations:
+        tell(
+            "warning: the export has pending operations: a run was killed, or is not over yet. What a living process "
+            "works on is left alone; make sure that no other machine runs `pulumi up` on this stack:"
+        )
+        for urn in export.pending_operations:
+            tell(f"  {urn}")
+
+
+def _agreed(planned: list[Swept], state: StackState, *, yes: bool, can_ask: bool) -> bool:
+    if not any(each.to_do for each in planned):
+        tell("The journal has nothing to close.")
+        return False
+    if state.export.pending_operations and not yes:
+        tell("Nothing was closed: the state has pending operations; add --yes.")
+        return False
+    return confirmed("Close them?", yes=yes, can_ask=can_ask, undone="Nothing was closed")
+
+
+def _done(planned: list[Swept], journal: Journal, *, quiet: bool) -> list[Swept]:
+    """Carry it out; each outcome is shown as it comes, so that an interrupted run has told what it did."""
+    done: dict[str, Swept] = {}
+    with service_and(journal) as run, _progress(sum(each.to_do for each in planned)) as advance:
+        try:
+            for carried_out in carry_out(planned, run, tell):
+                error = carried_out.error
+                each = replace(carried_out, error=for_the_environment(error) if error else None)
+                done[each.record.trace_id] = each
+                _show([each], quiet=quiet)
+                advance()
+        except KeyboardInterrupt:
+            left = sum(each.to_do for each in planned) - len(done)
+            raise CannotDo(f"Interrupted; {left} were not dealt with.\n  to do: run it again") from None
+    return [done.get(each.record.trace_id, each) for each in planned]
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on the standard error, where somebody looks at it."""
+    from rich.console import Console  # noqa: PLC0415  what a command needs is imported when it runs
+    from rich.progress import Progress  # noqa: PLC0415  as above
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Closing", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
+    """What becomes of records, below a heading for each kind; on stderr where the output is JSON."""
+    by_outcome: dict[Outcome, list[Swept]] = {}
+    for each in swept:
+        by_outcome.setdefault(each.outcome, []).append(each)
+    for outcome, those in by_outcome.items():
+        say(f"{_HEADINGS[outcome]}:", err=quiet)
+        for each in those:
+            say(f"  {each}", err=quiet)
+            for line in (each.error or "").splitlines():
+                say(f"    {line}", err=quiet)
+
+
+def _show_unknown(unknown: list[Begun], *, quiet: bool) -> None:
+    """The creates that no record speaks of: there is nothing that could be closed, and maybe an agent."""
+    if unknown:
+        say(f"{UNKNOWN} ({ADVICE}):", err=quiet)
+        for each in unknown:
+            say(f"  {line_of(each)}", err=quiet)
+
+
+def _as_json(swept: list[Swept], state: StackState, unknown: list[Begun], strangers: int) -> dict[str, Any]:
+    export, backend = state.export, state.backend
+    now = datetime.now(UTC)
+    return {
+        "stack": export.id.stack,
+        "project": export.id.project,
+        "backend": {"source": backend.source, "url": backend.url, "digest": backend.digest},
+        "pendingOperations": list(export.pending_operations),
+        "agents": [each.as_json(now) for each in swept],
+        "unknownCreates": [begun_as_json(each) for each in unknown],
+        "inAnotherBackend": strangers,
+    }
+
+
+def _exit_code(swept: list[Swept], *, some_remain: bool) -> int:
+    outcomes = {each.outcome for each in swept}
+    if Outcome.FAILED in outcomes:
+        return _FAILED
+    if {Outcome.TO_CLOSE, Outcome.TO_END_ROOM} & outcomes:
+        return NOT_CONFIRMED
+    left = some_remain or {Outcome.LOST, Outcome.LIVES, Outcome.NEWER} & outcomes
+    return _SOME_REMAIN if left else 0

@@ -1,0 +1,66 @@
+"""``rtcai validate`` and ``rtcai schema``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtcai_pulumi.cli.options import AsJson
+from rtcai_pulumi.cli.output import CannotDo, failing, say, show_json, tell
+from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
+from rtcai_pulumi.events.schema import event_schema_text
+
+EventFile = Annotated[Path, typer.Argument(metavar="FILE", help="The event file.")]
+
+
+def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -> None:
+    """Check an event file: every mistake in it, each with its line, as `file:line: path: what is wrong`.
+
+    Nothing is sent, and no credentials are needed. Prompt files are read; what a reference to a secret stands for is
+    not looked for, because only the machine that runs pulumi has it.
+
+    --json prints an object with file, rooms (how many) and mistakes: a list of objects with file, line, path and
+    reason; line is null where the file could not be read at all.
+
+    Exit codes: 0 nothing is wrong; 1 mistakes; 2 wrong usage.
+    """
+    found = plan_of(file)
+    if as_json:
+        mistakes = [
+            {"file": one.file, "line": one.line, "path": one.path, "reason": one.reason} for one in found.mistakes
+        ]
+        show_json({"file": str(file), "rooms": len(found.rooms), "mistakes": mistakes})
+    else:
+        for mistake in found.mistakes:
+            say(str(mistake))
+    if found.mistakes:
+        count = len(found.mistakes)
+        tell(f"rtcai validate: {count} mistake{'s' * (count > 1)} in {file}")
+        raise typer.Exit(1)
+    if not as_json:
+        if not found.rooms:
+            tell("warning: the event has no rooms: an up stops every agent of it")
+        say(f"{file}: nothing is wrong; {len(found.rooms)} room{'s' * (len(found.rooms) != 1)}")
+
+
+_Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write it there instead.")
+]
+
+
+def schema(*, output: _Output = None) -> None:
+    """Print the JSON Schema of event files, by which an editor completes and checks one.
+
+    Put it beside the event file, and this line first in the event file: `# yaml-language-server: $schema=FILE`.
+
+    Exit codes: 0 printed or written; 1 the file cannot be written; 2 wrong usage.
+    """
+    text = event_schema_text()
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    with failing("schema"):
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CannotDo(f"{output} cannot be written: {error.strerror}") from None

@@ -1,0 +1,122 @@
+"""What the commands print: lines, tables, JSON, errors and questions.
+
+Names and texts of others are printed so that no character can steer the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from rtcai_pulumi.service.errors import RtcAiError
+from rtcai_pulumi.service.printable import one_line, printable
+from rtcai_pulumi.service.settings import HOW_TO_SET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+_PIPE_WIDTH: Final = 240
+"""Columns where nobody looks at a screen: the ids stay in one piece."""
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """A line of the output."""
+    typer.echo(one_line(line), err=err)
+
+
+def tell(line: str) -> None:
+    """A line for the user, beside the output."""
+    say(line, err=True)
+
+
+def tell_error(text: str) -> None:
+    """An error with its facts, a line each, beside the output."""
+    typer.echo(printable(text), err=True)
+
+
+def show_json(value: Any) -> None:
+    """The output of ``--json``; in ASCII, so that it is the same everywhere."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on the standard output."""
+    from rich.console import Console  # noqa: PLC0415  what a command needs is imported when it runs
+    from rich.table import Table  # noqa: PLC0415  as above
+    from rich.text import Text  # noqa: PLC0415  as above
+
+    table = Table(*head, box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """What is known, a line each; what is not known has none."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    width = max(map(len, known)) + 1
+    for name, value in known.items():
+        say(f"{name + ':':{width}} {value}")
+
+
+NOT_CONFIRMED: Final = 2
+"""Exit code: nothing was done, because nobody confirmed it."""
+
+
+def confirmed(question: str, *, yes: bool, can_ask: bool = True, undone: str = "Nothing was done") -> bool:
+    """Whether the user wants it; without a terminal it takes ``--yes``.
+
+    Args:
+        question: what to ask.
+        yes: whether it was confirmed in advance.
+        can_ask: whether the standard input is free for an answer.
+        undone: the beginning of the sentence that says that it was not confirmed.
+    """
+    if yes:
+        return True
+    if not (can_ask and sys.stdin.isatty()):
+        tell(f"{undone}: add --yes; there is no terminal to ask at.")
+        return False
+    try:
+        agreed = typer.confirm(question, default=False, err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        tell(f"{undone}.")
+    return agreed
+
+
+_CONFIG_KEYS: Final = re.compile(r" \(config rtcai:\w+(, rtcai:\w+)*\)")
+_HOW_TO_SET_HERE: Final = (
+    "set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment; what a stack's config holds is not read here"
+)
+
+
+class CannotDo(Exception):
+    """A command cannot do what it was asked; the message says why, and what to do."""
+
+
+class Unknown(CannotDo):
+    """The journal does not know what the user names."""
+
+
+def for_the_environment(text: str) -> str:
+    """A message of the lifecycle or the service, without the advice for a stack's config: no command reads that."""
+    return _CONFIG_KEYS.sub("", text.replace(HOW_TO_SET, _HOW_TO_SET_HERE))
+
+
+@contextmanager
+def failing(command: str) -> Iterator[None]:
+    """Show an error that a user may meet in one piece, and end with exit code 1."""
+    try:
+        yield
+    except (CannotDo, RtcAiError) as error:
+        tell_error(f"rtcai {command}: {for_the_environment(str(error))}")
+        raise typer.Exit(1) from None

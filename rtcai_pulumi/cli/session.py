@@ -1,0 +1,124 @@
+"""Opens the journal and the service for a command."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rtcai_pulumi.cli.output import Unknown, tell
+from rtcai_pulumi.journal.journal import Journal, journal_path
+from rtcai_pulumi.lifecycle.context import Run
+from rtcai_pulumi.service.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from rtcai_pulumi.journal.journal import Journal
+    from rtcai_pulumi.journal.record import Record
+
+
+def path_of(env: Mapping[str, str], stated: Path | None) -> Path:
+    """Where the journal is.
+
+    Raises:
+        JournalError: there is no place for it.
+    """
+    return stated or journal_path(env)
+
+
+def existing_path_of(env: Mapping[str, str], stated: Path | None) -> Path:
+    """The same for a command that only looks: a file that the user names must be there.
+
+    Raises:
+        Unknown: it is not.
+        JournalError: there is no place for it.
+    """
+    if stated is not None and not _is_there(stated):
+        raise Unknown(f"There is no journal {stated}.\n  to do: name one that is there, or leave --journal out")
+    return path_of(env, stated)
+
+
+@contextmanager
+def existing(path: Path, tell: Callable[[str], None] = tell) -> Iterator[Journal | None]:
+    """The journal, or None, which the user is told, where there is none yet.
+
+    Raises:
+        JournalError: it cannot be used.
+    """
+    if not _is_there(path):
+        tell(f"There is no journal {path}: nothing was started from here.")
+        yield None
+        return
+    if not os.access(path, os.W_OK):
+        # To read a log in WAL mode takes writing: SQLite's own files beside it, and this process's lock.
+        raise JournalError(f"The journal {path} cannot be used: no permission to write.")
+    with Journal(path) as journal:
+        yield journal
+
+
+@contextmanager
+def opened_or_made(path: Path, *, made: bool) -> Iterator[Journal]:
+    """The journal, for a command that may have something to write down even where there is none yet.
+
+    Raises:
+        Unknown: there is none, and none is to be made.
+        JournalError: it cannot be used.
+    """
+    if not made and not _is_there(path):
+        raise Unknown(f"There is no journal {path}.\n  to do: name it with --journal or RTCAI_JOURNAL")
+    with Journal(path) as journal:
+        yield journal
+
+
+def records_in(journal: Journal) -> list[Record]:
+    """All records, oldest first.
+
+    Raises:
+        JournalError: the journal cannot be read, or holds what no release has written.
+    """
+    try:
+        records = journal.records()
+        for record in records:
+            record.start_time, record.change_time  # noqa: B018  each raises where it is no time
+    except (TypeError, ValueError) as error:
+        advice = "mend or move the file, or name another one"
+        raise JournalError(f"The journal {journal.path} cannot be used: {error}.", advice=advice) from None
+    return records
+
+
+def records_of(journal: Journal | None, task: str) -> list[Record]:
+    """The records of a task, newest last.
+
+    Raises:
+        Unknown: the journal has none.
+    """
+    found = [record for record in records_in(journal) if record.task == task] if journal else []
+    if not found:
+        raise Unknown(f"The journal knows no task {task}.\n  to do: `rtcai ls --all` lists those that it knows")
+    return found
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise JournalError(f"The journal {path} cannot be used: {error.strerror}.") from None
+    return True
+
+
+@contextmanager
+def service_and(journal: Journal) -> Iterator[Run]:
+    """What the verbs of the lifecycle take; credentials come from the environment.
+
+    Raises:
+        SettingsError: credentials are missing, or a setting is wrong.
+    """
+    from rtcai_pulumi.service.client import Client  # noqa: PLC0415  the HTTP client is slow to import
+    from rtcai_pulumi.service.settings import resolve  # noqa: PLC0415  as above
+
+    with Client(resolve(os.environ, lambda _: None)) as client:
+        yield Run(lambda: client, lambda: journal)

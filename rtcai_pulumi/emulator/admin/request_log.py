@@ -1,0 +1,154 @@
+"""The log of API requests, in order of arrival, without any CheckSum, token or secret; and how many run at a time."""
+
+from collections import Counter, deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rtcai_pulumi.emulator.api.rate_limit import TASK_VERBS, Verb
+from rtcai_pulumi.emulator.clock import iso
+from rtcai_pulumi.emulator.http.request import Call
+from rtcai_pulumi.emulator.http.response import Answer
+from rtcai_pulumi.emulator.state.changes import Changes
+
+KEPT_REQUESTS: Final = 20_000
+"""How many requests are remembered; the oldest go first."""
+SHOWN_HEADERS: Final = ("AppKey", "Nonce", "CurTime", "Cname", "Uid", "X-custom-traceid", "Content-Type", "User-Agent")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request; without an answer until there is one."""
+
+    call: Call
+    started: float
+    """Seconds since 1970 by the emulator's clock."""
+    began: float
+    """Seconds by a clock that nobody sets."""
+    number: int = 0
+    """Its place in the order in which they came, from 1."""
+    changes: Changes = field(default_factory=Changes)
+    answer: Answer | None = None
+    latency: float | None = None
+    """Seconds from the end of the request to its answer, or to its end without one."""
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    """The faults that were applied to it."""
+    end: str | None = None
+    """How it ended; None while it is in flight."""
+
+    def finish(self, answer: Answer, now: float) -> None:
+        """Note the answer, right before it is sent."""
+        self.answer, self.latency, self.end = answer, now - self.began, "answered"
+        self.changes.touch("request", self.number)
+
+    def break_off(self, end: str, now: float) -> None:
+        """Note that there is no answer, or no whole one, and why."""
+        self.latency, self.end = now - self.began, end
+        self.changes.touch("request", self.number)
+
+    def shown(self) -> dict[str, Any]:
+        """The entry as JSON."""
+        headers = {name: self.call.shown_header(name) for name in SHOWN_HEADERS}
+        return {
+            "method": self.call.method,
+            "path": self.call.path,
+            "query": dict(self.call.query),
+            "headers": {name: value for name, value in headers.items() if value is not None},
+            "body": self.call.content,
+            "status": self.answer.status if self.answer else None,
+            "code": self.answer.code if self.answer else None,
+            "startedAt": iso(self.started),
+            "latencyMs": None if self.latency is None else round(self.latency * 1000, 3),
+            "end": self.end,
+            "faults": self.faults,
+        }
+
+
+class Record:
+    """The requests of one emulator."""
+
+    def __init__(self, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
+        self._entries: deque[Entry] = deque(maxlen=KEPT_REQUESTS)
+        self.newest = 0
+        """Number of the newest entry; 0: there never was one."""
+
+    def begin(self, call: Call, started: float, began: float) -> Entry:
+        """Note a request that has come in."""
+        return self.add(Entry(call, started, began))
+
+    def add(self, entry: Entry) -> Entry:
+        """Note a request as it is."""
+        self.newest += 1
+        entry.number, entry.changes = self.newest, self._changes
+        self._entries.append(entry)
+        self._changes.touch("request", entry.number)
+        return entry
+
+    def get(self, number: int) -> Entry | None:
+        """An entry by its number; None where there is none, or it is forgotten."""
+        place = number - self.newest + len(self._entries) - 1
+        return self._entries[place] if 0 <= place < len(self._entries) else None
+
+    def before(self, number: int, count: int) -> list[Entry]:
+        """So many entries that came before a number, the newest first."""
+        found = (self.get(one) for one in range(number - 1, max(number - 1 - count, 0), -1))
+        return [entry for entry in found if entry]
+
+    @property
+    def oldest(self) -> int:
+        """Number of the oldest entry that is not forgotten; one above the newest where there is none."""
+        return self.newest - len(self._entries) + 1
+
+    def shown(self) -> list[dict[str, Any]]:
+        """All entries as JSON, in order."""
+        return [entry.shown() for entry in self._entries]
+
+    def clear(self) -> None:
+        """Forget all of them; the next one is the first again."""
+        self._entries.clear()
+        self.newest = 0
+
+
+class Gauge:
+    """Counts since the start or the last reset. A request is in flight from its last byte to its answer."""
+
+    def __init__(self) -> None:
+        self._came: Counter[Verb] = Counter()
+        self._in_flight: set[object] = set()
+        self._max_in_flight = 0
+        self._throttled = 0
+
+    @contextmanager
+    def counted(self, verb: Verb) -> Generator[None]:
+        """Count a request; a reset while it runs takes it out."""
+        self._came[verb] += 1
+        request = object()
+        if verb in TASK_VERBS:
+            self._in_flight.add(request)
+            self._max_in_flight = max(self._max_in_flight, len(self._in_flight))
+        try:
+            yield
+        finally:
+            self._in_flight.discard(request)
+
+    def throttled(self) -> None:
+        """Count a request that came too fast."""
+        self._throttled += 1
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._came.clear()
+        self._in_flight.clear()
+        self._max_in_flight = self._throttled = 0
+
+    def shown(self) -> dict[str, Any]:
+        """The counts as JSON."""
+        return {
+            "inFlight": len(self._in_flight),
+            "maxInFlight": self._max_in_flight,
+            "requests": sum(number for verb, number in self._came.items() if verb in TASK_VERBS),
+            "byVerb": dict(self._came),
+            "throttled": self._throttled,
+        }

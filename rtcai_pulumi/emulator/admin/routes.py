@@ -1,0 +1,223 @@
+"""The routes of the admin API. They are not signed, so only programs and pages of this machine may call them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from rtcai_pulumi.emulator.admin.admin import Admin
+from rtcai_pulumi.emulator.clock import Clock, ClockOffset
+from rtcai_pulumi.emulator.errors import NotUnderstood, Refused
+from rtcai_pulumi.emulator.http.origin_check import foreign
+from rtcai_pulumi.emulator.http.request import MAX_BODY, parsed
+from rtcai_pulumi.emulator.http.response import json_response
+from rtcai_pulumi.emulator.settings import SettingsChange
+from rtcai_pulumi.emulator.strict_model import Statement, understood
+
+Handler = Callable[[Admin, Request], Awaitable[Any]]
+"""What stands behind one path: the answer, as JSON."""
+
+
+class _UntilHeld(Statement):
+    """The query of ``/held``."""
+
+    count: Annotated[int, Field(ge=1, strict=False)] = 1
+    timeout: Annotated[float, Field(gt=0, le=600, strict=False)] = 30.0
+
+
+async def _faults(admin: Admin, _: Request) -> Any:
+    return {"faults": await admin.faults()}
+
+
+async def _add_fault(admin: Admin, request: Request) -> Any:
+    return await admin.add_fault(await stated(request))
+
+
+async def _clear_faults(admin: Admin, _: Request) -> Any:
+    await admin.clear_faults()
+    return {"status": "cleared"}
+
+
+async def _fault(admin: Admin, request: Request) -> Any:
+    return await admin.fault(request.path_params["number"])
+
+
+async def _remove_fault(admin: Admin, request: Request) -> Any:
+    await admin.remove_fault(request.path_params["number"])
+    return {"status": "removed"}
+
+
+async def _release(admin: Admin, request: Request) -> Any:
+    return await admin.release(request.path_params["number"])
+
+
+async def _until_held(admin: Admin, request: Request) -> Any:
+    asked = understood(_UntilHeld, dict(request.query_params))
+    return await admin.until_held(request.path_params["number"], asked.count, asked.timeout)
+
+
+async def _settings(admin: Admin, _: Request) -> Any:
+    return await admin.settings()
+
+
+async def _change_settings(admin: Admin, request: Request) -> Any:
+    return await admin.change_settings(understood(SettingsChange, await stated(request)))
+
+
+async def _clock(admin: Admin, _: Request) -> Any:
+    return await admin.clock()
+
+
+async def _set_clock(admin: Admin, request: Request) -> Any:
+    return await admin.set_clock(understood(ClockOffset, await stated(request)))
+
+
+async def stated(request: Request, limit: int = MAX_BODY) -> Any:
+    """The JSON body of a request, of so many bytes at most.
+
+    Raises:
+        NotUnderstood: it is none.
+    """
+    kept, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        kept += chunk if size <= limit else b""
+    try:
+        return parsed(bytes(kept), size, limit)
+    except Refused as refused:
+        raise NotUnderstood(refused.reason) from None
+
+
+INTERFERING: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/faults", _faults),
+    ("POST", "/faults", _add_fault),
+    ("DELETE", "/faults", _clear_faults),
+    ("GET", "/faults/{number:int}", _fault),
+    ("DELETE", "/faults/{number:int}", _remove_fault),
+    ("POST", "/faults/{number:int}/release", _release),
+    ("GET", "/faults/{number:int}/held", _until_held),
+    ("GET", "/settings", _settings),
+    ("PATCH", "/settings", _change_settings),
+    ("GET", "/clock", _clock),
+    ("PUT", "/clock", _set_clock),
+)
+"""Method, path and what stands behind it."""
+
+
+_MAX_SEED: Final = 64 * 1024 * 1024
+"""Bytes."""
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class _OfAnAccount(Statement):
+    """The query of a room that is opened."""
+
+    app_key: Annotated[str | None, Field(alias="appKey")] = None
+
+
+class _EndOfRoom(_OfAnAccount):
+    """The query of a room that is ended."""
+
+    end_tasks: Annotated[Literal["true", "false"] | None, Field(alias="endTasks")] = None
+
+
+async def _health(admin: Admin, _: Request) -> Any:
+    return await admin.health()
+
+
+async def _tasks(admin: Admin, _: Request) -> Any:
+    return {"tasks": await admin.tasks()}
+
+
+async def _rooms(admin: Admin, _: Request) -> Any:
+    return {"rooms": await admin.rooms()}
+
+
+async def _requests(admin: Admin, _: Request) -> Any:
+    return {"requests": await admin.requests()}
+
+
+async def _stats(admin: Admin, _: Request) -> Any:
+    return await admin.stats()
+
+
+async def _reset(admin: Admin, _: Request) -> Any:
+    await admin.reset()
+    return {"status": "reset"}
+
+
+async def _seed(admin: Admin, request: Request) -> Any:
+    return await admin.seed(await stated(request, _MAX_SEED))
+
+
+async def _open_room(admin: Admin, request: Request) -> Any:
+    asked = understood(_OfAnAccount, dict(request.query_params))
+    return {"cid": await admin.open_room(request.path_params["cname"], asked.app_key)}
+
+
+async def _end_room(admin: Admin, request: Request) -> Any:
+    asked = understood(_EndOfRoom, dict(request.query_params))
+    end_tasks = None if asked.end_tasks is None else asked.end_tasks == "true"
+    await admin.end_room(request.path_params["cname"], asked.app_key, end_tasks=end_tasks)
+    return {"status": "ended"}
+
+
+async def _end_task(admin: Admin, request: Request) -> Any:
+    await admin.end_task(_cid(request.path_params["cid"]), request.path_params["task_id"])
+    return {"status": "ended"}
+
+
+async def _elsewhere(_: Admin, request: Request) -> Any:
+    message = f"no such path for {request.method}; docs/emulator.md lists them"
+    raise LookupError(message)
+
+
+_LOOKING: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/health", _health),
+    ("GET", "/tasks", _tasks),
+    ("GET", "/rooms", _rooms),
+    ("GET", "/requests", _requests),
+    ("GET", "/stats", _stats),
+    ("POST", "/reset", _reset),
+    ("POST", "/seed", _seed),
+    ("PUT", "/rooms/{cname:path}", _open_room),
+    ("DELETE", "/rooms/{cname:path}", _end_room),
+    ("DELETE", "/tasks/{cid}/{task_id}", _end_task),
+)
+
+
+def admin_routes(admin: Admin, clock: Clock) -> list[Route]:
+    """The routes below ``/-``."""
+    paths = [
+        Route(path, _guarded(handler, admin, clock), methods=[method])
+        for method, path, handler in (*_LOOKING, *INTERFERING)
+    ]
+    # Answered like the others, with the emulator's date; a route matches a path with another method only in part, so
+    # the last one, which matches in full, gets that too.
+    return [*paths, Route("/{path:path}", _guarded(_elsewhere, admin, clock), methods=list(_METHODS))]
+
+
+def _guarded(handler: Handler, admin: Admin, clock: Clock) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        if (reason := foreign(request)) is not None:
+            return json_response({"error": reason}, clock, 403)
+        try:
+            return json_response(await handler(admin, request), clock)
+        except LookupError as error:
+            return json_response({"error": str(error)}, clock, 404)
+        except NotUnderstood as error:
+            return json_response({"error": str(error)}, clock, 400)
+        except TimeoutError as error:
+            return json_response({"error": str(error)}, clock, 408)
+
+    return endpoint
+
+
+def _cid(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20):
+        message = f"{text[:30]!r} is no room's number"
+        raise LookupError(message)
+    return int(text)

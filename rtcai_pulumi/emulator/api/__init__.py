@@ -1,0 +1,1 @@
+"""The emulated API: tasks, rooms, authentication, deduplication and rate limits."""

@@ -1,0 +1,157 @@
+"""Authenticates requests: by CheckSum (api.md section 2) or by token (section 9)."""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from rtcai_pulumi.emulator.clock import Clock
+from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.http.request import Call
+from rtcai_pulumi.emulator.http.response import NOT_LOGGED_IN
+
+VALID_SECONDS: Final = 300
+"""How far CurTime may be from the service's clock, either way."""
+_CUR_TIME: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
+
+
+def checksum_of(app_secret: str, nonce: str, cur_time: str) -> str:
+    """Lower-case hex of SHA1(AppSecret + Nonce + CurTime)."""
+    return hashlib.sha1(f"{app_secret}{nonce}{cur_time}".encode(), usedforsecurity=False).hexdigest()
+
+
+class Nonces:
+    """The nonces that were used within the time in which their CheckSum could be sent again."""
+
+    def __init__(self) -> None:
+        self._used: dict[tuple[str, str], float] = {}
+
+    def use(self, app_key: str, nonce: str, now: float) -> bool:
+        """Note a nonce; False where the AppKey has used it before."""
+        # A CurTime may be ahead by the whole window, so its CheckSum is good for twice the window from now.
+        while self._used and next(iter(self._used.values())) < now - 2 * VALID_SECONDS:
+            del self._used[next(iter(self._used))]
+        if (app_key, nonce) in self._used:
+            return False
+        self._used[app_key, nonce] = now
+        return True
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._used.clear()
+
+
+def verify_checksum(call: Call, secrets: Mapping[str, str], clock: Clock, nonces: Nonces) -> None:
+    """Make sure that a request was signed with the AppSecret, just now, and for the first time.
+
+    Raises:
+        Refused: 402; the text names the header.
+    """
+    app_key, nonce, cur_time, checksum = (
+        login_header(call, name) for name in ("AppKey", "Nonce", "CurTime", "CheckSum")
+    )
+    if not 1 <= len(nonce) <= 128:
+        raise Refused(NOT_LOGGED_IN, "header Nonce: must have 1 to 128 characters")
+    if not _CUR_TIME.fullmatch(cur_time):
+        raise Refused(NOT_LOGGED_IN, "header CurTime: must be whole seconds since 1970, in decimal")
+    secret = secret_of(app_key, secrets)
+    if abs(clock.now() - int(cur_time)) > VALID_SECONDS:
+        raise Refused(NOT_LOGGED_IN, f"header CurTime: more than {VALID_SECONDS} seconds off the service's clock")
+    if not hmac.compare_digest(checksum_of(secret, nonce, cur_time).encode(), checksum.encode()):
+        raise Refused(NOT_LOGGED_IN, "header CheckSum: wrong; check the AppSecret")
+    if not nonces.use(app_key, nonce, clock.now()):
+        raise Refused(NOT_LOGGED_IN, "header Nonce: used before; each attempt needs a new one")
+
+
+def login_header(call: Call, name: str) -> str:
+    """A header without which nobody is logged in.
+
+    Raises:
+        Refused: 402, it is missing.
+    """
+    value = call.header(name)
+    if value is None:
+        raise Refused(NOT_LOGGED_IN, f"header {name}: missing")
+    return value
+
+
+def secret_of(app_key: str, secrets: Mapping[str, str]) -> str:
+    """The AppSecret of an AppKey.
+
+    Raises:
+        Refused: 402, the AppKey is not known.
+    """
+    if app_key not in secrets:
+        raise Refused(NOT_LOGGED_IN, "header AppKey: unknown")
+    return secrets[app_key]
+
+
+MAX_TTL: Final = 86400
+"""Seconds."""
+_UID: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
+
+
+class BasicToken(NamedTuple):
+    """What is inside a token."""
+
+    signature: str
+    cur_time_ms: int
+    ttl: int
+
+
+def signature_of(app_key: str, app_secret: str, channel_name: str, uid: str, token: BasicToken) -> str:
+    """What a token's signature should be: lower-case hex of SHA1(appKey + uid + curTimeMs + ttl + channelName +
+    appSecret).
+    """
+    text = f"{app_key}{uid}{token.cur_time_ms}{token.ttl}{channel_name}{app_secret}"
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def verify_token(call: Call, secrets: Mapping[str, str], clock: Clock) -> None:
+    """Make sure that the token was made for this AppKey, uid and room, and is still good.
+
+    A token that was made without a room's name is good for any room, whatever Cname says.
+
+    Raises:
+        Refused: 402; the text names the header.
+    """
+    app_key, sent, cname, uid = (login_header(call, name) for name in ("AppKey", "Token", "Cname", "Uid"))
+    if not _UID.fullmatch(uid):
+        raise Refused(NOT_LOGGED_IN, "header Uid: must be a whole number")
+    secret = secret_of(app_key, secrets)
+    token = _opened(sent)
+    good = [signature_of(app_key, secret, room, uid, token) for room in {cname, ""}]
+    if not any(hmac.compare_digest(signature.encode(), token.signature.encode()) for signature in good):
+        raise Refused(NOT_LOGGED_IN, "header Token: not made for this AppKey, Uid and Cname, or with another AppSecret")
+    if not 1 <= token.ttl <= MAX_TTL:
+        raise Refused(NOT_LOGGED_IN, f"header Token: its ttl must be 1 to {MAX_TTL} seconds")
+    age_ms = clock.now_ms() - token.cur_time_ms
+    if age_ms >= token.ttl * 1000:
+        raise Refused(NOT_LOGGED_IN, "header Token: expired")
+    if age_ms < -VALID_SECONDS * 1000:
+        raise Refused(NOT_LOGGED_IN, f"header Token: made more than {VALID_SECONDS} seconds ahead of the clock")
+
+
+def verify_room(call: Call, cname: str) -> None:
+    """Make sure that a request acts in the room that its token is for; an empty Cname is any room.
+
+    Raises:
+        Refused: 402, it acts in another room.
+    """
+    if call.header("Cname") not in {"", cname}:
+        raise Refused(NOT_LOGGED_IN, "header Cname: the request is about another room")
+
+
+def _opened(sent: str) -> BasicToken:
+    try:
+        content = json.loads(base64.b64decode(sent, validate=True))
+    except (ValueError, RecursionError):
+        content = None
+    fields: dict[str, Any] = content if isinstance(content, dict) else {}
+    signature, cur_time, ttl = (fields.get(name) for name in ("signature", "curTime", "ttl"))
+    if not (isinstance(signature, str) and signature.isascii() and type(cur_time) is int and type(ttl) is int):
+        raise Refused(NOT_LOGGED_IN, "header Token: not a basic token")
+    return BasicToken(signature, cur_time, ttl)

@@ -1,0 +1,159 @@
+"""Open, query and delete a room, by number (``/v2``) and by name (``/v3``) (api.md section 10)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES
+from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.http.request import Call
+from rtcai_pulumi.emulator.http.response import INVALID, ROOM_MISSING, Answer, success
+from rtcai_pulumi.emulator.state.model import Room, Task
+from rtcai_pulumi.emulator.state.service import EmulatedService
+
+
+class Field(NamedTuple):
+    """One required field."""
+
+    name: str
+    good: Callable[[Any], bool]
+    reason: str
+    """What is wrong where it is not good; holds no value of a request."""
+
+
+def require_fields(body: Any, fields: Sequence[Field], *, allow_unknown: bool) -> None:
+    """Make sure that a body is an object of just these fields, each of them good.
+
+    Raises:
+        Refused: 400; the text names every field that is wrong.
+    """
+    if not isinstance(body, dict):
+        raise Refused(INVALID, "(root): must be an object")
+    problems = [f"{field.name}: required" for field in fields if field.name not in body]
+    problems += [
+        f"{field.name}: {field.reason}" for field in fields if field.name in body and not field.good(body[field.name])
+    ]
+    if not allow_unknown:
+        problems += [f"{name}: unknown field" for name in body if name not in {field.name for field in fields}]
+    if problems:
+        raise Refused(INVALID, "; ".join(problems))
+
+
+def is_cid(value: Any) -> bool:
+    """Whether this can be a room's number: a whole number of 64 bits, not a float that has lost digits."""
+    return type(value) is int and 1 <= value < 2**63
+
+
+def is_uid(value: Any) -> bool:
+    """Whether this can be a user's number: unsigned, 64 bits."""
+    return type(value) is int and 0 <= value < 2**64
+
+
+def is_text(value: Any) -> bool:
+    """Whether this is a string that is not empty."""
+    return isinstance(value, str) and value != ""
+
+
+def is_room_name(value: Any) -> bool:
+    """Whether this can be a room's name: 1 to 64 bytes of UTF-8."""
+    return isinstance(value, str) and 1 <= len(value.encode()) <= CNAME_MAX_BYTES
+
+
+_CREATE: Final = (
+    Field("channelName", is_room_name, "must be a string of 1 to 64 bytes of UTF-8"),
+    Field("mode", lambda value: type(value) is int and value == 2, "must be the number 2"),
+    Field("uid", is_uid, "must be a whole number of 64 bits, 0 or more"),
+)
+_INITIAL: Final = 1
+_IN_PROGRESS: Final = 2
+_AGENT_ROLE: Final = 0
+"""``userRole`` of an agent."""
+
+
+async def create(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """Open a room; one that is open already keeps its number.
+
+    Raises:
+        Refused: 400 for the body.
+    """
+    body = call.body()
+    require_fields(body, _CREATE, allow_unknown=service.settings.allow_unknown_fields)
+    room = await service.open_room(body["channelName"], call.app_key, body["uid"])
+    return success(request_id, cid=room.cid)
+
+
+async def query(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """Tell what is known of an open room.
+
+    Raises:
+        Refused: 400 for the query, the room's code where no such room is open.
+    """
+    room, _ = _asked(service, call)
+    total = len(_agents(service, room))
+    return success(
+        request_id,
+        cid=room.cid,
+        cname=room.cname,
+        uid=room.uid,
+        total=total,
+        stats=_IN_PROGRESS if total else _INITIAL,
+        createtime=room.opened_ms,
+        destroytime=0,
+    )
+
+
+async def members(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """Tell who is in an open room: its agents.
+
+    Raises:
+        Refused: 400 for the query, the room's code where no such room is open.
+    """
+    room, filters = _asked(service, call, "uid", "userRole")
+    found = [_member(task) for task in _agents(service, room)]
+    wanted = {name: _number(name, value) for name, value in filters.items()}
+    shown = [member for member in found if wanted.items() <= member.items()]
+    return success(request_id, errmsg="", cid=room.cid, cname=room.cname, total=len(shown), members=shown)
+
+
+async def delete(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """End a room, and every task in it unless tasks outlive their rooms.
+
+    Raises:
+        Refused: 400 for the query, the room's code where no such room is open.
+    """
+    room, _ = _asked(service, call)
+    await service.end_room(room)
+    return success(request_id, errmsg="")
+
+
+def _agents(service: EmulatedService, room: Room) -> list[Task]:
+    return service.state.members(room.cid, service.clock.now_ms())
+
+
+def _member(task: Task) -> dict[str, Any]:
+    return {"uid": task.agent_uid, "starttime": max(task.started_ms, task.runs_ms), "userRole": _AGENT_ROLE}
+
+
+def _asked(service: EmulatedService, call: Call, *filters: str) -> tuple[Room, dict[str, str]]:
+    """The room that a request asks for, by number in its path or by name in its query, and what filters its members."""
+    call.without_body()
+    stated = {**dict(call.query), **call.path_params}
+    by_number = "cid" in call.path_params
+    names = filters if by_number else (*filters, "cname")
+    unknown = [] if service.settings.allow_unknown_fields else [name for name, _ in call.query if name not in names]
+    if unknown or len(dict(call.query)) < len(call.query):
+        raise Refused(INVALID, "; ".join(f"{name}: unknown field" for name in unknown) or "query: a name comes twice")
+    if by_number:
+        room = service.state.room_of(_number("cid", stated["cid"]))
+    elif is_room_name(stated.get("cname")):
+        room = service.state.rooms.get((call.app_key, stated["cname"]))
+    else:
+        raise Refused(INVALID, "cname: must be 1 to 64 bytes of UTF-8")
+    if room is None or room.app_key != call.app_key:
+        raise Refused(service.settings.room_missing_code, ROOM_MISSING)
+    return room, {name: stated[name] for name in filters if name in stated}
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20):
+        raise Refused(INVALID, f"{name}: must be a whole number")
+    return int(text)

@@ -1,0 +1,80 @@
+"""Create and close a task: ``/v1/api/task/*`` and ``/ai/task/*`` (api.md sections 3 to 7)."""
+
+from typing import Any, Final
+
+from rtcai_pulumi.config.conversation import TASK_TYPE, Mode
+from rtcai_pulumi.config.problems import Problem
+from rtcai_pulumi.config.validation import body_problems
+from rtcai_pulumi.emulator.api.auth import verify_room
+from rtcai_pulumi.emulator.api.rooms import Field, is_cid, is_text, require_fields
+from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.http.request import Call, Flavour
+from rtcai_pulumi.emulator.http.response import CONTENT, INVALID, ROOM_MISSING, TASK_MISSING, Answer, created, success
+from rtcai_pulumi.emulator.settings import Rooms
+from rtcai_pulumi.emulator.state.service import EmulatedService
+
+_CLOSE: Final = (
+    Field("cid", is_cid, "must be the room's number, a whole number"),
+    Field("taskType", lambda value: type(value) is int and value == TASK_TYPE, f"must be the number {TASK_TYPE}"),
+    Field("taskId", is_text, "must be a string that is not empty"),
+)
+
+
+async def create(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """Start a task.
+
+    Raises:
+        Refused: 400 or 601 for the body, 402 for a token of another room, the room's code where it is not open.
+    """
+    body = call.body()
+    _require_good_body(service, body)
+    cname, app_key = body["cname"], call.app_key
+    if call.flavour is Flavour.CLIENT:
+        verify_room(call, cname)
+    if service.settings.rooms is Rooms.REQUIRED and (app_key, cname) not in service.state.rooms:
+        raise Refused(service.settings.room_missing_code, ROOM_MISSING)
+    now_ms, data = service.clock.now_ms(), body["data"]
+    room = service.state.open_room(cname, 0, now_ms, app_key)
+    runs_ms, due_ms = service.settings.times_of_task(now_ms)
+    task = service.state.start_task(
+        room,
+        now_ms,
+        mode=Mode.of(data).value,
+        data=data,
+        request_id=request_id,
+        trace_id=call.shown_header("X-custom-traceid"),
+        runs_ms=runs_ms,
+        due_ms=due_ms,
+    )
+    await service.keep()
+    return created(task)
+
+
+async def close(service: EmulatedService, call: Call, request_id: str) -> Answer:
+    """End a task.
+
+    Raises:
+        Refused: 400 for the body, 402 for a token of another room, the task's code where it does not run in that room.
+    """
+    body: dict[str, Any] = call.body()
+    require_fields(body, _CLOSE, allow_unknown=service.settings.allow_unknown_fields)
+    task = service.state.running_task(body["cid"], body["taskId"])
+    if task is None or task.app_key != call.app_key:
+        raise Refused(service.settings.task_missing_code, TASK_MISSING)
+    if call.flavour is Flavour.CLIENT:
+        verify_room(call, task.cname)
+    await service.end_task(task, "close")
+    return success(request_id, errmsg="")
+
+
+def _require_good_body(service: EmulatedService, body: Any) -> None:
+    """Refuse a create body by all its problems: 400 where one is outside ``data``, 601 where all are inside."""
+    passing = service.settings.allow_unknown_fields
+    problems = [problem for problem in body_problems(body) if not (passing and problem.unlisted)]
+    if problems:
+        inside = all(problem.path.startswith("data.") for problem in problems)
+        raise Refused(CONTENT if inside else INVALID, _listed(problems))
+
+
+def _listed(problems: list[Problem]) -> str:
+    return "; ".join(f"{problem.path}: {problem.reason}" for problem in problems)

@@ -1,0 +1,417 @@
+"""An emulator in a thread of this process: `Emulator`."""
+
+import asyncio
+import copy
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
+
+from rtcai_pulumi.emulator.admin.admin import Admin
+from rtcai_pulumi.emulator.api.rate_limit import Verbs
+from rtcai_pulumi.emulator.app import application
+from rtcai_pulumi.emulator.clock import Clock
+from rtcai_pulumi.emulator.faults.model import At
+from rtcai_pulumi.emulator.http.server import Server, listening, url_of
+from rtcai_pulumi.emulator.settings import PLACEHOLDER_APP_KEY, PLACEHOLDER_APP_SECRET, Settings, SettingsChange
+from rtcai_pulumi.emulator.state.file import StateFile
+from rtcai_pulumi.emulator.state.service import EmulatedService
+from rtcai_pulumi.emulator.strict_model import understood
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 30.0
+"""Seconds that a caller waits for the emulator's thread before it gets `TimeoutError`."""
+
+
+class Running:
+    """An emulator from the moment it accepts connections until it has ended."""
+
+    def __init__(self, admin: Admin, server: Callable[[Callable[[], None]], Server]) -> None:
+        self._admin = admin
+        self._accepting: Future[asyncio.AbstractEventLoop] = Future()
+        self._server = server(lambda: self._accepting.set_result(asyncio.get_running_loop()))
+        self._thread = Thread(target=self._serve, name="rtcai-emulator", daemon=True)
+        self._thread.start()
+        self._loop = self._accepting.result()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it serves no more."""
+        return not self._thread.is_alive()
+
+    def ask(self, work: Callable[[Admin], Coroutine[Any, Any, T]], seconds: float = 0.0) -> T:
+        """Do something where all changes are made, in the emulator's event loop; to be called from another thread.
+
+        Args:
+            work: what to do.
+            seconds: how long it may take by itself.
+        """
+        answer = asyncio.run_coroutine_threadsafe(work(self._admin), self._loop).result(seconds + _PATIENCE)
+        # Copied here and not in the loop: a test that looks often must not slow down what it looks at.
+        return copy.deepcopy(answer)
+
+    def end(self) -> None:
+        """Stop serving; returns once nothing of it is left."""
+        self._loop.call_soon_threadsafe(self._server.end)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        try:
+            asyncio.run(self._server.serve_until_end())
+        except BaseException as error:  # whoever waits for the start must hear of it, whatever it was
+            if self._accepting.done():
+                raise
+            self._accepting.set_exception(error)
+
+
+class Hold:
+    """Requests that are held at one point; made by `Emulator.hold`. Its methods may be called from any thread.
+
+    As a context manager it is released at the end of the block.
+    """
+
+    def __init__(self, running: Running, fault: int) -> None:
+        self._running = running
+        self.fault = fault
+        """Its number among the faults."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release it."""
+        self.release()
+
+    def wait(self, count: int = 1, timeout: float = 30.0) -> None:
+        """Return once so many requests have been held, those included whose client has gone away since.
+
+        Raises:
+            TimeoutError: there were fewer after ``timeout`` seconds.
+            LookupError: the hold was released or removed before, or the emulator was reset or stopped.
+        """
+        if self._running.ended:
+            message = "the emulator has stopped"
+            raise LookupError(message)
+        self._running.ask(lambda admin: admin.until_held(self.fault, count, timeout), timeout)
+
+    def held(self) -> int:
+        """How many requests are held now.
+
+        Raises:
+            LookupError: the hold was removed, or the emulator was reset.
+        """
+        held: int = self._running.ask(lambda admin: admin.fault(self.fault))["held"]
+        return held
+
+    def release(self) -> None:
+        """Let go on what is held, and hold nothing more. Nothing happens where the hold is over."""
+        if not self._running.ended:
+            try:
+                self._running.ask(lambda admin: admin.release(self.fault))
+            except LookupError:
+                return  # removed, or the emulator was reset: what it held goes on, or was hung up on
+
+
+class Changes(TypedDict, total=False):
+    """The keywords of `Emulator.change_settings`."""
+
+    rooms: Literal["auto", "required"]
+    dedup: Literal["ignore", "replay", "refuse"]
+    max_rps: int | None
+    retry_after: bool
+    start_seconds: float
+    end_seconds: float | None
+    tasks_end_with_room: bool
+
+
+class Parts(TypedDict, total=False):
+    """What the kinds of faults have of their own: the further keywords of `Emulator.fault`."""
+
+    status: int
+    code: int
+    errmsg: str
+    headers: Mapping[str, str]
+    before: float
+    after: float
+    work: bool
+    form: Literal["html", "broken", "empty"]
+    at: At
+
+
+class Emulator:
+    """An emulator that serves while its ``with`` block runs. Every method may be called from any thread.
+
+    Args:
+        port: port of 127.0.0.1; 0 picks a free one.
+        state: file in which rooms and tasks are kept from one emulator to the next; None keeps them in memory.
+        rooms: ``"auto"``: a create opens its room; ``"required"``: it is refused where the room is not open.
+        allow_unknown_fields: let fields pass that the API page does not list.
+        app_key: the first AppKey that is known, and the one that the methods act for where none is named.
+        app_secret: its AppSecret.
+        accounts: further AppKeys that are known, each with its AppSecret. Rooms and tasks are each account's own.
+        room_missing_code: ``code`` of "room does not exist", which is not documented.
+        task_missing_code: ``code`` of "no such task", which is not documented.
+        dedup: what a create gets whose ``X-custom-traceid`` came before: ``"ignore"``: another task; ``"replay"``: the
+            answer of the first; ``"refuse"``: code 431.
+        max_rps: requests a second of one account for each of create, close and the room API; None: no limit.
+        retry_after: answers to requests above the limit have the header ``Retry-After``.
+        start_seconds: how long a task takes to start, in seconds by the emulator's clock, 0 to 1e7: for so long its
+            agent is not in the room yet.
+        end_seconds: how long after its start a task ends by itself, in seconds by the emulator's clock, 0 to 1e7;
+            None: never.
+        tasks_end_with_room: whether the end of a room ends the tasks in it.
+        clock: what the emulator takes for the time of day; the real time where it is left out.
+
+    Raises:
+        ValueError: a setting makes no sense; the message names it.
+        CannotStart: on entering the block: the port is taken, or the state file cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        state: Path | str | None = None,
+        rooms: Literal["auto", "required"] = "auto",
+        allow_unknown_fields: bool = False,
+        app_key: str = PLACEHOLDER_APP_KEY,
+        app_secret: str = PLACEHOLDER_APP_SECRET,
+        accounts: Mapping[str, str] | None = None,
+        room_missing_code: int = 404,
+        task_missing_code: int = 404,
+        dedup: Literal["ignore", "replay", "refuse"] = "ignore",
+        max_rps: int | None = None,
+        retry_after: bool = False,
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        tasks_end_with_room: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        self.app_key = app_key
+        self.app_secret = app_secret
+        self.clock = clock or Clock()
+        self.url = ""
+        """Where it answers, as in ``http://127.0.0.1:40123``; empty until the block is entered."""
+        change = {
+            "rooms": rooms,
+            "dedup": dedup,
+            "max_rps": max_rps,
+            "retry_after": retry_after,
+            "start_seconds": start_seconds,
+            "end_seconds": end_seconds,
+            "tasks_end_with_room": tasks_end_with_room,
+        }
+        self._settings = understood(SettingsChange, change, by_name=True).applied_to(
+            Settings(
+                app_key,
+                app_secret,
+                accounts=dict(accounts or {}),
+                allow_unknown_fields=allow_unknown_fields,
+                room_missing_code=room_missing_code,
+                task_missing_code=task_missing_code,
+            )
+        )
+        self._port = port
+        self._state_path = None if state is None else Path(state)
+        self._running: Running | None = None
+        self._left = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start to serve; once this returns, connections are accepted."""
+        if self._running is not None:
+            message = "this emulator runs already; make another one"
+            raise RuntimeError(message)
+        with ExitStack() as undone:
+            listener = undone.enter_context(listening(self._port))
+            state_file = undone.enter_context(closing(StateFile(self._state_path))) if self._state_path else None
+            service = EmulatedService.started(self._settings, self.clock, state_file)
+            self.url = url_of(listener)
+            self._running = Running(
+                Admin(service), lambda ready: Server(application(service), listener, ready, service.end)
+            )
+            self._left = undone.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; nothing of it is left but the state file."""
+        if self._running is not None:
+            self._running.end()
+            self._running = None
+            self._left.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a program, the engine and `rtcai` to this emulator: endpoint and credentials.
+
+        No proxy is asked on the way: a loopback address never is.
+        """
+        return {"RTCAI_ENDPOINT": self.url, "RTCAI_APP_KEY": self.app_key, "RTCAI_APP_SECRET": self.app_secret}
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Every task, running and ended, in order of start, as ``GET /-/tasks`` shows them."""
+        return self._ask(Admin.tasks)
+
+    def rooms(self) -> list[dict[str, Any]]:
+        """Every open room, in order of opening, as ``GET /-/rooms`` shows them."""
+        return self._ask(Admin.rooms)
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Every API request until now, in the order in which they came, as ``GET /-/requests`` shows them."""
+        return self._ask(Admin.requests)
+
+    def stats(self) -> dict[str, Any]:
+        """How many requests there were since the last reset, and how many task requests at once, as ``GET /-/stats``
+        shows them: ``inFlight``, ``maxInFlight``, ``requests``, ``byVerb``, ``throttled``.
+        """
+        return self._ask(Admin.stats)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that can be changed, as ``GET /-/settings`` shows them."""
+        return self._ask(Admin.settings)
+
+    def change_settings(self, **changes: Unpack[Changes]) -> None:
+        """Change settings from the next request on, as in ``change_settings(dedup="replay", max_rps=50)``.
+
+        Raises:
+            ValueError: a setting makes no sense; the message names it.
+        """
+        change = understood(SettingsChange, changes, by_name=True)
+        self._ask(lambda admin: admin.change_settings(change))
+
+    def fault(
+        self,
+        verb: Verbs,
+        kind: Literal["answer", "answer-after", "latency", "hang", "half", "reset", "garbage", "hold"],
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+        cname: str | None = None,
+        **parts: Unpack[Parts],
+    ) -> int:
+        """Set a fault; ``docs/emulator.md`` lists the kinds and what belongs to each.
+
+        Args:
+            verb: for which operation; ``"*"`` for any.
+            kind: what happens.
+            times: to how many requests; None: until it is removed.
+            skip: how many requests pass first.
+            cname: only for requests about this room.
+            **parts: what belongs to the kind, as in ``work=True``.
+
+        Returns:
+            Its number, for `remove_fault`.
+
+        Raises:
+            ValueError: it makes no sense; the message names every part that is wrong.
+        """
+        stated = {"verb": verb, "kind": kind, "times": times, "skip": skip, "cname": cname, **parts}
+        number: int = self._ask(lambda admin: admin.add_fault(stated))["id"]
+        return number
+
+    def hold(
+        self,
+        verb: Verbs,
+        *,
+        at: At = "arrived",
+        times: int | None = 1,
+        skip: int = 0,
+        cname: str | None = None,
+    ) -> Hold:
+        """Hold requests until they are released.
+
+        Args:
+            verb: which operation; ``"*"`` for any.
+            at: where: ``"arrived"``: the request is there and nothing is done; ``"worked"``: the work is done and
+                nothing is answered.
+            times: how many requests; None: all until it is released.
+            skip: how many requests pass first.
+            cname: only requests about this room.
+
+        Raises:
+            ValueError: it makes no sense; the message names every part that is wrong.
+        """
+        number = self.fault(verb, "hold", at=at, times=times, skip=skip, cname=cname)
+        return Hold(self._served(), number)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Every fault that is set, in order of setting, with what it has done, as ``GET /-/faults`` shows them."""
+        return self._ask(Admin.faults)
+
+    def remove_fault(self, number: int) -> None:
+        """Take a fault back; the requests that it holds go on.
+
+        Raises:
+            LookupError: there is none with this number.
+        """
+        self._ask(lambda admin: admin.remove_fault(number))
+
+    def clear_faults(self) -> None:
+        """Take all faults back; the requests that they hold go on."""
+        self._ask(Admin.clear_faults)
+
+    def reset(self) -> None:
+        """Forget all rooms, tasks, nonces, requests, counts and faults, and hang up on every request that waits.
+
+        Settings and clock stay as they are.
+        """
+        self._ask(Admin.reset)
+
+    def seed(
+        self,
+        *,
+        rooms: Sequence[Mapping[str, Any]] = (),
+        tasks: Sequence[Mapping[str, Any]] = (),
+        requests: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Add rooms, tasks and requests to what there is, in the form in which `rooms`, `tasks` and `requests` return
+        them; ``docs/emulator.md`` says what may be left out.
+
+        Raises:
+            ValueError: something is wrong with them; the message names it, and nothing was added.
+        """
+        stated = {name: [dict(one) for one in many] for name, many in
+                  (("rooms", rooms), ("tasks", tasks), ("requests", requests))}  # fmt: skip
+        self._ask(lambda admin: admin.seed(stated))
+
+    def open_room(self, cname: str, *, app_key: str | None = None) -> int:
+        """Open a room, as if someone had joined; returns its number, also where it was open already.
+
+        Raises:
+            LookupError: there is no such account.
+            ValueError: no room can have that name.
+        """
+        return self._ask(lambda admin: admin.open_room(cname, app_key))
+
+    def end_room(self, cname: str, *, end_tasks: bool | None = None, app_key: str | None = None) -> None:
+        """End a room behind the client's back.
+
+        Args:
+            cname: its name.
+            end_tasks: whether its tasks end with it; None: as `tasks_end_with_room` has it.
+            app_key: whose room; None: the first account's.
+
+        Raises:
+            LookupError: no such room is open, or there is no such account.
+        """
+        self._ask(lambda admin: admin.end_room(cname, app_key, end_tasks=end_tasks))
+
+    def end_task(self, cid: int | str, task_id: str) -> None:
+        """End a task behind the client's back.
+
+        Raises:
+            LookupError: no such task runs.
+        """
+        self._ask(lambda admin: admin.end_task(int(cid), task_id))
+
+    def _ask(self, work: Callable[[Admin], Coroutine[Any, Any, T]]) -> T:
+        return self._served().ask(work)
+
+    def _served(self) -> Running:
+        if self._running is None:
+            message = "the emulator does not run: use it within `with Emulator() as emulator:`"
+            raise RuntimeError(message)
+        return self._running

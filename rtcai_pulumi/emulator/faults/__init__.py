@@ -1,0 +1,1 @@
+"""Faults on demand: their kinds, which requests they hit, and how they are injected."""

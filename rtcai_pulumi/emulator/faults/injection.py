@@ -1,0 +1,94 @@
+"""Applies a request's faults at each step of the pipeline."""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Literal
+
+from starlette.responses import Response
+
+from rtcai_pulumi.emulator.faults.cancellation import Waits
+from rtcai_pulumi.emulator.faults.model import WITHOUT_BODY, Answered, At, Garbage, Half, Reset
+from rtcai_pulumi.emulator.faults.registry import Taken
+from rtcai_pulumi.emulator.http.connection import Connection
+from rtcai_pulumi.emulator.http.response import JSON, Answer, stated, success
+
+_PAGE: Final = "<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><h1>Welcome</h1></body></html>\n"
+"""What a captive portal or a proxy might say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a request ends."""
+
+    answer: Answer
+    cut: Literal["half", "reset"] | None = None
+    """What the client gets of the answer, where not the whole."""
+
+    async def reach(self, connection: Connection, response: Response) -> None:
+        """Give the client what it gets; `response` is the answer in bytes."""
+        match self.cut:
+            case None:
+                await connection.answer(response)
+            case "half":
+                await connection.half_answer(response)
+            case "reset":
+                await connection.reset()
+
+
+class Interference:
+    """The faults of one request, at work."""
+
+    def __init__(self, taken: Taken, waits: Waits, connection: Connection) -> None:
+        self._taken = taken
+        self._waits = waits
+        self._connection = connection
+
+    @property
+    def works(self) -> bool:
+        """Whether the service does what it is asked for."""
+        return self._taken.outcome is None or self._taken.outcome.work
+
+    async def pause(self, at: At) -> None:
+        """Let the request wait at a point: its delay first, then until it is let go on.
+
+        Raises:
+            NoAnswer: the client went away while it was held, or the emulator was reset or stopped.
+        """
+        if seconds := self._taken.seconds(at):
+            # Without an eye on the client: a slow service does not notice that it has gone, and does its work.
+            await self._waits.until(asyncio.sleep(seconds))
+        if gate := self._taken.gate(at):
+            await gate.hold(self._waits, self._connection)
+
+    def ending(self, worked: Answer | None, request_id: str) -> Ending:
+        """How the request ends, after the work if it was done."""
+        own = worked or success(request_id)
+        match self._taken.outcome:
+            case Answered() as fault:
+                return Ending(_other(fault, request_id))
+            case Garbage(form=form):
+                return Ending(_garbage(form))
+            case Half():
+                return Ending(own, "half")
+            case Reset():
+                return Ending(own, "reset")
+            case _:
+                return Ending(own)
+
+
+def _other(fault: Answered, request_id: str) -> Answer:
+    if fault.code is not None:
+        return stated(fault.status, fault.code, fault.errmsg, request_id, fault.headers)
+    phrases = {status.value: status.phrase for status in HTTPStatus if status not in WITHOUT_BODY}
+    return Answer(fault.status, phrases.get(fault.status, ""), fault.headers)
+
+
+def _garbage(form: Literal["html", "broken", "empty"]) -> Answer:
+    match form:
+        case "html":
+            return Answer(200, _PAGE, {"Content-Type": "text/html; charset=utf-8"})
+        case "broken":
+            return Answer(200, '{"code": 200, "requestId": "', {"Content-Type": JSON})
+        case "empty":
+            return Answer(200, "", {"Content-Type": JSON})

@@ -1,0 +1,197 @@
+"""The kinds of faults (``docs/emulator.md`` has the table)."""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rtcai_pulumi.emulator.api.rate_limit import Verbs
+from rtcai_pulumi.emulator.errors import NotUnderstood
+from rtcai_pulumi.emulator.strict_model import Statement, understood
+
+Sort = Literal["delay", "stop", "outcome"]
+"""A request takes at most one fault of each sort: it is slowed down, held up, and given another end than a good one."""
+At = Literal["arrived", "worked"]
+"""A point on a request's way: its bytes are there and nothing is done, or the work is done and nothing is answered."""
+MAX_SECONDS: Final = 3600.0
+"""The longest delay."""
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"([!-~]([ -~]*[!-~])?)?")
+_OWN_HEADERS: Final = {"content-length", "transfer-encoding"}
+WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+"""Statuses whose answers have no body (RFC 9110)."""
+_Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
+
+
+class Fault(Statement):
+    """What every fault says: for which requests it is."""
+
+    sort: ClassVar[Sort]
+
+    verb: Verbs
+    """The operation; ``*`` is any."""
+    kind: str
+    times: Annotated[int, Field(ge=1)] | None = 1
+    """For how many requests; None: until it is removed."""
+    skip: Annotated[int, Field(ge=0)] = 0
+    """How many requests it lets pass first."""
+    cname: Annotated[str, Field(min_length=1)] | None = None
+    """Only for requests about the room of this name."""
+
+
+class Latency(Fault):
+    """The answer takes its time. A client that gives up meanwhile changes nothing: the work is done all the same."""
+
+    sort = "delay"
+    kind: Literal["latency"]
+    before: _Seconds = 0.0
+    """Seconds before the work."""
+    after: _Seconds = 0.0
+    """Seconds between the work and the answer."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.before == self.after == 0:
+            message = "before, after: at least one must be more than 0 seconds"
+            raise ValueError(message)
+        return self
+
+
+class Stop(Fault):
+    """A request is held at one point until it is let go on, or its client goes away."""
+
+    sort = "stop"
+
+    @property
+    def point(self) -> At:
+        """Where."""
+        raise NotImplementedError
+
+
+class Held(Stop):
+    """For crash tests: who set it waits until requests are held, and lets them go on."""
+
+    kind: Literal["hold"]
+    at: At = "arrived"
+
+    @property
+    def point(self) -> At:
+        """Where, as stated."""
+        return self.at
+
+
+class Hang(Stop):
+    """No answer, until the fault is removed."""
+
+    kind: Literal["hang"]
+    work: bool = False
+    """The work is done first."""
+
+    @property
+    def point(self) -> At:
+        """Before the work or after it."""
+        return "worked" if self.work else "arrived"
+
+
+class Outcome(Fault):
+    """The request ends otherwise than with its own answer."""
+
+    sort = "outcome"
+    work: bool = False
+    """The work is done first."""
+
+
+class Reset(Outcome):
+    """The connection is reset (TCP RST); no byte is answered."""
+
+    kind: Literal["reset"]
+
+
+class Half(Outcome):
+    """All headers and half of the body are answered, then the connection is closed."""
+
+    kind: Literal["half"]
+
+
+class Garbage(Outcome):
+    """HTTP 200 with a body that is none of the service's."""
+
+    kind: Literal["garbage"]
+    form: Literal["html", "broken", "empty"] = "html"
+    """A page of HTML; half of a JSON object that is announced as a whole one; or nothing."""
+
+
+class Answered(Fault):
+    """Another answer than the service's own."""
+
+    sort = "outcome"
+    kind: Literal["answer", "answer-after"]
+    """``answer``: nothing is done. ``answer-after``: the work is done first."""
+    status: Annotated[int, Field(ge=200, le=599)] = 200
+    """HTTP status."""
+    code: int | None = None
+    """``code`` of the JSON body; None: no JSON, as from a gateway in front of the service."""
+    errmsg: str | None = None
+    """``errmsg`` of the JSON body."""
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    """More headers, as in ``{"Retry-After": "1"}``; ``Date`` and ``Content-Type`` replace the emulator's."""
+
+    @property
+    def work(self) -> bool:
+        """Whether the work is done first."""
+        return self.kind == "answer-after"
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        names = [name.lower() for name in self.headers]
+        problems = [f"headers.{name}: stated twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+        problems += [f"headers.{name}: not a header that can be set" for name in self.headers if not _settable(name)]
+        problems += [
+            f"headers.{name}: must be printable ASCII, without spaces at its ends"
+            for name, value in self.headers.items()
+            if not _HEADER_VALUE.fullmatch(value)
+        ]
+        if not self.model_fields_set & {"status", "code"}:
+            problems.append("status, code: at least one must be stated")
+        if self.code is None and self.errmsg is not None:
+            problems.append("errmsg: needs a code")
+        if self.code is not None and self.status in WITHOUT_BODY:
+            problems.append(f"code: HTTP status {self.status} has no body")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _settable(name: str) -> bool:
+    return _HEADER_NAME.fullmatch(name) is not None and name.lower() not in _OWN_HEADERS
+
+
+KINDS: Final[Mapping[str, type[Fault]]] = {
+    "answer": Answered,
+    "answer-after": Answered,
+    "latency": Latency,
+    "hang": Hang,
+    "half": Half,
+    "reset": Reset,
+    "garbage": Garbage,
+    "hold": Held,
+}
+
+
+def fault_of(content: Any) -> Fault:
+    """A fault as stated in JSON.
+
+    Raises:
+        NotUnderstood: it is none; the text names everything that is wrong.
+    """
+    kind = content.get("kind") if isinstance(content, Mapping) else None
+    if isinstance(content, Mapping) and (not isinstance(kind, str) or kind not in KINDS):
+        near = get_close_matches(kind, KINDS, 1) if isinstance(kind, str) else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        message = f"kind: must be one of {', '.join(KINDS)}{hint}"
+        raise NotUnderstood(message)
+    return understood(KINDS[kind] if isinstance(kind, str) else Fault, content)

@@ -1,0 +1,1 @@
+"""HTTP for the emulator: the server, requests, responses and connections."""

@@ -1,0 +1,195 @@
+"""One API request: read and parsed once."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from rtcai_pulumi.emulator.api.rate_limit import Verb
+from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.http.response import INVALID, new_request_id
+from rtcai_pulumi.emulator.state.model import State
+
+MAX_BODY: Final = 1024 * 1024
+"""Bytes. The service states no limit; a conversation needs a few thousand."""
+_MAX_DEPTH: Final = 50
+"""Levels of nesting. The create body has five; beyond some hundred, Python's own recursion would give up."""
+
+
+class Flavour(StrEnum):
+    """How a request proves who sends it (API page, "请求头参数")."""
+
+    SERVER = "server"
+    """Signed with the AppSecret: AppKey, Nonce, CurTime, CheckSum."""
+    CLIENT = "client"
+    """With an RTC token: AppKey, Token, Cname, Uid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One API request."""
+
+    flavour: Flavour
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    path_params: Mapping[str, str]
+    headers: Mapping[str, tuple[bytes, ...]]
+    """Values as sent, by lower-case name; more than one where a header came twice."""
+    size: int
+    """Bytes of the body."""
+    content: Any
+    """What the body says as JSON; None where there is none, or where it could not be read."""
+    unreadable: Refused | None
+    """Why the body could not be read."""
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, read as UTF-8; None where it is missing.
+
+        Raises:
+            Refused: it came twice, or is no UTF-8.
+        """
+        values = self.headers.get(name.lower(), ())
+        if len(values) > 1:
+            raise Refused(INVALID, f"header {name}: sent more than once")
+        try:
+            return values[0].decode() if values else None
+        except UnicodeDecodeError:
+            raise Refused(INVALID, f"header {name}: must be UTF-8") from None
+
+    def shown_header(self, name: str) -> str | None:
+        """The value of a header for people to look at, whatever its bytes are."""
+        values = self.headers.get(name.lower(), ())
+        return b", ".join(values).decode("utf-8", "backslashreplace") if values else None
+
+    @property
+    def app_key(self) -> str:
+        """Whose request it is, once it is verified; before, who it says it is."""
+        return self.shown_header("AppKey") or ""
+
+    def body(self) -> Any:
+        """The JSON body.
+
+        Raises:
+            Refused: it is missing, too large, or no JSON.
+        """
+        media, _, parameters = (self.header("Content-Type") or "").partition(";")
+        charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+        if media.strip().lower() != "application/json" or charset not in {"", "utf-8"}:
+            raise Refused(INVALID, "header Content-Type: must be application/json;charset=UTF-8")
+        if self.unreadable:
+            raise self.unreadable
+        return self.content
+
+    def without_body(self) -> None:
+        """Make sure that there is no body: the room API documents none for GET and DELETE.
+
+        Raises:
+            Refused: there is one.
+        """
+        if self.size:
+            raise Refused(INVALID, f"a {self.method} has no body")
+
+    def request_id(self) -> str:
+        """The id that the answer carries: the request's own, else a new one."""
+        stated = self.content.get("requestId") if isinstance(self.content, dict) else None
+        return stated if isinstance(stated, str) and stated else new_request_id()
+
+
+async def received(request: Request, flavour: Flavour) -> Call:
+    """Read a request to its end.
+
+    Raises:
+        starlette.requests.ClientDisconnect: the client went away before the end.
+    """
+    kept, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        # What is too large is read on and thrown away: a client that still writes would not see the answer.
+        kept += chunk if size <= MAX_BODY else b""
+    content, unreadable = None, None
+    try:
+        content = parsed(bytes(kept), size)
+    except Refused as refused:
+        unreadable = refused
+    headers: dict[str, tuple[bytes, ...]] = {}
+    for name, value in request.scope["headers"]:
+        headers[name.decode("latin-1")] = (*headers.get(name.decode("latin-1"), ()), value)
+    query = tuple(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    path = request.scope["path"]
+    return Call(flavour, request.method, path, query, request.path_params, headers, size, content, unreadable)
+
+
+def parsed(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
+    """What a body says as JSON.
+
+    Args:
+        raw: the bytes, as far as they were kept.
+        size: how many there were.
+        limit: how many there may be.
+
+    Raises:
+        Refused: it is too large, no JSON, or such as only some parsers take.
+    """
+    if size > limit:
+        raise Refused(INVALID, f"the body is larger than {limit} bytes")
+    try:
+        content = json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+        # Infinity that was written as 1e999 and half of a surrogate pair can be read but never written again.
+        json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise Refused(INVALID, "the body must be JSON in UTF-8") from None
+    if _deeper_than(content, _MAX_DEPTH):
+        raise Refused(INVALID, f"the body is nested deeper than {_MAX_DEPTH} levels")
+    return content
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise Refused(INVALID, "an object of the body names a field twice")
+    return content
+
+
+def _no_constant(name: str) -> None:
+    raise Refused(INVALID, f"the body holds {name}, which is no JSON")
+
+
+def _deeper_than(content: Any, depth: int) -> bool:
+    level = [content]
+    for _ in range(depth):
+        level = [
+            item
+            for value in level
+            if isinstance(value, dict | list)
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+    return any(isinstance(value, dict | list) for value in level)
+
+
+def room_of(verb: Verb, call: Call, state: State) -> str | None:
+    """The name of the room that a request is about; None where it names none that is known."""
+    body: dict[str, Any] = call.content if isinstance(call.content, dict) else {}
+    match verb:
+        case "create":
+            return _text(body.get("cname"))
+        case "room-create":
+            return _text(body.get("channelName"))
+        case "close":
+            return _name_of(body.get("cid"), state)
+        case _:
+            number = call.path_params.get("cid", "")
+            is_number = number.isascii() and number.isdecimal() and len(number) <= 20
+            return _name_of(int(number), state) if is_number else _text(dict(call.query).get("cname"))
+
+
+def _name_of(cid: object, state: State) -> str | None:
+    return state.name_of(cid) if isinstance(cid, int) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,111 @@
+"""Formats times, faults and configurations for the page; secrets are masked."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+_UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units, as in ``3 min 12 s``; below ten seconds with a fraction."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    whole = int(seconds)
+    place = next(place for place, (_, size) in enumerate(_UNITS) if whole >= size)
+    parts: list[str] = []
+    for unit, size in _UNITS[place : place + 2]:
+        count, whole = divmod(whole, size)
+        parts += [f"{count} {unit}"] if count or not parts else []
+    return " ".join(parts)
+
+
+def fault_text(shown: Mapping[str, Any]) -> str:
+    """What a fault does, as it is shown in JSON."""
+    kind = shown["kind"]
+    if kind == "latency":
+        waits = [f"{shown[name]:g} s {name} the work" for name in ("before", "after") if shown.get(name)]
+        return f"takes {' and '.join(waits)}"
+    if kind == "hold":
+        return f"holds the request when it has {shown.get('at', 'arrived')}"
+    done = kind == "answer-after" or shown.get("work", False)
+    texts = {
+        "hang": "never answers",
+        "half": "answers by half",
+        "reset": "resets the connection",
+        "garbage": f"answers garbage ({shown.get('form', 'html')})",
+    }
+    return f"{texts.get(kind) or _answer_text(shown)}; the work is {'done first' if done else 'not done'}"
+
+
+def _answer_text(shown: Mapping[str, Any]) -> str:
+    parts = [f"HTTP {shown.get('status', 200)}"]
+    parts += [f"code {shown['code']}"] if "code" in shown else ["no JSON"]
+    parts += [f"“{shown['errmsg']}”"] if "errmsg" in shown else []
+    return f"answers {', '.join(parts)}"
+
+
+def turns_text(shown: Mapping[str, Any]) -> str:
+    """For which requests a fault still is, and what it has done."""
+    left, applied, skip = shown["left"], shown["applied"], shown.get("skip", 0)
+    parts = ["until it is removed" if left is None else "used up" if left == 0 else f"for {left} more"]
+    parts += [f"after {skip} that pass"] if skip else []
+    parts += [f"applied {applied}×"]
+    parts += [f"{shown['held']} held now"] if shown.get("held") else []
+    return ", ".join(parts)
+
+
+MASK: Final = "••••••"
+_SECRET: Final = re.compile(r"secret|token|passw|credential|authorization|checksum|api_?key", re.IGNORECASE)
+
+
+class Changed(NamedTuple):
+    """One field that differs; None where it is not stated."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+
+def masked(value: Any) -> Any:
+    """The same value with every secret masked, at any depth: what stands under a name that speaks of one."""
+    if isinstance(value, Mapping):
+        return {name: MASK if is_secret(str(name)) else masked(inner) for name, inner in value.items()}
+    return [masked(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field or header of this name holds a secret."""
+    return _SECRET.search(name) is not None
+
+
+def flat(data: Mapping[str, Any], path: str = "") -> dict[str, str]:
+    """Every field with its path, as in ``llm.temperature``, and its value in JSON; secrets are as they are."""
+    fields: dict[str, str] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping) and value:
+            fields |= flat(value, f"{path}{name}.")
+        else:
+            fields[f"{path}{name}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return fields
+
+
+def shown_fields(data: Mapping[str, Any]) -> dict[str, str]:
+    """Every field with its path and its value, secrets masked."""
+    return {name: _shown(name, value) for name, value in flat(data).items()}
+
+
+def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Changed]:
+    """The fields that differ, in the order in which they stand. That a secret differs is told, the secret is not."""
+    old, new = flat(before), flat(after)
+    names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+    return [Changed(name, _side(old, name), _side(new, name)) for name in names]
+
+
+def _side(fields: Mapping[str, str], name: str) -> str | None:
+    return _shown(name, fields[name]) if name in fields else None
+
+
+def _shown(name: str, value: str) -> str:
+    return MASK if is_secret(name) else value

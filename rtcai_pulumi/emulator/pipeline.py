@@ -1,0 +1,134 @@
+"""How one API request is processed, from its last byte to its response."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from rtcai_pulumi.emulator.admin.request_log import Entry
+from rtcai_pulumi.emulator.api.auth import verify_checksum, verify_token
+from rtcai_pulumi.emulator.api.deduplication import Turn
+from rtcai_pulumi.emulator.api.rate_limit import Verb, group_of
+from rtcai_pulumi.emulator.errors import NoAnswer, Refused
+from rtcai_pulumi.emulator.faults.injection import Ending, Interference
+from rtcai_pulumi.emulator.http.connection import Connection
+from rtcai_pulumi.emulator.http.request import Call, Flavour, received, room_of
+from rtcai_pulumi.emulator.http.response import INTERNAL, NO_SUCH_PATH, Answer, failure, response, too_fast
+from rtcai_pulumi.emulator.state.service import EmulatedService
+
+Work = Callable[[EmulatedService, Call, str], Awaitable[Answer]]
+"""What an operation does once the sender is known: the answer to a call, under a request id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the API."""
+
+    verb: Verb
+    """Its name for people, for faults and for counts."""
+    work: Work
+    flavour: Flavour = Flavour.SERVER
+
+
+_log = logging.getLogger("rtcai_pulumi.emulator")
+
+
+class Exchange:
+    """Serves one operation; None is any path that the service does not have.
+
+    Everything that happens to a request happens here, in this order: it is read, recorded, counted against the rate
+    limit, its faults are chosen, its sender is verified, it is held against the trace ids of those before, the work is
+    done, the answer is recorded and sent. Faults step in before the sender is verified, and after the work.
+    """
+
+    def __init__(self, service: EmulatedService, operation: Operation | None) -> None:
+        self._service = service
+        self._operation = operation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        flavour = self._operation.flavour if self._operation else Flavour.SERVER
+        try:
+            call = await received(Request(scope, receive), flavour)
+        except ClientDisconnect:
+            _log.debug("a client went away before the end of its request")
+            return
+        entry = self._service.record.begin(call, self._service.clock.now(), time.perf_counter())
+        connection = Connection(scope, receive, send)
+        if self._operation is None:
+            await self._end(Ending(NO_SUCH_PATH), entry, connection)
+            return
+        with self._service.gauge.counted(self._operation.verb):
+            try:
+                ending = await self._ending(self._operation, entry, connection)
+            except NoAnswer as reason:
+                _log.info("%s %a: no answer, %s", call.method, call.path, reason)
+                entry.break_off(str(reason), time.perf_counter())
+                await connection.hang_up()
+            else:
+                await self._end(ending, entry, connection)
+
+    async def _end(self, ending: Ending, entry: Entry, connection: Connection) -> None:
+        call, answer = entry.call, ending.answer
+        # Neither headers nor query nor body: the log must never hold a CheckSum, a token or a prompt.
+        if ending.cut:
+            _log.info("%s %a: no answer, cut: %s", call.method, call.path, ending.cut)
+            entry.break_off(f"cut: {ending.cut}", time.perf_counter())
+        else:
+            _log.info("%s %a: HTTP %d, code %s", call.method, call.path, answer.status, answer.code)
+            entry.finish(answer, time.perf_counter())
+        await ending.reach(connection, response(answer, self._service.clock))
+
+    async def _ending(self, operation: Operation, entry: Entry, connection: Connection) -> Ending:
+        service, call, request_id = self._service, entry.call, entry.call.request_id()
+        settings = service.settings
+        # First of all, as a gateway in front of the service would: what comes too fast uses up neither nonce nor fault.
+        # An AppKey that nobody has counts with all such: what anyone may make up must not fill the memory.
+        known = call.app_key if call.app_key in settings.secrets else ""
+        if seconds := service.windows.admit(group_of(operation.verb), settings.max_rps, service.clock.now(), known):
+            service.gauge.throttled()
+            return Ending(too_fast(seconds, request_id, retry_after=settings.retry_after))
+        taken = service.faults.take(operation.verb, lambda: room_of(operation.verb, call, service.state))
+        entry.faults = taken.shown()
+        interference = Interference(taken, service.waits, connection)
+        turn = service.duplicates.arrived(call) if operation.verb == "create" else None
+        try:
+            await interference.pause("arrived")
+            worked = await self._worked(operation, call, request_id, turn, connection) if interference.works else None
+        finally:
+            if turn:
+                service.duplicates.end(turn)
+        await interference.pause("worked")
+        return interference.ending(worked, request_id)
+
+    async def _worked(
+        self, operation: Operation, call: Call, request_id: str, turn: Turn | None, connection: Connection
+    ) -> Answer:
+        service = self._service
+
+        async def work() -> Answer:
+            return await operation.work(service, call, request_id)
+
+        try:
+            self._verify(call)
+            service.advance()
+            if turn is None:
+                return await work()
+            return await service.duplicates.once(turn, service.state, service.settings.dedup, connection, work)
+        except Refused as refused:
+            return failure(refused, request_id)
+        except NoAnswer:
+            raise
+        except Exception:  # the client is owed an answer in the documented form whatever breaks here, a full disk say
+            _log.exception("%s failed inside the emulator", operation.verb)
+            return failure(Refused(INTERNAL, "the emulator failed; see its log"), request_id)
+
+    def _verify(self, call: Call) -> None:
+        service = self._service
+        if call.flavour is Flavour.SERVER:
+            verify_checksum(call, service.settings.secrets, service.clock, service.nonces)
+        else:
+            verify_token(call, service.settings.secrets, service.clock)

@@ -1,0 +1,67 @@
+"""Runs the emulator in the foreground: ``rtcai emulator``."""
+
+import asyncio
+import logging
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from rtcai_pulumi.emulator.app import application
+from rtcai_pulumi.emulator.clock import Clock
+from rtcai_pulumi.emulator.errors import NotUnderstood, Refused, SeedUnusable
+from rtcai_pulumi.emulator.http.request import parsed
+from rtcai_pulumi.emulator.http.server import Server, listening, url_of
+from rtcai_pulumi.emulator.settings import Settings
+from rtcai_pulumi.emulator.state.file import StateFile
+from rtcai_pulumi.emulator.state.seed import Seed, plant
+from rtcai_pulumi.emulator.state.service import EmulatedService
+from rtcai_pulumi.emulator.strict_model import understood
+
+
+def run(settings: Settings, port: int, state: Path | None, seed: Path | None, log_level: str) -> None:
+    """Serve until SIGTERM or SIGINT, and say on stdout when connections are accepted.
+
+    Args:
+        settings: how to behave.
+        port: port of 127.0.0.1; 0 picks a free one.
+        state: file for rooms and tasks; None keeps them in memory.
+        seed: file with what to start from; taken where the state file has nothing yet.
+        log_level: what goes to stderr, as `logging` names it in lower case.
+
+    Raises:
+        CannotStart: the port is taken, or the state file or the seed cannot be used.
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    with ExitStack() as undone:
+        listener = undone.enter_context(listening(port))
+        state_file = undone.enter_context(closing(StateFile(state))) if state else None
+        service = EmulatedService.started(settings, Clock(), state_file)
+        if seed and not service.state.tasks and not service.state.rooms:
+            _plant(service, seed)
+
+        def ready() -> None:
+            sys.stdout.write(f"rtcai emulator ready on {url_of(listener)}\n")
+            sys.stdout.flush()
+
+        asyncio.run(Server(application(service), listener, ready, service.end).serve_until_end())
+
+
+def _plant(service: EmulatedService, path: Path) -> None:
+    """Take a file for what to start from.
+
+    Raises:
+        SeedUnusable: it cannot be read, or makes no sense.
+    """
+    try:
+        content = path.read_bytes()
+        plant(service, understood(Seed, parsed(content, len(content), len(content))))
+    except OSError as error:
+        message = f"the seed {path} cannot be read: {error.strerror}"
+        raise SeedUnusable(message) from None
+    except Refused as refused:
+        message = f"the seed {path} cannot be used: {refused.reason}"
+        raise SeedUnusable(message) from None
+    except NotUnderstood as error:
+        message = f"the seed {path} cannot be used: {error}"
+        raise SeedUnusable(message) from None
+    asyncio.run(service.keep())

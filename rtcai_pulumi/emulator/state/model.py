@@ -1,0 +1,288 @@
+"""Open rooms, and running and ended tasks. Objects are immutable; only the event loop changes the state."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+from rtcai_pulumi.emulator.state.changes import Changes
+
+KEPT_ENDED_TASKS: Final = 5000
+"""How many ended tasks are remembered, so that neither memory nor the state file grows for ever."""
+
+RoomKey = tuple[str, str]
+"""An AppKey and the name of a room: each account has rooms of its own."""
+TaskKey = tuple[int, str]
+"""The number of a task's room, and its id."""
+TraceKey = tuple[str, str]
+"""An AppKey and a trace id that it used."""
+EndedBy = Literal["close", "room", "itself", "admin"]
+"""What ended a task: the API's close, the end of its room, its own time, or the admin path."""
+Stage = Literal["starting", "running", "ended"]
+"""How far a task has come."""
+
+
+def trace_key(app_key: str | None, trace_id: str | None) -> TraceKey | None:
+    """Under what a create is known to its sender; None where it has no trace id."""
+    return (app_key, trace_id) if app_key and trace_id else None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """An open room."""
+
+    cid: int
+    """Its number, 64 bits; made anew each time a room of this name is opened."""
+    cname: str
+    uid: int
+    """Who opened it; 0 where a create or the emulator's own path did."""
+    opened_ms: int
+    """Milliseconds since 1970."""
+    app_key: str = ""
+    """Whose it is; empty where a state file of an older emulator does not say."""
+
+    @property
+    def key(self) -> RoomKey:
+        """Under what it is known while it is open."""
+        return self.app_key, self.cname
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One agent in one room, running or ended."""
+
+    cid: int
+    task_id: str
+    cname: str
+    agent_uid: int
+    """The uid of the agent as a member of the room."""
+    mode: str
+    """``parameters``, ``agent`` or ``agent+parameters``."""
+    started_ms: int
+    """Milliseconds since 1970."""
+    ended_ms: int | None
+    """None while it runs."""
+    request_id: str
+    trace_id: str | None
+    """``X-custom-traceid`` of the create."""
+    data: Mapping[str, Any]
+    """``data`` of the create body as it was sent."""
+    app_key: str = ""
+    """Who started it; empty where a state file of an older emulator does not say."""
+    runs_ms: int = 0
+    """From when on its agent is in the room, milliseconds since 1970; until then it is starting."""
+    due_ms: int | None = None
+    """When it ends by itself; None: never."""
+    ended_by: EndedBy | None = None
+    """What ended it; None while it runs, and where a state file of an older emulator does not say."""
+
+    @property
+    def key(self) -> TaskKey:
+        """Under what it is known."""
+        return self.cid, self.task_id
+
+    @property
+    def room_key(self) -> RoomKey:
+        """The room that it is in, by name."""
+        return self.app_key, self.cname
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended; also while it is starting."""
+        return self.ended_ms is None
+
+    def stage(self, now_ms: int) -> Stage:
+        """How far it has come."""
+        if self.ended_ms is not None:
+            return "ended"
+        return "starting" if now_ms < self.runs_ms else "running"
+
+    def next_ms(self, now_ms: int) -> int | None:
+        """When it goes on to its next stage by itself; None: never."""
+        return None if self.ended_ms is not None else self.runs_ms if now_ms < self.runs_ms else self.due_ms
+
+
+class State:
+    """All rooms and tasks of one emulator."""
+
+    def __init__(self, rooms: Iterable[Room] = (), tasks: Iterable[Task] = ()) -> None:
+        self.rooms: dict[RoomKey, Room] = {room.key: room for room in rooms}
+        self.tasks: dict[TaskKey, Task] = {}
+        self._running = 0
+        self.revision = 0
+        """Goes up with every change."""
+        self.changes = Changes()
+        """Who looks on is told here."""
+        self._traced: dict[TraceKey, Task] = {}
+        self._by_room: dict[RoomKey, dict[TaskKey, None]] = {}
+        self._names: dict[int, str] = {room.cid: room.cname for room in self.rooms.values()}
+        self._moving: set[TaskKey] = set()
+        self._next_ms = 0
+        """Before this time none of the moving ones goes on."""
+        for task in tasks:
+            self._note(task)
+
+    def room_of(self, cid: int) -> Room | None:
+        """The open room with this number."""
+        return next((room for room in self.rooms.values() if room.cid == cid), None)
+
+    def name_of(self, cid: int) -> str | None:
+        """The name of a room by its number; also of one that has ended, where a task of it is known."""
+        return self._names.get(cid)
+
+    def members(self, cid: int, now_ms: int) -> list[Task]:
+        """The agents that are in a room: the only members that an emulated room has."""
+        return [task for task in self._left_in(cid) if task.stage(now_ms) == "running"]
+
+    def tasks_of(self, key: RoomKey) -> list[Task]:
+        """Every task that is known of the rooms that have or had this name, in order of start."""
+        return [self.tasks[task] for task in self._by_room.get(key, ())]
+
+    @property
+    def running(self) -> int:
+        """How many tasks have not ended."""
+        return self._running
+
+    def room_keys(self) -> list[RoomKey]:
+        """Every room that is open, or of which a task is known."""
+        return list(dict.fromkeys([*self._by_room, *self.rooms]))
+
+    def open_room(self, cname: str, uid: int, now_ms: int, app_key: str = "", cid: int | None = None) -> Room:
+        """The open room of this name; opened now where there is none, under a new number unless one is given."""
+        key = (app_key, cname)
+        if key not in self.rooms:
+            self.rooms[key] = room = Room(cid or new_number(), cname, uid, now_ms, app_key)
+            self._names[room.cid] = cname
+            self._changed(key)
+        return self.rooms[key]
+
+    def end_room(self, room: Room, now_ms: int, *, end_tasks: bool = True) -> None:
+        """Close a room for good, and by default end the agents in it."""
+        del self.rooms[room.key]
+        self._forget_name(room.cid, room.key)
+        self._changed(room.key)
+        if end_tasks:
+            for task in self._left_in(room.cid):
+                self.end_task(task, now_ms, "room")
+
+    def start_task(
+        self,
+        room: Room,
+        now_ms: int,
+        *,
+        mode: str,
+        data: Mapping[str, Any],
+        request_id: str,
+        trace_id: str | None,
+        runs_ms: int = 0,
+        due_ms: int | None = None,
+    ) -> Task:
+        """Start an agent in a room, beside those that are there."""
+        task = Task(
+            room.cid, uuid4().hex, room.cname, new_number(), mode, now_ms, None, request_id, trace_id, data,
+            room.app_key, runs_ms, due_ms,
+        )  # fmt: skip
+        self.add_task(task)
+        return task
+
+    def add_task(self, task: Task) -> None:
+        """Have a task as it is, running or ended."""
+        self._note(task)
+        self._changed(task.room_key)
+
+    def running_task(self, cid: int, task_id: str) -> Task | None:
+        """The running task with this id in this room; None where either is unknown, or the task has ended."""
+        task = self.tasks.get((cid, task_id))
+        return task if task and task.running else None
+
+    def traced(self, key: TraceKey) -> Task | None:
+        """The first task that was started under a trace id, as it was at its start; it may have ended."""
+        return self._traced.get(key)
+
+    def end_task(self, task: Task, now_ms: int, ended_by: EndedBy = "close") -> None:
+        """End an agent; the room stays open."""
+        self.tasks[task.key] = replace(task, ended_ms=now_ms, ended_by=ended_by)
+        self._running -= 1
+        self._moving.discard(task.key)
+        self._changed(task.room_key)
+        if len(self.tasks) > KEPT_ENDED_TASKS:
+            ended = [key for key, known in self.tasks.items() if not known.running]
+            for key in ended[:-KEPT_ENDED_TASKS]:
+                self._forget(self.tasks.pop(key))
+
+    def advance(self, now_ms: int) -> None:
+        """Let the tasks whose time has come go on: into their room, or to their end."""
+        if not self._moving or now_ms < self._next_ms:
+            return
+        for task in [self.tasks[key] for key in self._moving]:
+            if task.due_ms is not None and task.due_ms <= now_ms:
+                self.end_task(task, task.due_ms, "itself")
+            elif now_ms >= task.runs_ms:
+                self._changed(task.room_key)
+        self._look_ahead(now_ms)
+
+    def adopt(self, app_key: str) -> None:
+        """Give everything that belongs to nobody to an account: an older emulator had only one, and did not note it."""
+        rooms = [replace(room, app_key=room.app_key or app_key) for room in self.rooms.values()]
+        tasks = [replace(task, app_key=task.app_key or app_key) for task in self.tasks.values()]
+        revision = self.revision
+        self.clear()
+        self.revision = revision
+        self.rooms.update({room.key: room for room in rooms})
+        self._names.update({room.cid: room.cname for room in rooms})
+        for task in tasks:
+            self._note(task)
+
+    def clear(self) -> None:
+        """Forget every room and task."""
+        for forgetful in (self.rooms, self.tasks, self._traced, self._by_room, self._names, self._moving):
+            forgetful.clear()
+        self._running = 0
+        self.revision += 1
+        self.changes.start_anew()
+
+    def _left_in(self, cid: int) -> list[Task]:
+        return [task for task in self.tasks.values() if task.cid == cid and task.running]
+
+    def _changed(self, key: RoomKey) -> None:
+        self.revision += 1
+        self.changes.touch("room", key)
+
+    def _note(self, task: Task) -> None:
+        self.tasks[task.key] = task
+        self._running += task.running
+        self._names[task.cid] = task.cname
+        self._by_room.setdefault(task.room_key, {})[task.key] = None
+        if key := trace_key(task.app_key, task.trace_id):
+            self._traced.setdefault(key, task)
+        if task.running and (task.due_ms is not None or task.runs_ms > task.started_ms):
+            self._moving.add(task.key)
+            self._next_ms = 0
+
+    def _forget_name(self, cid: int, key: RoomKey) -> None:
+        room = self.rooms.get(key)
+        if not (room and room.cid == cid) and all(task != cid for task, _ in self._by_room.get(key, ())):
+            self._names.pop(cid, None)
+
+    def _look_ahead(self, now_ms: int) -> None:
+        coming = {task.key: task.next_ms(now_ms) for task in (self.tasks[key] for key in self._moving)}
+        self._moving = {key for key, next_ms in coming.items() if next_ms is not None}
+        self._next_ms = min((next_ms for next_ms in coming.values() if next_ms is not None), default=0)
+
+    def _forget(self, task: Task) -> None:
+        key = trace_key(task.app_key, task.trace_id)
+        first = self._traced.get(key) if key else None
+        if key and first and first.task_id == task.task_id:  # else another had the id, or had it and is forgotten
+            del self._traced[key]
+        of_room = self._by_room[task.room_key]
+        del of_room[task.key]
+        if not of_room:
+            del self._by_room[task.room_key]
+            self.changes.touch("room", task.room_key)
+        self._forget_name(task.cid, task.room_key)
+
+
+def new_number() -> int:
+    """A number above 2^53, where one that went through a float has lost digits, and below 2^63."""
+    return 2**53 + secrets.randbelow(2**62)

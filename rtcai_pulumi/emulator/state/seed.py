@@ -1,0 +1,206 @@
+"""What an emulator starts from: rooms, tasks and requests as JSON, in the form in which the admin path shows them.
+
+So what one emulator shows (``GET /-/rooms``, ``/-/tasks``, ``/-/requests``) another can be seeded with. All of it is
+looked at before anything is added: a seed is taken whole, or not at all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import BeforeValidator, Field
+
+from rtcai_pulumi.config.conversation import TASK_TYPE, Mode
+from rtcai_pulumi.config.validation import body_problems
+from rtcai_pulumi.emulator.admin.request_log import SHOWN_HEADERS, Entry
+from rtcai_pulumi.emulator.api.rooms import is_room_name
+from rtcai_pulumi.emulator.errors import NotUnderstood
+from rtcai_pulumi.emulator.http.request import Call, Flavour
+from rtcai_pulumi.emulator.http.response import Answer
+from rtcai_pulumi.emulator.state.model import EndedBy, Room, Stage, Task, new_number
+from rtcai_pulumi.emulator.state.service import EmulatedService
+from rtcai_pulumi.emulator.strict_model import Statement
+
+
+def _seconds(stated: Any) -> Any:
+    """Seconds since 1970 of a time in ISO 8601; what has no offset is taken for UTC."""
+    if not isinstance(stated, str):
+        return stated
+    moment = datetime.fromisoformat(stated)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+_Time = Annotated[float, BeforeValidator(_seconds)]
+_Number = Annotated[int, Field(ge=1, lt=2**63)]
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class SeedRoom(Statement):
+    """A room that is open."""
+
+    cname: _Text
+    cid: _Number | None = None
+    """Its number; made up where it is left out."""
+    app_key: _Text | None = Field(None, alias="appKey")
+    """Whose it is; the first account's where it is left out."""
+    opened_at: _Time | None = Field(None, alias="openedAt")
+    """ISO 8601; now where it is left out."""
+
+
+class SeedTask(Statement):
+    """A task that runs, or has ended."""
+
+    cname: _Text
+    data: Mapping[str, Any]
+    """``data`` of the create body."""
+    cid: _Number | None = None
+    """Where it is left out the task is in the open room of this name, which is opened for one that runs."""
+    task_id: _Text | None = Field(None, alias="taskId")
+    app_key: _Text | None = Field(None, alias="appKey")
+    mode: str | None = None
+    """Follows from ``data``: looked at for nothing else than that it fits."""
+    state: Stage | None = None
+    """Follows from ``endedAt`` and the settings, like ``mode``; ``ended`` without a time has ended now."""
+    started_at: _Time | None = Field(None, alias="startedAt")
+    ended_at: _Time | None = Field(None, alias="endedAt")
+    ended_by: EndedBy | None = Field(None, alias="endedBy")
+    request_id: str | None = Field(None, alias="requestId")
+    trace_id: str | None = Field(None, alias="traceId")
+
+
+class SeedRequest(Statement):
+    """A request that was made, for the record alone: nothing is done."""
+
+    path: _Text
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "POST"
+    query: Mapping[str, str] = Field(default_factory=dict)
+    headers: Mapping[Literal[SHOWN_HEADERS], str] = Field(default_factory=dict)  # type: ignore[valid-type]
+    body: Any = None
+    status: int | None = 200
+    code: int | None = 200
+    started_at: _Time | None = Field(None, alias="startedAt")
+    latency_ms: Annotated[float, Field(ge=0)] | None = Field(0.0, alias="latencyMs")
+    end: str | None = "answered"
+    faults: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Seed(Statement):
+    """Everything that is added at once."""
+
+    rooms: list[SeedRoom] = Field(default_factory=list)
+    tasks: list[SeedTask] = Field(default_factory=list)
+    requests: list[SeedRequest] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What a seed comes to, before anything is added."""
+
+    rooms: dict[tuple[str, str], Room]
+    tasks: dict[tuple[int, str], Task]
+
+
+def plant(service: EmulatedService, seed: Seed) -> dict[str, int]:
+    """Add a seed to what there is; how many rooms, tasks and requests it has added.
+
+    Raises:
+        NotUnderstood: it makes no sense here, and nothing was added; the text names everything that is wrong.
+    """
+    problems: list[str] = []
+    checked = _Checked({}, {})
+    for number, stated in enumerate(seed.rooms):
+        problems += [f"rooms.{number}.{problem}" for problem in _room(service, stated, checked)]
+    for number, task in enumerate(seed.tasks):
+        problems += [f"tasks.{number}.{problem}" for problem in _task(service, task, checked)]
+    if problems:
+        raise NotUnderstood("; ".join(problems))
+    for room in checked.rooms.values():
+        service.state.open_room(room.cname, room.uid, room.opened_ms, room.app_key, room.cid)
+    for planted in checked.tasks.values():
+        service.state.add_task(planted)
+    for request in seed.requests:
+        service.record.add(_entry(request, service.clock.now()))
+    return {"rooms": len(checked.rooms), "tasks": len(checked.tasks), "requests": len(seed.requests)}
+
+
+def _room(service: EmulatedService, stated: SeedRoom, checked: _Checked) -> list[str]:
+    problems = _owner_problems(service, stated.cname, stated.app_key)
+    key = (stated.app_key or service.settings.app_key, stated.cname)
+    if known := checked.rooms.get(key) or service.state.rooms.get(key):
+        other = stated.cid not in {None, known.cid}
+        return [*problems, *(["cid: this room is open under another number"] if other else [])]
+    opened_ms = _ms(stated.opened_at, service)
+    checked.rooms[key] = Room(stated.cid or new_number(), stated.cname, 0, opened_ms, key[0])
+    return problems
+
+
+def _task(service: EmulatedService, stated: SeedTask, checked: _Checked) -> list[str]:
+    ended = stated.ended_at is not None or stated.state == "ended"
+    problems = [*_owner_problems(service, stated.cname, stated.app_key), *_data_problems(service, stated)]
+    if stated.ended_at is not None and stated.state not in {None, "ended"}:
+        problems.append("state: a task with endedAt has ended")
+    if not ended and stated.ended_by is not None:
+        problems.append("endedBy: belongs to a task that has ended")
+    started_ms = _ms(stated.started_at, service)
+    ended_ms = _ms(stated.ended_at, service) if ended else None
+    if ended_ms is not None and ended_ms < started_ms:
+        problems.append("endedAt: before startedAt")
+    task_id = stated.task_id or uuid4().hex
+    cid = stated.cid or _number_of_room(service, stated, checked, started_ms, opening=not ended and not problems)
+    if (cid, task_id) in checked.tasks or (cid, task_id) in service.state.tasks:
+        problems.append("taskId: this room has such a task already")
+    if problems:
+        return problems
+    app_key = stated.app_key or service.settings.app_key
+    checked.tasks[cid, task_id] = Task(
+        cid, task_id, stated.cname, new_number(), Mode.of(stated.data).value, started_ms, ended_ms,
+        stated.request_id or str(uuid4()), stated.trace_id, stated.data, app_key,
+        *service.settings.times_of_task(started_ms), stated.ended_by,
+    )  # fmt: skip
+    return []
+
+
+def _number_of_room(
+    service: EmulatedService, stated: SeedTask, checked: _Checked, started_ms: int, *, opening: bool
+) -> int:
+    key = (stated.app_key or service.settings.app_key, stated.cname)
+    known = checked.rooms.get(key) or service.state.rooms.get(key)
+    room = known or Room(new_number(), stated.cname, 0, started_ms, key[0])
+    if known is None and opening:
+        checked.rooms[key] = room
+    return room.cid
+
+
+def _owner_problems(service: EmulatedService, cname: str, app_key: str | None) -> list[str]:
+    problems = [] if is_room_name(cname) else ["cname: must be 1 to 64 bytes of UTF-8"]
+    if app_key is not None and app_key not in service.settings.secrets:
+        problems.append("appKey: not known to this emulator")
+    return problems
+
+
+def _data_problems(service: EmulatedService, stated: SeedTask) -> list[str]:
+    found = body_problems({"cname": "seed", "taskType": TASK_TYPE, "data": stated.data})
+    passing = service.settings.allow_unknown_fields
+    problems = [f"{problem.path}: {problem.reason}" for problem in found if not (passing and problem.unlisted)]
+    if not problems and stated.mode not in {None, Mode.of(stated.data).value}:
+        problems.append(f"mode: data is of mode {Mode.of(stated.data).value}")
+    return problems
+
+
+def _ms(stated: float | None, service: EmulatedService) -> int:
+    return service.clock.now_ms() if stated is None else round(stated * 1000)
+
+
+def _entry(stated: SeedRequest, now: float) -> Entry:
+    headers = {name.lower(): (value.encode(),) for name, value in stated.headers.items()}
+    call = Call(
+        Flavour.SERVER, stated.method, stated.path, tuple(stated.query.items()), {}, headers, 0, stated.body, None
+    )
+    answer = None
+    if stated.status is not None:
+        answer = Answer(stated.status, "" if stated.code is None else {"code": stated.code})
+    latency = None if stated.latency_ms is None else stated.latency_ms / 1000
+    started = now if stated.started_at is None else stated.started_at
+    return Entry(call, started, 0.0, answer=answer, latency=latency, faults=stated.faults, end=stated.end)

@@ -1,0 +1,90 @@
+"""All parts of one emulated service: settings, clock, state, faults and log."""
+
+from dataclasses import dataclass, field
+from typing import Self
+from uuid import uuid4
+
+from rtcai_pulumi.emulator.admin.request_log import Gauge, Record
+from rtcai_pulumi.emulator.api.auth import Nonces
+from rtcai_pulumi.emulator.api.deduplication import Duplicates
+from rtcai_pulumi.emulator.api.rate_limit import Windows
+from rtcai_pulumi.emulator.clock import Clock
+from rtcai_pulumi.emulator.faults.cancellation import Waits
+from rtcai_pulumi.emulator.faults.registry import FaultList
+from rtcai_pulumi.emulator.settings import Settings
+from rtcai_pulumi.emulator.state.changes import Changes
+from rtcai_pulumi.emulator.state.file import StateFile
+from rtcai_pulumi.emulator.state.model import EndedBy, Room, State, Task
+
+
+@dataclass(slots=True)
+class EmulatedService:
+    """One emulated service. Its parts change in one event loop only."""
+
+    settings: Settings
+    clock: Clock
+    state: State
+    state_file: StateFile | None = None
+    nonces: Nonces = field(default_factory=Nonces)
+    waits: Waits = field(default_factory=Waits)
+    windows: Windows = field(default_factory=Windows)
+    gauge: Gauge = field(default_factory=Gauge)
+    instance: str = field(default_factory=lambda: uuid4().hex)
+    """A random id: tells a restarted emulator from the one before."""
+    record: Record = field(init=False)
+    faults: FaultList = field(init=False)
+    duplicates: Duplicates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.record = Record(self.changes)
+        self.faults = FaultList(self.changes)
+        self.duplicates = Duplicates(self.waits)
+
+    @property
+    def changes(self) -> Changes:
+        """What has changed, for those who look on."""
+        return self.state.changes
+
+    @classmethod
+    def started(cls, settings: Settings, clock: Clock, state_file: StateFile | None) -> Self:
+        """A service that goes on where its state file was; an empty one without."""
+        state = state_file.state if state_file else State()
+        state.adopt(settings.app_key)
+        return cls(settings, clock, state, state_file)
+
+    def advance(self) -> None:
+        """Let tasks start and end whose time has come; before anything looks at them or acts on them."""
+        self.state.advance(self.clock.now_ms())
+
+    async def keep(self) -> None:
+        """Put what has changed on the disk, where the state is kept in a file; before any answer that tells of it."""
+        if self.state_file:
+            await self.state_file.save()
+
+    async def open_room(self, cname: str, app_key: str, uid: int = 0) -> Room:
+        """The open room of this name in an account, opened where there is none."""
+        room = self.state.open_room(cname, uid, self.clock.now_ms(), app_key)
+        await self.keep()
+        return room
+
+    async def end_room(self, room: Room, *, end_tasks: bool | None = None) -> None:
+        """End a room, and the tasks in it; None: as the settings have it."""
+        ending = self.settings.tasks_end_with_room if end_tasks is None else end_tasks
+        self.state.end_room(room, self.clock.now_ms(), end_tasks=ending)
+        await self.keep()
+
+    async def end_task(self, task: Task, ended_by: EndedBy) -> None:
+        """End a task."""
+        self.state.end_task(task, self.clock.now_ms(), ended_by)
+        await self.keep()
+
+    async def reset(self) -> None:
+        """Forget everything that happened, and every fault; what waits is hung up on and does no work any more."""
+        self.waits.drop()
+        for forgetful in (self.state, self.nonces, self.record, self.faults, self.windows, self.gauge):
+            forgetful.clear()
+        await self.keep()
+
+    def end(self) -> None:
+        """Hang up on everything that waits: nobody will let it go on."""
+        self.waits.end()

@@ -1,0 +1,54 @@
+"""The base of models for settings, faults and seeds: no unknown keys and no conversion of values."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rtcai_pulumi.emulator.errors import NotUnderstood
+
+S = TypeVar("S", bound="Statement")
+
+_SHOWN: Final = 40
+"""Characters of a wrong choice that a message repeats."""
+
+
+class Statement(BaseModel):
+    """A JSON object with known keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def understood(model: type[S], content: Any, *, by_name: bool = False) -> S:
+    """A statement as one of its kind.
+
+    Args:
+        model: the kind.
+        content: what was stated.
+        by_name: its keys are Python's names (``max_rps``), not those of JSON (``maxRps``).
+
+    Raises:
+        NotUnderstood: it is no such statement; the text names everything that is wrong.
+    """
+    if not isinstance(content, Mapping):
+        message = "(root): must be an object"
+        raise NotUnderstood(message)
+    try:
+        return model.model_validate(content, by_name=by_name, by_alias=not by_name)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        raise NotUnderstood("; ".join(_problem(model, problem, by_name=by_name) for problem in problems)) from None
+
+
+def _problem(model: type[Statement], problem: Mapping[str, Any], *, by_name: bool) -> str:
+    path = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        fields = model.model_fields.items()
+        if len(problem["loc"]) > 1:
+            return f"{path}: not known here"
+        known = ", ".join(name if by_name else field.alias or name for name, field in fields)
+        return f"{path}: not known here; known are {known}"
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] in {"enum", "literal_error"}:
+        reason += f", not {repr(problem['input'])[:_SHOWN]}"
+    return f"{path}: {reason}" if path else reason

@@ -1,0 +1,197 @@
+"""An agent in an event: the default one or the changes of a room, prompt files, and merging (RFC 7396)."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rtcai_pulumi.config.conversation import AgentSettings
+from rtcai_pulumi.config.problems import NULL, field_problems, path_of
+from rtcai_pulumi.config.values import UNKNOWN
+from rtcai_pulumi.events.document import Location, Mistake, Source
+from rtcai_pulumi.events.secrets import Reference, looks_like_reference, misplaced, reference_problem, takes_text
+
+PROMPT_FILES: Final = {"customPromptFile": "customPrompt", "customPromptFormatFile": "customPromptFormat"}
+"""Fields of the block ``llm`` in an event file, each with the field that the file's text is for."""
+
+
+class PromptFileWrong(Exception):
+    """A prompt file cannot be used; the message says why."""
+
+
+def prompt_in(folder: Path, name: Any) -> str:
+    """The text of a prompt file; line breaks at its end are the editor's and not part of it.
+
+    Args:
+        folder: the event file's folder; the prompt file must be inside of it.
+        name: the path from there, as stated.
+
+    Raises:
+        PromptFileWrong: it is not there, not inside, no UTF-8, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise PromptFileWrong("must be the path of a file, from the event file's folder")
+    try:
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder.resolve()):
+            raise PromptFileWrong("must be inside of the event file's folder")
+        if not file.is_file():
+            raise PromptFileWrong("no such file in the event file's folder")
+        text = file.read_text(encoding="utf-8-sig").rstrip("\n")
+    except UnicodeDecodeError:
+        raise PromptFileWrong("the file is no text in UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise PromptFileWrong(f"the file cannot be read: {reason or 'its path is none'}") from None
+    if not text.strip():
+        raise PromptFileWrong("the file is empty")
+    return text
+
+
+IsLate = Callable[[Any], bool]
+"""Whether a value is one that nobody knows yet: an output of a resource."""
+
+_LAST_STEP: Final = re.compile(r"(\.[^.\[\]]*|\[\d+\])$")
+_MISSING: Final = "required"
+
+
+@dataclass(slots=True)
+class Part:
+    """An agent, or changes to one, with its references and prompt files read."""
+
+    location: Location
+    """Where it lies in the event."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """What it states; secrets are references."""
+    places: dict[str, Location] = field(default_factory=dict)
+    """Where each path in the agent is stated in the event: a prompt by the field that names its file."""
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def states(self, path: str) -> bool:
+        """Whether the part itself says something at a path."""
+        return path in self.places
+
+    def nearest(self, path: str) -> Location:
+        """Where a path is stated, or the object around it that is."""
+        while path and path not in self.places:
+            path = path[: found.start()] if (found := _LAST_STEP.search(path)) else ""
+        return self.places.get(path, self.location)
+
+    def path_of(self, path: str) -> str:
+        """A path in the agent as one from the event's root."""
+        if path in self.places:
+            return path_of(self.places[path])
+        return path_of(self.location) + (f".{path}" if path not in {"", "data", "(root)"} else "")
+
+
+def read_part(raw: Any, location: Location, source: Source, is_late: IsLate, *, may_remove: bool) -> Part:
+    """Read a part, and judge each of its fields by itself: a part need not be a whole agent.
+
+    Args:
+        raw: what is stated; no object has been refused already.
+        location: where in the event.
+        source: the event's file, or none.
+        is_late: which values are left alone.
+        may_remove: whether null takes something away, as it does in a room.
+    """
+    part = Part(location)
+    if not isinstance(raw, Mapping):
+        return part
+    part.data = _Reader(part, source, may_remove=may_remove).object(raw, (), location)
+    judged = known(part.data, is_late, null=UNKNOWN if may_remove else None)
+    for problem in field_problems(judged, AgentSettings):
+        if problem.reason != _MISSING:
+            place = part.nearest(problem.path)
+            part.mistakes.append(source.mistake(place, problem.reason, part.path_of(problem.path)))
+    return part
+
+
+def known(value: Any, is_late: IsLate, null: Any = None) -> Any:
+    """A value as `check` takes it: what is a secret or not known yet is an unknown, and None is `null` in objects."""
+    if isinstance(value, Reference) or is_late(value):
+        return UNKNOWN
+    if isinstance(value, dict):
+        return {key: null if item is None else known(item, is_late, null) for key, item in value.items()}
+    if isinstance(value, list):
+        return [known(item, is_late, null) for item in value]
+    return value
+
+
+class _Reader:
+    """Reads references and prompt files."""
+
+    def __init__(self, part: Part, source: Source, *, may_remove: bool) -> None:
+        self._part = part
+        self._source = source
+        self._may_remove = may_remove
+
+    def object(self, raw: Mapping[str, Any], path: Location, place: Location) -> dict[str, Any]:
+        value: dict[str, Any] = {}
+        for key, item in raw.items():
+            inner = (*place, key)
+            if path == ("llm",) and key in PROMPT_FILES and self._source.folder is not None:
+                self._prompt(key, raw, value, inner)
+            else:
+                value[key] = self._value(item, (*path, key), inner)
+        return value
+
+    def _value(self, raw: Any, path: Location, place: Location) -> Any:
+        self._part.places[path_of(path)] = place
+        if isinstance(raw, Mapping):
+            if looks_like_reference(raw) or (self._is_text(path) and all(str(key).startswith("$") for key in raw)):
+                return self._reference(raw, path, place)
+            return self.object(raw, path, place)
+        if isinstance(raw, list):
+            return [self._value(item, (*path, number), (*place, number)) for number, item in enumerate(raw)]
+        return raw
+
+    @staticmethod
+    def _is_text(path: Location) -> bool:
+        """Whether only a text can stand here; `extra` takes objects with any keys."""
+        return "extra" not in path and takes_text(path) is True
+
+    def _reference(self, raw: Mapping[str, Any], path: Location, place: Location) -> Any:
+        problem = reference_problem(raw) or misplaced(path)
+        if problem is not None:
+            self._mistake(place, problem)
+            return UNKNOWN
+        ((kind, name),) = raw.items()
+        return Reference("$env" if kind == "$env" else "$config", name, self._source.place(place))
+
+    def _prompt(self, key: str, raw: Mapping[str, Any], value: dict[str, Any], place: Location) -> None:
+        stands_for = PROMPT_FILES[key]
+        if raw[key] is None and stands_for in raw:
+            if not self._may_remove:
+                self._mistake(place, NULL)
+            return
+        if raw.get(stands_for) is not None:
+            self._mistake(place, f"state {stands_for} or {key}, not both")
+            return
+        self._part.places[path_of(("llm", stands_for))] = place
+        value[stands_for] = raw[key]
+        if raw[key] is not None and self._source.folder is not None:
+            try:
+                value[stands_for] = prompt_in(self._source.folder, raw[key])
+            except PromptFileWrong as wrong:
+                self._mistake(place, str(wrong))
+                value[stands_for] = UNKNOWN
+
+    def _mistake(self, place: Location, reason: str) -> None:
+        self._part.mistakes.append(self._source.mistake(place, reason))
+
+
+def merged(default: Any, changes: Any) -> Any:
+    """The default with the changes: objects are merged at any depth, None takes away, everything else replaces.
+
+    Neither argument is changed. What is no plain object is one value: a list, a secret reference, a Pulumi output.
+    """
+    if not isinstance(changes, dict):
+        return changes
+    result = dict(default) if isinstance(default, dict) else {}
+    for key, change in changes.items():
+        if change is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), change)
+    return result

@@ -1,0 +1,242 @@
+"""The journal's database: opening the file, its tables and versions, and errors."""
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from rtcai_pulumi.journal.locks import Locks, locks_work_in
+from rtcai_pulumi.journal.record import Record, RoomRecord, State
+from rtcai_pulumi.service.errors import JournalError
+
+COLUMNS: Final = tuple(field.name for field in fields(Record))
+"""The columns of the table of records, in the order of a record's fields."""
+ROOM_COLUMNS: Final = tuple(field.name for field in fields(RoomRecord))
+"""The columns of the table of rooms, in the order of a record's fields."""
+
+_VERSION: Final = 3
+_BUSY_SECONDS: Final = 30.0
+_GLANCE: Final = 0.02
+"""Seconds between two tries of what SQLite does not wait for itself."""
+_CLOSED_KEPT_DAYS: Final = 90
+_TYPES: Final = {
+    "trace_id": " TEXT PRIMARY KEY",
+    "process": " INTEGER",
+    "cid": " INTEGER",
+    "handed": " INTEGER",
+    "stored": " INTEGER NOT NULL DEFAULT 0",
+    "kept": " TEXT NOT NULL DEFAULT ''",
+}
+_LATER_COLUMNS: Final = {1: {"began_at": "changed_at", "stored": "0", "kept": "''"}, 2: {"stored": "0", "kept": "''"}}
+"""What an older version's table lacks, and what stands for it."""
+_ROOMS: Final = f"CREATE TABLE rooms ({', '.join(ROOM_COLUMNS)}, PRIMARY KEY (app_key, room_endpoint, cid))"
+_SHARED_FILE_SYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "virtiofs", "vboxsf"}
+    | {"fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.vmhgfs-fuse", "prl_fs"}
+)
+_WAL: Final = "PRAGMA journal_mode = WAL"
+_ELSEWHERE: Final = "name a file on a local disk in RTCAI_JOURNAL"
+
+
+def opened_locks(path: Path) -> Locks:
+    """The file beside the journal that living processes hold locks in; made where it is missing.
+
+    Raises:
+        JournalError: it cannot be made, or the file system has no locks that others see.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        works = locks_work_in(path.parent)
+    except OSError as error:
+        raise unusable(path, error) from None
+    if not works:
+        raise JournalError(f"The journal {path} lies where locks do not work.", advice=_ELSEWHERE)
+    try:
+        return Locks(path.with_name(f"{path.name}-processes"))
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def doubt_about(path: Path) -> str | None:
+    """Why a journal that works should lie elsewhere all the same; None where nothing speaks against its place."""
+    kind = _file_system(path.parent)
+    if kind not in _SHARED_FILE_SYSTEMS:
+        return None
+    return (
+        f"the journal {path} lies on a file system that machines may share ({kind}). It works for one machine; "
+        "whether locks hold between two is not known: give each machine a journal of its own (RTCAI_JOURNAL)"
+    )
+
+
+def opened_writer(path: Path) -> sqlite3.Connection:
+    """A connection that writes, and returns from a commit when it is on disk; the file is made where it is missing.
+
+    Raises:
+        JournalError: the file is no journal, or is newer than this package.
+    """
+    try:
+        # Made before SQLite does, so that nobody else may read it, not for a moment; SQLite's files beside it follow.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        database = _connected(path)
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(path, error) from None
+    try:
+        _use_wal(database, path)
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("BEGIN IMMEDIATE")
+        _migrate(database, path)
+        limit = (datetime.now(UTC) - timedelta(days=_CLOSED_KEPT_DAYS)).isoformat()
+        database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (State.CLOSED, limit))
+        database.execute("DELETE FROM rooms WHERE owner = '' AND changed_at < ?", (limit,))
+        database.execute("COMMIT")
+    except sqlite3.Error as error:
+        database.close()
+        raise unusable(path, error) from None
+    except JournalError:
+        database.close()
+        raise
+    return database
+
+
+def opened_reader(path: Path) -> sqlite3.Connection:
+    """A connection that reads what was committed before each query, and waits for no writer.
+
+    Raises:
+        JournalError: the file cannot be read.
+    """
+    try:
+        database = _connected(path)
+        database.execute("PRAGMA query_only = 1")
+    except sqlite3.Error as error:
+        raise unusable(path, error) from None
+    return database
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A connection that changes nothing, and how its tables are read."""
+
+    database: sqlite3.Connection
+    records: str | None
+    """The SELECT of whole records; None where there is no table of records yet."""
+    has_rooms: bool
+    """Whether there is a table of rooms."""
+
+
+def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
+    """A connection that reads the file as it is now and changes nothing: no lock, no file beside it, no new version.
+
+    SQLite's own way to read in WAL mode makes files. Without locks it sees a half-written page where a writer is at
+    work: the caller looks whether the file has changed meanwhile.
+
+    Args:
+        path: the file, which is there.
+        has_log: whether the write-ahead log beside it has anything in it.
+
+    Raises:
+        JournalError: the file is no journal, is newer than this package, or cannot be read.
+    """
+    # The log's index is kept in memory where the connection is exclusive; nobody is shut out by one without locks.
+    how = f"vfs={'win32' if sys.platform == 'win32' else 'unix'}-none" if has_log else "immutable=1"
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{how}", uri=True, check_same_thread=False)
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(path, error) from None
+    if version > _VERSION:
+        database.close()
+        raise _too_new(path, version)
+    stands_for = _LATER_COLUMNS.get(version, {})
+    columns = ", ".join(f"{stands_for[name]} AS {name}" if name in stands_for else name for name in COLUMNS)
+    select = f"SELECT {columns} FROM records" if version else None  # noqa: S608  words of this module
+    return Snapshot(database, select, has_rooms=version >= _VERSION)
+
+
+def unusable(path: Path, error: Exception) -> JournalError:
+    """The error of a journal that fails; it names the file that is in the way, where one belongs to somebody else."""
+    advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
+    in_the_way = next(_of_others(path), None)
+    if in_the_way:
+        advice = f"{in_the_way}: give it back (chown), or name another file in RTCAI_JOURNAL"
+    return JournalError(f"The journal {path} cannot be used: {error}.", advice=advice)
+
+
+def _of_others(path: Path) -> Iterator[str]:
+    """The journal's files, and its folder, that belong to somebody else and cannot be written."""
+    beside = [path.with_name(f"{path.name}{ending}") for ending in ("", "-processes", "-wal", "-shm")]
+    for each in (*beside, path.parent):
+        with suppress(OSError, KeyError, NotImplementedError):
+            if each.stat().st_uid != getattr(os, "geteuid", int)() and not os.access(each, os.W_OK):
+                yield f"{each} belongs to {each.owner()}"
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _use_wal(database: sqlite3.Connection, path: Path) -> None:
+    """Switch to WAL mode. Two processes that do so with a new file at one moment are told "locked" without a wait.
+
+    Raises:
+        JournalError: the file system has not what it takes.
+    """
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            (mode,) = database.execute(_WAL).fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_GLANCE)
+            continue
+        if mode != "wal":
+            raise JournalError(f"The journal {path} lies where SQLite has no WAL mode.", advice=_ELSEWHERE)
+        return
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    """Bring the tables to this package's version."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        raise _too_new(path, version)
+    columns = {name: f"{name}{_TYPES.get(name, ' TEXT')}" for name in COLUMNS}
+    if version == 0:
+        database.execute("CREATE TABLE processes (number INTEGER PRIMARY KEY AUTOINCREMENT)")
+        database.execute(f"CREATE TABLE records ({', '.join(columns.values())})")
+        database.execute("CREATE INDEX records_by_owner ON records (owner)")
+        database.execute("CREATE INDEX records_by_task ON records (task_id)")
+    for name, stands_for in _LATER_COLUMNS.get(version, {}).items():
+        database.execute(f"ALTER TABLE records ADD COLUMN {columns[name]}")
+        database.execute(f"UPDATE records SET {name} = {stands_for}")  # noqa: S608  words of this module
+    if version < _VERSION:
+        database.execute(_ROOMS)
+    # Not a version of its own: older releases can use the file with it.
+    database.execute("CREATE INDEX IF NOT EXISTS records_by_room ON records (cname)")
+    database.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _too_new(path: Path, version: int) -> JournalError:
+    summary = f"The journal {path} was written by a newer release (version {version})."
+    return JournalError(summary, advice="upgrade rtcai-pulumi; without this file nobody knows which agents still run")
+
+
+def _file_system(folder: Path) -> str | None:
+    """The kind of file system that a folder lies on; None where the system does not tell."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    here, deepest, kind = folder.resolve(), 0, None
+    for mount in mounts:
+        left, _, right = mount.partition(" - ")
+        point = Path(left.split()[4].replace("\\040", " "))
+        if here.is_relative_to(point) and len(point.parts) >= deepest:
+            deepest, kind = len(point.parts), right.split()[0]
+    return kind

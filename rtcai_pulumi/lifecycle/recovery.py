@@ -1,0 +1,254 @@
+"""Recovers the unfinished records of a resource: closes tasks, or sends creates again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rtcai_pulumi.config.wire import create_body
+from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.lifecycle.context import require_account
+from rtcai_pulumi.lifecycle.recovery_rules import Step, is_closed, is_left, is_over, is_replaced_elsewhere
+from rtcai_pulumi.lifecycle.result import note_answer
+from rtcai_pulumi.service.errors import (
+    DuplicateRequest,
+    NotAuthenticated,
+    OtherAccount,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    RoomNotFound,
+    RtcAiError,
+    WrongEndpoint,
+)
+from rtcai_pulumi.service.retry import ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from rtcai_pulumi.lifecycle.context import Run
+
+
+def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run: Run) -> Record | None:
+    """Deal with each record; what one process has begun, that process may finish first.
+
+    Args:
+        steps: what `settling` decided.
+        inputs: the configuration that is asked with; asking under another create's trace id needs a whole body.
+        run: the service and the journal.
+
+    Returns:
+        The record whose answer is the answer of the create that settles; None where a request of its own is needed.
+
+    Raises:
+        RtcAiError: something is left that may be an agent in the room; nothing new may be started beside it.
+    """
+    kept = None
+    for record, step in steps:
+        if step is Step.CLOSE_LAST:
+            continue
+        taken = _taken_over(record, run)
+        if taken is None:
+            continue
+        run.lost.add(taken.trace_id)  # where this fails, a repeated call must find it as left, though it is ours now
+        try:
+            kept = _settled(taken, step, inputs, run) or kept
+        except OtherAccount as error:
+            ends = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
+            advice = f"{error.advice}; where no agent can be there any more, `{ends}` ends this"
+            raise type(error)(error.summary, error.facts, advice) from None
+        run.lost.discard(taken.trace_id)
+    return kept
+
+
+def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
+    """Close what was to be closed once the new agent runs.
+
+    What cannot be closed is told, and fails nothing: the new agent must get into the state. Where the state has the old
+    one, the engine has it deleted next; else the next up closes it, beside the new one.
+    """
+    for record, step in steps:
+        if step is Step.CLOSE_LAST:
+            try:
+                if taken := _taken_over(record, run):
+                    run.close(taken)
+            except RtcAiError as error:
+                run.tell(f"warning: room {record.cname}: the agent before (task {record.task}) still runs. {error}")
+
+
+def judged_by_the_state(
+    steps: Iterable[tuple[Record, Step]], owners: Collection[str], cname: str, run: Run
+) -> list[tuple[Record, Step]]:
+    """What of it is to be done, by the state of the stack; the rest is another resource's by now.
+
+    An engine had some of these tasks. Where it replaces this very resource without showing the provider anything, the
+    state has the task under its name. Else somebody has given the task another name or stack (`state rename`, `state
+    move`, `stack rename`), has taken it out of the state, or has stopped it on another machine. Nobody can tell these
+    apart, but for the room: in this one two agents would talk to each other; in another one it is left alone.
+
+    Args:
+        steps: what `settling` decided for a create.
+        owners: the names of the resource that is created: its own, and its aliases.
+        cname: its room.
+        run: the state, and the journal.
+    """
+    steps = list(steps)
+    if not any(_was_told(record) for record, _ in steps):
+        return steps
+    state = run.state(next(iter(owners)))
+    holders = {agent.task: agent.urn for agent in state.agents} if state else {}
+    urns = {urn_of(owner) for owner in owners}
+    found = []
+    for record, step in steps:
+        holder = holders.get(str(record.task))
+        if not _was_told(record) or holder in urns:
+            found.append((record, step))
+        elif holder is not None or (record.stored and record.cname != cname):
+            run.journal.disown(record)
+            _tell_of_another(record, holder, cname, run)
+        else:
+            if state is not None and record.stored:
+                run.elsewhere.add(str(record.task))
+            found.append((record, step))
+    return found
+
+
+def _was_told(record: Record) -> bool:
+    return record.state is State.OPEN and record.handed
+
+
+def _tell_of_another(record: Record, holder: str | None, cname: str, run: Run) -> None:
+    if holder is None:
+        run.tell(
+            f"room {record.cname}: task {record.task} is left alone: it had this resource's name, and the state names "
+            f"it no more. Where no other name or stack has it, `rtcai close {record.task}` stops it"
+        )
+    elif record.cname == cname:
+        run.tell(
+            f"warning: room {cname}: task {record.task} of {holder} is in it, too: two agents will talk to each other"
+        )
+
+
+def _settled(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
+    """Deal with one record that this process answers for now; returns it where its answer is kept."""
+    if record.state is not State.ASKED:
+        close_left(record, run)
+        return None
+    answered = _ask_again(record, inputs, run)
+    return answered if answered is not None and _keeps(answered, step, run) else None
+
+
+def close_left(record: Record, run: Run) -> None:
+    """Close what an earlier run left.
+
+    Where another machine's run has dealt with it, the service's refusal is told once, and no run tries again.
+
+    Raises:
+        RtcAiError: the agent may still be in the room.
+    """
+    if record.task in run.gone:
+        run.journal.closed(str(record.task))
+        return
+    run.tell(f"room {record.cname}: closing task {record.task}, which an earlier run started")
+    try:
+        run.close(record)
+    except (NotAuthenticated, RateLimited, WrongEndpoint):
+        raise
+    except Refused as error:
+        replaced = is_replaced_elsewhere(record, run.journal.records(record.owner))
+        if not replaced and record.task not in run.elsewhere:
+            raise
+        run.journal.refused(record)
+        run.tell(
+            f"warning: room {record.cname}: task {record.task}, which another machine's run has replaced or stopped, "
+            "cannot be closed, and is not tried again; `rtcai ls` shows it as refused, "
+            f"`rtcai close {record.task}` tries once more. {error}"
+        )
+
+
+def _taken_over(record: Record, run: Run) -> Record | None:
+    """Answer for a record from now on; None where nothing of it is left, or a later run has it."""
+    current: Record | None = record
+    while current is not None:
+        current = run.settled_by_its_process(current)
+        if current is None or not is_left(current, process=run.journal.process, lost=run.lost):
+            return None
+        taken = run.journal.take_over(current)
+        if taken is not None:
+            return taken
+        current = run.journal.record(record.trace_id)  # another process has just begun to close it
+    return None
+
+
+def _keeps(answered: Record, step: Step, run: Run) -> bool:
+    """Whether the answer is that of the create that settles; else the task is closed."""
+    task = str(answered.task)
+    others = [other for other in run.journal.records(answered.owner) if other.trace_id != answered.trace_id]
+    # The service may have repeated the answer of a task that was closed in the meantime, or whose room has ended.
+    if is_closed(others, task):
+        run.journal.closed(task)
+        return False
+    if step is Step.ASK_AND_KEEP and not is_over(others, task) and not run.room_is_gone(answered):
+        return True
+    run.close(answered)
+    return False
+
+
+def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | None:
+    """Ask under the trace id of a create that was never answered.
+
+    A service that drops duplicates by that id answers with the task of the first request. That this one does is not
+    documented, so that the user is told what to look for.
+
+    Returns:
+        The record with its task; None where there is none, because its room is gone.
+
+    Raises:
+        TakenOver: nobody waits for the answer any more; the task has been closed again.
+        RtcAiError: nobody can tell whether there is an agent; the record stays.
+    """
+    require_account(record, run.client.settings)
+    run.tell(
+        f"warning: room {record.cname}: an earlier create was never answered (request id {record.request_id}, trace "
+        f"id {record.trace_id}). It is asked for again under the same trace id. Where the service does not know it as "
+        "the same request, a second agent may be in the room: look, and end the room if so."
+    )
+    body = {**create_body(inputs, record.request_id), "cname": record.cname}
+    client = run.client
+
+    def attempt() -> tuple[int, str]:
+        task = client.create_task(
+            body, trace_id=record.trace_id, before_sending=lambda: run.require_turn(record.trace_id)
+        )
+        return task.cid, task.task_id
+
+    try:
+        cid, task_id = run.retrier.run(attempt, ONCE, run.telling_why(record.cname))
+    except RoomNotFound:
+        run.journal.forget(record)
+        return None
+    except DuplicateRequest as error:
+        raise type(error)(_KNOWN_BUT_NOT_TOLD, error.facts, _lost_advice(error)) from None
+    except OutcomeUnknown as error:
+        raise lost(error) from None
+    return note_answer(record, cid, task_id, run)
+
+
+def lost(error: OutcomeUnknown) -> OutcomeUnknown:
+    """The error of a create whose outcome nobody can tell, with what to do about it."""
+    summary = f"{error.summary} An agent may be in the room that no state knows of."
+    return type(error)(summary, error.facts, _lost_advice(error))
+
+
+def _lost_advice(error: OutcomeUnknown) -> str:
+    return (
+        "run up again: the journal remembers this create and asks for it again. If that fails too, look into the room: "
+        "where an agent is there, end the room (this throws out everybody), or have the service's support end it by "
+        f"its ids; then `rtcai forget {error.facts.trace_id}`, and the next up starts the agent afresh"
+    )
+
+
+_KNOWN_BUT_NOT_TOLD: Final = (
+    "An earlier create of this agent was accepted, and the service does not tell its task. An agent may be in the room "
+    "that no state knows of."
+)

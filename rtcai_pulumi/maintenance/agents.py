@@ -1,0 +1,153 @@
+"""Lists agents: the journal's records compared with the state of a stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from rtcai_pulumi.journal.owner import make_owner, urn_of
+from rtcai_pulumi.journal.record import Kept, State
+from rtcai_pulumi.stack.export import name_of, stack_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from rtcai_pulumi.journal.record import Record
+    from rtcai_pulumi.stack.backend import Backend
+    from rtcai_pulumi.stack.export import StackExport
+
+_DAY: Final = 86_400
+
+
+class Mark(StrEnum):
+    """What the journal and the state make of an agent together."""
+
+    IN_STATE = "in state"
+    """The stack's state has it."""
+    UNCLAIMED = "unclaimed"
+    """It was started for that stack, whose state lacks it: `rtcai sweep` ends it."""
+    RETAINED = "retained"
+    """Its resource has Pulumi's option retain_on_delete: no run and no `rtcai sweep` closes it."""
+    REFUSED = "refused"
+    """The service refuses to close it, and another machine's run has replaced it: it is not tried again."""
+    ONLY_IN_STATE = "only in state"
+    """The journal has never heard of it: it was started elsewhere, or long ago."""
+
+
+def belongs(record: Record, export: StackExport, backend: Backend) -> bool:
+    """Whether a record was written for a stack of a backend: equal names in another backend are another stack."""
+    urn = urn_of(record.owner)
+    return stack_of(urn) == export.id and record.owner == make_owner(backend.digest, urn)
+
+
+def mark_of(record: Record, export: StackExport | None, backend: Backend | None, others: frozenset[str]) -> Mark | None:
+    """What a state makes of a record; None where neither that state nor the record has anything to say."""
+    if export is not None and record.task in export.tasks:
+        return Mark.IN_STATE
+    if record.unfinished and record.left_alone and record.kept is not Kept.DISOWNED:
+        return Mark(record.kept)
+    if export is None or backend is None:
+        return None
+    claimed = record.task in others or not record.unfinished
+    return Mark.UNCLAIMED if not claimed and belongs(record, export, backend) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One agent, or one create that was never answered."""
+
+    record: Record | None
+    """None for what only the state knows."""
+    cname: str | None
+    task: str | None
+    urn: str
+    state: str | None
+    lives: bool | None
+    """Whether the process that answers for it still runs."""
+    uptime: float | None
+    """Seconds since its create was asked for, while there may be an agent."""
+    mark: Mark | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The line for ``--json``."""
+        cid, _, task_id = (self.task or "").partition("/")
+        record, stack = self.record, stack_of(self.urn)
+        return {
+            "cname": self.cname,
+            "cid": cid or None,
+            "taskId": task_id or None,
+            "state": self.state,
+            "mark": self.mark,
+            "urn": self.urn,
+            "resource": name_of(self.urn),
+            "stack": stack.stack if stack else None,
+            "project": stack.project if stack else None,
+            "owner": record.owner if record else None,
+            "began": record.began_at if record else None,
+            "since": record.changed_at if record else None,
+            "uptime": self.uptime,
+            "processLives": self.lives,
+            "requestId": record.request_id if record else None,
+            "traceId": record.trace_id if record else None,
+            "appKey": record.app_key if record else None,
+            "endpoint": record.endpoint if record else None,
+        }
+
+
+def line_of(record: Record, *, lives: bool, now: datetime, mark: Mark | None = None) -> Line:
+    """A record as a line; a create without an answer is lost once nobody waits for the answer any more."""
+    lost = record.state is State.ASKED and not lives
+    return Line(
+        record=record,
+        cname=record.cname,
+        task=record.task,
+        urn=urn_of(record.owner),
+        state="lost" if lost else str(record.state),
+        lives=lives,
+        uptime=max((now - record.start_time).total_seconds(), 0.0) if record.unfinished else None,
+        mark=mark,
+    )
+
+
+def lines_of_records(
+    records: Iterable[Record],
+    *,
+    lives: Callable[[int], bool],
+    now: datetime,
+    closed: bool,
+    mark: Callable[[Record], Mark | None],
+) -> list[Line]:
+    """The unfinished records, and the closed ones where they are wished."""
+    return [
+        line_of(record, lives=lives(record.process), now=now, mark=mark(record))
+        for record in records
+        if closed or record.unfinished
+    ]
+
+
+def lines_of_state(export: StackExport, records: Iterable[Record]) -> list[Line]:
+    """The conversations that only the state knows."""
+    known = {record.task for record in records}
+    return [
+        Line(
+            record=None,
+            cname=stored.cname,
+            task=stored.task,
+            urn=stored.urn,
+            state=None,
+            lives=None,
+            uptime=None,
+            mark=Mark.ONLY_IN_STATE,
+        )
+        for stored in export.conversations
+        if stored.task not in known
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: ``3d 04:05:06``, ``04:05:06``."""
+    days, rest = divmod(int(seconds), _DAY)
+    clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days}d {clock}" if days else clock

@@ -1,0 +1,48 @@
+"""Ends a room by the room API, and journals which tasks ended with it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from rtcai_pulumi.service.errors import RoomNotFound
+from rtcai_pulumi.service.retry import HARMLESS, QUERY
+
+if TYPE_CHECKING:
+    from rtcai_pulumi.journal.record import Record
+    from rtcai_pulumi.lifecycle.context import Run
+
+
+def number_of(cname: str, run: Run) -> int | None:
+    """The number that a room has now; None where there is none of that name."""
+    try:
+        return run.retrier.run(lambda: run.client.query_room(cname).cid, QUERY)
+    except RoomNotFound:
+        return None
+
+
+def known_in(cid: int, run: Run) -> list[Record]:
+    """What the journal knows to run in a room of this account."""
+    account = (run.client.settings.app_key, run.client.settings.room_endpoint)
+    return [
+        record
+        for record in run.journal.records()
+        if record.cid == cid and record.unfinished and (record.app_key, record.room_endpoint) == account
+    ]
+
+
+def end_room(cid: int, cname: str, run: Run) -> list[Record]:
+    """End a room; that it is not there any more is as good.
+
+    Returns:
+        What ended with it, and is noted as closed: the next up of its stack starts another.
+
+    Raises:
+        RtcAiError: the room may still be open; nothing is noted.
+    """
+    with suppress(RoomNotFound):
+        run.retrier.run(lambda: run.client.end_room(cid, cname=cname), HARMLESS)
+    ended = known_in(cid, run)
+    for record in ended:
+        run.journal.closed(str(record.task))
+    return ended

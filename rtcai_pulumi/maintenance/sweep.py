@@ -1,0 +1,170 @@
+"""Sweeps one stack: decides about each unfinished record, and closes its task."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.lifecycle.context import require_account, require_room_api
+from rtcai_pulumi.maintenance.agents import Mark, belongs, line_of, mark_of
+from rtcai_pulumi.maintenance.rooms import end_room, number_of
+from rtcai_pulumi.service.errors import RtcAiError
+from rtcai_pulumi.stack.export import name_of, stack_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from rtcai_pulumi.lifecycle.context import Run
+    from rtcai_pulumi.stack.backend import Backend
+    from rtcai_pulumi.stack.export import StackExport
+
+
+class Outcome(StrEnum):
+    """What is done, or was done, about a record."""
+
+    TO_CLOSE = "to close"
+    """Its task is in no state: it would be closed."""
+    CLOSED = "closed"
+    FAILED = "failed"
+    """The close failed; the agent may still be in the room."""
+    LIVES = "process lives"
+    """Left alone: the run that answers for it still lives."""
+    NEWER = "newer than the export"
+    """Left alone: it changed after the export was made, which cannot tell whether the state has it."""
+    LOST = "lost"
+    """Left alone: its create was never answered, so that there is no task to close."""
+    TO_END_ROOM = "to end its room"
+    """A lost one whose room would be ended."""
+    ROOM_ENDED = "room ended"
+    """A lost one whose room was ended, or was gone already."""
+
+
+_TO_DO: Final = frozenset({Outcome.TO_CLOSE, Outcome.TO_END_ROOM})
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A record and what becomes of it."""
+
+    record: Record
+    outcome: Outcome
+    error: str | None = None
+
+    @property
+    def to_do(self) -> bool:
+        """Whether anything is to be done about it."""
+        return self.outcome in _TO_DO
+
+    def as_json(self, now: datetime) -> dict[str, Any]:
+        """The record for ``--json``, as `rtcai ls` prints it, with the outcome and the error."""
+        line = line_of(self.record, lives=self.outcome is Outcome.LIVES, now=now)
+        shown = {name: value for name, value in line.as_json().items() if name != "mark"}
+        return {**shown, "outcome": self.outcome, "error": self.error}
+
+    def __str__(self) -> str:
+        record = self.record
+        task = f"task {record.task}" if record.task else f"request {record.request_id}, trace {record.trace_id}"
+        return f"room {record.cname}, {task} ({name_of(urn_of(record.owner))}, since {record.changed_at})"
+
+
+def plan(
+    records: Iterable[Record],
+    export: StackExport,
+    backend: Backend,
+    *,
+    others: frozenset[str],
+    lives: Callable[[int], bool],
+    end_room: bool = False,
+) -> list[Swept]:
+    """What is to be done about the records of the exported stack that its state lacks.
+
+    Args:
+        records: the journal's.
+        export: the stack's state.
+        backend: where it is kept.
+        others: tasks that the states of other stacks hold.
+        lives: whether a process still runs.
+        end_room: whether the rooms of lost creates are to be ended.
+    """
+    unclaimed = (record for record in records if mark_of(record, export, backend, others) is Mark.UNCLAIMED)
+    return [
+        Swept(record, _outcome(record, export, alive=lives(record.process), end_room=end_room)) for record in unclaimed
+    ]
+
+
+def _outcome(record: Record, export: StackExport, *, alive: bool, end_room: bool) -> Outcome:
+    if alive:
+        return Outcome.LIVES
+    if record.state is State.ASKED:
+        return Outcome.TO_END_ROOM if end_room else Outcome.LOST
+    return Outcome.NEWER if record.change_time > export.made_at else Outcome.TO_CLOSE
+
+
+def elsewhere(records: Iterable[Record], export: StackExport, backend: Backend) -> int:
+    """How many unfinished records have a stack of the same name in another backend."""
+    return sum(
+        record.unfinished and stack_of(urn_of(record.owner)) == export.id and not belongs(record, export, backend)
+        for record in records
+    )
+
+
+def neighbours(swept: Iterable[Swept], records: Iterable[Record], export: StackExport) -> list[str]:
+    """The agents that run in the rooms to be ended, and would be ended with them."""
+    rooms = {each.record.cname for each in swept if each.outcome is Outcome.TO_END_ROOM}
+    known = {record.task: record.cname for record in records if record.unfinished and record.task}
+    stored = {each.task: each.cname for each in export.conversations}
+    return sorted(f"task {task} in room {cname}" for task, cname in {**known, **stored}.items() if cname in rooms)
+
+
+def carry_out(planned: Iterable[Swept], run: Run, tell: Callable[[str], None], *, at_once: int = 8) -> Iterator[Swept]:
+    """Do what is to be done, some at once; a failure ends nothing but its own record.
+
+    Yields:
+        Each record as soon as it is dealt with, so in no special order. What is not yielded can be done again.
+    """
+    with ThreadPoolExecutor(at_once) as pool:
+        waiting = {pool.submit(_carried_out, each, run) for each in planned if each.to_do}
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            tell("interrupted: nothing further is closed; what is under way is waited for")
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _carried_out(swept: Swept, run: Run) -> Swept:
+    record = swept.record
+    try:
+        require_account(record, run.client.settings)
+        current = run.journal.record(record.trace_id)
+        if current is None or not current.unfinished:
+            return Swept(current or record, Outcome.CLOSED)  # another run has closed it since it was listed
+        # Whoever has taken it over since, or changed it, knows more about it than the export does.
+        if current != record or run.journal.lives(record.process) or (taken := run.journal.take_over(record)) is None:
+            return Swept(current, Outcome.LIVES)
+        if swept.outcome is Outcome.TO_END_ROOM:
+            _end_room(taken, run)
+        else:
+            run.close(taken)
+    except RtcAiError as error:
+        return Swept(record, Outcome.FAILED, str(error))
+    done = Outcome.ROOM_ENDED if swept.outcome is Outcome.TO_END_ROOM else Outcome.CLOSED
+    return Swept(run.journal.record(record.trace_id) or record, done)
+
+
+def _end_room(record: Record, run: Run) -> None:
+    """End the room of a lost create; that it is not there any more is as good."""
+    require_room_api(record, run.client.settings)
+    # Which room the lost create was for nobody knows: a room that was opened anew meanwhile is ended, too.
+    cid = number_of(record.cname, run)
+    if cid is not None:
+        end_room(cid, record.cname, run)
+    run.journal.forget(record)

@@ -1,0 +1,308 @@
+"""The plugin process: whether its engine is alive, when it asks to stop, how many calls run, how errors are printed.
+
+The process is the SDK's (``python -m pulumi.dynamic``) and shared by all dynamic providers of a program. What it offers
+to none of them is taken from its main module here, each time so that other providers see no difference:
+
+- A killed engine sends nothing to its plugins. Between the two stands a shell, so the parent's process id never
+  changes; but the engine's process can be found above it, and its address is the plugin's first argument.
+- At a first Ctrl-C, and at the end of every run, the engine calls ``Cancel``, which the SDK leaves empty.
+- The SDK prints an exception with all its frames; ours are written for users and are printed without.
+- The pool has four threads; it is widened to as many as `RTCAI_CONCURRENCY` says.
+"""
+
+import gc
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any, Final
+
+import grpc
+from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.proto.engine_pb2_grpc import EngineStub
+
+from rtcai_pulumi.service.errors import RtcAiError
+
+_LOOK_SECONDS: Final = 1.0
+_CONNECT_SECONDS: Final = 2.0
+_EXPORT_SECONDS: Final = 60.0
+
+
+def engine_address(arguments: Sequence[str]) -> tuple[str, int] | None:
+    """Host and port of the engine, from the plugin's arguments; None where they name none."""
+    host, _, port = (arguments[1] if len(arguments) > 1 else "").rpartition(":")
+    return (host, int(port)) if host and port.isdecimal() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Cli:
+    """The command of the CLI that this plugin process serves."""
+
+    folder: Path
+    """Where it works: with an inline program of the Automation API that is not this process's own folder."""
+    executable: str | None = None
+    """The CLI itself."""
+    arguments: tuple[str, ...] = ()
+    """What was typed; empty where the system does not show it."""
+    process: int | None = None
+    """The number of its process, which is the engine's."""
+    began: str = ""
+    """When that process began, as the system counts: its number may be another's once it has ended."""
+
+    def runs(self) -> bool | None:
+        """Whether it still runs; None where the system does not tell."""
+        if self.process is None:
+            return None
+        try:
+            state, *_, began = _process_state(self.process)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        except (OSError, ValueError):
+            return None
+        return state not in "ZX" and began == self.began
+
+    @property
+    def destroys_all(self) -> bool:
+        """Whether every resource of the stack goes: a destroy that leaves nothing out."""
+        flags = {argument.partition("=")[0] for argument in self.arguments}
+        return bool(flags & _DESTROY) and not flags & _LEAVES_OUT
+
+
+_DESTROY: Final = {"destroy", "down", "dn"}
+_LEAVES_OUT: Final = {"--target", "-t", "--exclude", "-x", "--exclude-protected", "--preview-only"}
+
+
+def cli() -> Cli:
+    """The command that has started this process; where the system does not show it, as much as is known."""
+    process = os.getppid()
+    try:
+        while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
+            process = int(_process_state(process)[1])
+        typed = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
+        of_process = Path(f"/proc/{process}")
+        began = _process_state(process)[2]
+        folder, executable = (of_process / "cwd").readlink(), str((of_process / "exe").readlink())
+        return Cli(folder, executable, tuple(typed), process, began)
+    except (OSError, ValueError):
+        return Cli(Path.cwd(), shutil.which("pulumi"))
+
+
+def _process_state(process: int) -> tuple[str, str, str]:
+    """The state of a process, its parent's number, and when it began; an OSError or ValueError without ``/proc``."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return fields[0], fields[1], fields[19]
+
+
+def exported_state(command: Cli, stack: str) -> Any:
+    """The state of a stack as of its last checkpoint, read by the CLI; None where it cannot be read.
+
+    The engine shows a provider single resources, and of some nothing at all. Reading takes no lock.
+    """
+    if command.executable is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603  the CLI that runs this very command
+            [command.executable, "stack", "export", "--stack", stack, "--non-interactive"],
+            cwd=command.folder,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_EXPORT_SECONDS,
+            check=False,
+        )
+        return json.loads(done.stdout) if done.returncode == 0 else None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+
+
+class Engine:
+    """Watches the engine of this plugin process."""
+
+    def __init__(self, address: tuple[str, int] | None, runs: Callable[[], bool | None] = lambda: None) -> None:
+        self._address = address
+        self._runs = runs
+        self._calls = 0
+        self._lock = threading.Lock()
+        self.stopping = threading.Event()
+        """Set once the engine has asked to stop: nothing new is started, and no wait goes on."""
+
+    def lives(self) -> bool:
+        """Whether the engine's process runs, or its address still listens; where nobody can tell, it is taken to live.
+
+        The process counts where the system shows it: once it has ended, another one may listen at the address.
+        """
+        if self._address is None:
+            return True
+        if (runs := self._runs()) is not None:
+            return runs
+        try:
+            socket.create_connection(self._address, timeout=_CONNECT_SECONDS).close()
+        except ConnectionError:
+            return False
+        except OSError:
+            return True  # a time-out, or no file descriptor left: no proof of anything
+        return True
+
+    def debug(self, message: str) -> None:
+        """Show a line where the user asks for such lines (``--debug``). The SDK's own log has no engine in a plugin."""
+        if self._address is None:
+            return
+        request = engine_pb2.LogRequest(severity=engine_pb2.DEBUG, message=message)
+        with grpc.insecure_channel("{}:{}".format(*self._address)) as channel, suppress(grpc.RpcError):
+            EngineStub(channel).Log(request, timeout=_CONNECT_SECONDS)
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """A call that this process must see to its end, whoever waits for it."""
+        with self._lock:
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+
+    @property
+    def idle(self) -> bool:
+        """Whether none of the calls that `call` counts is running."""
+        return self._calls == 0
+
+    def watch(self) -> None:
+        """End this process once the engine is gone and the last call of any provider has ended."""
+        if self._address is not None:
+            threading.Thread(target=self._watch, name="rtcai-engine", daemon=True).start()
+
+    def _watch(self) -> None:
+        pause = threading.Event()
+        while self.lives() or not self.idle or serves_a_call():
+            pause.wait(_LOOK_SECONDS)
+        # Nothing is left to be written or told: each call has written its journal before it ended.
+        os._exit(0)
+
+
+def on_cancel(listener: Callable[[], None]) -> bool:
+    """Call a listener whenever the engine calls ``Cancel``: at a Ctrl-C, and at the end of a run.
+
+    The server holds the method itself, so its code is exchanged; what it did before is done afterwards.
+
+    Returns:
+        Whether the method was found.
+    """
+    method = getattr(_servicer(), "Cancel", None)
+    if not isinstance(method, FunctionType) or method.__code__.co_freevars:
+        return False
+    _cancel_listeners[:] = [(listener, FunctionType(method.__code__, method.__globals__))]
+    method.__code__ = _cancel.__code__
+    return True
+
+
+def _cancel(self: Any, request: Any, context: Any) -> Any:
+    """Becomes the code of the SDK's ``Cancel``, and so must not use a global of this module."""
+    from rtcai_pulumi.plugin_process import cancel  # noqa: PLC0415
+
+    return cancel(self, request, context)
+
+
+def cancel(*arguments: Any) -> Any:
+    """Tell the listener, then do what ``Cancel`` did before."""
+    ((listener, before),) = _cancel_listeners
+    listener()
+    return before(*arguments)
+
+
+_cancel_listeners: Final[list[tuple[Callable[[], None], FunctionType]]] = []
+
+
+def serves_a_call() -> bool:
+    """Whether any thread is in a verb of any dynamic provider of this process."""
+    codes = {method.__code__ for method in vars(_servicer()).values() if isinstance(method, FunctionType)}
+    return any(_is_within(frame, codes) for frame in sys._current_frames().values())
+
+
+def _is_within(frame: FrameType | None, codes: set[CodeType]) -> bool:
+    while frame is not None:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def request_of_call() -> Any:
+    """The engine's request that the calling verb serves; None where the SDK does not show it.
+
+    It has what the SDK does not hand to a provider, such as the time-out of ``custom_timeouts``.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if "request" in frame.f_locals and isinstance(frame.f_locals.get("self"), _servicer()):
+            return frame.f_locals["request"]
+        frame = frame.f_back
+    return None
+
+
+def print_without_frames() -> None:
+    """Have errors that are written for users printed without frames; every other exception keeps them."""
+    main = sys.modules.get("__main__")
+    if getattr(main, "traceback", None) is traceback:
+        main.traceback = _Traceback()  # type: ignore[union-attr]  # it is there: it has a module of that name
+
+
+class _Traceback:
+    """`traceback`, as the main module of the plugin sees it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(traceback, name)
+
+    def format_exc(self, limit: int | None = None, chain: bool = True) -> str:
+        """The exception that is being handled, as text."""
+        error = sys.exception()
+        if isinstance(error, RtcAiError):
+            return "".join(traceback.format_exception_only(error)).rstrip("\n")
+        return traceback.format_exc(limit, chain)
+
+
+def _servicer() -> type:
+    """The SDK's class that serves the verbs; a class without any where the SDK has changed."""
+    found = getattr(sys.modules.get("__main__"), "DynamicResourceProviderServicer", None)
+    return found if isinstance(found, type) else type(None)
+
+
+def widen_pool(places: int, debug: Callable[[str], None]) -> None:
+    """Let this many calls run at once: the plugin process comes with a pool of four threads.
+
+    The pool is found by the thread that runs this very call; where it cannot be found, four must do.
+
+    Args:
+        places: calls at once.
+        debug: told where the pool cannot be found.
+    """
+    thread = threading.current_thread()
+    for found in gc.get_objects():
+        if isinstance(found, ThreadPoolExecutor) and thread in getattr(found, "_threads", ()):
+            found._max_workers = max(places, getattr(found, "_max_workers", 0))
+            _start_threads(found, places)
+            return
+    debug("rtcai: the plugin's thread pool was not found; four calls run at once")
+
+
+def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:
+    """Have the threads there now: a pool starts one only when a call comes in.
+
+    On destroy and refresh, calls come in before the first of them has widened the pool; they would wait for four. Each
+    thread is kept busy until all are there: a pool takes every call that has ended for an idle thread, also where that
+    thread has gone on to a call that had to wait, and would start too few.
+    """
+    all_there = threading.Event()
+    with suppress(RuntimeError):  # the process is ending, and takes no further call
+        for _ in range(count):
+            pool.submit(all_there.wait)
+    all_there.set()

@@ -1,0 +1,272 @@
+"""Checks all resources of a program while it registers them.
+
+The engine calls `check` for one resource after the other and stops at the first failure, so problems in several rooms
+would be reported one by one. The engine does not know rooms either, so it would not notice two agents in one room.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import pulumi
+import pulumi.runtime
+from pulumi.runtime.resource import all_aliases
+
+from rtcai_pulumi.config.block import Block
+from rtcai_pulumi.config.output_text import REASON, is_of_an_output
+from rtcai_pulumi.config.problems import Problem, path_of
+from rtcai_pulumi.config.rules import TOO_DEEP, unsendable
+from rtcai_pulumi.config.values import UNKNOWN
+from rtcai_pulumi.config.wire import in_order
+from rtcai_pulumi.options import Understood, watch_transforms
+from rtcai_pulumi.stack.owner import NO_ORGANIZATION, stated_owner
+from rtcai_pulumi.stack.project import project_in
+
+
+class InvalidProgram(pulumi.RunError):
+    """Conversations or rooms of the program have problems; each was reported as an error of its own before this one."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the conversations of one run have in common."""
+
+    stack: pulumi.Resource | None
+    rooms: dict[str, tuple[object, str]] = field(default_factory=dict)
+    """The first conversation of each room: a token of its own, and how it is called."""
+    unreported: list[str] = field(default_factory=list)
+    """What is wrong with plain values, a sentence each, until it has been said."""
+    problems: int = 0
+
+    def note(self, problems: Iterable[str]) -> None:
+        """Keep problems for the report; from now on nothing is registered."""
+        known = len(self.unreported)
+        self.unreported += problems
+        self.problems += len(self.unreported) - known
+
+
+# By the event loop that runs the program: the Automation API, and unit tests, run many programs in one process.
+_runs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Run] = WeakKeyDictionary()
+
+
+def held_back(
+    owner: pulumi.Output[str | None],
+    name: str,
+    inputs: Mapping[str, Any],
+    opts: pulumi.ResourceOptions | None,
+    options: Understood,
+    *,
+    type_: str,
+    judge: Callable[[Mapping[str, Any]], list[Problem]],
+) -> pulumi.Output[str | None]:
+    """Take note of a conversation or a room before it is registered, and hold that back.
+
+    Only when the program has declared all that it declares at once does anyone know all problems; where there is one,
+    nothing further is registered.
+
+    Args:
+        owner: the input that each of them has; it waits.
+        name: the resource's name.
+        inputs: flat inputs by the names of the wire, with outputs among them.
+        opts: the resource's options as the program states them.
+        options: the same, read.
+        type_: how its class is called.
+        judge: what is wrong with the inputs, as its provider's `check` will say.
+
+    Returns:
+        The owner, later.
+    """
+    run = _this_run()
+    label = f"{type_} {_label(name, opts)}"
+    found = judge(_plain_part(inputs))
+    if is_of_an_output(name):
+        found.insert(0, Problem("name", REASON))
+        label = type_
+    elif not name.isprintable():
+        found.insert(0, Problem("name", "has a character that cannot be seen; take it out"))
+    run.note(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
+
+    async def may_go_on() -> None:
+        _report(run)
+        await watch_transforms(wanted=options.may_change)
+        for named in ("cname", "requestId"):
+            if isinstance(inputs.get(named), pulumi.Output) and await inputs[named].is_secret():
+                raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=named))
+
+    return pulumi.Output.all(owner, may_go_on()).apply(lambda values: values[0])
+
+
+def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
+    """Refuse at once what Pulumi's SDK takes for a defect of its own.
+
+    Raises:
+        TypeError: the name is no text, or the options are none.
+    """
+    if not isinstance(name, str):
+        message = f"{kind}() takes a text as its name, not {type(name).__name__}"
+        raise TypeError(message)
+    if not isinstance(opts, pulumi.ResourceOptions | None):
+        message = f"{kind}() takes pulumi.ResourceOptions as opts, not {type(opts).__name__}"
+        raise TypeError(message)
+
+
+def as_stated(value: Any, label: str, location: tuple[str | int, ...] = ()) -> Any:
+    """A value as the engine takes it: blocks as objects with the names of the wire, enums as their values.
+
+    What an output brings that the engine cannot carry fails the run once it is known: the SDK would show its frames.
+
+    Args:
+        value: as the program states it.
+        label: what messages call the resource.
+        location: where it stands in the resource's inputs.
+    """
+    if isinstance(value, pulumi.Output):
+        return value.apply(lambda known: _carried(known, label, location))
+    if isinstance(value, Block):
+        names = {python: wire for wire, python in type(value).wire_names().items()} | {"extra": "extra"}
+        value = {names[field]: getattr(value, field) for field in value.model_fields_set}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: as_stated(item, label, (*location, key)) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [as_stated(item, label, (*location, number)) for number, item in enumerate(in_order(value))]
+    return value
+
+
+def _carried(known: Any, label: str, location: tuple[str | int, ...]) -> Any:
+    try:
+        stated = as_stated(known, label, location)
+        problem = next(unsendable(_plain_part(stated), location), None)
+    except RecursionError:
+        problem = Problem(path_of(location), TOO_DEEP)
+    if problem is not None:
+        message = f"{label} has a problem: {problem}"
+        raise InvalidProgram(message)
+    return stated
+
+
+def refused(problems: Iterable[str]) -> pulumi.Output[None]:
+    """Take note of what is wrong with something that declares resources itself, and so cannot declare them.
+
+    Args:
+        problems: a sentence each, at least one.
+
+    Returns:
+        What never has a value: where it is an input of a resource, the run fails, with the problems of all others.
+    """
+    run = _this_run()
+    run.note(problems)
+
+    async def never() -> None:
+        _report(run)
+
+    return pulumi.Output.from_input(never())
+
+
+def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
+    """Warn, as soon as the room's name is known, where another conversation of the program is in that room, too."""
+    if not isinstance(cname, str | pulumi.Output):
+        return  # a wrong type is reported by check
+    run, token = _this_run(), object()
+    pulumi.Output.from_input(cname).apply(lambda room: _warn_of_shared_room(run, room, token, _label(name, opts)))
+
+
+def _label(name: str, opts: pulumi.ResourceOptions | None) -> str:
+    return repr(name) if opts is None or opts.parent is None else f"{name!r} in {opts.parent.pulumi_resource_name!r}"
+
+
+_MUST_NOT_HIDE: Final = (
+    "{label} has a problem: {name}: must not be a secret: messages, the journal and the service's "
+    "own logs name it; where it is none, say so by pulumi.Output.unsecret(…)"
+)
+
+
+def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str | None]:
+    """Whom a task is started for: the resource's URN with its parents, the organization, the project file's backend.
+
+    A dynamic provider is told none of them, so that the resource must say it. The plugin process knows the rest.
+    """
+    urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
+    owner = _owners_of_this_program()
+
+    async def value() -> str | None:
+        # As a plain value: with an output of its parent a child would depend on its parent's children, on itself too.
+        known = await urn.future()
+        return owner(known) if known else None
+
+    return pulumi.Output.from_input(value())
+
+
+def former_owners_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[list[str]] | None:
+    """The owners by the names that a resource had before, by its aliases and its parents'; None where it has none."""
+    aliases = all_aliases(opts.aliases if opts else None, name, type_, opts.parent if opts else None)
+    if not aliases:
+        return None
+    owner = _owners_of_this_program()
+
+    async def values() -> list[str]:
+        # As plain values, as with the owner itself.
+        known = [await pulumi.Output.from_input(alias).future() for alias in aliases]
+        return [owner(urn) for urn in known if urn]
+
+    return pulumi.Output.from_input(values())
+
+
+def _owners_of_this_program() -> Callable[[str], str]:
+    """What makes an owner of a URN, as far as the program knows."""
+    organization: str = pulumi.get_organization() or NO_ORGANIZATION
+    told: str | None = pulumi.get_root_directory()  # not to an inline program, nor by an older language host
+    folder = Path(told or "")
+    backend = project_in(folder).backend if told else None
+    return lambda urn: stated_owner(urn, organization, backend, folder)
+
+
+def _this_run() -> _Run:
+    stack = pulumi.runtime.get_root_resource()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _Run(stack)
+    run = _runs.get(loop)
+    if run is None or run.stack is not stack:
+        run = _runs[loop] = _Run(stack)
+    return run
+
+
+def _plain_part(value: Any) -> Any:
+    """A value with its outputs as unknowns: nobody may wait for one before everything is declared."""
+    if isinstance(value, pulumi.Output) or inspect.isawaitable(value):
+        return UNKNOWN
+    if isinstance(value, Mapping):
+        return {key: _plain_part(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_part(item) for item in value]
+    return value
+
+
+def _report(run: _Run) -> None:
+    for problem in run.unreported:
+        pulumi.log.error(problem)
+    run.unreported.clear()
+    if run.problems:
+        count = f"{run.problems} problem{'s' * (run.problems > 1)}"
+        where = "in the conversations and rooms of this program"
+        message = f"{count} {where}, each an error of its own; nothing further is started"
+        raise InvalidProgram(message)
+
+
+def _warn_of_shared_room(run: _Run, room: object, token: object, label: str) -> None:
+    if not isinstance(room, str):
+        return  # a wrong type is reported by check
+    first, first_label = run.rooms.setdefault(room, (token, label))
+    if first is not token:
+        pulumi.log.warn(
+            f"conversations {first_label} and {label} share the room {room!r}: their agents will talk to each other; "
+            "give each a room of its own, or let one go"
+        )

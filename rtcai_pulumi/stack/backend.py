@@ -1,0 +1,76 @@
+"""Finds the backend of a stack, and shows it without its password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from rtcai_pulumi.stack.owner import NO_ORGANIZATION, absolute, backend_url, owner_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BACKEND_VARIABLE: Final = "PULUMI_BACKEND_URL"
+"""Names the backend to the Pulumi CLI, before the project file and the current login do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A backend, as the journal's owners name it."""
+
+    source: str
+    """Where it was taken from."""
+    url: str | None
+    """Without user, password and query; None for the current login."""
+    digest: str
+    """The part of an owner that all its resources share."""
+    location: str | None = field(default=None, repr=False)
+    """The whole URL, which may hold a password; None where not even the login tells one."""
+    organization: str = NO_ORGANIZATION
+    """Whose stack it is, where the backend knows organizations."""
+
+    @property
+    def hosted(self) -> bool:
+        """Whether it is one that knows organizations: the hosted one, or one that is hosted by its user."""
+        return urlsplit(self.location or "").scheme in {"http", "https"}
+
+    def __str__(self) -> str:
+        whose = f", organization {self.organization}" if self.organization != NO_ORGANIZATION else ""
+        return f"{self.url}{whose} ({self.source})" if self.url else f"{self.source}{whose}"
+
+
+def backend_of(
+    env: Mapping[str, str],
+    stated: str | None,
+    project: str | None = None,
+    folder: Path | None = None,
+    organization: str = NO_ORGANIZATION,
+) -> Backend:
+    """The backend that an option states, else the environment, else the project file, else the current login.
+
+    Args:
+        env: the environment.
+        stated: the option's URL.
+        project: the URL in the project file, where that was read.
+        folder: the project's folder; the current one where it was not named.
+        organization: whose stack it is, where the backend knows organizations.
+    """
+    folder = (folder or Path()).absolute()
+    url = stated or env.get(BACKEND_VARIABLE) or project
+    known = {**env, BACKEND_VARIABLE: url or ""}
+    digest = owner_prefix(known, None, folder, organization)
+    location = absolute(backend_url(known, None) or "", folder) or None
+    if url is None:
+        return Backend("the current login", None, digest, location, organization)
+    source = "--backend" if stated else BACKEND_VARIABLE if env.get(BACKEND_VARIABLE) else "the project file"
+    return Backend(source, _without_secrets(url), digest, location, organization)
+
+
+def _without_secrets(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that cannot be read"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else "a URL without scheme"

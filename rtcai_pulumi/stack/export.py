@@ -1,0 +1,280 @@
+"""Reads the JSON of `pulumi stack export`: which stack it is, and its tasks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rtcai_pulumi.config.canonical import digest
+from rtcai_pulumi.service.errors import RtcAiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+CONVERSATION: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
+STDIN: Final = "-"
+_MARKER: Final = "4dabf18193072939515e22adb298388d"
+"""The key of an object that stands for a secret, in a state."""
+_HOW: Final = "make it by `pulumi stack export --file FILE`"
+
+
+class UnreadableExport(RtcAiError):
+    """The file is not an export of a stack, or lacks what is needed. Nothing is decided by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackId:
+    """A stack, as the URNs of its resources name it."""
+
+    project: str
+    stack: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.stack}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A conversation that a state holds, those that are pending deletion among them: the engine deals with them."""
+
+    urn: str
+    task: str
+    cname: str | None
+    """None where it is a secret."""
+    stopped: bool = False
+    """Whether the engine has had it deleted, and keeps it only until its replacement is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A conversation whose create was under way; it has no task that the engine was told."""
+
+    urn: str
+    cname: str | None
+    """None where it is a secret."""
+    digest: str | None
+    """Of the configuration that was asked for, as the journal notes it; None where a part of it is ciphertext."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackExport:
+    """One stack's state."""
+
+    id: StackId
+    conversations: tuple[Stored, ...]
+    pending_operations: tuple[str, ...]
+    """The URNs of what was under way when the state was written last: a run was killed, or is not over."""
+    made_at: datetime
+    """When it was made at the latest: what the journal learnt later, it cannot know."""
+    pending_creates: tuple[Begun, ...] = ()
+    changed_at: datetime | None = None
+    """When the newest of its resources was created or modified."""
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """The tasks that the engine knows, as ``{cid}/{taskId}``."""
+        return frozenset(stored.task for stored in self.conversations)
+
+
+def stack_of(urn: str) -> StackId | None:
+    """The stack that a URN belongs to; None where it is no URN of Pulumi's."""
+    first, _, rest = urn.partition("::")
+    project, found, _ = rest.partition("::")
+    kind, stack = first[: len("urn:pulumi:")], first[len("urn:pulumi:") :]
+    return StackId(project, stack) if kind == "urn:pulumi:" and stack and project and found else None
+
+
+def name_of(urn: str) -> str:
+    """The resource's name in the program."""
+    return urn.rpartition("::")[2]
+
+
+def read_export(source: str, began: datetime, *, stack: str | None = None, project: str | None = None) -> StackExport:
+    """Read the JSON of `pulumi stack export`.
+
+    Args:
+        source: a file, or ``-`` for the standard input.
+        began: when the command began to look: it was made at the latest then, or where the file says so, before.
+        stack: the stack's name, which an empty state does not tell.
+        project: the project's name, which an empty state does not tell.
+
+    Raises:
+        UnreadableExport: it is no export, or it does not tell which stack it is of.
+    """
+    return parse_export(_text(source), _made_at(source, began), source, stack=stack, project=project)
+
+
+def parse_export(
+    text: str, made_at: datetime, source: str, *, stack: str | None = None, project: str | None = None
+) -> StackExport:
+    """The state that the JSON of `pulumi stack export` tells.
+
+    Args:
+        text: the JSON.
+        made_at: when it was made at the latest.
+        source: where it is from, for messages.
+        stack: the stack's name, which an empty state does not tell.
+        project: the project's name, which an empty state does not tell.
+
+    Raises:
+        UnreadableExport: it is no export, or it does not tell which stack it is of.
+    """
+    content = _content(text, source)
+    return StackExport(
+        _id(source, content.stacks, stack, project),
+        content.conversations,
+        content.pending_operations,
+        made_at,
+        content.pending_creates,
+        content.changed_at,
+    )
+
+
+def tasks_of(sources: Iterable[str]) -> frozenset[str]:
+    """The tasks that the states of other stacks hold.
+
+    Raises:
+        UnreadableExport: one is no export.
+    """
+    return frozenset(stored.task for source in sources for stored in _content(_text(source), source).conversations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    stacks: frozenset[StackId]
+    conversations: tuple[Stored, ...]
+    pending_operations: tuple[str, ...]
+    pending_creates: tuple[Begun, ...]
+    changed_at: datetime | None
+
+
+def _content(text: str, source: str) -> _Content:
+    deployment = _deployment(source, text)
+    pending = _objects(source, deployment, "pending_operations")
+    operations = [_resource_of(source, each) for each in pending]
+    # A resource whose deletion was under way is the engine's as well.
+    kept = _objects(source, deployment, "resources")
+    resources = [*kept, *operations]
+    stacks = frozenset(_stack_of(source, resource) for resource in resources)
+    created = [resource for each, resource in zip(pending, operations, strict=True) if each.get("type") == "creating"]
+    creates = tuple(_begun(resource) for resource in created if resource.get("type") == CONVERSATION)
+    stored = {resource["id"]: _stored(resource) for resource in resources if _is_started_conversation(resource)}
+    times = [time for resource in kept for time in _times(source, resource)]
+    urns = tuple(each["urn"] for each in operations)
+    return _Content(stacks, tuple(stored.values()), urns, creates, max(times, default=None))
+
+
+def _made_at(source: str, began: datetime) -> datetime:
+    if source == STDIN:
+        return began
+    try:
+        return min(began, datetime.fromtimestamp(Path(source).stat().st_mtime, UTC))
+    except OSError as error:
+        raise _unreadable(source, error.strerror or str(error)) from None
+
+
+def _text(source: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise _unreadable(source, error.strerror or str(error)) from None
+    except UnicodeDecodeError:
+        raise _unreadable(source, "it is no text in UTF-8") from None
+
+
+def _deployment(source: str, text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _unreadable(source, "it is no JSON") from None
+    deployment = content.get("deployment") if isinstance(content, dict) else None
+    if not isinstance(deployment, dict):
+        raise _unreadable(source, 'it has no "deployment"')
+    return deployment
+
+
+def _objects(source: str, deployment: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = deployment.get(key)
+    if found is None:  # an empty state is written without them
+        return []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise _unreadable(source, f'"{key}" is not as Pulumi writes it')
+    return found
+
+
+def _resource_of(source: str, operation: dict[str, Any]) -> dict[str, Any]:
+    resource = operation.get("resource")
+    if not isinstance(resource, dict):
+        raise _unreadable(source, '"pending_operations" is not as Pulumi writes it')
+    return resource
+
+
+def _stack_of(source: str, resource: dict[str, Any]) -> StackId:
+    urn = resource.get("urn")
+    stack = stack_of(urn) if isinstance(urn, str) else None
+    if stack is None:
+        raise _unreadable(source, "it has a resource without a URN")
+    return stack
+
+
+def _is_started_conversation(resource: dict[str, Any]) -> bool:
+    return resource.get("type") == CONVERSATION and isinstance(resource.get("id"), str) and bool(resource["id"])
+
+
+def _stored(resource: dict[str, Any]) -> Stored:
+    # A resource that is being created has inputs only, and no id.
+    properties = resource.get("outputs") or resource.get("inputs")
+    cname = properties.get("cname") if isinstance(properties, dict) else None
+    cname = cname if isinstance(cname, str) else None
+    stopped = resource.get("pendingReplacement") is True
+    return Stored(resource["urn"], str(resource.get("id") or ""), cname, stopped)
+
+
+def _begun(resource: dict[str, Any]) -> Begun:
+    inputs = resource.get("inputs")
+    known = {name: value for name, value in inputs.items() if name != "__provider"} if isinstance(inputs, dict) else {}
+    return Begun(resource["urn"], _stored(resource).cname, None if not known or _is_sealed(known) else digest(known))
+
+
+def _is_sealed(value: Any) -> bool:
+    """Whether a value holds, at any depth, what the state keeps as ciphertext."""
+    if isinstance(value, dict):
+        return _MARKER in value or any(map(_is_sealed, value.values()))
+    return isinstance(value, list) and any(map(_is_sealed, value))
+
+
+def _times(source: str, resource: dict[str, Any]) -> Iterator[datetime]:
+    for key in ("created", "modified"):
+        if (stated := resource.get(key)) is not None:
+            try:
+                yield datetime.fromisoformat(stated).astimezone(UTC)
+            except (TypeError, ValueError):
+                raise _unreadable(source, f'"{key}" of a resource is no time') from None
+
+
+def _id(source: str, told: frozenset[StackId], stack: str | None, project: str | None) -> StackId:
+    """The stack that the resources name, or the options where there is none; they must not contradict each other."""
+    if not told and stack and project:
+        return StackId(project, stack)
+    if not told:
+        reason = (
+            "its state is empty, so that it does not tell which stack it is of: add --stack-name and --project-name"
+        )
+        raise _unreadable(source, reason, how="")
+    if len(told) > 1:
+        raise _unreadable(source, f"it has resources of several stacks: {', '.join(sorted(map(str, told)))}")
+    (found,) = told
+    if (stack or found.stack, project or found.project) != (found.stack, found.project):
+        named = StackId(project or found.project, stack or found.stack)
+        raise _unreadable(source, f"it is of the stack {found}, and not of {named}")
+    return found
+
+
+def _unreadable(source: str, reason: str, how: str = _HOW) -> UnreadableExport:
+    name = "standard input" if source == STDIN else source
+    return UnreadableExport(f"The stack's export ({name}) cannot be used: {reason}.", advice=how)

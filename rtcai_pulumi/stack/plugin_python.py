@@ -1,0 +1,110 @@
+"""Finds the Python that the engine runs the program and the plugin with."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml  # Pulumi itself depends on it
+
+from rtcai_pulumi.stack.project import project_file_in, project_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SECONDS: Final = 60
+_BIN: Final = ("Scripts", "python.exe") if sys.platform == "win32" else ("bin", "python")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginPython:
+    """The Python of the plugin."""
+
+    executable: str | None
+    """Its path; None where it cannot be found."""
+    because: str
+    """What says so."""
+    folder: Path
+    """Where it runs."""
+
+
+def plugin_python(env: Mapping[str, str], folder: Path) -> PluginPython:
+    """The Python that the engine would take in a folder.
+
+    Args:
+        env: the environment.
+        folder: of the project, or below it.
+
+    Raises:
+        OSError: the project's file cannot be read.
+        ValueError: it is no YAML, or ``main`` and ``virtualenv`` do not go together.
+    """
+    project = project_folder(folder)
+    file = project_file_in(project)
+    if file is None:
+        return PluginPython(sys.executable, "no Pulumi.yaml here: the Python of this command", folder)
+    stated = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content: Mapping[str, Any] = stated if isinstance(stated, dict) else {}
+    runtime = content.get("runtime")
+    options = (runtime.get("options") if isinstance(runtime, dict) else None) or {}
+    main, venv = content.get("main"), options.get("virtualenv")
+    toolchain = options.get("toolchain") or "pip"
+    program = _folder_of(project, main)
+    if venv:
+        return PluginPython(_in_venv(project, program, str(venv)), f"virtualenv {venv} in {file.name}", program)
+    if toolchain == "uv":
+        found = next(filter(None, map(_python_of, _uv_environments(env, program))), None)
+        return PluginPython(found, f"toolchain uv in {file.name}", program)
+    if toolchain == "poetry":
+        return PluginPython(_poetry(env, program), f"toolchain poetry in {file.name}", program)
+    found = shutil.which("python3", path=env.get("PATH")) or shutil.which("python", path=env.get("PATH"))
+    return PluginPython(found, "the first Python on PATH", program)
+
+
+def _folder_of(project: Path, main: Any) -> Path:
+    """Where the program lies: ``main`` names its folder, or its file."""
+    named = project / main if isinstance(main, str) and main else project
+    return named.parent if named.is_file() else named
+
+
+def _in_venv(project: Path, program: Path, venv: str) -> str | None:
+    """The Python of a virtual environment, which program and plugin must both find.
+
+    Raises:
+        ValueError: a relative path means two folders.
+    """
+    found, at_program = _python_of(project / venv), _python_of(program / venv)
+    if found and at_program is None:
+        message = (
+            f"virtualenv {venv} is relative: the program finds it beside Pulumi.yaml, the plugin looks in {program}, "
+            "where it is not"
+        )
+        raise ValueError(message)
+    return found or at_program
+
+
+def _uv_environments(env: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    """Where uv keeps the environment of a folder: in it, or with the workspace above it."""
+    if named := env.get("UV_PROJECT_ENVIRONMENT"):
+        yield folder / named
+    yield from (above / ".venv" for above in (folder, *folder.parents))
+
+
+def _poetry(env: Mapping[str, str], folder: Path) -> str | None:
+    poetry = shutil.which("poetry", path=env.get("PATH"))
+    if poetry is None:
+        return None
+    command = [poetry, "env", "info", "--executable"]
+    done = subprocess.run(  # noqa: S603  the tool that Pulumi.yaml names
+        command, cwd=folder, env=dict(env), capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _python_of(environment: Path) -> str | None:
+    executable = environment.joinpath(*_BIN)
+    return str(executable) if executable.exists() else None

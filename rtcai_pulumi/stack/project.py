@@ -1,0 +1,56 @@
+"""Reads the project file: the project's name and backend."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml  # Pulumi itself depends on it
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The parts of a project file that are read here."""
+
+    name: str | None = None
+    backend: str | None = None
+    """The backend's URL; it may hold a password."""
+
+
+_ENDINGS: Final = ("yaml", "yml", "json")
+
+
+def project_folder(start: Path) -> Path:
+    """The nearest folder with a project file, from a folder upwards; the folder itself where there is none."""
+    return next((folder for folder in (start, *start.parents) if project_file_in(folder)), start)
+
+
+def project_file_in(folder: Path) -> Path | None:
+    """The project file that lies in a folder; None where there is none."""
+    files = (folder / f"Pulumi.{ending}" for ending in _ENDINGS)
+    return next((file for file in files if file.is_file()), None)
+
+
+def project_in(folder: Path) -> Project:
+    """The project whose file lies in a folder; an empty one where there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no YAML in UTF-8.
+    """
+    file = project_file_in(folder)
+    if file is None:
+        return Project()
+    try:
+        return _project(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+def _project(content: Any) -> Project:
+    stated = content if isinstance(content, dict) else {}
+    backend = stated.get("backend")
+    return Project(_text(stated.get("name")), _text(backend.get("url")) if isinstance(backend, dict) else None)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,38 @@
+"""The agents and rooms in the exported state of a stack."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from rtcai_pulumi.journal.record import StackState, StateAgent
+
+_TYPE: Final = "pulumi-python:dynamic/rtcai:"
+_TASK: Final = re.compile(r"\d+/\S+")
+
+
+def stack_state(export: Any) -> StackState | None:
+    """The agents and rooms of an exported stack; None where it is none.
+
+    Args:
+        export: what the CLI has printed, read as JSON.
+    """
+    try:
+        resources = [each for each in export["deployment"].get("resources") or [] if each.get("id")]
+        agents = [each for each in resources if each["type"] == f"{_TYPE}RealtimeConversation"]
+        rooms = [each for each in resources if each["type"] == f"{_TYPE}Room" and not each.get("delete")]
+        return StackState(
+            agents=[
+                StateAgent(
+                    task=each["id"],
+                    urn=each["urn"],
+                    outputs=each.get("outputs") or {},
+                    deleted_with=each.get("deletedWith"),
+                )
+                for each in agents
+                if _TASK.fullmatch(each["id"])
+            ],
+            rooms=[(int(each["id"]), str(each["outputs"]["owner"])) for each in rooms if each["id"].isdecimal()],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None

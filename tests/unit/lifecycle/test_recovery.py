@@ -1,0 +1,197 @@
+"""What an earlier run left, dealt with while that run, or a later one, still works: each found by `tests.model`."""
+
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.lifecycle.context import Run
+from rtcai_pulumi.lifecycle.create import create
+from rtcai_pulumi.lifecycle.delete import delete
+from rtcai_pulumi.service.errors import AnswerLost, OtherAccount, Refused, TakenOver
+from tests.samples import parameters
+from tests.unit.lifecycle.fakes import Runs, Service, left_open, reply
+
+OWNER = "backend:urn:pulumi:dev::rooms::type::host"
+OWNED = parameters(owner=OWNER)
+CLOSED = reply(code=200, errmsg="")
+ROOM = reply(code=200, cid=7, cname="keynote")
+NO_ROOM = reply(code=404, errmsg="房间不存在")
+
+
+def created(task: str) -> httpx.Response:
+    return reply(code=200, requestId="r", cid=7, result={"taskId": task})
+
+
+def lose(runs: Runs) -> None:
+    with pytest.raises(AnswerLost):
+        create(OWNED, runs.next(Service(create=httpx.ReadTimeout)))
+
+
+def states(journal: Journal) -> list[tuple[str | None, State]]:
+    return [(record.task, record.state) for record in journal.records(OWNER)]
+
+
+def taken_over_by(run: Run) -> Record:
+    """Has a later run answer for the one record that there is."""
+    taken = run.journal.take_over(run.journal.records(OWNER)[0])
+    assert taken is not None
+    return taken
+
+
+def test_the_answer_to_asking_again_is_closed_where_the_engine_is_gone(runs: Runs) -> None:
+    lose(runs)
+    lives = iter([True, False, False])
+    service = Service(create=created("found"), close=CLOSED)
+    run = runs.next(service, engine_lives=lambda: next(lives))
+    with pytest.raises(TakenOver, match="the engine that asked for it is gone"):
+        create(OWNED, run)
+    assert service.asked == ["create", "close"]
+    assert states(run.journal) == [("7/found", State.CLOSED)]
+
+
+def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_alone(runs: Runs) -> None:
+    """Else this run's close would be noted as that of the later run's task, which then nobody would close."""
+    lose(runs)
+
+    def answered_later() -> httpx.Response:
+        later = runs.beside(Service())
+        assert later.journal.answered(taken_over_by(later), 7, "later") is not None
+        return created("mine")
+
+    service = Service(create=answered_later, close=CLOSED)
+    run = runs.next(service)
+    with pytest.raises(TakenOver, match="another run has taken it over"):
+        create(parameters(owner=OWNER, tts={"speed": 2}), run)
+    assert [body.get("taskId") for body in service.bodies] == [None, "mine"]
+    assert states(run.journal) == [("7/later", State.OPEN), ("7/mine", State.CLOSED)]
+
+
+@pytest.mark.parametrize("room", [NO_ROOM, reply(code=200, cid=8, cname="keynote")])
+def test_a_repeated_answer_of_a_room_that_has_ended_is_not_kept(runs: Runs, room: httpx.Response) -> None:
+    lose(runs)
+    service = Service(create=[created("ended"), created("new")], rooms=room, close=NO_ROOM)
+    run = runs.next(service)
+    assert create(OWNED, run).id == "7/new"
+    assert states(run.journal) == [("7/ended", State.CLOSED), ("7/new", State.OPEN)]
+
+
+def test_a_doubt_about_the_room_keeps_the_answer(runs: Runs) -> None:
+    lose(runs)
+    assert create(OWNED, runs.next(Service(create=created("found"), rooms=reply(500)))).id == "7/found"
+
+
+def test_a_repeated_answer_that_another_run_is_closing_is_closed_before_a_new_agent_starts(runs: Runs) -> None:
+    lose(runs)
+    run = runs.next(service := Service(create=[created("found"), created("new")], close=CLOSED))
+    (asked,) = run.journal.records(OWNER)
+    orphan = replace(asked, trace_id="t-orphan", process=run.journal.process, state=State.CLOSING)
+    run.journal.add(replace(orphan, cid=7, task_id="found"))
+    assert create(OWNED, run).id == "7/new"
+    assert service.asked == ["create", "close", "create"]
+
+
+def test_a_room_that_is_not_there_forgets_no_record_that_a_later_run_has_taken(runs: Runs) -> None:
+    lose(runs)
+
+    def taken() -> httpx.Response:
+        taken_over_by(runs.beside(Service()))
+        return NO_ROOM
+
+    service = Service(create=[taken, created("new")])
+    run = runs.next(service)
+    with pytest.raises(TakenOver, match="another run has taken it over"):
+        create(OWNED, run)
+    assert service.asked == ["create"]
+    assert states(run.journal) == [(None, State.ASKED), (None, State.CLOSED)]
+
+
+def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started(runs: Runs) -> None:
+    """It comes to settle only now, after the close that its engine asked for."""
+    old = runs.next(Service(create=created("first"), close=CLOSED))
+    outputs = create(OWNED, old).outputs
+    later = runs.beside(Service()).journal
+    (first,) = later.records(OWNER)
+    started = later.add(replace(first, trace_id="t-later", process=later.process, state=State.ASKED, handed=False))
+    assert later.answered(started, 7, "later") is not None
+    delete("7/first", outputs, old)
+    assert states(later) == [("7/first", State.CLOSED), ("7/later", State.OPEN)]
+
+
+def test_an_agent_that_an_earlier_run_has_just_begun_to_close_is_closed_before_another_starts(runs: Runs) -> None:
+    create(OWNED, runs.next(Service(create=created("old"))))
+    earlier = runs.next(Service()).journal
+    run = runs.beside(service := Service(close=CLOSED, create=created("new")))
+    look = run.journal.records
+    (stale,) = look(OWNER)
+    assert earlier.closing(stale)  # after this run has looked
+    run.journal.records = lambda owner=None: [stale]  # type: ignore[method-assign]
+    assert create(OWNED, run).id == "7/new"
+    assert service.asked == ["close", "create"]
+
+
+def test_a_task_that_was_handed_under_one_record_is_not_closed_on_account_of_another(runs: Runs) -> None:
+    """An old plugin has noted the answer that this run kept, as one that nobody waits for, and was killed then."""
+    outputs = create(OWNED, runs.next(Service(create=created("first")))).outputs
+    run = runs.next(Service())
+    kept = left_open(run, "kept", OWNER)
+    run.journal.add(replace(kept, trace_id="t-orphan", process=1, handed=False))
+    service = Service(close=CLOSED)
+    delete("7/first", outputs, runs.next(service))
+    assert [body["taskId"] for body in service.bodies] == ["first"]
+
+
+def test_a_refused_close_of_what_an_earlier_run_started_is_taken_back(runs: Runs) -> None:
+    outputs = create(OWNED, runs.next(Service(create=created("first")))).outputs
+    run = runs.next(Service(close=reply(code=777), rooms=ROOM))
+    with pytest.raises(Refused):
+        delete("7/first", outputs, run)
+    assert states(run.journal) == [("7/first", State.OPEN)]
+
+
+@pytest.mark.parametrize("left", ["known", "unanswered"])
+def test_what_another_account_left_says_how_to_end_its_care(runs: Runs, left: str) -> None:
+    """The account may be gone for good: an emulator's, or one that was a slip of the pen."""
+    if left == "known":
+        create(OWNED, runs.next(Service(create=created("old"))))
+        command = "`rtcai release 7/old`"
+    else:
+        lose(runs)
+        command = "`rtcai forget "
+    with pytest.raises(OtherAccount) as caught:
+        create(OWNED, runs.next(Service(), app_key="another-key"))
+    assert command in (caught.value.advice or "")
+
+
+REFUSED = reply(code=777, errmsg="not now")
+
+
+def test_a_create_that_is_repeated_in_its_process_closes_what_it_could_not_close_before(runs: Runs) -> None:
+    """As where an error hook has the engine call it again: by then this process answers for the record."""
+    left_open(runs.next(Service()), "old", OWNER)
+    service = Service(create=created("new"), close=[REFUSED, CLOSED], rooms=ROOM)
+    run = runs.next(service)
+    with pytest.raises(Refused, match="not now"):
+        create(OWNED, run)
+    assert create(OWNED, run).id == "7/new"
+    assert service.asked == ["close", "rooms", "close", "create"]
+    assert states(run.journal) == [("7/old", State.CLOSED), ("7/new", State.OPEN)]
+    assert run.lost == set()
+
+
+def test_a_delete_that_is_repeated_in_its_process_closes_what_it_could_not_close_before(runs: Runs) -> None:
+    run = runs.next(Service())
+    left_open(run, "known", OWNER)
+    left = replace(left_open(run, "left", OWNER), handed=False)
+    run.journal.drop(left)
+    run.journal.add(left)
+    service = Service(close=[CLOSED, REFUSED, CLOSED], rooms=ROOM)
+    run = runs.next(service)
+    outputs = {**OWNED, "cid": "7", "taskId": "known", "appKey": "the-key", "endpoint": "http://service.test"}
+    with pytest.raises(Refused, match="not now"):
+        delete("7/known", outputs, run)
+    delete("7/known", outputs, run)
+    assert service.asked == ["close", "close", "rooms", "close"]
+    assert states(run.journal) == [("7/known", State.CLOSED), ("7/left", State.CLOSED)]

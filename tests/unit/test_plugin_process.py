@@ -1,0 +1,86 @@
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtcai_pulumi.plugin_process import Cli, Engine, widen_pool
+
+SECONDS = 10
+
+
+class Unhurried(ThreadPoolExecutor):
+    """Gives a call the time to end before the next one comes in."""
+
+    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        future = super().submit(call, *arguments, **named)
+        wait([future], timeout=0.02)
+        return future
+
+
+@pytest.mark.parametrize("before", [1, 4, 8, 20])
+def test_as_many_calls_run_at_once_as_the_widened_pool_has_places(before: int) -> None:
+    """However many of them came in while there were four threads."""
+    running, all_in, widened, over = threading.Semaphore(0), threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        all_in.wait()
+        widen_pool(32, debug=print)
+        widened.set()
+        call()
+
+    def call() -> None:
+        running.release()
+        over.wait()
+
+    with Unhurried(4) as pool:
+        pool.submit(first)
+        for _ in range(1, before):
+            pool.submit(call)
+        all_in.set()
+        try:
+            assert widened.wait(SECONDS)
+            for _ in range(20 - before):
+                pool.submit(call)
+            assert all(running.acquire(timeout=SECONDS) for _ in range(20))
+        finally:
+            over.set()
+
+
+def test_where_the_pool_is_not_found_none_is_changed_and_that_is_told() -> None:
+    told: list[str] = []
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(int).result()
+        widen_pool(32, told.append)
+        assert pool._max_workers == 4
+    assert told == ["rtcai: the plugin's thread pool was not found; four calls run at once"]
+
+
+def test_an_engine_lives_as_long_as_its_process() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    began = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
+    running, another = (Cli(Path(), process=process.pid, began=each) for each in (began, "another"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # somebody listens at the engine's address
+        address = listener.getsockname()
+        assert Engine(address, running.runs).lives()
+        assert not Engine(address, another.runs).lives()
+        process.kill()
+        assert not eventually(running.runs)  # it is a zombie, until somebody waits for it
+        process.communicate()
+        assert not Engine(address, running.runs).lives()
+        assert Engine(address, Cli(Path()).runs).lives(), "where the system does not tell, the address does"
+    assert not Engine(address).lives()
+
+
+def eventually(told: Callable[[], object]) -> bool:
+    """Whether it is still so after a while."""
+    until = time.monotonic() + SECONDS
+    while told() and time.monotonic() < until:
+        time.sleep(0.01)
+    return bool(told())
