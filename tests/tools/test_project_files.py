@@ -1,0 +1,49 @@
+"""The files by which others join: workflows, and a wheel that needs nothing of the checkout."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def usable(name: str) -> bool:
+    """Whether a Python of that name is on PATH and starts."""
+    found = shutil.which(name)
+    return found is not None and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0
+
+
+PYTHONS = list(filter(usable, ["python3.11", "python3.12", "python3.13", "python3.14"]))
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
+def test_a_workflow_fits_its_schema(root: Path, name: str) -> None:
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    file = root / ".github" / "workflows" / name
+    command = [str(checker), "--builtin-schema", "vendor.github-workflows", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_version_is_printed_as_pyproject_has_it(root: Path) -> None:
+    command = [sys.executable, "tools/version.py"]
+    printed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert f'version = "{printed.strip()}"' in (root / "pyproject.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.full("it installs a wheel and its dependencies, which takes a minute")
+def test_the_wheel_runs_the_program_of_readme(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/try_wheel.py"], cwd=root, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "one agent was started and stopped" in done.stdout
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", PYTHONS)
+def test_the_wheel_works_with_each_python_of_this_machine(root: Path, name: str) -> None:
+    command = [sys.executable, "tools/try_wheel.py", "--python", name]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
