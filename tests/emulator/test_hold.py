@@ -40,7 +40,7 @@ def test_a_held_request_whose_client_goes_away_is_over_and_its_work_stays_as_it_
             hold.wait()
         assert gone.wait(30)
     assert (hold.held(), api.emulator.stats()["inFlight"]) == (0, 0)
-    hold.wait()  # but it has been held
+    hold.wait()  # it was held in spite of that
     hold.release()
     assert len(api.emulator.tasks()) == tasks
     assert api.emulator.requests()[0]["end"] == "client gone"

@@ -1,4 +1,4 @@
-"""Options that a transform sets on the agent, its parent or its event; and the reach of `ignore_changes`."""
+"""Options that a transform sets on the agent, its parent or its event; and what `ignore_changes` applies to."""
 
 import json
 

@@ -165,7 +165,7 @@ class Plan:
         return {agent.name for agent in self.agents} | ({self.hall.name} if self.hall else set())
 
     def free(self) -> list[str]:
-        """Names that no resource has, including the names that their aliases mention."""
+        """Names that no agent has, and that no agent had before its last change of name."""
         taken = {name for agent in self.agents for name in agent.names}
         return [name for name in NAMES if name not in taken]
 

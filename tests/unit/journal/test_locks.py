@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rtcai_pulumi.journal.locks import Locks, locks_work_in
 
-# Modules see on Windows: no fcntl, and an msvcrt whose locks are exclusive. Third-party modules are loaded before.
+# What modules find on Windows: no fcntl, and an msvcrt whose locks are exclusive. Third-party modules are loaded
+# before.
 WINDOWS = """
 import asyncio, fcntl, os, pydantic.main, sqlite3, subprocess, sys, tempfile
 from pathlib import Path
