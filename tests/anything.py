@@ -1,7 +1,7 @@
-"""What people might write: the service's own samples, with any JSON in the place of any of their values.
+"""Inputs that people might write: the service's own samples, with any JSON in place of any of their values.
 
-A value of the form ``{"$output": value}`` or ``{"$later": value}`` stands for an Output: one whose value is known at a
-preview, and one whose value is known only when another resource has been created.
+A value of the form ``{"$output": value}`` or ``{"$later": value}`` represents an Output. The value of the first is
+known in a preview. The value of the second is known only when another resource has been created.
 """
 
 import copy
@@ -17,7 +17,7 @@ LATER = "$later"
 
 
 def nested(depth: int) -> Any:
-    """An object in an object, so many times."""
+    """A chain of nested objects of this depth."""
     value: Any = 1
     for _ in range(depth):
         value = {"in": value}
@@ -43,7 +43,7 @@ Place = tuple[str | int, ...]
 
 
 def places(value: Any, place: Place = ()) -> list[Place]:
-    """All places in a value, its root among them."""
+    """All places in a value, including its root."""
     found = [place]
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
@@ -52,7 +52,7 @@ def places(value: Any, place: Place = ()) -> list[Place]:
 
 
 def changed(value: Any, place: Place, change: Callable[[Any], Any]) -> Any:
-    """A copy with the value at a place changed; the same value where there is no such place any more."""
+    """A copy with the value at a place changed. If the place no longer exists, the same value."""
     if not place:
         return change(value)
     if isinstance(value, dict) and place[0] in value:
@@ -67,9 +67,9 @@ def anything(draw: st.DrawFn, sample: Any, keywords: Sequence[str], marks: Seque
     """A sample with up to two of its values changed, up to two new fields, and outputs in some places.
 
     Args:
-        sample: what to begin with.
-        keywords: what else there may be beside the sample's own fields; inside of these there may be any field.
-        marks: which outputs there may be.
+        sample: the sample to start with.
+        keywords: names of further keywords next to the sample's own fields; inside of them, any field can occur.
+        marks: the kinds of outputs that can occur.
     """
     value = copy.deepcopy(sample)
     for place in draw(st.lists(st.sampled_from(places(value)[1:]), max_size=2)):
@@ -84,7 +84,7 @@ def anything(draw: st.DrawFn, sample: Any, keywords: Sequence[str], marks: Seque
 
 
 def without_outputs(value: Any) -> Any:
-    """What a value is once all outputs are known."""
+    """The value once all outputs are known."""
     if isinstance(value, dict):
         (key, item) = next(iter(value.items()), (None, None))
         if len(value) == 1 and key in {OUTPUT, LATER}:
@@ -108,7 +108,7 @@ def _with(name: str, new: Any) -> Callable[[Any], Any]:
 SAMPLES: list[dict[str, Any]] = [
     {"cname": body["cname"], **body["data"]} for body in (load(f"samples/{name}.json") for name in VALID)
 ]
-"""The service's samples, as the keywords that a program states."""
+"""The service's samples, as the keyword arguments of a program."""
 EVENT: dict[str, Any] = {
     "name": "staging",
     "roomPrefix": "hall-",

@@ -1,4 +1,4 @@
-"""Every test starts from a scrubbed environment, and every run ends with a report of where its time went."""
+"""Every test starts from a scrubbed environment, and every run ends with a report of the time that the tests took."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Imported before any test has run, and so before the environment is scrubbed.
+# Imported before any test has run, so before the environment is scrubbed.
 from tests.live.account import WHY_NOT_RUN
 from tests.tiers import mistakes, shown_by, target_of
 
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse markers that make no sense; with --collected, write what there is before pytest deselects any."""
+    """Refuse markers that make no sense. With --collected, write the collected tests before pytest deselects any."""
     if found := list(mistakes(items)):
         raise pytest.UsageError("\n".join(found))
     file: Path | None = config.getoption("collected")
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Report where the time went, so that growth is seen, and that the service itself was not asked."""
+    """Report the time that the tests took, so growth is visible, and whether the service itself was called."""
     seconds: dict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -66,5 +66,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for test, spent in sorted(seconds.items(), key=lambda test: -test[1])[:SLOWEST]:
             terminalreporter.write_line(f"{spent:8.1f} s  {test}")
     if WHY_NOT_RUN:
-        # Tests that are not collected would otherwise go unseen.
+        # Otherwise no one would notice tests that are not collected.
         terminalreporter.write_line(f"live tests: not run ({WHY_NOT_RUN})")

@@ -1,4 +1,4 @@
-"""A real proxy and a real TLS server on loopback, in front of something that speaks plain HTTP there."""
+"""A real proxy and a real TLS server on loopback, in front of a server that speaks plain HTTP there."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ import trustme
 
 
 class Front:
-    """Listens on loopback and passes what comes on to a port; runs in a thread of its own.
+    """Listens on loopback and forwards to a port. It runs in its own thread.
 
     Args:
-        port: where everything is passed on to, whatever host the client names.
-        tls: what makes it a TLS server; None: a proxy, which understands ``CONNECT`` and whole URLs.
-        refuses: the status line with which the proxy refuses; None: it does not.
+        port: the port to which everything is forwarded, no matter which host the client names.
+        tls: the context of a TLS server; None: a proxy, which understands ``CONNECT`` and complete URLs.
+        refuses: the status line with which the proxy refuses; None: it does not refuse.
     """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None, refuses: str | None) -> None:
@@ -28,14 +28,14 @@ class Front:
         self._tls = tls
         self._refuses = refuses
         self.asked: list[str] = []
-        """What the proxy was asked for, as in ``CONNECT example.com:443``."""
+        """The requests to the proxy, for example ``CONNECT example.com:443``."""
         self.connections = 0
         self.port = 0
         self._ready = Event()
         self._end: Callable[[], object] = lambda: None
 
     def serve(self) -> None:
-        """Serve until `end`; what is on its way then is dropped."""
+        """Serve until `end`. Requests that are then in flight are dropped."""
         asyncio.run(self._serve())
 
     def end(self) -> None:
@@ -79,7 +79,7 @@ class Front:
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):  # an ssl.SSLError is one, too
+    with suppress(OSError):  # ssl.SSLError is a subclass
         while piece := await reader.read(65536):
             writer.write(piece)
             await writer.drain()
@@ -101,10 +101,10 @@ def running(port: int, tls: ssl.SSLContext | None = None, refuses: str | None = 
 
 
 class Tls:
-    """A certificate authority of its own, and what it vouches for.
+    """Its own certificate authority, and the certificates that it issues.
 
     Args:
-        folder: where its certificate is kept.
+        folder: where its certificate is stored.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -113,14 +113,14 @@ class Tls:
         self.authority.cert_pem.write_to_path(self.bundle)
 
     def context(self, host: str) -> ssl.SSLContext:
-        """What makes a server one of that name or address."""
+        """The TLS context of a server with this name or address."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.authority.issue_cert(host).configure_cert(context)
         return context
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens at, below those that the system gives out by itself to other tests."""
+    """A loopback port on which no process listens, below the ports that the system itself assigns to other tests."""
     for port in range(20_000 + os.getpid() % 10_000, 32_000):
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("127.0.0.1", port))

@@ -16,12 +16,12 @@ def _loaded(path: Path) -> Any:
 
 
 def load(name: str) -> Any:
-    """A file of the service's folder, parsed anew for each caller."""
+    """A file of the service's folder, parsed again for each caller."""
     return copy.deepcopy(_loaded(SERVICE / name))
 
 
 def names(folder: str) -> list[str]:
-    """The JSON files of a folder, without their ending."""
+    """The names of the JSON files in a folder, without suffix."""
     return sorted(path.stem for path in (SERVICE / folder).glob("*.json"))
 
 
@@ -39,7 +39,7 @@ PARAMETERS: dict[str, Any] = {
     "llm": {"llmVendor": 1},
     "tts": {"ttsVendor": 6},
 }
-"""The least that mode *parameters* needs, as flat inputs."""
+"""The minimum that mode *parameters* needs, as flat inputs."""
 
 
 def parameters(**changes: Any) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Which make target runs a test, and what the tests of the real engine show.
+"""The make target that runs each test, and what the tests of the real engine show.
 
-A module whose tests are slow says why they can wait: ``pytestmark = pytest.mark.full("reason")``. `make test` leaves
-them out, except those that are marked `everyday`. So a new engine test belongs to `make test-full` until somebody
-decides that `make test` cannot do without it. `exhaustive` tests take hours; only `make test-all` runs them.
+A module with slow tests gives the reason why they can run later: ``pytestmark = pytest.mark.full("reason")``. `make
+test` omits them, except those with the mark `everyday`. So a new engine test belongs to `make test-full`, until a
+developer decides that `make test` needs it. `exhaustive` tests take hours; only `make test-all` runs them.
 
-``shows("promise 1", "verb create")`` names what a test is there for. `docs/testing.md` is made from these markers.
+``shows("promise 1", "verb create")`` names what a test shows. `docs/testing.md` is generated from these markers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ PROMISES: Final = {
 VERBS: Final = ("check", "diff", "create", "read", "update", "delete")
 COMMANDS: Final = ("preview", "up", "refresh", "destroy")
 RTCAI_COMMANDS: Final = ("ls", "show", "close", "end-room", "sweep", "pending", "release", "forget")
-"""The commands of `rtcai` that are about what the engine started."""
+"""The commands of `rtcai` for agents and rooms that the engine started."""
 MAKE_TARGETS: Final = ("up", "preview", "status", "down")
 ENGINE_TESTS: Final = ROOT / "tests" / "engine"
 
@@ -48,7 +48,7 @@ def subjects() -> tuple[str, ...]:
 
 
 class Target(StrEnum):
-    """The first make target that runs a test; each later one runs it too."""
+    """The first make target that runs a test. Each later target runs it too."""
 
     TEST = "make test"
     FULL = "make test-full"
@@ -56,7 +56,7 @@ class Target(StrEnum):
 
 
 def target_of(item: pytest.Item) -> Target:
-    """The first target that runs a test; `EXPRESSIONS` says the same to pytest."""
+    """The first target that runs a test. `EXPRESSIONS` is the same rule for pytest."""
     if item.get_closest_marker("exhaustive"):
         return Target.ALL
     if item.get_closest_marker("full") and not item.get_closest_marker("everyday"):
@@ -69,7 +69,7 @@ EXPRESSIONS: Final = {
     Target.FULL: "not exhaustive and full and not everyday",
     Target.ALL: "exhaustive",
 }
-"""What each target runs beyond the one before it, for pytest's ``-m``."""
+"""What each target runs in addition to the previous one, for pytest's ``-m``."""
 
 
 def some_of(values: Iterable[Any], often: int = 1) -> list[Any]:
@@ -89,7 +89,7 @@ def shown_by(item: pytest.Item) -> list[str]:
 
 
 def mistakes(items: Iterable[pytest.Item]) -> Iterator[str]:
-    """Markers that make no sense, and engine tests without a decision."""
+    """Markers that make no sense, and engine tests that are not assigned to a target."""
     known = set(subjects())
     for item in items:
         full = item.get_closest_marker("full")

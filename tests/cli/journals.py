@@ -1,4 +1,4 @@
-"""Journals and exports that the tests of ``rtcai ls`` and ``rtcai sweep`` lay out."""
+"""Journals and exports that the tests of ``rtcai ls`` and ``rtcai sweep`` create."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def urn(name: str = "host", stack: str = "test", project: str = "rooms") -> str:
 
 
 def started(emulator: Emulator, cname: str) -> str:
-    """Start an agent, as a run that was killed later did: ``{cid}/{taskId}``."""
+    """Start an agent, as a run that was killed later did; returns ``{cid}/{taskId}``."""
     settings = Settings(emulator.app_key, emulator.app_secret, endpoint=emulator.url, room_endpoint=emulator.url)
     with Client(settings) as client:
         task = client.create_task({**body(), "cname": cname, "requestId": uuid4().hex}, trace_id=uuid4().hex)
@@ -46,7 +46,7 @@ def note(
     cname: str = "keynote",
     digest: str = "0",
 ) -> Record:
-    """Write what a run knew of a task; without a task its create was never answered."""
+    """Write what a run knew about a task. Without a task, its create was never answered."""
     cid, _, task_id = (task or "").partition("/")
     record = Record(
         trace_id=uuid4().hex,
@@ -70,7 +70,7 @@ def resource(task: str | None, of: str | None = None, **more: Any) -> dict[str, 
 
 
 def export(file: Path, resources: Sequence[Any] = (), pending: Sequence[Any] = (), *, stack: str = "test") -> str:
-    """Write the JSON of `pulumi stack export`; the stack itself is a resource, too."""
+    """Write the JSON of `pulumi stack export`. The stack itself is also a resource."""
     root = f"urn:pulumi:{stack}::rooms::pulumi:pulumi:Stack::rooms-{stack}"
     deployment = {
         "manifest": {},
@@ -82,6 +82,7 @@ def export(file: Path, resources: Sequence[Any] = (), pending: Sequence[Any] = (
 
 def write(file: Path, content: Any) -> str:
     file.write_text(json.dumps(content), encoding="utf-8")
-    # The kernel stamps files by a clock that is some milliseconds behind: a record just written would seem newer.
+    # The kernel's clock for file times is some milliseconds late, so a record just written would seem newer than the
+    # file.
     os.utime(file, ns=(time.time_ns(), time.time_ns()))
     return str(file)

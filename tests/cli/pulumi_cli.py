@@ -1,4 +1,4 @@
-"""A `pulumi` on PATH that reads the states of backends of files, and notes what it was run with."""
+"""A `pulumi` on PATH that reads states from file backends and records its arguments."""
 
 import json
 import os
@@ -22,10 +22,10 @@ class PulumiCli:
     """The script, and backends for it.
 
     Args:
-        folder: where all of it lies.
-        after: what it does, in words of the shell, when it has read a state.
-        busy: whether it says that an update is in progress.
-        organization: what it says the default organization is.
+        folder: the folder for all files.
+        after: shell commands that the script runs after it has read a state.
+        busy: whether it reports that an update is in progress.
+        organization: the default organization that it reports.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class PulumiCli:
         self.path = os.pathsep.join([str(script.parent), os.environ["PATH"]])
 
     def backend(self, name: str, *resources: Any, **more: Any) -> str:
-        """The URL of a backend that keeps the stack with these resources."""
+        """The URL of a backend with a stack that has these resources."""
         (self.folder / name).mkdir()
         export(self.folder / name / "state.json", resources, **more)
         return f"file://{self.folder / name}"
 
     @property
     def runs(self) -> list[str]:
-        """What it was run with: the backend's URL, and the arguments."""
+        """The calls of the script: the backend's URL, and the arguments."""
         return self._log.read_text("utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""An emulator, a journal, and the environment that leads a command to both."""
+"""An emulator, a journal, and an environment in which a command finds both."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tests.engine.service import live
 
 
 class Service:
-    """What the commands that act on one agent need."""
+    """The service, journal and environment for commands about one agent."""
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.emulator = emulator

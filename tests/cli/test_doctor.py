@@ -174,7 +174,7 @@ def test_a_journal_that_others_can_read(service: Service) -> None:
 def test_one_fault_of_the_surroundings_fails_its_own_checks_and_no_other(
     service: Service, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: list[str]
 ) -> None:
-    # Two processes that take most of the time, and that no surroundings change.
+    # Two processes that take most of the time, and on which the surroundings have no effect.
     monkeypatch.setattr(health, "_asked", lambda check, *_, **__: health.passed(check, "not asked here"))
     found = examined(service, code=int(bool(expected)), **environment)
     assert set(failing(found)) - {"signature", "room API"} == set(expected) - {"signature", "room API"}
@@ -235,6 +235,6 @@ def test_the_python_that_the_project_names_is_told(
     (tmp_path / "sub").mkdir()
     (tmp_path / "Pulumi.yaml").write_text(PROJECT.format(options=options, more=""), encoding="utf-8")
     (tmp_path / ("good" if "good" in options else ".venv")).symlink_to(Path(sys.executable).parents[1])
-    monkeypatch.chdir(tmp_path / "sub")  # from a folder of the project, too
+    monkeypatch.chdir(tmp_path / "sub")  # also from a folder of the project
     found = examined(service, code=0)
     assert ("Pulumi.yaml)" in found["plugin"]["detail"]) is bool(options)

@@ -55,7 +55,7 @@ Start = Callable[..., Running]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start `rtcai emulator --port 0`; whatever still runs at the end of the test is killed."""
+    """Start `rtcai emulator --port 0`. Processes that still run at the end of the test are killed."""
     with ExitStack() as left:
 
         def started(*options: str) -> Running:

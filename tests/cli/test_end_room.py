@@ -1,4 +1,4 @@
-"""``rtcai end-room``: the last resort for an agent whose task nobody was told."""
+"""``rtcai end-room``: the last resort for an agent whose task id was never received."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ def ended(service: Service, *arguments: str, code: int = 0) -> dict[str, Any]:
 
 
 def test_it_ends_a_room_and_what_the_journal_knows_in_it(service: Service) -> None:
-    started(service.emulator, "keynote")  # nobody was told its task
+    started(service.emulator, "keynote")  # its task id was never received
     task, _ = service.left(), service.left("other")
     run = service.run("end-room", "keynote", "--yes")
     assert (run.exit_code, run.stdout) == (0, "Room keynote: ended.\n")
@@ -75,7 +75,7 @@ def test_a_lost_create_of_the_room_is_named(service: Service) -> None:
 
 
 def test_another_account_s_lost_create_for_a_room_of_that_name_is_not(service: Service) -> None:
-    """Its room is another one, and still open: to forget its create would start a second agent there."""
+    """Its room is a different one and still open. To forget its create would start a second agent there."""
     started(service.emulator, "keynote")
     with Journal(service.journal) as journal:
         note(journal, None, url=service.emulator.url, app_key="another-key")

@@ -1,4 +1,4 @@
-"""Whatever a room is called, no command prints what steers a terminal, or a line that a name has made up."""
+"""No room name can make a command print terminal control sequences, or a line that the name contains."""
 
 import pytest
 
@@ -12,7 +12,7 @@ MADE_UP = "Agent of the hall is stopped."
 
 
 def left(service: Service) -> str:
-    """An agent in a room of whose name the journal has another idea than the service."""
+    """An agent in a room for which the journal has a different name than the service."""
     task = started(service.emulator, "hall")
     with Journal(service.journal) as journal:
         note(journal, task, cname=HOSTILE, url=service.emulator.url)
@@ -20,7 +20,7 @@ def left(service: Service) -> str:
 
 
 def commands(service: Service) -> dict[str, list[str]]:
-    """A call of each command that can meet a name."""
+    """A call of each command that can print a name."""
     running, kept, state = left(service), left(service), str(service.journal.with_name("s.json"))
     lost = service.lost(cname=HOSTILE)
     export(service.journal.with_name("s.json"), pending=[resource(None, urn("other"), outputs={"cname": HOSTILE})])

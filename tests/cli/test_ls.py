@@ -97,7 +97,7 @@ def test_it_lists_what_is_unfinished_and_with_all_also_what_is_closed(path: Path
 def test_a_create_whose_process_lives_is_not_lost(path: Path) -> None:
     with Journal(path) as journal:
         note(journal, None)
-        # The lock of a process is not seen by itself.
+        # A process does not see its own lock, so the command runs in another process.
         run = rtcai("ls", "--journal", str(path), "--json")
     (agent,) = json.loads(run.stdout)
     assert (agent["state"], agent["processLives"]) == ("asked", True)

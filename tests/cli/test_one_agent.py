@@ -94,7 +94,7 @@ def test_what_a_living_run_works_on_is_left_alone(service: Service, command: lis
     task = started(service.emulator, "keynote")
     with Journal(service.journal) as journal:
         record = note(journal, None if command == ["forget"] else task, url=service.emulator.url)
-        # The lock of a process is not seen by itself.
+        # A process does not see its own lock, so the command runs in another process.
         environment = {**os.environ, **{key: value for key, value in service.environment.items() if value}}
         named = record.task or record.trace_id
         arguments = [RTCAI, *command, named, "--yes"]
@@ -181,7 +181,7 @@ def test_a_refusal_stays_one_where_the_room_of_an_unknown_task_cannot_be_asked(
 
 
 def test_a_close_of_an_unknown_task_that_was_never_sent_leaves_nothing_in_the_journal(service: Service) -> None:
-    """Else the task could not be adopted any more, and would count as one that is being closed."""
+    """Otherwise the task could not be adopted any more, and would count as being closed."""
     unreachable = {"RTCAI_ENDPOINT": "http://127.0.0.1:1"}
     client = {"RTCAI_APP_SECRET": None, "RTCAI_TOKEN": "token", "RTCAI_UID": "1"}
     run = service.run("close", "7/by-hand", "--cname", "keynote", "--yes", **client, **unreachable)

@@ -1,4 +1,4 @@
-"""``rtcai pending`` tells a create that the journal knows from one that it does not, or only in an older version."""
+"""``rtcai pending`` distinguishes creates that the journal knows, does not know, or has only in an older version."""
 
 import json
 from pathlib import Path
@@ -19,20 +19,20 @@ SEALED = {"cname": "keynote", "llm": {"llmVendor": SECRET}}
 
 
 class Pending:
-    """A state in which a create is under way, and a journal."""
+    """A state with a create that has not ended, and a journal."""
 
     def __init__(self, service: Service, folder: Path) -> None:
         self.service = service
         self.file = folder / "state.json"
 
     def state(self, inputs: dict[str, Any], *resources: Any) -> None:
-        """What a killed run was starting, beside what the state has."""
-        # The engine adds the provider's reference, which is nothing that was asked for.
+        """The create that a killed run had begun, in addition to the resources in the state."""
+        # The engine adds the provider's reference, which is not part of the request.
         begun = {"urn": urn(), "type": resource(None)["type"], "inputs": {**inputs, "__provider": "reference"}}
         export(self.file, resources, pending=[begun])
 
     def knows(self, inputs: dict[str, Any], task: str | None = None, *, handed: bool = False, **how: Any) -> None:
-        """A record of what an earlier run asked for."""
+        """A record of an earlier run's request."""
         with Journal(self.service.journal) as journal:
             record = note(journal, task, digest=digest(inputs), **how)
             if handed:
@@ -40,7 +40,7 @@ class Pending:
 
     @property
     def rooms(self) -> list[str]:
-        """The rooms that it names; its exit code must tell the same."""
+        """The rooms that the command names. Its exit code must agree."""
         run = self.service.run("pending", "--stack-export", str(self.file), "--json")
         found = [each["cname"] for each in json.loads(run.stdout)]
         assert run.exit_code == int(bool(found)), run.output

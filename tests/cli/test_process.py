@@ -1,4 +1,4 @@
-"""The real process of ``rtcai``: locales, closed and full outputs, arguments that nobody can decode."""
+"""The real process of ``rtcai``: locales, closed and full outputs, arguments that cannot be decoded."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 def run(service: Service, *arguments: str | bytes, shell: str = "", **env: str) -> "subprocess.CompletedProcess[str]":
-    """A command, with an output that the shell redirects."""
+    """A command with an output that the shell redirects."""
     emulator = service.emulator
     environment = {
         "PATH": os.environ["PATH"],

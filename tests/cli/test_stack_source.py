@@ -1,4 +1,4 @@
-"""Where a stack's state is read, and that nothing is decided by the state of another backend."""
+"""Where a stack's state is read. No decision uses the state of another backend."""
 
 import json
 from pathlib import Path

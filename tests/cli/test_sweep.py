@@ -49,7 +49,7 @@ REPORT["required"] = list(REPORT["properties"])
 
 
 class Sweep:
-    """A journal, an emulator, and ``rtcai sweep`` against both."""
+    """A journal, an emulator, and ``rtcai sweep`` with both."""
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.emulator = emulator
@@ -93,7 +93,7 @@ class Sweep:
 
     def started(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {**os.environ, **{key: value for key, value in self.environment.items() if value}}
-        # Of a shell's background job it would inherit that SIGINT is ignored.
+        # In a shell's background job, the command would inherit an ignored SIGINT.
         command = ["env", "--default-signal=INT", RTCAI, "sweep", *arguments]
         pipe = subprocess.PIPE
         return subprocess.Popen(
@@ -255,7 +255,7 @@ def test_what_a_living_process_answers_for_is_left_alone(sweep: Sweep) -> None:
     task = started(sweep.emulator, "busy")
     with Journal(sweep.journal) as journal:
         note(journal, task, url=sweep.emulator.url)
-        # The lock of a process is not seen by itself.
+        # A process does not see its own lock, so the command runs in another process.
         runs = [sweep.as_process("--json"), sweep.as_process("--yes", "--json")]
     for run in runs:
         assert run.returncode == 3, run.stderr
@@ -278,7 +278,7 @@ def test_what_a_run_has_stored_that_ended_while_the_state_was_read_is_left_alone
         note(journal, task, cname="on air", url=sweep.emulator.url, prefix=prefix)
         process = sweep.started("--stack", "test", "--cwd", str(sweep.folder), "--yes", "--json")
         reading.read_text()
-    # The run has ended, and its state has the task: the one that was just read has not.
+    # The run has ended and its state has the task. The state that the command has just read does not have it.
     go_on.write_text("")
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 3, errors
@@ -342,7 +342,7 @@ def test_the_password_of_a_backend_is_not_shown(sweep: Sweep) -> None:
 
 
 def test_the_room_of_a_lost_create_is_ended_where_that_is_wished_and_named(sweep: Sweep) -> None:
-    started(sweep.emulator, "keynote")  # what the lost create did, and nobody was told
+    started(sweep.emulator, "keynote")  # the effect of the lost create, whose answer was never received
     sweep.left("keynote", of=urn(stack="other"))
     started(sweep.emulator, "elsewhere")
     sweep.lost()

@@ -16,7 +16,7 @@ sys.meta_path.insert(0, Hidden())
 
 
 def run_without(hidden: str, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program where importing `hidden` fails as it does where nobody has installed it."""
+    """Run a program in which importing `hidden` fails as if it were not installed."""
     whole = _HIDING.format(hidden=hidden) + program
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", whole, *arguments],

@@ -1,4 +1,4 @@
-"""A client that signs by itself, so that neither side of a test vouches for the other."""
+"""A client with its own signing, so a test does not check the emulator's code with the same code."""
 
 import base64
 import hashlib
@@ -17,13 +17,13 @@ JSON = "application/json;charset=UTF-8"
 
 
 def body(name: str = "parameters", **changes: Any) -> dict[str, Any]:
-    """A good create body; a change to None takes the field out."""
+    """A valid create body. A change to None removes the field."""
     changed = {**load(f"samples/{name}.json"), **changes}
     return {field: value for field, value in changed.items() if value is not None}
 
 
 def assert_form(answer: Any, definition: str) -> None:
-    """Hold an answer to one definition of the service's schema."""
+    """Check an answer against one definition of the service's schema."""
     schema = load("responses.schema.json")
     Draft202012Validator({"$defs": schema["$defs"], "$ref": f"#/$defs/{definition}"}).validate(answer)
 
@@ -39,7 +39,7 @@ def token_of(signature: str, cur_time_ms: int, ttl: int) -> str:
 
 @dataclass(frozen=True)
 class Api:
-    """Calls one emulator; headers are right unless a test changes them (to None: leaves them out)."""
+    """Calls one emulator. Headers are correct unless a test changes them (None omits a header)."""
 
     emulator: Emulator
     http: httpx.Client
@@ -57,7 +57,7 @@ class Api:
         return {name: value for name, value in headers.items() if value is not None}
 
     def with_token(self, cname: str, *, made_for: str | None = None, **changes: Any) -> dict[str, str]:
-        """Headers of the client flavour; `made_for` is the room of the token where it differs from Cname."""
+        """Headers of the client API. `made_for` is the room of the token if it differs from Cname."""
         app_key, app_secret, uid = self.emulator.app_key, self.emulator.app_secret, "10000"
         room, ttl = cname if made_for is None else made_for, changes.pop("ttl", 600)
         now_ms = changes.pop("cur_time_ms", self.emulator.clock.now_ms())
@@ -66,7 +66,7 @@ class Api:
         return {name: value for name, value in headers.items() if value is not None}
 
     def post(self, path: str, content: Any, headers: dict[str, str] | None = None) -> httpx.Response:
-        """A POST of JSON, or of bytes as they are."""
+        """A POST of JSON, or of bytes without any change."""
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         own = {"Content-Type": JSON, **(self.signed() if headers is None else headers)}
         return self.http.post(path, content=raw, headers=httpx.Headers(own, encoding="utf-8"))

@@ -10,14 +10,14 @@ from tests.emulator.api import Api
 
 @pytest.fixture(scope="session")
 def long_running() -> Iterator[Emulator]:
-    """One emulator for all tests that do without an own one."""
+    """One emulator for all tests that do not need their own."""
     with Emulator() as emulator:
         yield emulator
 
 
 @pytest.fixture
 def emulator(long_running: Emulator) -> Emulator:
-    """An emulator as if it had just been started."""
+    """An emulator in the same state as after its start."""
     long_running.clock.offset = 0.0
     long_running.change_settings(rooms="auto", dedup="ignore", max_rps=None, retry_after=False)
     long_running.change_settings(start_seconds=0.0, end_seconds=None, tasks_end_with_room=True)
@@ -33,7 +33,7 @@ def api(emulator: Emulator) -> Iterator[Api]:
 
 @pytest.fixture
 def apart(emulator: Emulator) -> Iterator[Executor]:
-    """Threads for requests that are not answered at once."""
+    """Threads for requests that are not answered immediately."""
     with ThreadPoolExecutor(32) as pool:
         yield pool
-        emulator.reset()  # a test that failed half-way has left requests that nobody would let go on
+        emulator.reset()  # a test that failed early has left requests that otherwise would never continue

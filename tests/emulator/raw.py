@@ -1,4 +1,4 @@
-"""A client of bare sockets, and events to wait on: what httpx hides, and what no method of the emulator tells."""
+"""A client of plain sockets, and events to wait for: what httpx hides and no method of the emulator reports."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from tests.emulator.api import JSON, Api, body
 
 @contextmanager
 def sent(api: Api, content: Any = None, headers: dict[str, str] | None = None) -> Iterator[socket.socket]:
-    """A connection over which a whole create was sent."""
+    """A connection over which a complete create was sent."""
     raw = json.dumps(body() if content is None else content).encode()
     own = {**(headers or api.signed()), "Host": "x", "Content-Type": JSON, "Content-Length": str(len(raw))}
     head = "".join(f"{name}: {value}\r\n" for name, value in own.items())
@@ -26,12 +26,12 @@ def sent(api: Api, content: Any = None, headers: dict[str, str] | None = None) -
 
 
 def until_end(client: socket.socket) -> bytes:
-    """Everything that still comes, until the other side ends the connection in good order."""
+    """Everything that still arrives, until the other side closes the connection in the regular way."""
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Return once something is so that no event tells of."""
+    """Return once a condition is true for which no event exists."""
     patience = time.monotonic() + 30
     while not true():
         assert time.monotonic() < patience
@@ -39,7 +39,7 @@ def until(true: Callable[[], bool]) -> None:
 
 @contextmanager
 def logged(text: str, count: int = 1) -> Iterator[Event]:
-    """An event that is set once the emulator's log has a text so many times."""
+    """An event that is set once a text has appeared this many times in the emulator's log."""
     seen, event = [0], Event()
 
     class Watch(logging.Handler):

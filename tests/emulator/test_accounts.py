@@ -17,7 +17,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def second(emulator: Emulator) -> Iterator[Api]:
-    """The same emulator, asked by the second account."""
+    """The same emulator, called by the second account."""
 
     class Second(Api):
         def signed(self, **changes: str | None) -> dict[str, str]:

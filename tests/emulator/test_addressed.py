@@ -8,7 +8,7 @@ from tests.emulator.api import Api, body, close_body
 
 @pytest.fixture
 def faulty(api: Api) -> Api:
-    """An emulator with two rooms of one task each, which answers every request about the first with code 999."""
+    """An emulator with two rooms of one task each. It answers every request for the first room with code 999."""
     for cname in ("one", "two"):
         api.create(body(cname=cname))
     api.emulator.fault("*", "answer", code=999, cname="one", times=None)
@@ -16,7 +16,7 @@ def faulty(api: Api) -> Api:
 
 
 def ask(api: Api, verb: Verb, number: int) -> Any:
-    """A request about a room by its name; of a close, by the number."""
+    """A request that names its room; a close names the room's number."""
     task = api.emulator.tasks()[number]
     cname = task["cname"]
     match verb:

@@ -9,7 +9,7 @@ from rtcai_pulumi.emulator.faults.cancellation import Waits
 
 
 class Somebody:
-    """A client that goes away when it is told to."""
+    """A client that disconnects on request."""
 
     def __init__(self) -> None:
         self.going = asyncio.Event()

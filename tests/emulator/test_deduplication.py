@@ -26,7 +26,7 @@ def create(api: Api, trace_id: str = "trace", content: Any = None) -> Any:
 
 
 async def turns() -> None:
-    """Let everything in the loop go as far as it can."""
+    """Let every task of the event loop run as far as it can."""
     for _ in range(20):
         await asyncio.sleep(0)
 

@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 
 class Process:
-    """Stands for `pulumi up` that runs: one create is on its way."""
+    """Stands for a `pulumi up` that is running: one create is in flight."""
 
     def __init__(self, left: ExitStack, client: socket.socket) -> None:
         self._left, self._client = left, client

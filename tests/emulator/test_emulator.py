@@ -14,7 +14,7 @@ from tests.cli.without import run_without
 from tests.emulator.api import Api, body, close_body
 from tests.emulator.raw import sent
 
-# The emulator asks for the rest of it: so it is known to have begun to read.
+# The emulator asks for the rest of it, so the test knows that it has begun to read.
 HALF_A_REQUEST = b"POST /v1/api/task/create HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
 
 DEFAULTS = {
@@ -145,7 +145,7 @@ def test_a_taken_port_is_an_error_that_names_it(emulator: Emulator) -> None:
 
 
 def test_a_port_can_be_used_again_at_once() -> None:
-    # A connection that is closed from this side keeps its port busy for a minute, unless told otherwise.
+    # If this side closes the connection, its port stays busy for a minute, unless an option prevents that.
     with httpx.Client(trust_env=False) as connected, Emulator() as first:
         connected.get(f"{first.url}/-/health")
         port = urlsplit(first.url).port or 0

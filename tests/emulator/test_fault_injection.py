@@ -18,14 +18,14 @@ LOOKING: list[Verb] = ["query", "members"]
 
 @dataclass
 class Request:
-    """One request of a verb, ready to be sent, and whether what it asks for was done."""
+    """One request of a verb, ready to be sent, and a check of whether it was executed."""
 
     send: Callable[[], httpx.Response]
     done: Callable[[], bool]
 
 
 def request(api: Api, verb: Verb) -> Request:
-    """A good request; what it needs is there."""
+    """A valid request, with everything that it needs already in place."""
     emulator = api.emulator
     match verb:
         case "create":
@@ -53,7 +53,7 @@ def request(api: Api, verb: Verb) -> Request:
 
 
 def seen(send: Callable[[], httpx.Response]) -> str:
-    """What a client sees, in a word."""
+    """The result that a client sees, in one word."""
     try:
         answer = send()
     except httpx.ReadError as error:
@@ -192,7 +192,7 @@ def test_a_fault_before_the_work_uses_up_no_nonce(api: Api) -> None:
 
 
 def times(api: Api) -> tuple[float, float, float]:
-    """When the last request came, when its task was started, and when it was answered; seconds from the first."""
+    """When the last request arrived, when its task was started, and when it was answered; in seconds from the first."""
     (asked, task) = (api.emulator.requests()[-1], api.emulator.tasks()[-1])
     came, started = (datetime.fromisoformat(text).timestamp() for text in (asked["startedAt"], task["startedAt"]))
     return 0.0, started - came, asked["latencyMs"] / 1000

@@ -40,7 +40,7 @@ def test_a_held_request_whose_client_goes_away_is_over_and_its_work_stays_as_it_
             hold.wait()
         assert gone.wait(30)
     assert (hold.held(), api.emulator.stats()["inFlight"]) == (0, 0)
-    hold.wait()  # it has been held, all the same
+    hold.wait()  # it was held in spite of that
     hold.release()
     assert len(api.emulator.tasks()) == tasks
     assert api.emulator.requests()[0]["end"] == "client gone"
@@ -142,7 +142,7 @@ def test_taking_a_hold_back_lets_go_on_what_it_holds(api: Api, apart: Executor, 
     else:
         api.emulator.clear_faults()
     assert held.result(30)["code"] == 200
-    hold.release()  # over already
+    hold.release()  # already released
 
 
 @pytest.mark.parametrize("at", ["arrived", "worked"])
@@ -178,7 +178,7 @@ def test_stopping_hangs_up_on_every_request_that_waits_at_once(kind: str) -> Non
             for thread in threads:
                 thread.start()
             until(lambda: emulator.stats()["inFlight"] == 2)
-        # Dropped, and not hung up on after the grace as clients that do not finish their request are.
+        # They were dropped, not disconnected after the grace period as clients with incomplete requests are.
         assert dropped.is_set()
         for thread in threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""The live page over HTTP: who gets it, with which headers, and its events. What it looks like: tests/page."""
+"""The live page over HTTP: who may open it, with which headers, and its events. tests/page tests how it looks."""
 
 import asyncio
 import json
@@ -37,12 +37,12 @@ KINDS: tuple[Literal["hang", "half", "reset"], ...] = ("hang", "half", "reset")
 FOLLOWED_LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 Event = tuple[str, str, Any]
-"""Its id, its name, and what it says."""
+"""The id, the name and the data of an event."""
 
 
 @contextmanager
 def events(api: Api, since: str = "", **headers: str) -> Iterator[Iterator[Event]]:
-    """The events of the page, as a browser hears them."""
+    """The events of the page, as a browser receives them."""
     with api.http.stream("GET", "/-/page/events", params={"since": since}, headers=headers) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         yield _parsed(answer.iter_lines())
@@ -61,11 +61,11 @@ def _parsed(lines: Iterator[str]) -> Iterator[Event]:
 
 
 def cursor(api: Api) -> str:
-    """Up to where someone has seen everything who opens the page now."""
+    """The position up to which a client that opens the page now has seen everything."""
     return api.http.get("/").text.partition('data-cursor="')[2].partition('"')[0]
 
 
-# --- who gets it ---
+# --- access ---
 
 
 @pytest.mark.parametrize("path", EVERY_PATH)
@@ -138,7 +138,7 @@ def test_another_method_at_the_root_is_a_request_to_the_service(api: Api) -> Non
     assert len(api.emulator.requests()) == 1
 
 
-# --- what is shown ---
+# --- content ---
 
 
 def test_any_name_can_be_shown(api: Api) -> None:
@@ -313,7 +313,7 @@ def test_the_end_of_the_emulator_ends_the_events_in_good_order() -> None:
         heard = answer.iter_raw()
         next(heard)
         emulator.__exit__()
-        b"".join(heard)  # what was hung up on is an error here
+        b"".join(heard)  # raises an error if the connection was cut
 
 
 def test_a_slow_reader_lets_nothing_grow() -> None:

@@ -1,4 +1,4 @@
-"""The parts of the page that are made of values alone: time lines, scale, fields, words."""
+"""The parts of the page that are made only from values: time lines, scale, fields, words."""
 
 from dataclasses import replace
 from itertools import pairwise

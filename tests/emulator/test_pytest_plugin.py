@@ -1,4 +1,4 @@
-"""The plugin of pytest, in runs of its own."""
+"""The pytest plugin, in pytest runs of its own."""
 
 import re
 import subprocess

@@ -7,7 +7,7 @@ from tests.emulator.api import Api, body, close_body
 
 @pytest.fixture
 def frozen(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """An emulator whose time stands still; its offset moves it."""
+    """An emulator with a stopped clock. Its offset moves the time."""
     monkeypatch.setattr(api.emulator.clock, "source", lambda: 1_800_000_000.0)
     return api
 

@@ -13,7 +13,7 @@ def open_room(api: Api, **changes: Any) -> Any:
 
 
 def paths(cid: int) -> list[tuple[str, dict[str, str]]]:
-    """Both forms of naming a room: path and query."""
+    """Both ways to name a room: in the path and in the query."""
     return [(f"/v2/api/rooms/{cid}", {}), ("/v3/api/rooms", {"cname": CNAME})]
 
 

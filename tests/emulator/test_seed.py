@@ -1,4 +1,4 @@
-"""What an emulator starts from."""
+"""The state with which an emulator starts."""
 
 from collections.abc import Iterator
 from pathlib import Path

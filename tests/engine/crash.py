@@ -1,4 +1,4 @@
-"""Runs of the CLI that are killed at a moment of the test's choosing."""
+"""Runs of the CLI that are killed at a moment that the test chooses."""
 
 import os
 import re
@@ -40,7 +40,7 @@ AT_THE_SERVICE = {
 
 
 class Stops:
-    """Waits until as many threads of the plugin as wished stand at the moment, and lets them go on."""
+    """Waits until a number of plugin threads have stopped at the moment, and lets them continue."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,7 +52,7 @@ class Stops:
         self.plugin = 0
 
     def wait(self, count: int = 1) -> None:
-        """Return when this many threads stand there."""
+        """Return when this many threads have stopped there."""
         while len(self._held) < count:
             connection, _ = self._listener.accept()
             connection.settimeout(PATIENCE)
@@ -60,7 +60,7 @@ class Stops:
             self._held.append(connection)
 
     def release(self) -> None:
-        """Let all go on, and whoever comes later too."""
+        """Let all threads continue, including those that arrive later."""
         self._listener.close()
         self.path.unlink(missing_ok=True)
         for connection in self._held:
@@ -69,7 +69,7 @@ class Stops:
 
 
 class Output:
-    """What a run prints, as it comes."""
+    """The output of a run, while it is being printed."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.text = ""
@@ -78,13 +78,13 @@ class Output:
         self._reader.start()
 
     def wait_for(self, pattern: str, times: int = 1) -> None:
-        """Return when the run has printed so many texts that match a pattern."""
+        """Return when the run has printed this many texts that match a pattern."""
         with self._changed:
             found = self._changed.wait_for(lambda: len(re.findall(pattern, self.text)) >= times, PATIENCE)
             assert found, self.text
 
     def ended(self) -> str:
-        """Everything that was printed, once nobody holds the stream any more."""
+        """Everything that was printed, once no process holds the stream open any more."""
         self._reader.join()
         return self.text
 
@@ -97,7 +97,7 @@ class Output:
 
 @dataclass
 class Interrupted:
-    """A run that stands at its moment, and what may be done to it."""
+    """A run that has stopped at its moment, and what a test can do to it."""
 
     process: subprocess.Popen[str]
     output: "Output"
@@ -105,18 +105,18 @@ class Interrupted:
     plugins: Callable[[], list[int]]
 
     def kill_engine(self) -> None:
-        """`kill -9` of the engine: its plugin lives on."""
+        """`kill -9` of the engine: its plugin keeps running."""
         self.process.kill()
         self.process.wait()
 
     def kill_plugin(self) -> None:
-        """`kill -9` of the plugin: the engine lives on and fails in order."""
+        """`kill -9` of the plugin: the engine keeps running and ends with an error."""
         for plugin in self.plugins():
             os.kill(plugin, signal.SIGKILL)
         self.process.wait(PATIENCE)
 
     def kill_both(self) -> None:
-        """What a lost machine or a lack of memory does: nobody fails in order, and nobody cleans up."""
+        """The effect of a lost machine or of too little memory: no process ends in an orderly way or cleans up."""
         plugins = self.plugins()
         self.process.kill()
         for plugin in plugins:
@@ -124,16 +124,17 @@ class Interrupted:
         self.process.wait()
 
     def interrupt(self, times: int) -> None:
-        """One SIGINT asks the engine to stop after the running calls; a second one to stop at once."""
+        """One SIGINT asks the engine to stop after the running calls. A second one asks it to stop immediately."""
         self.process.send_signal(signal.SIGINT)
         if times > 1:
-            # Two signals of a kind at once are one: the second is sent when the first was understood.
+            # Two signals of the same kind may arrive as one. So the second is sent only after the engine has reacted to
+            # the first.
             self.output.wait_for(r"press \^C again")
             self.process.send_signal(signal.SIGINT)
             self.process.wait(PATIENCE)
 
     def finish(self) -> None:
-        """Let what lives go on to its end."""
+        """Let the remaining processes run to their end."""
         plugins = self.plugins()
         self.release()
         self.process.wait(PATIENCE)
@@ -142,7 +143,7 @@ class Interrupted:
 
 
 def session_of(process: int) -> int | None:
-    """The session of a process; None where it is gone or a zombie."""
+    """The session of a process; None if the process is gone or a zombie."""
     try:
         state, _, _, session = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:4]
     except (OSError, ValueError):
@@ -162,12 +163,12 @@ def plugins_of(session: int) -> list[int]:
 
 
 def wait_for_end(process: int) -> None:
-    """Return when a process that is no child of ours has ended."""
+    """Return when a process that is not our child has ended."""
     assert ends(process, within=PATIENCE), f"process {process} did not end"
 
 
 def ends(process: int, *, within: float) -> bool:
-    """Whether a process that is no child of ours ends in time, in seconds."""
+    """Whether a process that is not our child ends within this time, in seconds."""
     try:
         handle = os.pidfd_open(process)
     except ProcessLookupError:
@@ -179,7 +180,7 @@ def ends(process: int, *, within: float) -> bool:
 
 
 def end_session(session: int) -> None:
-    """End what a killed run left, by process id."""
+    """End the processes that a killed run left, by process id."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and session_of(int(entry.name)) == session:
             os.kill(int(entry.name), signal.SIGKILL)
@@ -189,15 +190,15 @@ def end_session(session: int) -> None:
 def interrupted(
     stack: Stack, emulator: Emulator, command: list[str], moment: str, *, count: int = 1, **environment: str
 ) -> Iterator[Interrupted]:
-    """A run of the CLI that has come to a moment; whatever it leaves is ended with the block.
+    """A run of the CLI that has stopped at a moment. Processes that it leaves are ended with the block.
 
     Args:
         stack: the stack.
         emulator: the service.
-        command: of the CLI, as in ``["up", "--yes"]``.
+        command: arguments of the CLI, for example ``["up", "--yes"]``.
         moment: one of `IN_THE_PLUGIN` or `AT_THE_SERVICE`.
-        count: how many calls must stand there.
-        environment: more of it.
+        count: how many calls must have stopped there.
+        environment: additional environment variables.
     """
     with ExitStack() as ends:
         if moment in AT_THE_SERVICE:
@@ -230,7 +231,7 @@ def interrupted(
 
 @contextmanager
 def running(stack: Stack, command: list[str], **environment: str) -> Iterator[tuple[subprocess.Popen[str], Output]]:
-    """A run of the CLI, and what it prints; whatever it leaves is ended with the block."""
+    """A run of the CLI, and its output. Processes that it leaves are ended with the block."""
     with subprocess.Popen(
         [cli(), *command, "--non-interactive"],
         cwd=stack.folder / "program",
@@ -246,5 +247,5 @@ def running(stack: Stack, command: list[str], **environment: str) -> Iterator[tu
         try:
             yield process, output
         finally:
-            end_session(process.pid)  # before the process is waited for, whatever failed in the block
+            end_session(process.pid)  # before the process is waited for, even if the block failed
             output.ended()

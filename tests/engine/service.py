@@ -1,4 +1,4 @@
-"""What the emulator was asked and what runs in it, in the words of the tests."""
+"""What the emulator received and which agents run in it, as short functions for the tests."""
 
 from itertools import pairwise
 from typing import Any
@@ -7,17 +7,17 @@ from rtcai_pulumi.emulator import Emulator
 
 
 def live(emulator: Emulator) -> list[dict[str, Any]]:
-    """The tasks that run."""
+    """The running tasks."""
     return [task for task in emulator.tasks() if task["state"] == "running"]
 
 
 def rooms(emulator: Emulator) -> list[str]:
-    """The room of each task that runs, sorted: a room with two agents is there twice."""
+    """The room of each running task, sorted. A room with two agents appears twice."""
     return sorted(task["cname"] for task in live(emulator))
 
 
 def overlaps(emulator: Emulator) -> list[str]:
-    """The rooms in which two agents ever ran at the same moment."""
+    """The rooms in which two agents were ever running at the same time."""
     found = []
     tasks = sorted(emulator.tasks(), key=lambda task: (task["cname"], task["startedAt"]))
     for first, second in pairwise(tasks):
@@ -28,7 +28,7 @@ def overlaps(emulator: Emulator) -> list[str]:
 
 
 def calls(emulator: Emulator) -> list[str]:
-    """What was asked of the task API, in order: ``create`` or ``close``."""
+    """The calls of the task API, in order: ``create`` or ``close``."""
     return [request["path"].rpartition("/")[2] for request in emulator.requests() if "/task/" in request["path"]]
 
 

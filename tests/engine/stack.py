@@ -1,4 +1,4 @@
-"""A stack of the real engine: the CLI, run against the emulator, with nothing of the developer's."""
+"""A stack of the real engine: the CLI runs against the emulator, without any of the developer's own settings."""
 
 import atexit
 import json
@@ -16,11 +16,11 @@ from rtcai_pulumi.emulator import Emulator
 
 PROJECT = Path(__file__).parents[2]
 ENGINE = os.environ.get("TESTED_ENGINE", str(PROJECT / ".tools" / "bin"))
-"""The folder of the CLI that tests run; `make test-engines` names another."""
+"""The folder of the CLI that tests run. `make test-engines` sets another folder."""
 TYPE = "pulumi-python:dynamic/rtcai:RealtimeConversation"
-# The last language host that can be built from Go modules dies at its start now and then, before anything happened.
+# The last language host that can be built from Go modules sometimes fails at its start, before anything has happened.
 HOST_DIED = "failed to discover package requirements"
-# The virtual environment is named for hosts that honour it; PATH serves the ones that do not.
+# The virtual environment is named for hosts that support it. PATH is for the other hosts.
 PROJECT_FILE = f"""name: rooms
 runtime: {{name: python, options: {{toolchain: pip, virtualenv: {Path(sys.executable).parents[1]}}}}}
 """
@@ -32,7 +32,7 @@ def search_path() -> str:
 
 
 def cli() -> str:
-    """The Pulumi CLI; a test that needs the engine fails without it, and is never skipped."""
+    """The Pulumi CLI. A test that needs the engine fails without it, and is never skipped."""
     found = shutil.which("pulumi", path=search_path())
     if found is None:
         message = "no pulumi CLI: run `make setup`"
@@ -42,7 +42,7 @@ def cli() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one command did."""
+    """The result of one command."""
 
     code: int
     output: str
@@ -53,14 +53,14 @@ class Run:
         return self
 
     def failed(self, *, frames: bool = False) -> "Run":
-        """This run, which must have failed; without frames, unless the program itself raised."""
+        """This run, which must have failed; without stack frames, unless the program itself raised the error."""
         assert self.code != 0, self.output
         assert frames == ("Traceback" in self.output), self.output
         return self
 
 
 class Stack:
-    """One stack with a project folder, a backend and a PULUMI_HOME of its own."""
+    """One stack with its own project folder, backend and PULUMI_HOME."""
 
     def __init__(self, folder: Path, emulator: Emulator | None, name: str = "test") -> None:
         self.folder = folder
@@ -79,11 +79,11 @@ class Stack:
             _copy(_initialized(name) / part, folder / part)
 
     def selected(self) -> dict[str, str]:
-        """The environment of a command that is about this stack."""
+        """The environment of a command for this stack."""
         return {**self.environment, "PULUMI_STACK": self.name}
 
     def program(self, source: str) -> None:
-        """State another program."""
+        """Set the source of the program."""
         (self.folder / "program" / "__main__.py").write_text(source, encoding="utf-8")
 
     def pulumi(self, *arguments: str, **environment: str) -> Run:
@@ -99,7 +99,7 @@ class Stack:
                 text=True,
                 timeout=300,
                 check=False,
-                start_new_session=True,  # of a shell's background job the CLI would inherit that SIGINT is ignored
+                start_new_session=True,  # in a shell's background job, the CLI would inherit an ignored SIGINT
             )
             if HOST_DIED not in done.stdout:
                 break
@@ -109,7 +109,7 @@ class Stack:
         return self.pulumi("preview", *arguments, **environment)
 
     def up(self, *arguments: str, **environment: str) -> Run:
-        """Update without a preview, which takes half of the time; tests about previews run `pulumi` itself."""
+        """Update without a preview, which would take half of the time. Tests about previews call `pulumi` directly."""
         return self.pulumi("up", "--yes", "--skip-preview", *arguments, **environment)
 
     def refresh(self, *arguments: str, **environment: str) -> Run:
@@ -119,21 +119,21 @@ class Stack:
         return self.pulumi("destroy", "--yes", "--skip-preview", *arguments, **environment)
 
     def state_text(self) -> str:
-        """The state as the backend's file holds it: secrets are ciphertext."""
+        """The state as it is in the backend's file: secrets are ciphertext."""
         return self.state_file().read_text("utf-8")
 
     def state_file(self) -> Path:
         return self.folder / "backend" / ".pulumi" / "stacks" / "rooms" / f"{self.name}.json"
 
     def conversations(self) -> dict[str, dict[str, Any]]:
-        """The conversations in state, by their names in the program."""
+        """The conversations in the state, by their names in the program."""
         deployment = json.loads(self.state_text())["checkpoint"]["latest"] or {}
         rooms = [resource for resource in deployment.get("resources", []) if resource["type"] == TYPE]
         return {resource["urn"].rpartition("::")[2]: resource for resource in rooms}
 
 
 def environment_of(folder: Path) -> dict[str, str]:
-    """An environment with a backend and a home of its own, and nothing of the developer's."""
+    """An environment with its own backend and home, and without any of the developer's settings."""
     return {
         "PATH": search_path(),
         "HOME": str(folder / "home"),
@@ -142,13 +142,13 @@ def environment_of(folder: Path) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host has pip list the packages at each run
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host has pip list the packages in each run
     }
 
 
 @cache
 def _initialized(name: str) -> Path:
-    """A folder with an initialized stack to copy: `pulumi stack init` costs a fifth of what an update does."""
+    """A folder with an initialized stack to copy: `pulumi stack init` takes a fifth of the time of an update."""
     folder = Path(tempfile.mkdtemp(prefix="rtcai-stack-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for part in ("backend", "home/pulumi", "program"):

@@ -1,6 +1,6 @@
 """Any JSON in any field of a program or an event file, with outputs at any depth.
 
-No command ends in a traceback; and what a preview accepts, the service accepts.
+No command ends with a traceback. If a preview accepts a value, the service accepts it too.
 """
 
 import json
@@ -71,7 +71,7 @@ Case = tuple[str, Any]
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    with Emulator(allow_unknown_fields=True) as running:  # what `extra` is for
+    with Emulator(allow_unknown_fields=True) as running:  # the purpose of `extra`
         yield running
 
 
@@ -89,7 +89,7 @@ events = (
 
 
 def is_right(case: Case) -> bool:
-    """Whether the check finds nothing wrong with what a case comes to."""
+    """Whether the check finds no problem in the values of a case."""
     kind, value = case[0], without_outputs(case[1])
     if kind == "room":
         value = {"adoptExisting" if name == "adopt_existing" else name: item for name, item in value.items()}
@@ -110,7 +110,7 @@ def state(stack: Stack, stated: list[Case]) -> None:
 
 
 def some(exhaustive: bool, few: int, many: int) -> settings:
-    """How many examples a test tries: the same few each time, or many others."""
+    """How many examples a test tries: the same few each time, or many different ones."""
     return settings(
         max_examples=many if exhaustive else few,
         derandomize=not exhaustive,

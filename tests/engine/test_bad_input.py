@@ -1,4 +1,4 @@
-"""Bad input: one clear error each, all at once, before anything is touched."""
+"""Bad input: one clear error for each mistake, all in the same run, before anything is changed."""
 
 import socket
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 from tests.samples import INVALID, SERVICE, invalid_paths
 
-pytestmark = pytest.mark.full("each more input is refused by the same check, which tests/unit/config tries in full")
+pytestmark = pytest.mark.full("more kinds of wrong input for the same check, which tests/unit/config tests completely")
 
 EVERY_WRONG_BODY = f"""
 import json, pathlib, pulumi
@@ -104,7 +104,7 @@ def test_without_credentials_preview_warns_once_and_up_fails_with_both_ways_to_s
     run = stack.up().failed()
     told = run.output.partition("Diagnostics:")[2]
     assert told.count("no credentials: RTCAI_APP_KEY and RTCAI_APP_SECRET") == 1
-    # Once in the warning, which comes before anybody knows that this is no preview, and once in the error.
+    # Once in the warning, which is logged before it is known that this is not a preview, and once in the error.
     assert told.count("set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment") == 2
     assert "pulumi config set --secret rtcai:appSecret" in told
     assert stack.conversations() == {}
@@ -142,7 +142,7 @@ def test_a_wrong_secret_is_told_as_such_and_never_shown(stack: Stack) -> None:
 
 @contextmanager
 def cut_off() -> Iterator[str]:
-    """A service that takes a request and breaks the connection instead of answering."""
+    """A service that accepts a request and breaks the connection instead of answering."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

@@ -1,4 +1,4 @@
-"""Options and commands of Pulumi that other files do not try: each does what Pulumi documents."""
+"""Options and commands of Pulumi that no other file tests: each does what Pulumi documents."""
 
 import json
 import subprocess
@@ -18,9 +18,7 @@ from tests.engine.test_up import one_room
 from tests.tiers import some_of
 
 pytestmark = [
-    pytest.mark.full(
-        "options and commands that change little here; the ones that can lose an agent are tried every day"
-    ),
+    pytest.mark.full("options and commands with little effect here; those that can lose an agent are tried every day"),
     pytest.mark.shows("promise 6"),
 ]
 
@@ -29,7 +27,7 @@ CHANGED = ", speed=2"
 
 
 def host(tts: str = "", **opts: str) -> str:
-    """One room, with options of Pulumi's as source text."""
+    """A program with one room, with Pulumi options as source text."""
     stated = ", ".join(f"{name}={value}" for name, value in opts.items())
     return one_room(tts=tts, more=f", opts=pulumi.ResourceOptions({stated})")
 
@@ -185,7 +183,10 @@ pulumi.export("task", host.urn.apply(again))
 
 
 def test_a_state_migration_is_carried_out(stack: Stack, emulator: Emulator) -> None:
-    """Here of an input that only the provider reads. An engine that is too old says so, and nothing is touched."""
+    """The migration changes an input that only the provider reads. An engine that is too old reports an error.
+
+    It changes nothing then.
+    """
     stack.program(one_room(more=", request_id='one'"))
     stack.up().succeeded()
     stack.program(

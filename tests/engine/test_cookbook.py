@@ -1,4 +1,4 @@
-"""What docs/cookbook.md says to do, where no other test does it."""
+"""The instructions of docs/cookbook.md that no other test runs."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.engine.stack import Stack
 from tests.engine.test_crashes import ROOM
 from tests.engine.test_sweep import ELSE, rtcai
 
-pytestmark = pytest.mark.full("each recipe puts together commands that other tests try one by one")
+pytestmark = pytest.mark.full("each recipe combines commands that other tests try one by one")
 
 
 def test_a_room_moves_to_another_stack(stack: Stack, emulator: Emulator) -> None:

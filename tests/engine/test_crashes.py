@@ -1,4 +1,4 @@
-"""Whatever is killed, and whenever: one further `up` leaves exactly one agent a room, and `destroy` none."""
+"""After any process is killed at any moment, one more `up` leaves one agent for each room, and `destroy` none."""
 
 import itertools
 import shutil
@@ -52,7 +52,7 @@ CIRCUMSTANCES: list[list[Any]] = [
 
 
 class Crash(NamedTuple):
-    """A command that is ended at a moment, and what the program says at the next `up`."""
+    """A command that is ended at a moment, and the program of the next `up`."""
 
     command: str
     moment: str
@@ -67,11 +67,11 @@ AT_ONCE = [("create", "the create has been done"), ("replace", "closed is noted"
 
 
 def lives() -> list[Any]:
-    """The life of a stack: its circumstances, and how it is ended again and again.
+    """The life of a stack: its circumstances, and the crashes that end its commands one after the other.
 
-    In the one of `make test`, engine and plugin are killed at once. In those of `make test-full`, every moment comes
-    once, and every pair of the other factors. In those of `make test-all`, every circumstance and moment has a life
-    that is ended in every way, with and without a change of the program; half of them the other way round.
+    In the life of `make test`, engine and plugin are killed at the same time. The lives of `make test-full` have every
+    moment once, and every pair of the other factors. In `make test-all`, every circumstance and moment has a life that
+    is ended in every way, with and without a change of the program. Half of these lives use the ways in reverse order.
     """
     everyday = [(1, "with checkpoints", "alone", [Crash(*moment, "both", "same program") for moment in AT_ONCE])]
     pairs = list(AllPairs([VICTIMS, PROGRAMS, *CIRCUMSTANCES]))
@@ -103,12 +103,12 @@ STARTED_FIRST = one_room(tts=", speed=2", more=", replace_strategy='start-first'
 
 @pytest.fixture(autouse=True)
 def replaying(emulator: Emulator) -> None:
-    """A service that drops duplicates by trace id: without that nobody could find a lost agent."""
+    """A service that drops duplicates by trace id. Without this, no later run could find a lost agent."""
     emulator.change_settings(dedup="replay")
 
 
 def started_beside(stack: Stack, emulator: Emulator, folder: Path) -> Stack:
-    """Another stack with an agent of its own, on the same journal."""
+    """Another stack with its own agent, on the same journal."""
     other = Stack(folder, emulator)
     other.environment["RTCAI_JOURNAL"] = stack.environment["RTCAI_JOURNAL"]
     other.program(one_room(cname="other"))
@@ -126,7 +126,7 @@ for number in range({count}):
 
 
 def end(run: Interrupted, victim: str) -> None:
-    """Kill one, or interrupt, and let what lives go on to its end."""
+    """Kill one process, or interrupt the run, and let the remaining processes run to their end."""
     if victim == "engine":
         run.kill_engine()
     elif victim == "plugin":
@@ -139,7 +139,7 @@ def end(run: Interrupted, victim: str) -> None:
 
 
 def recover(stack: Stack, **environment: str) -> None:
-    """What an operator does after a crash: unlock, put a half-written checkpoint back, up."""
+    """The steps of an operator after a crash: unlock, restore a half-written checkpoint, `up`."""
     stack.pulumi("cancel", "--yes")
     run = stack.up(**environment)
     if "failed to load checkpoint" in run.output:
@@ -150,7 +150,7 @@ def recover(stack: Stack, **environment: str) -> None:
 
 
 def assert_known(stack: Stack, emulator: Emulator, expected: Sequence[str], others: Sequence[str] = ()) -> None:
-    """There is one agent for each room, the state knows it, and the journal knows no other."""
+    """There is one agent for each room, the state has it, and the journal has no other."""
     assert rooms(emulator) == sorted([*expected, *others])
     known = {room["outputs"]["taskId"] for room in stack.conversations().values()}
     assert known == {task["taskId"] for task in live(emulator) if task["cname"] in expected}
@@ -162,7 +162,7 @@ def assert_known(stack: Stack, emulator: Emulator, expected: Sequence[str], othe
 def assert_settled(
     stack: Stack, emulator: Emulator, expected: Sequence[str], *, others: Sequence[str] = (), **environment: str
 ) -> None:
-    """All is known, another up changes nothing, and destroy leaves none."""
+    """State and journal know every agent, another `up` changes nothing, and `destroy` leaves none."""
     assert_known(stack, emulator, expected, others)
     assert f"{len(expected) + 1} unchanged" in stack.up(**environment).succeeded().output
     stack.destroy(**environment).succeeded()
@@ -200,7 +200,7 @@ def test_ended_at_a_moment(
     up = False
     stack.program(many_rooms(count, next(speeds)))
     for number, crash in enumerate(crashes):
-        print(crash)  # shown where the test fails
+        print(crash)  # printed if the test fails
         if crash.command == "create" and up:
             stack.destroy(*PARALLEL, **environment).succeeded()
             assert rooms(emulator) == others
@@ -225,7 +225,7 @@ def test_ended_at_a_moment(
 
 
 def replacements_that_start_first() -> list[Any]:
-    """At every moment, each time ended in another way; every day one of the create's and one of the close's."""
+    """All moments, each ended in a different way. Every day: one moment of the create and one of the close."""
     moments = [*OF_A_CREATE, *OF_A_CLOSE]
     return [
         pytest.param(
@@ -318,7 +318,7 @@ def test_a_plugin_that_would_post_after_the_next_up_has_begun_does_not(stack: St
     with interrupted(stack, emulator, UP, "after the intent") as old:
         old.kill_engine()
         stack.pulumi("cancel", "--yes")
-        # The old plugin lives and its create is asked for: the new run waits for it, then takes it over.
+        # The old plugin is alive and its create is recorded: the new run waits for it, then takes it over.
         stack.up(RTCAI_TIMEOUT="1").succeeded()
         assert rooms(emulator) == ["keynote"]
         old.finish()
@@ -328,7 +328,7 @@ def test_a_plugin_that_would_post_after_the_next_up_has_begun_does_not(stack: St
 def test_an_earlier_run_whose_engine_still_lives_starts_nothing_beside_a_later_run_s_agents(
     stack: Stack, emulator: Emulator
 ) -> None:
-    """The stack was unlocked although the run that holds its lock only waits."""
+    """The stack was unlocked although the run that holds its lock is only waiting."""
     stack.program(many_rooms(2, 1))
     command = [*UP, "--parallel", "1", "--continue-on-error"]
     with interrupted(stack, emulator, command, "after the intent") as old:
@@ -345,7 +345,7 @@ def test_an_earlier_run_whose_engine_still_lives_starts_nothing_beside_a_later_r
 def test_a_plugin_whose_engine_is_gone_closes_what_it_has_started_and_ends_itself(
     stack: Stack, emulator: Emulator, refusals: int
 ) -> None:
-    """Also where the service is busy, and nobody reads any more what the plugin has to say about that."""
+    """The plugin does so even if the service is busy and no process reads its output any more."""
     stack.program(ROOM)
     if refusals:
         emulator.fault("close", "answer", status=429, headers={"Retry-After": "2"}, times=refusals)

@@ -12,7 +12,7 @@ from tests.engine.service import bodies, calls, live, rooms
 from tests.engine.stack import PROJECT, Run, Stack
 
 pytestmark = pytest.mark.full(
-    "the example event-yaml runs an event every day; tests/unit/events has the rest of the file format"
+    "the example event-yaml runs an event every day; tests/unit/events tests the rest of the file format"
 )
 
 EXAMPLE = PROJECT / "examples" / "event-yaml"
@@ -30,13 +30,13 @@ rooms:
 
 
 def event(stack: Stack, text: str, name: str = "event.yaml") -> None:
-    """State another event, with the program of a team that only has YAML."""
+    """Set another event, with the program of a team that uses only YAML."""
     stack.program(ONE_LINE)
     (stack.folder / "program" / name).write_text(text, encoding="utf-8")
 
 
 def example(stack: Stack) -> str:
-    """The example's event of forty rooms, in the stack's folder."""
+    """Copy the example's event of forty rooms into the stack's folder."""
     shutil.copytree(EXAMPLE / "prompts", stack.folder / "program" / "prompts")
     text = (EXAMPLE / "event.yaml").read_text(encoding="utf-8")
     event(stack, text)
@@ -49,7 +49,7 @@ def output(stack: Stack, name: str) -> Any:
 
 
 def resources(stack: Stack) -> dict[str, dict[str, Any]]:
-    """All resources in state, by type and name."""
+    """All resources in the state, by type and name."""
     deployment = json.loads(stack.state_text())["checkpoint"]["latest"]
     return {
         f"{resource['type'].rpartition(':')[2]} {resource['urn'].rpartition('::')[2]}": resource
@@ -58,12 +58,12 @@ def resources(stack: Stack) -> dict[str, dict[str, Any]]:
 
 
 def changed(run: Run) -> set[str]:
-    """The conversations that a preview would touch, or that an up has touched."""
+    """The conversations that a preview would change, or that an `up` has changed."""
     return set(re.findall(r"RealtimeConversation\s+(\S+)\s+(?:creat|replac|updat|delet)", run.output))
 
 
 def told(run: Run) -> str:
-    """What a run says at its end; the same lines stand in its progress before."""
+    """The messages at the end of a run. The same lines appear earlier in its progress."""
     return run.output.partition("Diagnostics:")[2]
 
 
@@ -95,20 +95,20 @@ def test_forty_rooms_come_up_from_one_file_and_change_one_by_one(stack: Stack, e
         assert len(rooms(emulator)) == len(set(rooms(emulator))) == 40
         return touched, sorted(calls(emulator)[before:])
 
-    # The same again.
+    # The same file again.
     assert step(text) == (set(), [])
-    # One room's prompt.
+    # The prompt of one room.
     text = text.replace("hall-07:\n", "hall-07: {agent: {llm: {customPrompt: Be brief., role: 0}}}\n")
     assert step(text) == ({"staging-hall-07"}, ["close", "create"])
-    # One room's name.
+    # The name of one room.
     text = text.replace("hall-08:", "workshop:")
     assert step(text) == ({"staging-hall-08", "staging-workshop"}, ["close", "create"])
-    # Another order.
+    # A different order.
     head, _, listed = text.partition("rooms:\n")
     items = re.findall(r"^  \S.*\n(?:    .*\n)*", listed, re.MULTILINE)
     text = f"{head}rooms:\n{''.join(reversed(items))}"
     assert step(text) == (set(), [])
-    # A prompt file: all rooms that have it, which are 40 less press, interpreting and hall-07.
+    # A prompt file: all rooms that use it, which are the 40 rooms except press, interpreting and hall-07.
     (stack.folder / "program" / "prompts" / "host.md").write_text("Be kind.\n", encoding="utf-8")
     touched, asked = step(text)
     assert len(touched) == 37

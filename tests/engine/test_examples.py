@@ -1,4 +1,4 @@
-"""Each example, as its README says to run it; the blocks between the comments are what is run here."""
+"""Each example, run as its README says. The tests run the blocks between the comments."""
 
 import json
 import re
@@ -34,7 +34,7 @@ class Example:
             stack.pulumi("stack", "init", "dev").succeeded()
 
     def commands(self, test: str) -> list[str]:
-        """The commands of the README's block that names a test."""
+        """The commands of the README block that names a test."""
         text = (self.source / "README.md").read_text(encoding="utf-8")
         (block,) = re.findall(rf"<!-- run by \S+::{test} -->\n```sh\n(.*?)```", text, re.DOTALL)
         return [line for line in block.splitlines() if line and not line.startswith("#")]
@@ -141,7 +141,7 @@ def test_teardown(stack: Stack, emulator: Emulator) -> None:
     example = Example(stack, "teardown")
     up, teardown = example.commands("test_teardown")
     example.run(up).succeeded()
-    # An agent that only the journal knows, as a killed run leaves one.
+    # An agent that only the journal knows, as a killed run leaves it.
     resources = json.loads(stack.pulumi("stack", "export").succeeded().output)["deployment"]["resources"]
     (lost, _) = [resource["urn"] for resource in resources if resource["type"] == TYPE]
     stack.pulumi("state", "delete", lost, "--yes").succeeded()

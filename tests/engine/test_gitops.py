@@ -1,4 +1,4 @@
-"""The pipeline of examples/gitops, played on a local bare repository: its workflow decides which script runs when."""
+"""The pipeline of examples/gitops on a local bare repository. Its workflow decides which script runs and when."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.engine.crash import end_session, plugins_of
 from tests.engine.service import calls, live, rooms
 from tests.engine.stack import PROJECT, Run, Stack
 
-pytestmark = pytest.mark.full("a pipeline takes ten runs of the engine and more")
+pytestmark = pytest.mark.full("a pipeline takes ten or more runs of the engine")
 
 EXAMPLE = PROJECT / "examples" / "gitops"
 WORKFLOW = EXAMPLE / ".github" / "workflows" / "agents.yml"
@@ -27,7 +27,7 @@ IDENTITY = ["-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c
 
 
 class Forge:
-    """A bare repository, and runners that play the workflow on its commits."""
+    """A bare repository, and runners that execute the workflow on its commits."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
@@ -45,7 +45,7 @@ class Forge:
         self.commit("Begin")
 
     def commit(self, message: str, event: str | None = EVENT) -> str:
-        """Commit an event file, or its end, to main; returns the commit."""
+        """Commit an event file, or its removal, to main; returns the commit."""
         file = self.work / "event.yaml"
         if event is None:
             file.unlink()
@@ -57,7 +57,7 @@ class Forge:
         return git("rev-parse", "HEAD", cwd=self.work).strip()
 
     def script(self, step: str) -> str:
-        """The command of a step of the workflow."""
+        """The command of a workflow step."""
         steps = self.workflow["jobs"]["agents"]["steps"]
         (found,) = [each["run"] for each in steps if each.get("name") == step]
         return str(found).partition(" |")[0]
@@ -74,13 +74,13 @@ class Forge:
         return machine, {**self.stack.environment, "STACK": "production", "RTCAI_JOURNAL": str(journal)}
 
     def keep(self, machine: Path) -> None:
-        """The step that keeps the journal, whatever happened before."""
+        """The step that saves the journal, regardless of what happened before."""
         shutil.rmtree(self.cache, ignore_errors=True)
         if (machine / ".journal").exists():
             shutil.copytree(machine / ".journal", self.cache)
 
     def run(self, step: str, commit: str = "main", **environment: str) -> Run:
-        """Play one run of the workflow."""
+        """Execute one run of the workflow."""
         concurrency = self.workflow["concurrency"]
         assert concurrency["cancel-in-progress"] is False
         with self.groups.setdefault(concurrency["group"], Lock()):
@@ -101,7 +101,7 @@ class Forge:
         return Run(done.returncode, done.stdout)
 
     def kill_in_the_middle(self, emulator: Emulator, commit: str, *, keep: bool, creates: int = 2) -> None:
-        """A runner that is killed while the service has started an agent and nobody was told."""
+        """A runner that is killed after the service has started an agent and before the runner got the answer."""
         machine, env = self.runner(commit)
         with emulator.hold("create", at="worked", times=None) as hold:
             process = subprocess.Popen(
@@ -203,12 +203,12 @@ def test_a_killed_runner_whose_journal_is_older_than_the_state_stops_the_next_ru
     faster = EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 1.5}}}")
     forge.kill_in_the_middle(emulator, forge.commit("Faster", faster), keep=False, creates=1)
     agents = emulator.tasks()
-    # What is cached is the journal of the first run: it knows the workshop, and nothing of the agent that runs there.
+    # The cached journal is the one of the first run: it has the workshop, but not the agent that runs there.
     run = forge.run("Up", UNLOCK="1").failed()
     assert "room expo-workshop" in run.output
     assert "room expo-main-stage" not in run.output
     assert emulator.tasks() == agents
-    # Nor does a destroy pass for good: it cannot end that agent.
+    # `destroy` does not report success either: it cannot stop that agent.
     assert "room expo-workshop" in forge.run("Destroy").failed().output
     assert rooms(emulator) == ["expo-workshop"]
 

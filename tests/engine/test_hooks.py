@@ -1,4 +1,4 @@
-"""Error hooks: the engine calls a verb again at once, in the same plugin process."""
+"""Error hooks: the engine calls a verb again immediately, in the same plugin process."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def traces(emulator: Emulator) -> list[str]:
 def test_a_lost_create_that_is_repeated_is_the_same_create(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(dedup="replay")
     for number, (name, fault) in enumerate(LOST.items()):
-        print(name)  # shown where the test fails
+        print(name)  # printed if the test fails
         before = len(traces(emulator))
         emulator.fault("create", **fault)
         stack.program(program(f"user-{number}"))

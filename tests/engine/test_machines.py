@@ -1,4 +1,4 @@
-"""Two machines with a journal each deploy one stack in turn."""
+"""Two machines, each with its own journal, deploy one stack in turn."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from tests.engine.test_up import one_room
 from tests.tiers import some_of
 
 pytestmark = [
-    pytest.mark.full("two machines with a journal each take ten commands"),
+    pytest.mark.full("two machines with a journal each need ten commands"),
     pytest.mark.shows("promise 2", "promise 8"),
 ]
 
@@ -86,7 +86,7 @@ def test_a_refused_close_does_not_fail_a_changed_program_either(stack: Stack, em
     stack.program(one_room(tts=", speed=2"))
     stack.up(**second).succeeded()
     stack.program(one_room(tts=", speed=1.5"))
-    # Only the close of what is gone long since is refused.
+    # Only the close of an agent that ended long ago is refused.
     emulator.change_settings(dedup="replay")
     emulator.fault("close", "answer", skip=1, code=400, errmsg="unknown")
     run = stack.up(**first).succeeded()

@@ -1,4 +1,4 @@
-"""Pulumi's options that name properties, and those that a dynamic provider cannot honour."""
+"""Pulumi options that name properties, and options that a dynamic provider cannot support."""
 
 import json
 from typing import Any

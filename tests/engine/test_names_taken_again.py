@@ -1,4 +1,4 @@
-"""A name that an agent had before, and that another one has now: the first agent's owner is another resource."""
+"""A name that one agent had before and another one has now: the owner of the first agent is a different resource."""
 
 import json
 
@@ -15,7 +15,7 @@ from tests.engine.test_sequences import URN
 from tests.engine.test_up import one_room
 
 pytestmark = [
-    pytest.mark.full("commands that rename or move a resource or a stack, and then a new one of the first name"),
+    pytest.mark.full("commands that rename or move a resource or a stack, then create one with the first name"),
     pytest.mark.shows("promise 1", "promise 6", "promise 8"),
 ]
 
@@ -23,7 +23,7 @@ __all__ = ["replaying"]
 
 
 def agents(**cnames: str) -> str:
-    """A program with an agent of each name, in the room of that name."""
+    """A program with one agent for each name, in the room of that name."""
     return "".join(one_room(cname=cname).replace('"host"', f'"{name}"') for name, cname in cnames.items())
 
 
@@ -61,7 +61,7 @@ def test_a_new_agent_may_have_the_name_of_one_that_another_stack_has_now(stack: 
 
 
 def renamed_stack(stack: Stack) -> None:
-    """An agent in a stack that has another name now, and a new stack of its first name."""
+    """A stack with an agent that now has another name, and a new stack with its first name."""
     stack.program(agents(host="keynote"))
     stack.up().succeeded()
     stack.pulumi("stack", "rename", "old").succeeded()

@@ -51,7 +51,7 @@ class TicketResource(Resource):
 
 @pytest.fixture(autouse=True)
 def neighbour(stack: Stack) -> None:
-    """The user's own module, beside the program."""
+    """Put the user's own module next to the program."""
     (stack.folder / "program" / "tickets.py").write_text(OWN, encoding="utf-8")
     stack.environment["LOG"] = str(stack.folder / "log")
 
@@ -105,7 +105,7 @@ def test_its_running_call_is_not_cut_off_when_the_engine_dies(stack: Stack, emul
         (plugin,) = run.plugins()
         run.kill_engine()
         run.release()
-        # Our own call has ended, and the watcher has looked for the engine meanwhile.
+        # Our own call has ended, and the watcher has checked the engine in the meantime.
         until = time.monotonic() + PATIENCE
         while live(emulator):
             assert time.monotonic() < until
@@ -122,7 +122,7 @@ def test_how_many_of_its_calls_run_at_once_can_be_kept(
 ) -> None:
     environment = {"RTCAI_CONCURRENCY": concurrency} if concurrency else {}
     host = one_room().replace('RealtimeConversation("host"', 'host = RealtimeConversation("host"')
-    # The pool is widened at the first call of ours.
+    # The pool is widened at the first call of our provider.
     after = program(12, host=False).replace("False)", "False, pulumi.ResourceOptions(depends_on=host))")
     stack.program(f"import pulumi\n{host}{after}")
     with running(stack, ["up", "--yes", "--skip-preview", "--parallel", "32"], **environment) as (process, _):

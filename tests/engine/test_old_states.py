@@ -1,4 +1,4 @@
-"""States that an older release stored: they load, differ in nothing, and are destroyed."""
+"""States that an older release stored: they load, show no difference, and can be destroyed."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ RealtimeConversation("agent", cname="old-agent", agent=Agent(agent_id="a", user_
 
 
 def brought_here(state: Path, emulator: Emulator) -> str:
-    """A stored state whose agents run in this emulator."""
+    """A stored state, changed so its agents run in this emulator."""
     text = state.read_text(encoding="utf-8")
     settings = Settings(emulator.app_key, app_secret=emulator.app_secret, endpoint=emulator.url)
     with Client(settings, transport=httpx.HTTPTransport()) as client:

@@ -1,4 +1,4 @@
-"""Two backends, organizations, projects or stacks are two owners, however they were chosen."""
+"""Two backends, organizations, projects or stacks are two owners, no matter how they were selected."""
 
 import json
 import subprocess
@@ -14,11 +14,11 @@ from tests.engine.test_up import one_room
 from tests.tiers import some_of
 
 pytestmark = [
-    pytest.mark.full("two tenants of a service take ten commands; tests/unit tries which backend makes which owner"),
+    pytest.mark.full("two tenants of a service need ten commands; tests/unit tries which backend makes which owner"),
     pytest.mark.shows("promise 1", "promise 6"),
 ]
 
-# Two tenants of one service, with equal project and stack names, deployed in turn by one process.
+# Two tenants of one service, with equal project and stack names. One process deploys them in turn.
 SERVICE = """
 import json, os, sys
 from pulumi import automation
@@ -59,7 +59,7 @@ for command in sys.argv[4:]:
 
 
 def deploy(folder: Path, emulator: Emulator, way: str, *commands: str) -> str:
-    """Run a process that deploys tenants by the Automation API; whether it knows the journal, only its children do."""
+    """Run a process that deploys tenants by the Automation API. Only its child processes know the journal."""
     environment = {name: value for name, value in environment_of(folder).items() if name != "PULUMI_BACKEND_URL"}
     if way == "pulumi_home":
         del environment["PULUMI_HOME"]
@@ -100,7 +100,7 @@ def test_two_tenants_of_one_service_are_two_owners(tmp_path: Path, emulator: Emu
 
 
 def test_a_program_s_own_environment_does_not_choose_the_owner(tmp_path: Path, emulator: Emulator) -> None:
-    """The journal is the CLI's: the program's process has none, and its own backend is another one."""
+    """The journal is the CLI's: the process of the program has no journal and uses a different backend itself."""
     deploy(tmp_path, emulator, "env_vars", "one:up")
     assert (tmp_path / "journal.db").exists()
     assert not (tmp_path / ".local").exists()

@@ -1,4 +1,4 @@
-"""A preview changes nothing anywhere, and works where nothing can be written."""
+"""A preview changes nothing anywhere, and works if nothing can be written."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ RENAMED = "import pulumi\n" + one_room(
 
 
 def written(folder: Path) -> dict[str, Any]:
-    """Every file of a folder, with its content and when it was last changed."""
+    """Every file of a folder, with its content and the time of its last change."""
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
@@ -39,7 +39,7 @@ def written(folder: Path) -> dict[str, Any]:
 
 
 def journal_folder(stack: Stack) -> Path:
-    """A folder for the journal alone, so that all of it can be compared."""
+    """A folder only for the journal, so a test can compare all of it."""
     folder = stack.folder / "journal"
     folder.mkdir()
     stack.environment["RTCAI_JOURNAL"] = str(folder / "journal.db")
@@ -112,7 +112,7 @@ def test_a_previewed_rename_does_not_own_the_agent(stack: Stack, emulator: Emula
 
 
 def previewed_read_only(stack: Stack, folder: Path) -> Run:
-    """A preview by which a folder cannot be written, whoever runs the tests."""
+    """A preview that cannot write to a folder, no matter which user runs the tests."""
     namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     mount = f'mount --bind {folder} {folder} && mount -o remount,ro,bind {folder} && exec "$@"'
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`pulumi refresh` of the real engine: drift, and doubt that is no drift."""
+"""`pulumi refresh` of the real engine: drift, and doubtful answers that are not drift."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The order of a replacement, whatever has the engine replace an agent."""
+"""The order of a replacement, for every reason for which the engine replaces an agent."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def replaying(emulator: Emulator) -> None:
 
 
 def program(more: str = "", speed: float = 1, **opts: Any) -> str:
-    """One room, with options of Pulumi's."""
+    """A program with one room and with Pulumi options."""
     stated = ", ".join(f"{name}={value!r}" for name, value in opts.items())
     return f"import pulumi\n{one_room(tts=f', speed={speed}', more=f'{more}, opts=pulumi.ResourceOptions({stated})')}"
 
@@ -79,7 +79,7 @@ def test_a_replacement_keeps_its_order(
 ) -> None:
     begin(stack, more, **opts)
     for cause in causes:
-        print(cause)  # shown where the test fails
+        print(cause)  # printed if the test fails
         before = calls(emulator)
         run = replace(stack, cause, more, **opts)
         assert calls(emulator) == [*before, *order]

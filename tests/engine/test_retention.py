@@ -1,4 +1,4 @@
-"""`retain_on_delete` and `deleted_with`: what the engine drops from the state without asking the provider."""
+"""`retain_on_delete` and `deleted_with`: the engine drops resources from the state without a call to the provider."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from tests.engine.test_up import one_room
 from tests.tiers import some_of
 
 pytestmark = [
-    pytest.mark.full("options that keep or end an agent; the rules are tried by tests/model and tests/unit"),
+    pytest.mark.full("options that keep or end an agent; tests/model and tests/unit try the rules"),
     pytest.mark.shows("promise 6", "promise 8"),
 ]
 
@@ -37,7 +37,7 @@ def program(cname: str = "keynote", more: str = "", **opts: Any) -> str:
 
 
 RETAINED = program(retain_on_delete=True)
-# The same option, stated in other ways.
+# The same option, set in different ways.
 IN_A_COMPONENT = """
 import pulumi
 from rtcai_pulumi import Agent, RealtimeConversation

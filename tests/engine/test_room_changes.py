@@ -1,4 +1,4 @@
-"""A `Room` that is replaced, renamed or moved: what the state names is open, and nobody is thrown out without force."""
+"""A `Room` that is replaced, renamed or moved: the rooms in the state are open, and no one is removed without force."""
 
 import json
 import re
@@ -33,7 +33,7 @@ EventRooms({name!r}, {{"createRooms": True, "agent": {{"agent": {{"agentId": "a"
 def program(
     name: str = "hall", *, host: bool = True, room: str = "", parent: bool = False, before: str = "", **opts: Any
 ) -> str:
-    """A room, and an agent in it."""
+    """A program with a room and an agent in it."""
     stated = ", ".join(f"{key}={value}" for key, value in {**opts, **({"parent": "wing"} if parent else {})}.items())
     agent = 'RealtimeConversation("host", cname=hall.cname, agent=Agent(agent_id="a", user_id="u"))'
     return f"""
@@ -47,7 +47,7 @@ hall = Room({name!r}, cname="hall"{room}, opts=pulumi.ResourceOptions({stated}))
 
 
 def assert_agree(stack: Stack, emulator: Emulator, agents: list[str]) -> None:
-    """The rooms of the state are the ones that are open, the agents of the state the ones that run."""
+    """The open rooms are the ones in the state, and the running agents are the ones in the state."""
     resources = json.loads(stack.state_text())["checkpoint"]["latest"].get("resources", [])
     known = {resource["outputs"]["cname"]: resource["id"] for resource in resources if resource["type"] == TYPE}
     assert {name: str(room["cid"]) for name, room in opened(emulator).items()} == known
@@ -59,14 +59,14 @@ def assert_agree(stack: Stack, emulator: Emulator, agents: list[str]) -> None:
 
 @pytest.fixture(params=some_of(["agents do not count", "agents count"]))
 def counting(request: pytest.FixtureRequest, emulator: Emulator) -> str:
-    """Whether an agent counts as a member of its room is not documented."""
+    """It is not documented whether an agent counts as a member of its room."""
     if request.param == "agents do not count":
         emulator.change_settings(start_seconds=3600)
     return str(request.param)
 
 
 OTHER = "other = Room('other', cname='{}')"
-# What the program states before and after, and what more the command says.
+# The program before and after, and the additional arguments of the command.
 REPLACEMENTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "--replace": ({}, {}, ["--replace", URN]),
     "taint": ({}, {}, []),
@@ -108,7 +108,7 @@ def test_a_replaced_room_stays_open_for_its_agent(
     stack: Stack, emulator: Emulator, counting: str, force: str, causes: list[str]
 ) -> None:
     for cause in causes:
-        print(cause)  # shown where the test fails
+        print(cause)  # printed if the test fails
         before, after, arguments = REPLACEMENTS[cause]
         stack.program(program(**before | {"room": force}))
         stack.up().succeeded()
@@ -185,7 +185,7 @@ def test_an_event_of_another_name_or_key_keeps_its_rooms(stack: Stack, emulator:
 
 
 def creators(emulator: Emulator) -> list[Any]:
-    """Who counted as the creator of each room that was opened."""
+    """The creator that each opened room had."""
     return [request["body"]["uid"] for request in emulator.requests() if request["path"] == "/v2/api/room"]
 
 
@@ -250,7 +250,7 @@ def assert_agree_on_rooms(stack: Stack, emulator: Emulator) -> None:
 
 
 def interruptions() -> list[Any]:
-    """Each change at each of its moments; in `make test-full` ended in one way."""
+    """Each change at each of its moments; in `make test-full`, each is ended in one way."""
     moments = [
         *(
             ("--replace", moment)

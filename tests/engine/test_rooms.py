@@ -31,7 +31,7 @@ def hall(cname: str = "hall", more: str = "") -> str:
 
 
 def opened(emulator: Emulator) -> dict[str, Any]:
-    """The rooms that are open, by name."""
+    """The open rooms, by name."""
     return {room["cname"]: room for room in emulator.rooms()}
 
 
@@ -93,7 +93,7 @@ def test_a_plugin_whose_engine_is_gone_sees_the_calls_of_all_its_providers_to_th
     with interrupted(stack, emulator, ["up", "--yes", "--skip-preview"], "the create has been done") as run:
         run.kill_engine()
         (plugin,) = run.plugins()
-        assert not ends(plugin, within=3)  # it looks every second whether its engine lives
+        assert not ends(plugin, within=3)  # it checks every second whether its engine is alive
         run.finish()
     assert live(emulator) == []
 
@@ -109,7 +109,7 @@ def test_a_room_with_members_is_left_open_with_a_warning_and_force_ends_it(stack
     assert "is left open and dropped from the state: members: 1" in run.output
     assert rooms(emulator) == ["hall"]
     stack.program(hall(more=", force=True"))
-    stack.up().succeeded()  # it is this resource's own still
+    stack.up().succeeded()  # the room still belongs to this resource
     stack.destroy().succeeded()
     assert (live(emulator), opened(emulator)) == ([], {})
 

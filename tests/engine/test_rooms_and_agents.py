@@ -1,4 +1,4 @@
-"""A `Room` that ends, or is replaced, while an agent is in it: one of the program, of the state alone, or retained."""
+"""A `Room` that ends or is replaced while an agent is in it: declared, only in the state, or retained."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def host(cname: str = BY_NAME, user: str = "u", more: str = "") -> str:
 
 
 def running(emulator: Emulator) -> list[Any]:
-    """The tasks that have not ended; an agent that does not count as a member counts here."""
+    """The tasks that have not ended, including agents that do not count as members."""
     return [task["taskId"] for task in emulator.tasks() if task["state"] != "ended"]
 
 
@@ -127,7 +127,7 @@ def test_destroy_leaves_nothing_of_what_another_machine_has_replaced(
 def test_an_agent_that_an_older_state_drops_with_its_room_is_named(
     stack: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """The engine drops it before the provider is asked anything; an `up` before the destroy takes the option away."""
+    """The engine drops the agent before it calls the provider. An `up` before the destroy removes the option."""
     emulator.change_settings(tasks_end_with_room=False)
     stack.program(hall() + host(BY_REFERENCE))
     stack.up().succeeded()

@@ -1,4 +1,4 @@
-"""AppSecret, token and secret inputs: nowhere but in ciphertext and on the wire, whatever happens."""
+"""AppSecret, token and secret inputs appear only in ciphertext and in requests, in all circumstances."""
 
 import time
 
@@ -27,7 +27,7 @@ pulumi.export("llm", host.llm)
 
 
 def use_token(stack: Stack, emulator: Emulator) -> str:
-    """Have the stack reach the service by the client API; its token."""
+    """Make the stack use the service's client API; returns its token."""
     del stack.environment["RTCAI_APP_SECRET"]
     now = int(time.time() * 1000)
     token = basic_token(emulator.app_key, emulator.app_secret, cname="keynote", uid=9527, ttl=600, now_ms=now)
@@ -84,7 +84,7 @@ def test_secrets_are_nowhere_but_in_ciphertext_and_on_the_wire(
 
 @pytest.mark.everyday
 def test_the_engine_s_own_log_has_no_credential(stack: Stack, emulator: Emulator) -> None:
-    """Inputs are in it: at this level the engine writes down what it sends to any provider."""
+    """The log contains inputs: at this level, the engine logs what it sends to any provider."""
     stack.program(PROGRAM)
     run = stack.up("--logtostderr", "-v=9").succeeded()
     assert "Provider" in run.output

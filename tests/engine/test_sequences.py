@@ -319,7 +319,7 @@ def test_an_agent_that_cannot_be_stopped_stays_in_the_state(
 
 @contextmanager
 def shortened_patience(stack: Stack) -> Iterator[None]:
-    """Two minutes are what a user's patience may be, and not a test's."""
+    """Two minutes are acceptable for a user, but too long for a test."""
     stack.environment |= {"TEST_PATIENCE": "3", "PYTHONPATH": str(HOOK)}
     yield
     for name in ("TEST_PATIENCE", "PYTHONPATH"):
@@ -360,7 +360,7 @@ def test_a_passing_fault_is_waited_out(stack: Stack, emulator: Emulator, verb: V
     stack.up(RTCAI_TIMEOUT="2").succeeded()
     speeds = itertools.cycle([1.5, 2])
     for name, fault in PASSING[verb].items():
-        print(name)  # shown where the test fails
+        print(name)  # printed if the test fails
         emulator.fault(verb, **fault)
         stack.program(one_room(tts=f", speed={next(speeds)}"))
         assert "1 replaced" in stack.up("--refresh", RTCAI_TIMEOUT="2").succeeded().output
@@ -387,7 +387,7 @@ LOST: dict[str, dict[str, Any]] = {
 def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     for name, fault in LOST.items():
-        print(name)  # shown where the test fails
+        print(name)  # printed if the test fails
         before = calls(emulator)
         emulator.fault("create", **fault)
         lost = stack.up(RTCAI_TIMEOUT="2").failed()
@@ -465,7 +465,7 @@ for number in range(40):
     environment = {"RTCAI_CONCURRENCY": str(limit)} if limit != 32 else {}
     arguments = [command, "--yes", "--skip-preview", "--parallel", str(parallel)]
     with interrupted(stack, emulator, arguments, moment, count=limit, **environment) as run:
-        if command == "destroy":  # on up the engine has nothing more begun: its checks wait for the pool too
+        if command == "destroy":  # on `up`, the engine starts no more calls: its checks wait for the pool too
             run.output.wait_for(r"RealtimeConversation room-\d+ deleting", times=min(parallel, 40))
         run.finish()
         assert run.process.returncode == 0

@@ -1,4 +1,4 @@
-"""A room that two resources, two stacks or two machines know: it stays open while one of them has it in state."""
+"""A room that two resources, two stacks or two machines know stays open while one of them has it in its state."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ ALIAS = {"aliases": "[pulumi.Alias(name='hall')]"}
 
 
 def room(name: str = "hall", more: str = "", **opts: Any) -> str:
-    """A room without an agent."""
+    """A program with a room and no agent."""
     return program(name, host=False, room=more, **opts)
 
 
@@ -118,7 +118,7 @@ def test_adopting_a_stranger_s_room_cannot_change_its_creator(stack: Stack, emul
     assert creators(emulator) == []
 
 
-# Another machine, whose journal knows nothing.
+# Another machine with an empty journal.
 
 
 def test_an_event_that_is_renamed_on_another_machine_keeps_its_rooms(stack: Stack, emulator: Emulator) -> None:
@@ -171,7 +171,7 @@ def test_a_room_that_is_renamed_and_replaced_in_one_run_stays_open(
         stack.pulumi("state", "taint", URN, "--yes").succeeded()
     trigger = "'second'" if cause == "trigger" else "'first'"
     stack.program(room("foyer", replacement_trigger=trigger, **ALIAS))
-    # The engine looks for a whole URN in the state, where the new name is not yet.
+    # The engine looks for a complete URN in the state, which does not contain the new name yet.
     run = stack.up(*(["--replace", "**::foyer"] if cause == "--replace" else [])).succeeded()
     assert "1 replaced" in run.output
     assert opened(emulator) == before

@@ -1,4 +1,4 @@
-"""Where a run happens: proxies, certificates, homes, folders, users, signals; and what people type by mistake."""
+"""The environment of a run (proxies, certificates, homes, folders, users, signals), and typing mistakes of users."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ from tests.network import Tls
 from tests.tiers import some_of
 
 pytestmark = [
-    pytest.mark.full("more surroundings and slips; tests/unit and tests/cli try each by itself"),
+    pytest.mark.full("more surroundings and typing mistakes; tests/unit and tests/cli try each by itself"),
     pytest.mark.shows("promise 2", "promise 6"),
 ]
 
@@ -40,10 +40,11 @@ rooms: {one: {}, two: {}}
 
 
 def proxies(stack: Stack) -> None:
-    """Set for everything, as in an office; nobody answers there."""
+    """Proxies for all requests, as in an office. No server listens at their addresses."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         stack.environment |= {name: DEAD, name.lower(): DEAD}
-    # The SDK's own connection to the engine is gRPC's: it reads the small name alone, and needs the address in it.
+    # The SDK's own connection to the engine uses gRPC, which reads only the lower-case name and needs the address in
+    # it.
     stack.environment |= {"NO_PROXY": "localhost,[::1],10.0.0.0/8", "no_proxy": "127.0.0.1"}
 
 
@@ -54,7 +55,7 @@ def no_certificates(stack: Stack) -> None:
 def no_home(stack: Stack) -> None:
     del stack.environment["HOME"]
     del stack.environment["RTCAI_JOURNAL"]
-    for name in ("CACHE", "CONFIG", "DATA"):  # pip, which the language host runs, wants these
+    for name in ("CACHE", "CONFIG", "DATA"):  # pip, which the language host runs, needs these
         stack.environment[f"XDG_{name}_HOME"] = str(stack.folder / "home")
 
 
@@ -67,7 +68,7 @@ def read_only(stack: Stack) -> None:
 
 
 def read_only_home(stack: Stack) -> None:
-    """As in a container whose root is not to be written; the engine has a place of its own."""
+    """A container with a read-only root. The engine has a folder of its own."""
     del stack.environment["RTCAI_JOURNAL"]
     stack.environment["HOME"] = "/proc"
     for name in ("CACHE", "CONFIG", "DATA"):
@@ -75,11 +76,11 @@ def read_only_home(stack: Stack) -> None:
 
 
 NOBODY = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
-"""As a user of whom the system knows no name and no home."""
+"""Run as a user for whom the system knows no name and no home."""
 
 
 def run(stack: Stack, *command: str) -> Run:
-    """A command in a folder of the project."""
+    """Run a command in a folder of the project."""
     folder = stack.folder / "program" / "sub"
     folder.mkdir(exist_ok=True)
     done = subprocess.run(
@@ -98,7 +99,7 @@ def run(stack: Stack, *command: str) -> Run:
 
 
 def each_command(stack: Stack, *before: str) -> dict[str, Run]:
-    """What a user runs, from a folder of the project; no command ends in a traceback."""
+    """The commands that a user runs, in a folder of the project. No command ends with a traceback."""
     stack.program(one_room())
     (stack.folder / "program" / "sub").mkdir()
     (stack.folder / "program" / "sub" / "event.yaml").write_text(EVENT, encoding="utf-8")
@@ -166,7 +167,7 @@ def test_a_certificate_of_a_private_authority(stack: Stack, emulator: Emulator, 
 
 
 def test_without_a_home_a_preview_works_and_a_command_says_what_to_set(stack: Stack, emulator: Emulator) -> None:
-    """An `up` of a user without a name is refused by Pulumi itself, which notes who holds the lock."""
+    """Pulumi itself refuses an `up` of a user without a name, because it records who holds the lock."""
     no_home(stack)
     stack.program(one_room())
     preview = run(stack, *NOBODY, cli(), "preview", "--non-interactive").succeeded().output

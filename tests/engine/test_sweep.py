@@ -1,4 +1,4 @@
-"""What no `up` settles any more, because nothing declares it: `rtcai ls` shows it and `rtcai sweep` ends it."""
+"""Agents that no `up` recovers, because no program declares them: `rtcai ls` lists them, `rtcai sweep` stops them."""
 
 import json
 import os
@@ -57,14 +57,14 @@ def marks(stack: Stack, *arguments: str) -> dict[str, str | None]:
 
 
 def swept(stack: Stack, *arguments: str, code: int = 0) -> list[tuple[Any, Any]]:
-    """Room and outcome of each agent that a sweep looked at."""
+    """Room and outcome of each agent that a sweep checked."""
     run = rtcai(stack, "sweep", "--json", "--stack-export", exported(stack), *arguments)
     assert run.returncode == code, run.stderr
     return [(agent["cname"], agent["outcome"]) for agent in json.loads(run.stdout)["agents"]]
 
 
 def killed(stack: Stack, emulator: Emulator, program: str, victim: str = "engine", moment: str = "") -> None:
-    """A run that is killed, and whose plugin, where it lives on, is killed too, before it can clean up."""
+    """A run that is killed. If its plugin survives, it is killed too, before it can clean up."""
     stack.program(program)
     with interrupted(stack, emulator, UP, moment or "the journal has it") as run:
         if victim == "engine":
@@ -96,7 +96,7 @@ def test_an_agent_that_is_not_declared_any_more_is_shown_and_ended(
 
 
 def test_a_sweep_of_one_stack_leaves_the_other_s(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
-    # A stack of the same project in the same backend: its name alone tells them apart.
+    # A stack of the same project in the same backend: only its name is different.
     other = Stack(tmp_path / "other", emulator, "other")
     other.environment |= {name: stack.environment[name] for name in ("RTCAI_JOURNAL", "PULUMI_BACKEND_URL")}
     other.pulumi("stack", "init", "other").succeeded()
@@ -185,7 +185,7 @@ def test_by_its_name_a_stack_is_read_and_swept_from_the_project_s_folder(stack: 
     assert sweep.returncode == 0, sweep.stderr
     assert "Closed:\n  room keynote, task " in sweep.stdout
     assert rooms(emulator) == ["else"]
-    # An empty state names neither stack nor project: they are the option's and the project file's.
+    # An empty state names neither stack nor project: they come from the option and from the project file.
     stack.destroy().succeeded()
     killed(stack, emulator, ROOM)
     stack.pulumi(*DESTROY).succeeded()
@@ -245,7 +245,7 @@ def test_a_killed_create_that_no_journal_knows_is_found_and_named(stack: Stack, 
     assert rtcai(stack, "pending", "--stack", "test").returncode == 0
     killed(stack, emulator, ELSE + ROOM, moment="the create has been done")
     assert rtcai(stack, "pending", "--stack", "test").returncode == 0
-    # The agent of a resource that has had another configuration is known by the configuration that was asked for.
+    # If the resource had another configuration before, the agent is identified by the configuration that was requested.
     recover(stack)
     killed(stack, emulator, ELSE + CHANGED, moment="the create has been done")
     assert rtcai(stack, "pending", "--stack", "test").returncode == 0

@@ -1,4 +1,4 @@
-"""`room_token`: a secret output that lets a person join."""
+"""`room_token`: a secret output that a person uses to join a room."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Options that a transform states: on the agent, on its parent, or on its event; and what `ignore_changes` reaches."""
+"""Options that a transform sets on the agent, its parent or its event; and what `ignore_changes` applies to."""
 
 import json
 
@@ -47,13 +47,13 @@ host = event.conversations["main"]
 """,
 }
 IN_ORDER = {"agent": "", "component": "", "event": ", depends_on=[hall]"}
-"""How each way has the agent declared after the room that it names; an event's agents wait for what it waits for."""
+"""For each way, how the agent is declared after its room. The agents of an event wait for the event's dependencies."""
 
 
 def program(
     way: str, opts: str, *, prompt: str = "one", cname: str = "keynote", before: str = "", stated: str = ""
 ) -> str:
-    """An agent whose options a transform changes."""
+    """A program with an agent whose options a transform changes."""
     return PROGRAM.format(opts=opts, prompt=prompt, before=before) + WAYS[way].format(cname=cname, stated=stated)
 
 
@@ -88,7 +88,7 @@ def test_retain_on_delete_of_a_transform_keeps_the_agent(stack: Stack, emulator:
     assert rooms(emulator) == ["elsewhere", "keynote"]
 
 
-# What a transform returns goes through the SDK, which leaves out a delete_before_replace that is False.
+# The result of a transform passes through the SDK, which drops a delete_before_replace that is False.
 ORDERS = [
     *((way, "transformations", False, "", ["create", "close"]) for way in WAYS),
     ("agent", "transforms", True, ", delete_before_replace=False", ["close", "create"]),

@@ -34,7 +34,7 @@ def one_room(
 
 
 def integers(value: Any, path: str = "") -> set[str]:
-    """Where a body has an integer."""
+    """The paths of the integers in a body."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         return {found for key, item in items for found in integers(item, f"{path}/{key}")}

@@ -1,8 +1,8 @@
-"""Walks at random through options and commands: two conversations and a room, with the real CLI.
+"""Random walks through options and commands: two conversations and a room, with the real CLI.
 
-Each step edits the program, perhaps, and runs a command. After each one that succeeded, state and service agree, there
-is one agent for each conversation, and a preview that shows no change has written nothing. What a walk has found once
-stays here as a walk of its own.
+Each step may edit the program, and runs a command. After each step that succeeded, state and service agree, there is
+one agent for each conversation, and a preview that shows no change has written nothing. A walk that once found a
+mistake stays here as a separate test.
 """
 
 import json
@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.shows("promise 1", "promise 2", "promise 6", "promise 8"),
 ]
 
-# The program reads what it declares from a file, so that an edit is a change of data.
+# The program reads its declarations from a file, so an edit is a change of data.
 PROGRAM = """
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ for stated in plan["agents"]:
 NAMES: Final = ("host", "guest", "moderator")
 CNAMES: Final = ("hall", "studio", "lobby")
 ROOM_NAMES: Final = ("hall", "aula")
-# What a refusal may say where no fault fell: the program asks for what cannot be, and nothing was touched.
+# Allowed refusals in a step without a fault: the program asks for something impossible, and nothing was changed.
 REFUSALS: Final = r"RoomExists|RoomInUse"
 
 
@@ -106,7 +106,7 @@ class Plan:
         """Another program: a copy with these edits."""
         made = Plan([Declared(**asdict(agent)) for agent in self.agents], self.hall and Hall(**asdict(self.hall)))
         for agent in made.agents:
-            agent.aliases = []  # a good run has seen them
+            agent.aliases = []  # a successful run has seen them
         if made.hall:
             made.hall.aliases = []
         for kind, index in edits:
@@ -165,19 +165,19 @@ class Plan:
         return {agent.name for agent in self.agents} | ({self.hall.name} if self.hall else set())
 
     def free(self) -> list[str]:
-        """Names that are nobody's, nor were a moment ago."""
+        """Names that no agent has, and that no agent had before its last change of name."""
         taken = {name for agent in self.agents for name in agent.names}
         return [name for name in NAMES if name not in taken]
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the state names."""
+    """The resources in the state."""
 
     agents: dict[str, str]
     """By the resources' names: ``{cid}/{taskId}``."""
     retained: set[str]
-    """Tasks that the engine is not going to delete."""
+    """Tasks that the engine will not delete."""
     rooms: dict[str, str]
     """By the rooms' names: the number."""
 
@@ -193,7 +193,7 @@ VICTIMS: Final = ["engine", "plugin", "both", "SIGINT"]
 
 
 class Walk(RuleBasedStateMachine):
-    """A stack, its program, and what was left running on purpose."""
+    """A stack, its program, and the agents that were left running on purpose."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -207,14 +207,14 @@ class Walk(RuleBasedStateMachine):
         self.stack.environment["RTCAI_JOURNAL"] = str(self.folder / "journal" / "journal.db")
         self.plan = Plan([Declared("host", "hall"), Declared("guest", "studio")], Hall())
         self.left: set[str] = set()
-        """Retained agents that no state has any more."""
+        """Retained agents that are in no state any more."""
         self.opened: set[str] = set()
-        """The numbers of all rooms that a state has ever named; others are opened by a create in them."""
+        """The numbers of all rooms that a state has ever named. Creates in other rooms open those."""
         self.sound = False
-        """Whether every step was, so far."""
+        """Whether every step succeeded so far."""
 
     def teardown(self) -> None:
-        """A destroy leaves what was retained, and nothing else."""
+        """A destroy leaves the retained agents, and nothing else."""
         with self.ends:
             if self.sound:
                 self.destroy()
@@ -227,7 +227,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(edits=EDITS, flags=st.sampled_from(["", "", "", "--refresh"]))
     def up(self, edits: list[tuple[str, int]], flags: str) -> None:
-        """Edit the program and bring it up."""
+        """Edit the program and run `up`."""
         self.run(self.plan.edited(edits), lambda: self.stack.up(*flags.split()))
 
     @rule(index=INDEX, edits=EDITS, taints=st.booleans())
@@ -245,7 +245,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(edits=EDITS)
     def preview_of_a_branch(self, edits: list[tuple[str, int]]) -> None:
-        """Whatever another program would change, its preview changes nothing."""
+        """The preview of another program changes nothing, no matter what the program would change."""
         before = self.everything()
         plan, self.plan = self.plan, self.plan.edited(edits)
         self.declare()
@@ -256,7 +256,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(index=INDEX, moment=st.sampled_from(MOMENTS), victim=st.sampled_from(VICTIMS))
     def killed(self, index: int, moment: str, victim: str) -> None:
-        """End a replacement at a moment; one further `up` mends it."""
+        """End a replacement at a moment. One more `up` recovers."""
         if (urn := self.urn_of_an_agent(index)) is None:
             return
         before = self.known()
@@ -264,21 +264,21 @@ class Walk(RuleBasedStateMachine):
         self.declare()
         with interrupted(self.stack, self.emulator, [*UP, "--replace", urn], moment) as ended:
             end(ended, victim)
-        with suppress(ValueError):  # a half-written state is put back by `recover`
+        with suppress(ValueError):  # `recover` restores a half-written state
             before.retained.update(self.known().retained)
         recover(self.stack)
         self.check(before)
 
     @rule(index=INDEX, works=st.booleans())
     def lost(self, index: int, works: bool) -> None:
-        """The answer to a create is lost; one further `up` mends it."""
+        """The answer to a create is lost. One more `up` recovers."""
         if (urn := self.urn_of_an_agent(index)) is None:
             return
         before = self.known()
         self.plan = self.plan.edited([])
         self.declare()
         self.emulator.fault("create", "reset", work=works)
-        self.stack.up("--replace", urn)  # where it is not sure that the request got through, it fails
+        self.stack.up("--replace", urn)  # fails if it is not certain that the request arrived
         self.emulator.clear_faults()
         before.retained.update(self.known().retained)
         self.stack.up().succeeded()
@@ -286,7 +286,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(index=INDEX)
     def removed_from_the_state(self, index: int) -> None:
-        """By hand; the next `up` starts another agent and stops the one that nobody knows."""
+        """A resource is removed by hand. The next `up` starts another agent and stops the one that is in no state."""
         urn = self.urn_of_an_agent(index)
         if urn is None or self.known().agents[urn.rpartition("::")[2]] in self.known().retained:
             return
@@ -297,7 +297,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(cname=st.sampled_from(CNAMES))
     def room_ends(self, cname: str) -> None:
-        """Drift, and what an `up --refresh` makes of it."""
+        """Drift, and what an `up --refresh` does about it."""
         cids = {str(room["cid"]) for room in self.emulator.rooms() if room["cname"] == cname}
         if cids:
             self.emulator.end_room(cname)
@@ -306,14 +306,14 @@ class Walk(RuleBasedStateMachine):
 
     @rule()
     def refresh(self) -> None:
-        """Of a healthy stack: no change."""
+        """A refresh of a healthy stack shows no change."""
         before = self.known()
         self.stack.refresh("--expect-no-changes").succeeded()
         assert self.known() == before
 
     @rule()
     def destroy(self) -> None:
-        """Nothing runs any more but what was retained."""
+        """Only the retained agents still run."""
         before = self.known()
         self.stack.destroy().succeeded()
         assert self.known() == Known({}, set(), {})
@@ -322,7 +322,7 @@ class Walk(RuleBasedStateMachine):
     # What must hold
 
     def run(self, plan: Plan, command: Callable[[], Run]) -> None:
-        """Run a command with another program; a refusal has changed nothing."""
+        """Run a command with another program. A refusal has changed nothing."""
         before, tasks, rooms = self.known(), live(self.emulator), self.emulator.rooms()
         former, self.plan, self.sound = self.plan, plan, False
         self.declare()
@@ -338,7 +338,7 @@ class Walk(RuleBasedStateMachine):
         self.declare()
 
     def check(self, before: Known) -> None:
-        """State and service agree, and a preview finds nothing to do and writes nothing."""
+        """State and service agree, and a preview has nothing to do and writes nothing."""
         assert set(self.known().agents) == {agent.name for agent in self.plan.agents}
         assert set(self.known().rooms) == ({self.plan.hall.name} if self.plan.hall else set())
         self.check_service(before)
@@ -376,7 +376,7 @@ class Walk(RuleBasedStateMachine):
         return Known(agents, retained, rooms)
 
     def everything(self) -> dict[str, Any]:
-        """All files of the journal and the backend, but for the backend's locks."""
+        """All files of the journal and the backend, except the backend's locks."""
         files = {**written(self.folder / "journal"), **written(self.folder / "backend")}
         return {name: content for name, content in files.items() if "locks" not in name}
 
@@ -386,7 +386,7 @@ class Walk(RuleBasedStateMachine):
         (self.folder / "program" / "plan.json").write_text(json.dumps(asdict(self.plan)), encoding="utf-8")
 
     def urn(self, index: int) -> str | None:
-        """Of a conversation of the state, or of its room."""
+        """The URN of a conversation in the state, or of its room."""
         known = self.known()
         found = [*((name, TYPE) for name in known.agents), *((name, test_rooms.TYPE) for name in known.rooms)]
         name, type_ = found[index % len(found)] if found else ("", "")
@@ -403,13 +403,13 @@ TestWalks.settings = settings(
     stateful_step_count=8,
     deadline=None,
     derandomize=True,
-    phases=[Phase.generate],  # a shorter walk is found by hand sooner
+    phases=[Phase.generate],  # a shorter walk is found faster by hand
     suppress_health_check=list(HealthCheck),
 )
 
 
 @pytest.mark.exhaustive
 class TestManyWalks(Walk.TestCase):  # type: ignore[misc, valid-type]  # hypothesis makes the class
-    """The same, longer and more, and other ones each time."""
+    """The same test with more and longer walks, different ones each time."""
 
     settings = settings(TestWalks.settings, max_examples=100, stateful_step_count=25, derandomize=False)

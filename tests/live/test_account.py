@@ -1,4 +1,4 @@
-"""The user's account is used on request only, and that the service was not asked is never silent."""
+"""The user's account is used only on request. If the service was not called, the report always says so."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ ASKED_FOR = {
 
 
 def collected(**environ: str) -> str:
-    """What pytest says when it only collects, so that nothing is sent anywhere."""
+    """The output of pytest when it only collects, so nothing is sent anywhere."""
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "tests/live/test_service.py"]
     root = Path(__file__).parents[2]
     done = subprocess.run(argv, cwd=root, env={**os.environ, **environ}, capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
-"""What the client relies on, held to the service itself: a create, the query of its room, and two closes.
+"""What the client relies on, tested against the service itself: a create, the query of its room, and two closes.
 
-The same test runs against the emulator always, and against the service where the user asks for it (see `account`).
-There the room must be open: somebody is in it, or it was made less than a day ago.
+The same test always runs against the emulator, and also against the service if the user asks for it (see `account`).
+The room must then be open: someone is in it, or it was created less than a day ago.
 """
 
 import json
@@ -26,7 +26,7 @@ from tests.samples import parameters
 
 @dataclass
 class Listening(httpx.BaseTransport):
-    """Keeps the answers as they came, before the client has made anything of them."""
+    """Records the answers as they arrive, before the client processes them."""
 
     inner: httpx.BaseTransport = field(default_factory=httpx.HTTPTransport)
     answers: list[tuple[str, Any]] = field(default_factory=list)
@@ -65,7 +65,7 @@ def test_an_agent_is_started_found_in_its_room_and_stopped(account: Account) -> 
             assert client.query_room(account.room).cid == task.cid
         finally:
             client.close_task(task.cid, task.task_id, cname=account.room, trace_id=trace_id)
-        with suppress(TaskNotFound):  # as good as success: which of the two the service answers is not documented
+        with suppress(TaskNotFound):  # counts as success: it is not documented which of the two the service answers
             client.close_task(task.cid, task.task_id, cname=account.room, trace_id=trace_id)
     calls, bodies = zip(*listening.answers, strict=True)
     assert calls == ("create", "rooms", "close", "close")

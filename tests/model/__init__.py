@@ -1,26 +1,37 @@
-"""An explicit-state model of engine, plugin, service and journal, which runs the product's own settling rules.
+"""An explicit-state model of engine, plugin, service and journal. It runs the product's own recovery rules.
 
-How it is built: `world` is what there is: the service's agents, the journal's records, the stack's state, the
-processes. `steps` are the atomic steps of a plugin; each is one call of `Journal`, `Client` or `Run`. `verbs` is the
-order in which the verbs take them. `commands` is the order in which an engine calls the verbs. Between any two steps
-of a process another process may step, or a fault may fall: `moves` says what can happen next, `explore` tries all of
-it, shortest sequences first, `walks` tries long histories at random. `promises` says what must hold once everything
-is quiet again, and what undisturbed commands must make of such a world; what may never happen at all, a step notes in
-`World.wrong`.
+Structure:
 
-How it is kept in step with ``rtcai_pulumi/lifecycle``: each function of `verbs` has the name of the function there,
-takes the same steps in the same order, and calls the same rules of ``settling.py`` as ``settling.<rule>``, so that
-`rules` can take one out. Whoever moves, adds or drops a call of the journal, the service or `engine_lives` there does
-the same here, and gives a new rule a line in `rules.RULES`: without it some scenario must break. A condition in an
-SQL statement of ``journal.py`` is a condition in the step of that name.
+- `world` holds everything that exists: the service's agents, the journal's records, the stack's state, the processes.
+- `steps` are the atomic steps of a plugin. Each is one call of `Journal`, `Client` or `Run`.
+- `verbs` defines the order in which the verbs take these steps.
+- `commands` defines the order in which an engine calls the verbs.
+- `moves` lists what can happen next. Between any two steps of a process, another process can take a step or a fault
+  can occur.
+- `explore` tries all moves, the shortest sequences first. `walks` tries long random histories.
+- `promises` checks a world in which nothing runs any more, and what undisturbed commands make of it. If a step does
+  something that must never happen, it writes this to `World.wrong`.
 
-`Room` has a model of its own, `rooms`: no two processes at once, but the product's verbs themselves.
+How the model follows ``rtcai_pulumi/lifecycle``: each function of `verbs` has the same name as the function there,
+takes the same steps in the same order, and calls the same rules of ``recovery_rules.py``. It calls them as
+``settling.<rule>``, so `rules` can remove one. If you move, add or remove a call of the journal, of the service or of
+`engine_lives` there, make the same change here. A new rule also needs a line in `rules.RULES`: without the rule, some
+scenario must break a promise. A condition in an SQL statement of ``journal.py`` is a condition in the step of the same
+name.
 
-What it leaves out: several resources in one program, changes of name, `adopt`, other accounts, two machines with a
-journal each, a service that has seen a request before and does not tell its task, an engine of whose life nothing can
-be told, and what `read` remembers for the rest of its process (`Run.gone`), which spares a request. A first Ctrl-C only
-keeps the engine from calling more; that it ends the plugin's waits (`Run.stopping`), and has it take retained agents
-for stored (`Journal.stored`), is left out. Processes are numbered as their commands begin, which the product does at a
-process's first look at the journal. A preview is known by its verbs: `diff` and `read` may not take a step that writes,
-whoever calls them.
+`Room` has a model of its own, `rooms`. That model never has two processes at the same time, but it runs the product's
+verbs themselves.
+
+The model leaves out:
+
+- several resources in one program, changes of name, `adopt`, other accounts, and two machines with a journal each;
+- a service that recognizes a repeated request but does not return its task;
+- an engine of which the plugin cannot find out whether it is alive;
+- what `read` remembers for the rest of its process (`Run.gone`), which only saves a request;
+- two effects of a first Ctrl-C: it ends the plugin's waits (`Run.stopping`), and the plugin then records retained
+  agents as stored (`Journal.stored`). In the model, a first Ctrl-C only stops the engine from making more calls.
+
+Processes are numbered in the order in which their commands begin. In the product, a process gets its number when it
+first reads the journal. The model identifies a preview by its verbs: `diff` and `read` must not take a step that
+writes, no matter which command calls them.
 """

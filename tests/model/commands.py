@@ -1,6 +1,6 @@
-"""The commands of an engine: in which order it calls the verbs of one resource, and when it writes its state.
+"""The commands of an engine: the order in which it calls the verbs of one resource, and when it writes its state.
 
-After engine.md section 3 and the engine's own ``resource/deploy/step_generator.go`` and ``step.go``.
+This follows engine.md section 3 and the engine's own ``resource/deploy/step_generator.go`` and ``step.go``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Steps = Generator[Step, Any, Any]
 
 
 class Command(NamedTuple):
-    """What a user types, and what the program states meanwhile (None: the resource is not in it)."""
+    """A command that a user enters, and the program's inputs at that time (None: the program does not declare it)."""
 
     name: str
     program: Inputs | None = None
     checkpoints: bool = True
     repeats: int = 0
-    """How often an error hook has a call repeated that has failed."""
+    """How many times an error hook repeats a failed call."""
 
     def __str__(self) -> str:
         program = f" with {self.program}" if self.program else " without the resource" if self.name == "up" else ""
@@ -65,7 +65,7 @@ def up(program: Inputs | None, stack: Stack) -> Steps:
 
 
 def up_replace(program: Inputs | None, stack: Stack) -> Steps:
-    """``pulumi up --replace URN``: no `diff`, and never stop-first."""
+    """``pulumi up --replace URN``: the engine does not call `diff`, and the replacement is never stop-first."""
     assert program
     if stack.current is None:
         stack = yield from created(stack, program)
@@ -75,7 +75,7 @@ def up_replace(program: Inputs | None, stack: Stack) -> Steps:
 
 
 def up_refresh_replace(program: Inputs | None, stack: Stack) -> Steps:
-    """``pulumi up --refresh --replace URN``: what is read is compared with its own inputs, in the same process."""
+    """``pulumi up --refresh --replace URN``: `diff` compares what was read with its own inputs, in the same process."""
     old = stack.current
     if old and not stack.replaced:
         if (yield from call(verbs.read, old)):
@@ -99,13 +99,14 @@ def replaced(stack: Stack, program: Inputs, old: Resource, *, stop_first: bool) 
     pending = stack.pending if was_deleted else (*stack.pending, old)
     stack = yield Save(Stack(Resource(task, program), pending=pending), given=True)
     if was_deleted and not stop_first:
-        # The engine has it as deleted already and as still to be deleted: the state loses it, the provider is called.
+        # The engine counts the resource as deleted and also as still to be deleted. The state no longer has it, but the
+        # engine calls the provider.
         yield from deleted(old)
     return stack
 
 
 def deleted(resource: Resource) -> Steps:
-    """A retained resource leaves the state, and the provider is told nothing: the old inputs' option counts."""
+    """A retained resource leaves the state without a call to the provider. The option of the old inputs decides."""
     if not resource.inputs.retained:
         yield from call(verbs.delete, resource)
 
@@ -134,13 +135,13 @@ def refresh(_: Inputs | None, stack: Stack) -> Steps:
 
 
 def preview(program: Inputs | None, stack: Stack) -> Steps:
-    """What `diff` says is shown, and nothing else comes of it: the state stays as it is."""
+    """Show the result of `diff`; the state does not change."""
     if program and stack.current and not stack.replaced:
         yield from call(verbs.diff, stack.current, program)
 
 
 def preview_refresh(program: Inputs | None, stack: Stack) -> Steps:
-    """``pulumi preview --refresh``: what is gone is not compared, and stays in the state all the same."""
+    """``pulumi preview --refresh``: a resource that no longer exists is not compared, but it stays in the state."""
     for resource in stack.pending:
         yield from call(verbs.read, resource)
     if stack.current and not stack.replaced and not (yield from call(verbs.read, stack.current)):
@@ -159,7 +160,7 @@ COMMANDS: dict[str, Callable[[Inputs | None, Stack], Steps]] = {
 
 
 def call(verb: Callable[..., Any], *values: Any) -> Steps:
-    """Call a verb of the plugin and wait for it; an error hook has it called again at once, in the same process."""
+    """Call a verb of the plugin and wait for it. An error hook repeats the call immediately, in the same process."""
     for number in count():
         yield Invoke(verb, values, number)
         answer = yield Returned(number)
@@ -168,7 +169,7 @@ def call(verb: Callable[..., Any], *values: Any) -> Steps:
 
 
 def _check_success(world: World, plugin: Plugin) -> None:
-    """What a repeated call that succeeded must have seen to: what the first one has taken over, and not closed."""
+    """A repeated call that succeeded must also have closed what the first call took over and did not close."""
     taken_over = {record.task for record in world.records if record.process == plugin.process}
     for agent in world.never_handed():
         if agent.task in taken_over and (plugin.deletes or (plugin.updates and agent.task != plugin.updates)):
@@ -177,17 +178,15 @@ def _check_success(world: World, plugin: Plugin) -> None:
 
 
 AGAIN: Final = "again"
-"""What an error hook answers to a call that has failed."""
+"""The answer of an error hook to a failed call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invoke(Step):
-    """The engine calls the plugin."""
-
     verb: Callable[..., Any]
     values: tuple[Any, ...]
     number: int = 0
-    """How often the call was repeated before."""
+    """How many times the call was repeated before."""
 
     def take(self, world: World, process: int, option: str) -> Raised | None:
         plugin, engine = world.plugin(process), world.engine
@@ -207,10 +206,10 @@ class Invoke(Step):
 
 @dataclass(frozen=True, slots=True)
 class Returned(Step):
-    """The plugin's answer reaches the engine, or its end does."""
+    """The engine receives the plugin's answer, or notices that the plugin has ended."""
 
     number: int = 0
-    """How often the call was repeated before."""
+    """How many times the call was repeated before."""
 
     def options(self, world: World, process: int) -> tuple[str, ...]:
         plugin = world.plugin(process)
@@ -232,13 +231,13 @@ class Returned(Step):
 
 @dataclass(frozen=True, slots=True)
 class Save(Step):
-    """The engine changes its state; with checkpoints it is on the disk at once."""
+    """The engine changes its state. With checkpoints, the state is on disk immediately."""
 
     stack: Stack
     given: bool = False
     """Whether the current resource has just been created."""
     shown: bool = False
-    """Whether the plugin has just been shown the current resource, and what is to become of it."""
+    """Whether the plugin has just received the current resource and its new inputs."""
 
     def take(self, world: World, process: int, option: str) -> Stack:
         assert world.engine
@@ -255,7 +254,7 @@ class Save(Step):
 
 @dataclass(frozen=True, slots=True)
 class End(Step):
-    """The command ends: the state is on the disk. Whether the plugin has anything to do yet when it is told to go."""
+    """The command ends and the state is on disk. Returns whether the plugin still has work to do at the end."""
 
     def take(self, world: World, process: int, option: str) -> bool:
         assert world.engine
@@ -268,9 +267,10 @@ class End(Step):
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Step):
-    """The engine tells its plugin that the run has ended, and goes.
+    """The engine reports to its plugin that the run has ended, and exits.
 
-    It does so at a first Ctrl-C, too, which is left out: what a plugin takes for stored then may be killed before.
+    The engine also does so at a first Ctrl-C. The model leaves this out: the engine may still be killed before it has
+    stored what the plugin then records as stored.
     """
 
     def take(self, world: World, process: int, option: str) -> None:

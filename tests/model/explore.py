@@ -1,4 +1,4 @@
-"""Tries everything that can happen, breadth first: the first broken promise is found by a shortest sequence."""
+"""Tries everything that can happen, breadth first, so the first broken promise is found by a shortest sequence."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Explored:
     states: int = 0
     steps: int = 0
     quiet: int = 0
-    """Different worlds in which everything was quiet, and the promises were checked."""
+    """The number of different worlds in which nothing was running and the promises were checked."""
     broken: Broken | None = None
     _parents: list[tuple[int, Move | None]] = field(default_factory=list)
 
     def met(self, *words: str) -> bool:
-        """Whether there was a sequence with these words in this order, one or none in a move."""
+        """Whether there was a sequence with these words in this order, at most one of them in each move."""
         ends = (index for index, (_, move) in enumerate(self._parents) if move and words[-1] in str(move))
         return any(_in_order(words, self.path(index)) for index in ends)
 
@@ -37,7 +37,7 @@ class Explored:
 
 
 def explore(start: World, stages: Stages) -> Explored:
-    """Everything that these commands can come to, one after the other."""
+    """Try every possible history of these commands, one after the other."""
     explored = Explored()
     seen: set[int] = set()
     checked: set[int] = set()
@@ -75,7 +75,7 @@ def _in_order(words: tuple[str, ...], path: list[Move]) -> bool:
 
 
 def essence(world: World) -> tuple[object, ...]:
-    """What a quiet world is to those that come after it: who has written a record is all the same by then."""
+    """The part of a quiet world that affects later commands. Which process wrote a record no longer matters."""
     records = tuple((r.trace_id, r.owner, r.state, r.task, r.handed, r.digest, r.kept, r.stored) for r in world.records)
     known = (world.told, world.late, world.sure, world.stack, world.drifted)
     return (world.rooms, world.agents, world.answers, records, *known)

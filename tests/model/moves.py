@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Stages = Sequence[Sequence[Command]]
-"""For each command, what it may be."""
+"""For each command of the sequence, its alternatives."""
 
 
 class Move(NamedTuple):
-    """One thing that happened; its words are made only when someone reads them."""
+    """One thing that happened. Its text is built only when it is read."""
 
     who: str
     what: Any
@@ -35,15 +35,15 @@ Next = tuple[Move, World]
 
 
 def moves(world: World, stages: Stages) -> Iterable[Next]:
-    """Everything that can happen next; where the order of two moves is all the same, in one order only."""
+    """Everything that can happen next. If the order of two moves makes no difference, only one order is tried."""
     return _by_itself(world, stages) or [*steps(world, stages), *faults(world)]
 
 
 def _by_itself(world: World, stages: Stages) -> list[Next]:
-    """A move that can go first, because nobody else sees it: no fault can fall before it any more.
+    """A move that can go first because no other process sees it, and no fault can occur before it any more.
 
-    No plugin sees what another one's engine does, nor what another plugin has on its way before the service works on
-    it, nor what the user is told.
+    A plugin does not see what another plugin's engine does, what another plugin has sent before the service processes
+    it, or what is reported to the user.
     """
     if world.faults:
         return []
@@ -67,7 +67,7 @@ def _over(world: World, stages: Stages) -> Next:
 
 
 def steps(world: World, stages: Stages) -> Iterator[Next]:
-    """Everything that can happen next but faults."""
+    """Everything that can happen next, except faults."""
     if world.engine is not None:
         yield from _engine_steps(world, world.engine)
     elif world.commands < len(stages):
@@ -82,7 +82,7 @@ def steps(world: World, stages: Stages) -> Iterator[Next]:
 
 
 def faults(world: World) -> Iterator[Next]:
-    """Everything that can go wrong next, while the world has faults left."""
+    """Everything that can go wrong next, if the world has faults left."""
     if world.faults:
         for move, made in _faults(world):
             made.faults = world.faults - 1
@@ -91,7 +91,7 @@ def faults(world: World) -> Iterator[Next]:
 
 
 def begun(world: World, command: Command) -> Next:
-    """A user starts a command, with a plugin process of its own."""
+    """A user starts a command, which has its own plugin process."""
     made = world.copy()
     made.processes = process = world.processes + 1
     made.commands = world.commands + 1
@@ -128,7 +128,7 @@ def _plugin_steps(world: World, plugin: Plugin) -> Iterator[Next]:
 
 
 def _worked(world: World, request: Request) -> Next:
-    """The service does what a request asks for."""
+    """The service processes a request."""
     made = world.copy()
     answer = _created(made, request) if request.kind == "create" else _closed(made, request)
     _answer(made, request, answer)
@@ -146,7 +146,7 @@ def _created(world: World, request: Request) -> str | Raised:
         _open_room(world, request.cname)
         rooms = dict(world.rooms)
     waits = request.sender is not None and engine_lives(world, request.sender)
-    # What a killed run has on its way nobody can hold back: its plugin closes it, or a later run settles it.
+    # A request that a killed run has sent cannot be stopped: its plugin closes the agent, or a later run recovers it.
     if (
         world.replays
         and request.alone
@@ -178,7 +178,7 @@ def _answer(world: World, request: Request, answer: Any) -> None:
 
 
 def _opened_rooms(world: World) -> Iterator[Next]:
-    """Somebody opens a room that had ended. A request takes seconds, people longer: none is on its way meanwhile."""
+    """Someone opens a room that had ended. This takes a person longer than a request, so no request is in flight."""
     sending = any(plugin.verb and isinstance(plugin.verb.step, Send) for plugin in world.plugins)
     if world.rooms_required and not world.requests and not sending:
         for cname in {agent.cname: None for agent in world.agents}:
@@ -247,7 +247,7 @@ def _kill_engine(world: World, process: int) -> None:
 
 
 def _kill_plugin(world: World, process: int) -> None:
-    """What it had sent stays on its way."""
+    """The requests that it had sent stay in flight."""
     _without(world, process)
     mine = [request for request in world.requests if request.sender == process]
     sent = tuple(request._replace(sender=None) for request in mine if request.answer is None)

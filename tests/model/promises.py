@@ -1,4 +1,4 @@
-"""What must hold whenever everything is quiet again."""
+"""What must hold whenever nothing is running any more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ELSEWHERE: Final = Inputs("C", ROOM_2)
 
 
 class Broken(Exception):
-    """A promise is broken; says which, and how."""
+    """A promise is broken. The message says which one, and how."""
 
     def __init__(self, promise: str, path: list[Move]) -> None:
         super().__init__(promise, path)
@@ -29,7 +29,7 @@ class Broken(Exception):
 
 
 def hold(world: World) -> None:
-    """Check a quiet world, then what undisturbed commands make of it.
+    """Check a quiet world, then the result of undisturbed commands in it.
 
     Raises:
         Broken: a promise does not hold; its path begins in this world.
@@ -48,7 +48,7 @@ def hold(world: World) -> None:
 
 
 def _what_is_retained_stays(world: World, path: list[Move]) -> None:
-    """A retained resource is declared, leaves the program, and is declared again: its agent runs on."""
+    """A retained resource is declared, leaves the program and is declared again: its agent keeps running."""
     world = undisturbed(world, Command("up", RETAINED), path)
     _one_agent(world, RETAINED, path)
     (task,) = world.stack.tasks
@@ -81,7 +81,7 @@ def _up_mends(world: World, program: Inputs, path: list[Move]) -> None:
 
 
 def _lost(world: World, program: Inputs) -> str | None:
-    """The agent that is all that there is, is what the program asks for, and whose answer never arrived."""
+    """The only agent, if it has the configuration that the program declares and its answer never arrived."""
     left = [record for record in world.records if record.owner == OWNER and record.unfinished]
     if world.stack.tasks or len(left) != 1 or left[0].state is not State.ASKED or not world.replays:
         return None
@@ -113,7 +113,7 @@ def undisturbed(world: World, command: Command, path: list[Move], *, never_silen
 
 
 def _destroy_ends_what_was_never_handed(world: World) -> None:
-    """What an engine was handed and no state holds is left to `rtcai sweep`; nothing else may be left."""
+    """Agents that were returned to an engine but are in no state are left to `rtcai sweep`. No others may remain."""
     path: list[Move] = []
     world = undisturbed(world, Command("destroy"), path)
     for agent in world.never_handed():
@@ -121,7 +121,7 @@ def _destroy_ends_what_was_never_handed(world: World) -> None:
 
 
 def _nobody_is_forgotten(world: World, path: list[Move]) -> None:
-    """Each agent is in the state, or in the journal for `rtcai sweep`, or told to the user where nobody can know it."""
+    """Each agent is in the state, in the journal for `rtcai sweep`, or, if neither can know it, was reported."""
     known = world.stack.tasks
     for agent in world.running():
         if agent.task in world.late and agent.task not in known:
@@ -156,7 +156,7 @@ def _none_is_left(world: World, path: list[Move]) -> None:
 
 
 def _only(world: World, task: str | None, path: list[Move]) -> None:
-    """No agent but this one runs."""
+    """No other agent than this one runs."""
     for agent in world.running():
         if agent.task != task and agent.task not in world.sure and not world.excused(agent):
             raise Broken(f"agent {agent.task} still runs", path)

@@ -1,19 +1,20 @@
-"""A small model of `Room`: the product's own verbs, on a service and a journal in memory, killed at every call.
+"""A small model of `Room`: the product's own verbs on an in-memory service and journal, killed at every call.
 
-What there is (`World`) never changes; a command is run on a `Machine` made from it, which calls the real functions of
-``lifecycle/room.py`` and ``room_end.py`` as an engine does: a replacement creates before it deletes, what left the
-program is deleted last, the state changes after each verb. Each call of the service or of the journal is one step, at
-which a process may be killed before or after, an answer lost, or the request refused. `explore` tries all sequences of
-commands, and checks in every world what one more command without a fault makes of it. Its rules, and what breaks
-without each, are in ``test_rooms.py``.
+`World` holds everything that exists, and never changes. A command runs on a `Machine` made from it. The machine calls
+the real functions of ``lifecycle/room.py`` and ``room_end.py`` as an engine does: a replacement creates before it
+deletes, resources that left the program are deleted last, and the state changes after each verb. Each call of the
+service or of the journal is one step. At a step, the process can be killed before or after the call, the answer can be
+lost, or the request can be refused. `explore` tries all sequences of commands, and in every world it checks the result
+of one more command without a fault. The rules, and what breaks without each of them, are in ``test_rooms.py``.
 
-What it leaves out: agents that only the state knows, or that go with the room; several rooms in one program, two
-processes at once (a room's verbs are short), a service that does not tell members or creator, other accounts,
-``takeOver``, and what no state ever named: the service itself ends an empty room.
+The model leaves out: agents that only the state knows, or that end with the room; several rooms in one program; two
+processes at the same time (the verbs of a room are short); a service that does not return members or creator; other
+accounts; ``takeOver``; and rooms that no state ever named, because the service itself ends an empty room.
 
-What it takes for right, because `create` is not shown the state: after a killed run that was about to delete, rename or
-adopt a room, a program that is another one again may be refused the room as another's (`World.given_up`). So may one
-that no longer states the ``uid`` with which a killed run has opened the room.
+The model accepts two refusals, because `create` does not receive the state. Assume that a killed run was about to
+delete, rename or adopt a room. If the program then changes again, the room may be refused because it belongs to another
+resource (`World.given_up`). The room may also be refused if the program no longer declares the ``uid`` with which a
+killed run opened it.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ T = TypeVar("T")
 
 SETTINGS: Final = Settings("key", app_secret="secret")
 STRANGER: Final = 7
-"""The creator of a room that somebody else has opened."""
+"""The creator of a room that someone else has opened."""
 
 
 class Program(NamedTuple):
-    """The one room that the program states."""
+    """The one room that the program declares."""
 
     name: str = "hall"
     cname: str = "main"
@@ -73,9 +74,9 @@ class OpenRoom(NamedTuple):
     cid: int
     creator: int
     opener: str | None = None
-    """The owner of the resource that has opened it; None: somebody else has."""
+    """The owner of the resource that opened the room; None: someone else opened it."""
     marked: bool = False
-    """Whether its creator is the mark of that resource, and not a number that the program has stated."""
+    """Whether its creator is the mark of that resource, and not a number that the program declares."""
     people: int = 0
 
 
@@ -95,25 +96,25 @@ class World(NamedTuple):
     """Everything that outlives a command."""
 
     agents_count: bool = True
-    """Whether the service counts an agent as a member, which is not documented."""
+    """Whether the service counts an agent as a member. This is not documented."""
     rooms: tuple[OpenRoom, ...] = ()
     agents: tuple[int, ...] = ()
-    """The rooms in which an agent of ours runs, by their numbers."""
+    """The numbers of the rooms in which one of our agents runs."""
     journal: tuple[RoomRecord, ...] = ()
     records: tuple[Record, ...] = ()
     state: tuple[Resource, ...] = ()
     pending: tuple[Resource, ...] = ()
-    """Replaced, and still to be deleted."""
+    """Resources that were replaced and are still to be deleted."""
     replaced: bool = False
-    """The engine's ``pendingReplacement`` of the first one in the state."""
+    """The engine's ``pendingReplacement`` of the first resource in the state."""
     last: int = 0
-    """The last number that a room got."""
+    """The last number that was given to a room."""
     named: frozenset[int] = frozenset()
-    """Rooms that the state has named, and nobody was in when it dropped them."""
+    """Rooms that the state has named, and that were empty when it dropped them."""
     given_up: frozenset[int] = frozenset()
-    """Rooms that a delete, a change of name or an adoption was about: a killed run's state may name the old owner."""
+    """Rooms for which a delete, a rename or an adoption had begun: the state of a killed run may name the old owner."""
     gone: frozenset[int] = frozenset()
-    """Rooms that have ended by themselves, which only a refresh shows to an engine."""
+    """Rooms that have ended without a command of ours. An engine learns this only by a refresh."""
 
     def room(self, cid: int) -> OpenRoom | None:
         return next((room for room in self.rooms if room.cid == cid), None)
@@ -123,7 +124,7 @@ class World(NamedTuple):
         return room is not None and (room.people > 0 or cid in self.agents)
 
     def seems_occupied(self, cid: int) -> bool:
-        """Whether the journal knows an agent in it, which may have been stopped by a killed run."""
+        """Whether the journal knows an agent in the room; a killed run may already have stopped this agent."""
         return self.occupied(cid) or any(record.cid == cid and record.unfinished for record in self.records)
 
 
@@ -138,18 +139,18 @@ class Fault(NamedTuple):
 
 
 class Killed(BaseException):
-    """The plugin is killed, and its engine with it. No `Exception`: nothing may catch it."""
+    """The plugin and its engine are killed. This is not an `Exception`, so no code catches it."""
 
 
 class Broken(Exception):
-    """A promise is broken."""
+    """A promise is broken. The message says which one, and how."""
 
 
 FAULTS: Final = ("killed before", "killed after", "answer lost at", "refused at")
 
 
 class Machine:
-    """One command: an engine, a plugin process, and what they call."""
+    """One command: an engine, a plugin process, and the service and journal that they call."""
 
     settings = SETTINGS
     process = 1
@@ -159,11 +160,11 @@ class Machine:
         self.calls = 0
         self._state = StackState(rooms=[(each.cid, each.program.owner) for each in world.state])
         self.changes: list[str] = []
-        """What was asked of the service that changes anything, and which verbs an engine shows as a change."""
+        """The requests that change something at the service, and the verbs that an engine shows as a change."""
         self._fault = fault
         self._program = Program()
         self._only_looks = False
-        """Whether a verb runs that a preview calls, too."""
+        """Whether the running verb is one that a preview also calls."""
         self._now = 0.0
         retrier = Retrier(clock=lambda: self._now, sleep=self._sleep, dice=lambda: 1.0)
         self.run = Run(
@@ -194,7 +195,7 @@ class Machine:
                 self._save(state=_without(self.world.state, resource))
 
     def _looked(self, verb: Callable[[], T]) -> T:
-        """What a verb says that must write nothing."""
+        """The result of a verb that must not write."""
         self._only_looks = True
         said = verb()
         self._only_looks = False
@@ -255,7 +256,7 @@ class Machine:
             self._leave(old)
 
     def _justify(self, error: RtcAiError, program: Program, known: set[int]) -> None:
-        """A create may be refused for another's room, and for somebody in one that would have to end."""
+        """A create may be refused only if the room belongs to someone else, or is occupied and would have to end."""
         (room,) = (room for room in self.world.rooms if room.cname == program.cname)
         if isinstance(error, RoomInUse):
             justified = self.world.seems_occupied(room.cid) and not program.force
@@ -287,7 +288,7 @@ class Machine:
         verbs.delete_room(resource.outputs, self.run)
 
     def _leave(self, resource: Resource) -> None:
-        """The state names a room no longer; it may stay open where somebody seems to be in it."""
+        """The state no longer names a room. The room may stay open if it seems to be occupied."""
         still_named = resource.cid in {each.cid for each in (*self.world.state, *self.world.pending)}
         if self.world.seems_occupied(resource.cid) and not still_named:
             self.world = self.world._replace(named=self.world.named - {resource.cid})
@@ -321,7 +322,7 @@ class Machine:
         self.changes.append("open")
         found = next((room for room in self.world.rooms if room.cname == cname), None)
         if found is not None:
-            return found.cid  # as where an answer was lost
+            return found.cid  # the same result as if an answer was lost
         self.world = opened(self.world, OpenRoom(cname, 0, uid, self._program.owner, self._program.uid is None))
         return self.world.last
 
@@ -448,7 +449,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "destroy": Machine.destroy,
 }
 LAST: Final = (HALL, FORCED, RENAMED_WITH_ALIAS)
-"""What the last good `up` of each history states."""
+"""The program of the last `up` that succeeded, in each history."""
 
 
 def others(world: World) -> Iterator[tuple[str, World]]:
@@ -487,14 +488,14 @@ def _with_an_agent(world: World, room: OpenRoom) -> World:
 
 
 def hold(world: World) -> None:
-    """Check what one more command without a fault makes of a world.
+    """Check the result of one more command without a fault.
 
     Raises:
         Broken: a promise does not hold.
     """
     for program in LAST:
         machine = Machine(world)
-        with suppress(RoomExists, RoomInUse):  # `Machine` has seen that there was a need
+        with suppress(RoomExists, RoomInUse):  # `Machine` has checked that the refusal is justified
             machine.up(program)
             _agree(machine.world, program)
             _no_surprise(machine.world, program)
@@ -502,13 +503,13 @@ def hold(world: World) -> None:
 
 
 def _agree(world: World, program: Program) -> None:
-    """What the state names is open, and nothing else that it ever named is, unless somebody was in it."""
+    """Rooms in the state are open. Other rooms that it ever named are closed, unless someone was in them."""
     if world.pending or world.replaced or len(world.state) != 1:
         message = "after a good up the state holds no room, or more than one"
         raise Broken(message)
     (resource,) = world.state
     room = world.room(resource.cid)
-    # Without a refresh no engine sees that a room has ended by itself.
+    # Without a refresh, an engine does not see that a room has ended without a command of ours.
     if room is None and resource.cid not in world.gone:
         message = f"the state names room {resource.cid}, which is not open"
         raise Broken(message)
@@ -527,7 +528,7 @@ def _no_surprise(world: World, program: Program) -> None:
 
 
 def _nothing_is_left(world: World, program: Program) -> None:
-    """`destroy` ends the room where nobody is in it."""
+    """`destroy` ends the room if it is empty."""
     machine = Machine(world)
     machine.destroy()
     for room in machine.world.rooms:
@@ -545,13 +546,13 @@ class Explored(NamedTuple):
 
 
 def explore(*, agents_count: bool, commands: int = 3, faults: int = 1) -> Explored:
-    """All histories of so many commands and moves of other people, with so many faults."""
+    """All histories with this number of commands, of moves of other people, and of faults."""
     start = World(agents_count)
     seen: dict[tuple[World, int], int] = {(start, faults): 0}
     waiting: list[tuple[World, int, tuple[str, ...]]] = [(start, faults, ())]
     checked: set[World] = set()
     runs = 0
-    for world, left, path in waiting:  # grows meanwhile: breadth first
+    for world, left, path in waiting:  # grows during the loop: breadth first
         try:
             if world not in checked:
                 checked.add(world)

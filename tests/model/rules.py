@@ -1,23 +1,28 @@
-"""The rules one by one, each as a version of one function that lacks it, and the scenario that shows what it is for.
+"""The rules, each with a version of its function that lacks the rule, and a scenario that shows why it is needed.
 
-Some rules are not here, because the model finds nothing without them; they stay as a second fence, with unit tests of
-their own. `may_send` also asks whether this process still answers for an unanswered record: needed where the engine's
-life cannot be told (`Engine.lives` says yes then), which the model does not know. `is_superseded` is for two engines
-that work on one stack at once, of which the model knows one. A record that its process may still finish is waited for:
-that spares a request which a service that ignores duplicates would take for a new one. `is_taken_care_of` spares the
-room the silence until the next `up` where two runs are told of one task. A record is taken over only from the process
-that was seen to have it: that spares a later run its failure where a killed run's plugin comes late. `Journal.closing`
-writes down whose close it is, and leaves a closed record alone: both only make `not_closing` apply to what it should,
-so that a refused close does not end in a needless replacement.
+Some rules are missing here, because the model finds no broken promise without them. They stay in the product as a
+second protection and have unit tests:
 
-`is_replaced_elsewhere` is not here either: it is for two machines with a journal each, and the model has one journal. A
-second one would double the worlds for one rule, which spares a run an error and decides about no agent: the close is
-asked for all the same. ``tests/engine/test_machines.py`` shows it every day. What `Kept.REFUSED` does once it is
-written is the same as for `Kept.RETAINED`, and `Record.left_alone` is here.
+- `may_send` also asks whether this process still owns an unanswered record. This is needed if the plugin cannot find
+  out whether its engine is alive: `Engine.lives` then returns true. The model does not have this case.
+- `is_superseded` is for two engines that work on one stack at the same time. The model has only one engine.
+- A run waits for a record that its process may still finish. This saves a request, which a service that ignores
+  duplicates would treat as a new one.
+- `is_taken_care_of` is for two runs that got the same task. It avoids a room without an agent until the next `up`.
+- A record is taken over only from the process that was seen to own it. Without this, a later run would fail if the
+  plugin of a killed run acts late.
+- `Journal.closing` records which process closes the task, and does not change a closed record. Both make sure that
+  `not_closing` changes only the right record, so a refused close does not lead to an unnecessary replacement.
 
-`settle.judged_by_the_state` is not here: it is for names that another resource or stack has taken, of which the model
-knows none. With one resource it decides nothing: what an engine had and the state has no more was closed, or a killed
-run has started it, which no run had stored. ``tests/engine/test_names_taken_again.py`` shows it.
+`is_replaced_elsewhere` is missing because it is for two machines with a journal each, and the model has one journal. A
+second journal would double the number of worlds for a single rule. That rule only saves a run an error and does not
+decide about any agent: the close request is sent in any case. ``tests/engine/test_machines.py`` tests it every day.
+Once `Kept.REFUSED` is written, it has the same effect as `Kept.RETAINED`; `Record.left_alone` is tested here.
+
+`judged_by_the_state` in ``recovery.py`` is missing because it is for names that another resource or stack has taken,
+and the model has none. With one resource it decides nothing. Assume that an engine once had a task that the state no
+longer has: either the task was closed, or a killed run started it and no run had stored it.
+``tests/engine/test_names_taken_again.py`` tests it.
 
 The rules of `Room` are in ``test_rooms.py``.
 """
@@ -68,7 +73,7 @@ ANY_TWO: Final = Scenario(ANY_TWO_COMMANDS)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule, the place that has it, and what that is like without."""
+    """A rule, the object that has its function, and a version of the function without the rule."""
 
     name: str
     place: Any
@@ -76,7 +81,7 @@ class Rule:
     without: Any
     shown_by: Scenario = ANY_TWO
     exhaustive: bool = False
-    """Whether its scenario is too large for every day."""
+    """Whether its scenario is too large to run every day."""
 
 
 # settling.is_left and left_by_earlier_runs
@@ -181,7 +186,7 @@ def _whether_or_not_the_engine_lives(record: Record | None, *, process: int, eng
     return _may_send(record, process=process, engine_lives=True)
 
 
-# what the journal does only under a condition, and what verbs ask beside
+# conditions of the journal's writes, and other checks of the verbs
 
 
 def _not_taken_over(self: steps.TakeOver, world: World, process: int, option: str) -> Record | None:

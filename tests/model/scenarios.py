@@ -1,4 +1,4 @@
-"""The commands and faults that are tried exhaustively: each scenario is every order of steps that they can come to."""
+"""The commands and faults that are tried exhaustively. A scenario covers every order of steps that they can take."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _COMMANDS: Final = (
 
 
 def hooked(command: Command) -> Command:
-    """With an error hook that has every call repeated once."""
+    """The command with an error hook that repeats every call once."""
     return command._replace(repeats=1)
 
 
@@ -66,24 +66,24 @@ EVERY_COMMAND: Final = (
     preview_refresh(A),
 )
 
-# Commands about a retained agent, and those by which it leaves the program, or is no longer retained.
+# Commands about a retained agent, and commands by which it leaves the program or is no longer retained.
 RETAINING: Final = (up(RETAINED), up(A), replace(RETAINED))
 NO_LONGER_RETAINING: Final = (up(A), up(RETAINED_B), up(None), DESTROY)
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Commands in the order in which they begin; the next one may begin while an old plugin still works."""
+    """Commands in the order in which they begin. The next one may begin while an old plugin still works."""
 
     stages: tuple[tuple[Command, ...], ...]
-    """For each command, what it may be."""
+    """For each command of the sequence, its alternatives."""
     faults: int = 1
     after: tuple[Command, ...] = ()
-    """What went well before."""
+    """Commands that succeeded before."""
     replays: bool = True
-    """Whether the service repeats the first answer to a trace id; otherwise it ignores duplicates."""
+    """Whether the service repeats the first answer to a trace id. Otherwise it ignores duplicates."""
     rooms_required: bool = False
-    """Whether a create into a room that nobody has opened is refused."""
+    """Whether a create is refused if no one has opened its room."""
 
     def explored(self) -> Explored:
         world = World(replays=self.replays, rooms_required=self.rooms_required)

@@ -1,6 +1,6 @@
-"""The atomic steps of a plugin process: what `Journal`, `Client` and `Run` do at once, or not at all.
+"""The atomic steps of a plugin process: calls of `Journal`, `Client` and `Run` that happen completely or not at all.
 
-Each step has its options (none while it has to wait) and is taken by one of them; it returns the answer, or `Raised`.
+Each step has options (none while it has to wait), and one option is taken. The step returns the answer, or `Raised`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Step:
     """One step, by default without a choice."""
 
     writes: ClassVar[bool] = False
-    """Whether it changes the journal, or has the service change anything: no verb that a preview calls may."""
+    """Whether the step changes the journal or the service. A verb that a preview calls must not take such a step."""
 
     def options(self, world: World, process: int) -> tuple[str, ...]:
         return AT_ONCE
@@ -78,7 +78,7 @@ class Add(Step):
 
 @dataclass(frozen=True, slots=True)
 class Answered(Step):
-    """`Journal.answered`: only while this process still answers for the record."""
+    """`Journal.answered`: only while this process still owns the record."""
 
     writes = True
     record: Record
@@ -107,7 +107,7 @@ class Closed(Step):
 
 @dataclass(frozen=True, slots=True)
 class Closing(Step):
-    """`Journal.closing`: this process answers for the close from now on; whether nobody else had begun one."""
+    """`Journal.closing`: this process now owns the close. Returns whether no other process had begun one."""
 
     writes = True
     record: Record
@@ -121,7 +121,7 @@ class Closing(Step):
 
 @dataclass(frozen=True, slots=True)
 class NotClosing(Step):
-    """`Journal.not_closing`: only while this process still answers for the close."""
+    """`Journal.not_closing`: only while this process still owns the close."""
 
     writes = True
     record: Record
@@ -134,7 +134,7 @@ class NotClosing(Step):
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Step):
-    """`Journal.hand_over`; by now the process owes the record no longer."""
+    """`Journal.hand_over`: from now on, the process is no longer responsible for the record."""
 
     writes = True
     record: Record
@@ -149,7 +149,7 @@ class HandOver(Step):
 
 @dataclass(frozen=True, slots=True)
 class Claim(Step):
-    """`Journal.claim`: what the engine has shown of a task, in all its records that are not closed."""
+    """`Journal.claim`: write what the engine has passed about a task to all its records that are not closed."""
 
     writes = True
     task: str
@@ -166,12 +166,12 @@ class Claim(Step):
 
 @dataclass(frozen=True, slots=True)
 class TakeOver(Step):
-    """`Journal.take_over`: None where someone else was faster."""
+    """`Journal.take_over`: None if another process was faster."""
 
     writes = True
     record: Record
     owes: bool = False
-    """Whether the process owes the record from now on (`Run.lost`); what it has closed needs no word of that."""
+    """Whether the process becomes responsible for the record (`Run.lost`). Not needed for a task that it closes."""
 
     def take(self, world: World, process: int, option: str) -> Record | None:
         now = world.record(self.record.trace_id)
@@ -185,7 +185,7 @@ class TakeOver(Step):
 
 @dataclass(frozen=True, slots=True)
 class Forget(Step):
-    """`Journal.forget`: only while this process still answers for the record."""
+    """`Journal.forget`: only while this process still owns the record."""
 
     writes = True
     record: Record
@@ -199,7 +199,7 @@ class Forget(Step):
 
 @dataclass(frozen=True, slots=True)
 class NotSent(Step):
-    """`Journal.not_sent`: only while this process still answers for the record."""
+    """`Journal.not_sent`: only while this process still owns the record."""
 
     writes = True
     record: Record
@@ -212,7 +212,7 @@ class NotSent(Step):
 
 @dataclass(frozen=True, slots=True)
 class Leave(Step):
-    """`Journal.leave`: the task is left to the run that was told of it."""
+    """`Journal.leave`: the task is left to the run that got it in an answer."""
 
     writes = True
     record: Record
@@ -227,7 +227,7 @@ class Leave(Step):
 
 @dataclass(frozen=True, slots=True)
 class Living(Step):
-    """`Journal.lives`, for every process at once."""
+    """`Journal.lives`, for every process at the same time."""
 
     def take(self, world: World, process: int, option: str) -> frozenset[int]:
         return frozenset(plugin.process for plugin in world.plugins)
@@ -235,7 +235,7 @@ class Living(Step):
 
 @dataclass(frozen=True, slots=True)
 class SettledByItsProcess(Step):
-    """`Run.settled_by_its_process`: waits, but not for ever; how long is left open, so both ends are tried."""
+    """`Run.settled_by_its_process` waits for a limited time. The limit is not fixed: both outcomes are tried."""
 
     record: Record
 
@@ -268,7 +268,7 @@ class RequireTurn(Step):
 
 @dataclass(frozen=True, slots=True)
 class Send(Step):
-    """The bytes of a request are on their way."""
+    """A request has been sent."""
 
     writes = True
     kind: str
@@ -277,7 +277,7 @@ class Send(Step):
     digest: str = ""
     task: str = ""
     alone: bool = False
-    """Whether no other agent of the resource may be in the room by then."""
+    """Whether no other agent of the resource may be in the room when the service processes the request."""
 
     def take(self, world: World, process: int, option: str) -> None:
         request = Request(self.kind, self.trace, self.cname, self.digest, self.task, sender=process, alone=self.alone)
@@ -287,15 +287,15 @@ class Send(Step):
         if self.kind == "close" and plugin and plugin.deletes not in {None, self.task} and self.task in held:
             world.wrong = f"the delete of {plugin.deletes} closes {self.task}, which the state holds"
         if self.kind == "close" and self.task in world.sure:
-            if plugin and plugin.deletes == self.task:  # the state does not say yet that it is retained
+            if plugin and plugin.deletes == self.task:  # the state does not show yet that it is retained
                 world.sure -= {self.task}
-            elif engine_lives(world, process):  # what outlives its engine may close what it was told of itself
+            elif engine_lives(world, process):  # a plugin without its engine may close a task that only it knows
                 world.wrong = f"{self.task} is closed, which is retained"
 
 
 @dataclass(frozen=True, slots=True)
 class Receive(Step):
-    """The answer arrives; until then this process waits."""
+    """The answer arrives. Until then, this process waits."""
 
     def options(self, world: World, process: int) -> tuple[str, ...]:
         return AT_ONCE if self._mine(world, process).answer is not None else ()
@@ -313,7 +313,7 @@ class Receive(Step):
 
 @dataclass(frozen=True, slots=True)
 class Repeats(Step):
-    """`Policy.waits` after an unknown outcome: whether patience is left."""
+    """`Policy.waits` after an unknown outcome: whether there is time left to try again."""
 
     def options(self, world: World, process: int) -> tuple[str, ...]:
         return ("asks again", "gives up")
@@ -342,7 +342,7 @@ class EngineLives(Step):
 
 @dataclass(frozen=True, slots=True)
 class Tell(Step):
-    """A create counts as lost (`Run.lost`), and the user is told its trace id, where the engine is there to hear it."""
+    """A create counts as lost (`Run.lost`). If the engine is still alive, its trace id is reported to the user."""
 
     trace: str
 
@@ -360,7 +360,7 @@ def engine_lives(world: World, process: int) -> bool:
 
 
 def change(world: World, record: Record, **what: Any) -> Record | None:
-    """Write one record; None where it is gone."""
+    """Write one record; None if it no longer exists."""
     now = world.record(record.trace_id)
     if now is None:
         return None

@@ -43,7 +43,7 @@ def test_any_two_commands_with_one_fault_break_no_promise(replays: bool, rooms_r
     check(Scenario(ANY_TWO_COMMANDS, replays=replays, rooms_required=rooms_required))
 
 
-@pytest.mark.full("longer explorations; any two commands, and each rule taken out, are tried every day")
+@pytest.mark.full("longer explorations; any two commands, and the removal of each rule, are tried every day")
 @pytest.mark.parametrize("replays", [True, False], ids=["answers repeated", "duplicates ignored"])
 @pytest.mark.parametrize("after", [(), (up(A),)], ids=["from nothing", "from a running agent"])
 def test_a_command_whose_calls_are_repeated_breaks_no_promise(replays: bool, after: tuple[Command, ...]) -> None:
@@ -57,7 +57,7 @@ FROM_NOTHING_OR_RETAINED = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.full("longer explorations; any two commands, and each rule taken out, are tried every day")
+@pytest.mark.full("longer explorations; any two commands, and the removal of each rule, are tried every day")
 @FROM_NOTHING_OR_RETAINED
 @pytest.mark.parametrize("replays", [True, False], ids=["answers repeated", "duplicates ignored"])
 def test_retained_agents_are_left_alone_and_lost_ones_are_not(replays: bool, after: tuple[Command, ...]) -> None:

@@ -1,4 +1,4 @@
-"""No history of commands about a room breaks a promise, and each of its rules is needed."""
+"""No history of commands about a room breaks a promise, and each rule is needed."""
 
 from collections.abc import Callable
 from itertools import count
@@ -37,7 +37,7 @@ def test_a_room_without_an_owner_is_nobody_s_to_take() -> None:
 
 
 class Rule(NamedTuple):
-    """A rule, the place that has it, what that is like without, and what then happens."""
+    """A rule, the object that has its function, a version without the rule, and what then happens."""
 
     name: str
     place: Any

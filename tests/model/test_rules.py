@@ -6,7 +6,7 @@ from tests.model.rules import AN_EDIT_WITH_THREE_FAULTS, ANY_TWO, LOST_EDITED_RE
 from tests.model.scenarios import Scenario
 
 TRIED = (ANY_TWO, AN_EDIT_WITH_THREE_FAULTS, LOST_EDITED_REVERTED)
-"""What `test_promises` tries anyway."""
+"""The scenarios that `test_promises` tries in any case."""
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""The sequences that each rule was made for, with whatever else can happen between their steps.
+"""The sequences that each rule was made for, with everything else that can happen between their steps.
 
-Each test says what its sequence looks like at its worst, so that it cannot pass by not having been there; of moves that
-may come in any order, only one order is remembered. What follows once all is quiet, a last `up` among it, is
-`promises.hold`.
+Each test describes the worst form of its sequence and requires that this form was reached, so it cannot pass without
+it. If some moves can come in any order, the exploration remembers only one order. When nothing is running any more,
+`promises.hold` checks what follows, including a last `up`.
 """
 
 import pytest
@@ -51,7 +51,7 @@ def test_first_up_lost_edit_up(replays: bool, checkpoints: bool) -> None:
 
 @SERVICES
 def test_an_old_plugin_that_would_post_after_the_next_up_has_begun(replays: bool) -> None:
-    """It comes to its last look at the journal when its engine is gone and the next `up` has looked already."""
+    """The plugin reads the journal for the last time when its engine has exited and the next `up` has read it."""
     scenario = Scenario(((up(A),), (up(A), up(B))), replays=replays)
     check(scenario, "kill -9 engine 1", "plugin 2: Records", "plugin 1: Add(x1", "plugin 1: RequireTurn(x1)")
 
@@ -65,7 +65,7 @@ def test_an_old_plugin_whose_request_the_service_works_on_during_the_next_up(rep
 @SERVICES
 @CHECKPOINTS
 def test_up_replace_after_a_good_run(replays: bool, checkpoints: bool) -> None:
-    """`up --replace` shows the provider no task: the one in state is closed by the create."""
+    """`up --replace` does not pass the task to the provider: the create closes the task in the state."""
     scenario = Scenario(((replace(A, checkpoints=checkpoints),),), after=(up(A),), replays=replays)
     check(scenario, "plugin 2: Send(close, 1/1", "service: create x2", "kill -9 engine 2 and its plugin")
 
@@ -80,6 +80,6 @@ def test_up_replace_after_a_killed_run(replays: bool, checkpoints: bool) -> None
 
 @SERVICES
 def test_a_second_sigint_in_mid_create(replays: bool) -> None:
-    """After the second one the engine is gone at once, and its plugin works on."""
+    """After the second SIGINT, the engine exits immediately and its plugin keeps running."""
     scenario = Scenario(((up(A),), (up(B),)), faults=2, replays=replays)
     check(scenario, "SIGINT to engine 1", "kill -9 engine 1", "service: create x1")

@@ -1,8 +1,9 @@
-"""The verbs of a plugin process: the steps of ``rtcai_pulumi/lifecycle``, in its order, deciding by its own rules.
+"""The verbs of a plugin process: the steps of ``rtcai_pulumi/lifecycle`` in the same order, with the same rules.
 
-Keep each function beside the one of its name there: `create` and `started` beside ``create.py``, `note_answer` beside
-``answer.py``, `settle` to `ask_again` beside ``settle.py``, `room_is_gone` and `close` beside ``run.py``. Not in
-the product is `alone`: it tells the service's side of the model what it must not see.
+Keep each function in step with its counterpart there: `create` and `started` with ``create.py``, `note_answer` with
+``result.py``, `settle` to `ask_again` with ``recovery.py``, `room_is_gone` and `close` with ``context.py``. The
+parameter `alone` is not in the product: it marks requests that must not meet another agent, which the service's side of
+the model checks.
 """
 
 from collections.abc import Generator, Iterable
@@ -44,13 +45,13 @@ Steps = Generator[Step, Any, Any]
 
 
 class Me(NamedTuple):
-    """The process that a verb runs in, and what it remembers of its calls before."""
+    """The process in which a verb runs, and what it remembers of its earlier calls."""
 
     process: int
     lost: frozenset[str] = frozenset()
-    """`Run.lost`, as the verb begins. What a verb loses itself it does not meet again."""
+    """`Run.lost` at the start of the verb. The verb does not see what it adds itself."""
     number: int = 0
-    """How often this very call was repeated; names its request."""
+    """How many times this call was repeated. It is part of the trace id of the request."""
 
 
 class Difference(NamedTuple):
@@ -263,7 +264,7 @@ def update(me: Me, old: Resource, new: Inputs) -> Steps:
 
 
 def read(me: Me, old: Resource) -> Steps:
-    """Returns whether the task is gone."""
+    """Returns whether the task no longer exists."""
     if settling.is_closed((yield RecordsOfTask(old.task)), old.task):
         return True
     return (yield from room_is_gone(record_of(old, me.process)))

@@ -1,4 +1,4 @@
-"""Walks at random through longer histories than can be tried exhaustively; a seed always gives the same walk."""
+"""Random walks through histories that are too long to try exhaustively. A seed always gives the same walk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Walked:
 
 
 def walk_all(seeds: Iterable[int], *, replays: bool) -> Walked:
-    """One walk for each seed."""
+    """Do one walk for each seed."""
     walked, checked = Walked(), set[int]()
     start = World(replays=replays)
     for seed in seeds:

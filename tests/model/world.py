@@ -1,4 +1,4 @@
-"""What there is: agents at the service, records in the journal, the state of a stack, engine and plugin processes."""
+"""Everything that exists: agents at the service, journal records, a stack's state, engine and plugin processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOM_2: Final = "room-2"
 
 
 class Inputs(NamedTuple):
-    """What the program states of the resource."""
+    """The inputs that the program declares for the resource."""
 
     config: str = "A"
     cname: str = ROOM_1
@@ -31,12 +31,12 @@ class Inputs(NamedTuple):
 
     @property
     def kept(self) -> Kept:
-        """`lifecycle.task.kept_of`."""
+        """`journal.record.kept_of`."""
         return Kept.RETAINED if self.retained else Kept.NO
 
     @property
     def digest(self) -> str:
-        """What `config.canonical.digest` tells apart."""
+        """`config.canonical.digest`: different for inputs that it distinguishes."""
         return f"{self.config} in {self.cname}"
 
     def __str__(self) -> str:
@@ -45,20 +45,20 @@ class Inputs(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """The resource in a state: its id and what it was made with."""
+    """The resource in a state: its id and the inputs with which it was created."""
 
     task: str
     inputs: Inputs
 
 
 class Stack(NamedTuple):
-    """The state of a stack, as far as this resource goes."""
+    """The part of a stack's state that concerns this resource."""
 
     current: Resource | None = None
     replaced: bool = False
-    """The engine's ``pendingReplacement``: the current one is deleted already, its successor is not there yet."""
+    """The engine's ``pendingReplacement``: the current resource is deleted and has no successor yet."""
     pending: tuple[Resource, ...] = ()
-    """Replaced, and still to be deleted."""
+    """Resources that were replaced and are still to be deleted."""
 
     @property
     def tasks(self) -> set[str]:
@@ -85,30 +85,30 @@ class Request(NamedTuple):
     digest: str
     task: str
     sender: int | None
-    """The process that waits for the answer; None where nobody does any more."""
+    """The process that waits for the answer; None if no process waits any more."""
     answer: Any = None
     alone: bool = False
-    """Whether no other agent of the resource may be in the room when it is worked on."""
+    """Whether no other agent of the resource may be in the room when the service processes the request."""
 
 
 class Raised(NamedTuple):
-    """An error in place of an answer."""
+    """An error instead of an answer."""
 
     error: type[Exception]
 
 
 class Failed(Exception):
-    """A call of the engine's failed, or the command was interrupted: it ends in order."""
+    """A call of the engine failed, or the command was interrupted. The command ends without a crash."""
 
 
 Procedure = Callable[..., Generator[Any, Any, Any]]
 
 
 class Actor:
-    """A running procedure at one of its steps: a generator that can go on from here more than once.
+    """A running procedure at one of its steps: a generator that can continue from here more than once.
 
-    It is fully told by where it began and by the answers that it has got since; so there is only one `Actor` for each
-    such history (see `World.begun`), and it remembers what each answer made of it.
+    It is completely determined by its start and by the answers that it has received since. So there is only one `Actor`
+    for each such history (see `World.begun`), and it remembers the next `Actor` for each answer.
     """
 
     __slots__ = ("_answers", "_next", "_procedure", "_running", "outcome", "step")
@@ -120,12 +120,12 @@ class Actor:
         self._running: Generator[Any, Any, Any] | None = None
         self.step: Any = None
         self.outcome: tuple[Any] | Raised | None = None
-        """What came of it; a value in a tuple, because that may be None."""
+        """The result. A returned value is in a tuple, because the value may be None."""
         if not answers:
             self._go_on(procedure(), None)
 
     def answered(self, answer: Any) -> Actor:
-        """The same procedure, one step on."""
+        """The same procedure, one step further."""
         found = self._next.get(answer)
         if found is None:
             running, self._running = self._running, None
@@ -158,19 +158,19 @@ def _send(running: Generator[Any, Any, Any], answer: Any) -> Any:
 
 
 class Plugin(NamedTuple):
-    """A plugin process. It holds its lock as long as it is here."""
+    """A plugin process. It holds its lock as long as it is in the world."""
 
     process: int
     verb: Actor | None = None
     engine_lives: bool = True
     deletes: str | None = None
-    """The task that its engine has told it to delete, while it does so."""
+    """The task that its engine is asking it to delete, during this call."""
     updates: str | None = None
-    """The task that is to stay alone, while it is told so."""
+    """The task that must be the only one left after the update that is running."""
     lost: frozenset[str] = frozenset()
-    """`Run.lost`: what this process owes."""
+    """`Run.lost`: the records for which this process is responsible."""
     only_looks: bool = False
-    """Whether its verb is one that a preview calls, too, and so must write nothing."""
+    """Whether its verb is one that a preview also calls, so it must not write."""
 
 
 class Engine(NamedTuple):
@@ -179,21 +179,21 @@ class Engine(NamedTuple):
     command: Command
     actor: Actor
     process: int
-    """Its plugin."""
+    """The process number of its plugin."""
     memory: Stack
     interrupted: bool = False
     given: frozenset[str] = frozenset()
-    """Retained tasks that it was given by a create; its end tells the plugin that it has stored them."""
+    """Retained tasks that a create returned to the engine. When it ends, the plugin records them as stored."""
 
 
 class World:
-    """Everything; changed only by replacing whole fields, so that a copy is cheap."""
+    """Everything that exists. Fields are only replaced as a whole, so a copy is cheap."""
 
     def __init__(self, *, replays: bool = True, rooms_required: bool = False) -> None:
         self.replays = replays
         """Whether the service drops duplicates by trace id and repeats the first answer."""
         self.rooms_required = rooms_required
-        """Whether a create into a room that nobody has opened is refused."""
+        """Whether a create is refused if no one has opened its room."""
         self.rooms: tuple[tuple[str, int], ...] = ((ROOM_1, 1), (ROOM_2, 2))
         self.agents: tuple[Agent, ...] = (Agent(OTHERS_TASK, ROOM_1, OTHER, "other", "x-other"),)
         self.answers: tuple[tuple[str, str], ...] = ()
@@ -201,11 +201,14 @@ class World:
         self.requests: tuple[Request, ...] = ()
         self.records: tuple[Record, ...] = _records_of_the_other()
         self.told: frozenset[str] = frozenset()
-        """Trace ids that the user was told to look for."""
+        """Trace ids that were reported to the user as lost."""
         self.late: frozenset[str] = frozenset()
-        """Tasks that were answered when the engine was gone already, and nothing has hindered their plugin since."""
+        """Tasks that were answered when the engine had already exited, with no fault for their plugin since then."""
         self.sure: frozenset[str] = frozenset()
-        """Retained tasks that an engine had in its state for sure: nobody may close them, though no state has them."""
+        """Retained tasks that an engine definitely had in its state: no process may close them.
+
+        This holds even if no state has them any more.
+        """
         self.stack = Stack()
         self.engine: Engine | None = None
         self.plugins: tuple[Plugin, ...] = ()
@@ -213,11 +216,11 @@ class World:
         self.commands = 0
         self.faults = 0
         self.actors: dict[tuple[Procedure, tuple[Any, ...]], Actor] = {}
-        """All procedures that were ever begun; shared by all copies."""
+        """All procedures that were ever started; shared by all copies."""
         self.drifted = False
-        """Whether a room has ended, which only `refresh` can see."""
+        """Whether a room has ended. Only `refresh` can see this."""
         self.wrong = ""
-        """What a step has done that no step may ever do."""
+        """What a step did although no step may ever do it."""
 
     def copy(self) -> World:
         made = World.__new__(World)
@@ -233,7 +236,7 @@ class World:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Equal where two worlds are; made of what is cheap to compare."""
+        """A key that is equal for equal worlds, made of values that are cheap to compare."""
         return (
             self.rooms,
             self.agents,
@@ -255,7 +258,7 @@ class World:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing runs and nothing is under way."""
+        """Whether no process runs and no request is in flight."""
         return self.engine is None and not self.plugins and not self.requests
 
     def plugin(self, process: int) -> Plugin | None:
@@ -272,24 +275,24 @@ class World:
 
     @property
     def retained(self) -> set[str]:
-        """Tasks that may run beside another one, because the user wants them retained."""
+        """Tasks that may run next to another one, because the user wants to retain them."""
         memory = self.engine.memory if self.engine else Stack()
         resources = (self.stack.current, *self.stack.pending, memory.current, *memory.pending)
         return {resource.task for resource in resources if resource and resource.inputs.retained} | self.sure
 
     def never_handed(self) -> list[Agent]:
-        """What no engine was ever handed, and nothing excuses."""
+        """Agents that were never returned to an engine, and that no exception excuses."""
         handed = {record.task for record in self.records if record.handed}
         return [agent for agent in self.running() if agent.task not in handed and not self.excused(agent)]
 
     def excused(self, agent: Agent) -> bool:
-        """The one exception: no journal has its answer, the service ignores duplicates, and the user was told."""
+        """The one exception: no journal has its answer, the service ignores duplicates, and the user got a report."""
         noted = any(record.task == agent.task for record in self.records)
         return not self.replays and not noted and agent.trace in self.told
 
 
 def stored(world: World, process: int) -> None:
-    """`Journal.stored`: the engine of a process has in its state what it was given."""
+    """`Journal.stored`: the engine of a process has in its state what was returned to it."""
     world.records = tuple(
         the_one(replace(record, stored=True))
         if record.process == process and record.handed and record.kept is Kept.RETAINED
@@ -299,7 +302,7 @@ def stored(world: World, process: int) -> None:
 
 
 def a_record(trace: str, owner: str, inputs: Inputs, process: int, **more: Any) -> Record:
-    """A record of the product's own kind, with the fields that the model has a use for."""
+    """A record of the product's own class, with the fields that the model uses."""
     record = Record(
         trace_id=trace,
         owner=owner,
@@ -316,7 +319,7 @@ def a_record(trace: str, owner: str, inputs: Inputs, process: int, **more: Any) 
 
 
 def the_one(record: Record) -> Record:
-    """The one object that stands for all equal records, so that comparing identities is enough."""
+    """The one object that stands for all equal records, so comparing identities is enough."""
     return _RECORDS.setdefault(record, record)
 
 

@@ -1,4 +1,4 @@
-"""A real Chromium, and a page in it that must not make a sound on the console nor ask anyone but the emulator."""
+"""A real Chromium. Its page must not log errors or warnings, and may send requests only to the emulator."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.engine.stack import Stack
 from tests.page.view import View
 from tools import chromium
 
-# Now, because every test starts from an environment without RTCAI_ variables.
+# Read now, because every test starts from an environment without RTCAI_ variables.
 CHROMIUM = chromium.found(os.environ)
 IN_CI = bool(os.environ.get("CI"))
 
@@ -21,7 +21,7 @@ expect.set_options(timeout=20_000)
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Not longer than a module: an event loop runs in this thread, beside which other tests could run none."""
+    """Only for one module: Playwright runs an event loop in this thread, so other tests could not run one."""
     with sync_playwright() as playwright:
         yield playwright
 
@@ -29,9 +29,10 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     if CHROMIUM is None:
-        # A check that nobody notices is missing is none.
+        # In CI, fail: a check that can be missing without notice is not a check.
         (pytest.fail if IN_CI else pytest.skip)(chromium.HOW)
-    # Debian's Chromium runs as root without its sandbox only, and needs no more shared memory than a container has.
+    # Debian's Chromium runs as root only without its sandbox. The option avoids using more shared memory than a
+    # container has.
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-dev-shm-usage"])
     yield browser
     browser.close()
@@ -50,13 +51,13 @@ def stack(tmp_path: Path, emulator: Emulator) -> Stack:
 
 @pytest.fixture
 def wrong() -> list[str]:
-    """What has gone wrong in the page: a test that does something wrong takes out what it expects."""
+    """The errors of the page. A test that causes an error on purpose removes it from the list."""
     return []
 
 
 @pytest.fixture
 def page(browser: Browser, wrong: list[str]) -> Iterator[Page]:
-    """A page of a browser that nobody has used; whatever goes wrong in it fails the test."""
+    """A page in a fresh browser context. Every error in it fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
     page = context.new_page()
 

@@ -1,4 +1,4 @@
-"""Rooms and requests to look at, as a seed for an emulator."""
+"""Rooms and requests to show on the page, as a seed for an emulator."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,16 +8,16 @@ from tests.samples import load
 DATA = load("samples/parameters.json")["data"]
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>\'"&{{7*7}}'
 HOSTILE_NAME = HOSTILE[:28]
-"""As much of it as can be a room's name."""
+"""The part of it that fits into a room's name."""
 
 
 def ago(seconds: float) -> str:
-    """A time so many seconds before now."""
+    """The time this many seconds before now."""
     return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
 
 
 def agent(cname: str, start: float, end: float | None = None, **more: Any) -> dict[str, Any]:
-    """An agent that started so many seconds ago, and ended so many seconds ago or runs."""
+    """An agent that started this many seconds ago. It ended this many seconds ago, or still runs."""
     ended = {} if end is None else {"endedAt": ago(end)}
     return {"cname": cname, "data": DATA, "startedAt": ago(start), **ended, **more}
 
@@ -28,7 +28,7 @@ def changed(**blocks: Any) -> dict[str, Any]:
 
 
 def many(rooms: int, requests: int) -> dict[str, Any]:
-    """So many rooms with an agent each, and so many requests."""
+    """This many rooms with one agent each, and this many requests."""
     return {
         "tasks": [agent(f"room-{number}", 3000 - number) for number in range(rooms)],
         "requests": [

@@ -20,7 +20,7 @@ ROOMS = ["keynote", "lobby", "workshop"]
 
 
 def rooms(**speeds: float) -> str:
-    """A program with an agent in each room; a changed speed is a changed configuration."""
+    """A program with an agent in each room. A changed speed is a changed configuration."""
     blocks = [
         one_room(cname=name, tts=f", speed={speeds.get(name, 1)}").replace('"host"', f'"{name}-host"') for name in ROOMS
     ]
@@ -28,7 +28,7 @@ def rooms(**speeds: float) -> str:
 
 
 def kept(shown: Page | Locator, name: str) -> None:
-    """Keep a picture for the README, where it is asked for; the tests themselves leave the checkout as it is."""
+    """Save a screenshot for the README if requested. The tests themselves do not change the checkout."""
     if SCREENSHOTS:
         IMAGES.mkdir(exist_ok=True)
         shown.screenshot(path=IMAGES / f"{name}.png")

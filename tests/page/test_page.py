@@ -1,4 +1,4 @@
-"""The live page in a real browser: what it shows, and what can be done on it."""
+"""The live page in a real browser: its content and its actions."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def api(emulator: Emulator) -> Iterator[Api]:
 
 
 def staged(emulator: Emulator) -> None:
-    """Something of everything."""
+    """One of everything that the page can show."""
     emulator.seed(
         tasks=[
             agent("keynote", 200, 100, endedBy="close"),
@@ -67,7 +67,7 @@ def test_bars_stand_where_their_times_are(emulator: Emulator, page: Page) -> Non
     line = view.room("r").locator(".line").bounding_box()
     assert line
     past, running = (box for box in boxes if box)
-    # Four minutes wide: the first from 200 s to 100 s ago, the second from 60 s ago.
+    # The time line is four minutes wide: the first agent from 200 s to 100 s ago, the second from 60 s ago.
     assert (past["x"] - line["x"]) / line["width"] == pytest.approx(40 / 240, abs=0.06)
     assert past["width"] / line["width"] == pytest.approx(100 / 240, abs=0.02)
     assert (running["x"] - line["x"]) / line["width"] == pytest.approx(180 / 240, abs=0.06)
@@ -157,7 +157,7 @@ def test_names_prompts_and_messages_are_text_whatever_is_in_them(emulator: Emula
     for row in view.calls.all():
         row.locator("button").click()
     expect(view.page.locator("#calls > .more")).to_have_count(3)
-    # Both ways by which something gets onto the page: as a piece, and with the whole page.
+    # Content reaches the page in two ways, both tested here: as a piece, and with the whole page.
     view.press(HOSTILE_NAME, "End room", confirm=False)
     view.opened()
     assert view.page.locator("img").count() == 0
@@ -242,7 +242,7 @@ def test_no_more_rows_are_kept_than_are_shown_at_once(emulator: Emulator, view: 
     expect(view.calls.last).to_contain_text("/900")
 
 
-# --- doing something ---
+# --- actions ---
 
 
 def test_an_agent_is_ended_after_a_question(emulator: Emulator, view: View) -> None:
@@ -300,7 +300,7 @@ def test_a_fault_that_makes_no_sense_says_why(emulator: Emulator, view: View, wr
     view.set_fault("create", "answer", status="503", code="", errmsg="text")
     expect(view.page.get_by_role("alert")).to_have_text("errmsg: needs a code")
     assert emulator.faults() == []
-    # The browser itself tells of every answer that is a refusal.
+    # The browser itself logs every answer with an error status.
     assert "400 (Bad Request)" in wrong.pop()
 
 
@@ -349,7 +349,7 @@ def test_a_reset_empties_it(emulator: Emulator, view: View) -> None:
 def test_a_tab_that_nobody_looks_at_gives_its_connection_back_and_goes_on_where_it_was(
     emulator: Emulator, view: View
 ) -> None:
-    # Headless tabs are never hidden: what the browser tells the page about that is stood in for.
+    # Headless tabs are never hidden, so the test replaces what the browser reports to the page.
     hide = """hidden => {
         Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
         document.dispatchEvent(new Event("visibilitychange"));
@@ -372,7 +372,7 @@ def test_without_scripts_it_shows_how_things_stand(browser: Browser, emulator: E
     context.close()
 
 
-# --- for everyone ---
+# --- accessibility ---
 
 
 def test_everything_can_be_done_with_the_keyboard(emulator: Emulator, page: Page) -> None:

@@ -1,4 +1,4 @@
-"""The live page in the words of the tests."""
+"""The live page, with methods for what the tests do on it."""
 
 from typing import Self
 
@@ -15,13 +15,13 @@ class View:
         self._emulator = emulator
 
     def opened(self, path: str = "/") -> Self:
-        """Open it, and wait until it is live."""
+        """Open the page, and wait until it is live."""
         self.page.goto(self._emulator.url + path)
         self.live()
         return self
 
     def live(self) -> None:
-        """Wait until it hears of changes."""
+        """Wait until it receives changes."""
         expect(self.page.locator("#live")).to_have_text("live")
 
     @property
@@ -34,7 +34,7 @@ class View:
         return self.rooms.filter(has=self.page.get_by_role("button", name=name, exact=True))
 
     def state(self, name: str) -> Locator:
-        """What is said of a room."""
+        """The state that is shown for a room."""
         return self.room(name).locator(".state")
 
     def bars(self, name: str) -> Locator:
@@ -42,14 +42,14 @@ class View:
         return self.room(name).locator(".bar")
 
     def opened_room(self, name: str) -> Locator:
-        """The agents of a room, laid open."""
+        """The expanded list of a room's agents."""
         self.room(name).get_by_role("button", name=name, exact=True).click()
         panel = self.room(name).locator(".panel")
         expect(panel.locator(".agents")).to_be_visible()
         return panel
 
     def press(self, name: str, button: str, *, confirm: bool = True) -> None:
-        """Press a button of a room, and answer the question that follows."""
+        """Press a button of a room, and answer the confirmation question."""
         self.room(name).locator(".row").get_by_role("button", name=button).click()
         dialog = self.page.get_by_role("dialog")
         dialog.get_by_role("button", name=button if confirm else "Cancel", exact=True).click()
@@ -66,7 +66,7 @@ class View:
         return self.page.locator("#faults .set > li")
 
     def set_fault(self, verb: str, kind: str, **fields: str) -> None:
-        """Fill in the form for a fault, and send it."""
+        """Fill in the form for a fault, and submit it."""
         form = self.page.locator("#fault")
         form.locator("[name=verb]").select_option(verb)
         form.locator("[name=kind]").select_option(kind)

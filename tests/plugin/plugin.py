@@ -1,4 +1,4 @@
-"""The real plugin process, spoken to over gRPC as the engine does."""
+"""The real plugin process, called over gRPC as the engine calls it."""
 
 import os
 import socketserver
@@ -26,27 +26,27 @@ URN = "urn:pulumi:test::rooms::pulumi-python:dynamic/rtcai:RealtimeConversation:
 
 
 def struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
-    """Properties as they cross the wire: every number is a float, an unknown is the engine's mark."""
+    """Properties as they are sent: every number is a float, an unknown value is the engine's mark."""
     made = struct_pb2.Struct()
     json_format.ParseDict({**values, "__provider": REFERENCE}, made)
     return made
 
 
 def plain(values: struct_pb2.Struct) -> dict[str, Any]:
-    """Properties as Python has them, without the reference to the provider."""
+    """Properties as Python values, without the reference to the provider."""
     found: dict[str, Any] = json_format.MessageToDict(values)
     return {name: value for name, value in found.items() if name != "__provider"}
 
 
 class Plugin:
-    """One verb a method; an error of the plugin is raised as `grpc.RpcError`."""
+    """One method for each verb. An error of the plugin is raised as `grpc.RpcError`."""
 
     def __init__(self, channel: grpc.Channel, process: "subprocess.Popen[str]") -> None:
         self._stub = ResourceProviderStub(channel)
         self._process = process
 
     def kill(self) -> None:
-        """`kill -9`: whoever waits for an answer gets none."""
+        """`kill -9`: callers that wait for an answer get none."""
         self._process.kill()
         self._process.wait()
 
@@ -90,7 +90,7 @@ def _strings(values: Mapping[str, str]) -> dict[str, struct_pb2.Value]:
 def running_plugin(journal: Path, **environment: str) -> Iterator[Plugin]:
     """The process that the engine starts for dynamic providers, until the end of the block.
 
-    It sees an engine that lives: somebody who takes connections at the address which is its first argument.
+    For the process, the engine is alive: a socket accepts connections at the address in its first argument.
     """
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as engine:
         Thread(target=engine.serve_forever, daemon=True).start()

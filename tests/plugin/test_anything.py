@@ -1,4 +1,4 @@
-"""Any JSON at any depth, through the real plugin process: what its check finds right, the service takes."""
+"""Any JSON at any depth, through the real plugin process: if its check accepts a value, the service accepts it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ stated = st.sampled_from(SAMPLES).flatmap(lambda sample: anything(sample, KEYWOR
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    with Emulator(allow_unknown_fields=True) as running:  # what `extra` is for
+    with Emulator(allow_unknown_fields=True) as running:  # the purpose of `extra`
         yield running
 
 
@@ -32,7 +32,7 @@ def plugin(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def crosses_the_wire(inputs: dict[str, Any]) -> bool:
-    """Whether gRPC can carry it: what it cannot is refused in the program, where tests/engine tries it."""
+    """Whether gRPC can carry the inputs. Other inputs are refused in the program, which tests/engine tests."""
     try:
         struct(inputs)
     except (UnicodeEncodeError, OverflowError, ParseError):
@@ -57,7 +57,7 @@ def test_what_check_finds_right_is_started(plugin: Plugin, emulator: Emulator, i
 def test_nothing_is_wrong_with_what_nobody_knows_yet(
     plugin: Plugin, data: st.DataObject, inputs: dict[str, Any]
 ) -> None:
-    """Where the value is right, it is right as an unknown, too."""
+    """If the value is valid, it is also valid as an unknown."""
     assume(crosses_the_wire(inputs))
     place = data.draw(st.sampled_from(places(inputs)[1:]))
     before = plugin.check(inputs)

@@ -17,7 +17,7 @@ from rtcai_pulumi.emulator import Emulator
 from tests.plugin.plugin import REFERENCE, UNKNOWN, Plugin, running_plugin
 from tests.samples import INVALID, VALID, invalid_paths, load, parameters
 
-# States of every release hold this string: it must load for ever.
+# The states of every release contain this string: it must load forever.
 STORED_REFERENCE = "gASVNQAAAAAAAACMFXJ0Y2FpX3B1bHVtaS5wcm92aWRlcpSMFENvbnZlcnNhdGlvblByb3ZpZGVylJOUKYGULg=="
 
 
@@ -51,7 +51,7 @@ def test_check_takes_the_page_s_bodies(plugin: Plugin, name: str) -> None:
 
 
 def expressible(name: str) -> bool:
-    """Whether a program can say it: nulls vanish on the way, and a program never states what is beside the blocks."""
+    """Whether a program can express it: nulls are lost on the way, and a program sets no fields next to the blocks."""
     path = invalid_paths()[name]
     return (
         path not in {"(root)", "taskType", "roomName", "asr"}

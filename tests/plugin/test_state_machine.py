@@ -1,6 +1,6 @@
-"""Random walks over the real plugin process, with the journal on disk, against a plain dict.
+"""Random walks over the real plugin process, with the journal on disk, compared with a plain dict.
 
-The test plays the engine: it keeps the state, and forgets it where an engine would be killed. After every walk one more
+The test plays the engine: it keeps the state, and loses it if an engine would be killed. After every walk, one more
 `up` must leave exactly one agent for each resource, and a `destroy` none.
 """
 
@@ -42,7 +42,7 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 class Walk(RuleBasedStateMachine):
-    """Two resources, each in a room of its own."""
+    """Two resources, each in its own room."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,13 +68,13 @@ class Walk(RuleBasedStateMachine):
 
     @rule()
     def next_run(self) -> None:
-        """Every command of the CLI has a plugin process of its own; to the next one its end looks like a kill."""
+        """Every command of the CLI has its own plugin process. To the next process, its end looks like a kill."""
         self.process.close()
         self.plugin = self.started()
 
     @rule(name=NAMES, speed=SPEEDS, strategy=STRATEGIES)
     def up(self, name: str, speed: float, strategy: str) -> None:
-        """State a configuration and bring it up; a fault may make that fail."""
+        """Set a configuration and bring it up. A fault may make this fail."""
         self.wanted[name] = parameters(
             cname=f"room-{name}", owner=f"walk:{name}", tts={"speed": speed}, replaceStrategy=strategy
         )
@@ -83,7 +83,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def up_that_the_engine_never_stores(self, name: str) -> None:
-        """A killed engine: the plugin did its work, and no state has it."""
+        """A killed engine: the plugin did its work, and no state has the result."""
         before = self.state.get(name)
         if name in self.wanted:
             self.next_run()
@@ -102,7 +102,7 @@ class Walk(RuleBasedStateMachine):
     def killed_in_mid_request(
         self, name: str, speed: float, request: Literal["create", "close"], at: Literal["arrived", "worked"]
     ) -> None:
-        """The service has the request, or has done the work, and the plugin that waits for the answer is killed."""
+        """The plugin is killed while it waits for an answer. The service has received or executed the request."""
         self.wanted[name] = parameters(cname=f"room-{name}", owner=f"walk:{name}", tts={"speed": speed})
         self.next_run()
         with ThreadPoolExecutor() as pool:
@@ -117,7 +117,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(fault=st.sampled_from(FAULTS))
     def fault(self, fault: tuple[str, str, dict[str, Any]]) -> None:
-        """The next request of its kind meets it."""
+        """The fault affects the next request of its kind."""
         verb, kind, parts = fault
         self.emulator.fault(verb, kind, **parts)  # type: ignore[arg-type]  # the table holds its words
 
@@ -129,7 +129,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def refresh(self, name: str) -> None:
-        """What is surely gone leaves the state."""
+        """An agent that is definitely gone leaves the state."""
         if name in self.state:
             self.next_run()
             id_, _ = self.plugin.read(*self.state[name])
@@ -139,14 +139,14 @@ class Walk(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def destroy(self, name: str) -> None:
-        """Stop the agent; a refusal keeps the state."""
+        """Stop the agent. A refusal keeps the state."""
         if name in self.state:
             self.next_run()
             if self.perhaps(lambda: self.plugin.delete(*self.state[name])):
                 del self.state[name]
 
     def perhaps(self, work: Callable[[], None]) -> bool:
-        """Do what a fault may make fail, with an error that has no frames; whether it succeeded."""
+        """Do work that a fault can make fail with an error without stack frames; returns whether it succeeded."""
         try:
             work()
         except grpc.RpcError as error:
@@ -155,7 +155,7 @@ class Walk(RuleBasedStateMachine):
         return True
 
     def bring_up(self, name: str) -> None:
-        """What the engine does for one resource."""
+        """The calls of the engine for one resource."""
         inputs = self.wanted[name]
         if name not in self.state:
             self.state[name] = self.plugin.create(inputs)
@@ -181,7 +181,7 @@ class Walk(RuleBasedStateMachine):
         ]
 
     def teardown(self) -> None:
-        """One further up leaves exactly one agent for each resource, and a destroy none."""
+        """One more `up` leaves exactly one agent for each resource, and a `destroy` none."""
         try:
             assert not any("Traceback" in refusal for refusal in self.refusals)
             self.emulator.clear_faults()

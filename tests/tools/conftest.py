@@ -1,4 +1,4 @@
-"""What every test of the make targets starts from."""
+"""The fixtures of all tests of the make targets."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def environ(scrubbed_environment: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The scrubbed environment, without the settings of the `make` that runs the tests either."""
+    """The scrubbed environment, also without the settings of the `make` that runs the tests."""
     for name in list(os.environ):
         if name.startswith(("MAKE", "MFLAGS", "PULUMI_")):
             monkeypatch.delenv(name)
@@ -27,5 +27,5 @@ def root() -> Path:
 
 @pytest.fixture(name="free_port")
 def a_free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A port of this machine on which no process listens."""
     return free_port()

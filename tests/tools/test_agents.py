@@ -1,4 +1,4 @@
-"""The agents of a state, joined with what the emulator says, and the table."""
+"""The agents of a state, combined with the emulator's data, and the table."""
 
 import pytest
 

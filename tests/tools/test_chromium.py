@@ -1,4 +1,4 @@
-"""`make test`'s browser: found, installed, or said how to."""
+"""The browser of `make test`: found, installed, or a message about how to install it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the targets say of stacks that were left in some other way than by a run that went well."""
+"""What the targets report about stacks after a run that did not end normally."""
 
 import json
 from dataclasses import dataclass, replace

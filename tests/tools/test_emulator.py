@@ -1,4 +1,4 @@
-"""The emulator in the background: started once, found again, and nothing else ever ended."""
+"""The emulator in the background: started once, found again. Other processes are never ended."""
 
 import http.server
 import json
@@ -34,7 +34,7 @@ http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
-    """Makes the emulator of a checkout named by its folder; ends them all."""
+    """Creates the emulator of a checkout named by its folder, and ends all of them."""
     made: list[Emulator] = []
 
     def emulator(folder: str = "checkout", **environ: str) -> Emulator:
@@ -48,7 +48,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
 
 @pytest.fixture
 def foreign_port() -> Iterator[int]:
-    """A port where something answers that is no emulator."""
+    """A port on which something other than an emulator answers."""
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""How the CLI is run: repeated where the language host died, waited for on signals, freed from dead runs."""
+"""How the CLI is run: again if the language host crashed, waited for after signals, unlocked after dead runs."""
 
 import json
 import os
@@ -39,7 +39,7 @@ if steps:
 
 @dataclass
 class Stack:
-    """A stack whose CLI only takes notes, and fails with one line of `script` after the other."""
+    """A stack with a CLI that only records its calls, and fails with the lines of `script`, one for each call."""
 
     target: Target
     folder: Path

@@ -1,4 +1,4 @@
-"""The installer of the Pulumi CLI, run as `make setup` runs it, with made-up `pulumi`, `curl` and `go` on PATH."""
+"""The installer of the Pulumi CLI, run as in `make setup`, with fake `pulumi`, `curl` and `go` on PATH."""
 
 import json
 import os
@@ -49,7 +49,7 @@ else:
 
 @dataclass
 class Machine:
-    """A machine of which only the made-up programs in `path` are known."""
+    """A machine on which only the fake programs in `path` exist."""
 
     path: Path
     tools: Path

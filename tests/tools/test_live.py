@@ -1,4 +1,4 @@
-"""The real service is touched only after a yes on a terminal; here an emulator that stands elsewhere plays its part."""
+"""The real service is changed only after a yes on a terminal. In these tests, a separate emulator replaces it."""
 
 import json
 import os
@@ -22,7 +22,7 @@ SECRET = "a-secret-that-nobody-may-see"
 
 @dataclass
 class Service:
-    """A stand-in of the service, started with credentials that only its user knows."""
+    """A replacement for the service, started with credentials that only its user knows."""
 
     emulator: Emulator
     port: int
@@ -36,21 +36,21 @@ class Service:
 
 @dataclass
 class Checkout:
-    """The targets of this checkout with credentials set and state in a scratch folder."""
+    """The targets of this checkout with credentials set, and with the state in a temporary folder."""
 
     root: Path
     state: Path
     environ: dict[str, str]
 
     def runs(self, verb: str) -> subprocess.CompletedProcess[str]:
-        """Run a target where there is no terminal."""
+        """Run a target without a terminal."""
         argv = [sys.executable, "-m", "tools.dev", verb]
         return subprocess.run(
             argv, cwd=self.root, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
 
     def runs_on_a_terminal(self, verb: str, answer: str) -> tuple[int, str]:
-        """Run a target on a terminal, answer its one question, and return its exit code and all it wrote."""
+        """Run a target on a terminal, answer its one question, and return its exit code and its complete output."""
         ours, theirs = pty.openpty()
         argv = [sys.executable, "-m", "tools.dev", verb]
         with subprocess.Popen(
@@ -64,7 +64,7 @@ class Checkout:
                         os.write(ours, f"{answer}\n".encode())
                     written += block
             except OSError:
-                pass  # how Linux tells that the other side of a terminal has gone
+                pass  # on Linux, this means that the other side of the terminal is closed
             os.close(ours)
         return child.returncode, written.decode()
 
@@ -162,7 +162,7 @@ def test_what_the_user_agrees_to_is_what_is_done(checkout: Checkout, service: Se
     checkout.environ["RTCAI_ROOM"] = "keynote"
     assert checkout.runs_on_a_terminal("up", "y")[0] == 0
     service.ends_room("keynote")
-    # What only a refresh finds out (the room is gone, and the agent with it) must stand above the question.
+    # Facts that only a refresh finds (the room is gone, and so is the agent) must be printed before the question.
     code, written = checkout.runs_on_a_terminal("up", "")
     assert code == 1
     assert "1 to create" in written

@@ -1,4 +1,4 @@
-"""`make up`, `status` and `down` as a newcomer types them: the real engine, the real emulator, a state of its own."""
+"""`make up`, `status` and `down` as a new user enters them: the real engine, the real emulator, a separate state."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ ROOMS = ["demo-agent", "demo-agent-and-parameters", "demo-parameters"]
 
 @dataclass
 class Checkout:
-    """This checkout with its state in a scratch folder and its emulator on a port of its own."""
+    """This checkout with its state in a temporary folder and its emulator on a separate port."""
 
     root: Path
     environ: dict[str, str]
@@ -77,7 +77,7 @@ def test_alone_it_lists_every_target(checkout: Checkout) -> None:
 @pytest.mark.everyday
 @pytest.mark.shows("make up", "make status", "make down")
 def test_up_then_up_then_down_then_down(checkout: Checkout) -> None:
-    # A proxy of a kind that httpx cannot speak to, where nothing listens.
+    # A kind of proxy that httpx does not support, at an address where no process listens.
     first = succeeded(checkout.make("up", ALL_PROXY="socks5://127.0.0.1:1"))
     tasks = checkout.tasks()
     assert sorted(room for room, _ in tasks) == ROOMS
@@ -109,7 +109,7 @@ def test_down_stops_agents_whose_emulator_has_ended_meanwhile(checkout: Checkout
     tasks = checkout.tasks()
     checkout.emulator.stop()
     assert "the emulator is not running" in succeeded(checkout.make("status"))
-    # The port that the agents were started on stays theirs.
+    # The agents keep the port on which they were started.
     stopped = succeeded(checkout.make("down", RTCAI_DEV_PORT=str(checkout.port % 65535 + 1)))
     assert f"Port {checkout.port} instead of" in stopped
     assert "Stopped: 3 agents, the emulator." in stopped
@@ -128,7 +128,7 @@ def test_up_brings_back_an_emulator_that_has_ended(checkout: Checkout) -> None:
 
 
 def test_interrupted_it_can_be_run_again(checkout: Checkout) -> None:
-    # A session of its own: as on a terminal, the interrupt reaches make, the tool and the engine at once.
+    # A session of its own: as on a terminal, the interrupt reaches make, the tool and the engine at the same time.
     with subprocess.Popen(
         ["make", "up"], cwd=checkout.root, env=checkout.environ, stdin=subprocess.DEVNULL, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

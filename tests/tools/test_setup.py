@@ -1,4 +1,4 @@
-"""`make setup`'s first half: `.venv`, in a made-up checkout."""
+"""The first half of `make setup`: `.venv`, in a fake checkout."""
 
 import json
 import re
@@ -18,7 +18,7 @@ test -z "$FAIL"
 
 @dataclass
 class Checkout:
-    """A checkout with tools/setup.py and, once `with_venv` was called, a virtual environment that only takes notes."""
+    """A checkout with tools/setup.py. After `with_venv`, it has a virtual environment that only records its calls."""
 
     root: Path
     environ: dict[str, str]

@@ -1,4 +1,4 @@
-"""Which stack a target acts on, and what the engine gets to see of the environment."""
+"""The stack that a target acts on, and the environment variables that the engine receives."""
 
 from pathlib import Path
 

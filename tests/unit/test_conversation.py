@@ -1,4 +1,4 @@
-"""What the resource class promises without an engine."""
+"""The promises of the resource class, without an engine."""
 
 import inspect
 import os
@@ -96,7 +96,7 @@ def owner_in(organization: str) -> tuple[str, str]:
 
 
 def test_equal_stacks_of_two_organizations_are_two_owners() -> None:
-    """A URN does not name the organization, and both have one backend."""
+    """A URN does not name the organization, and both organizations use the same backend."""
     (one, urn), (other, same_urn) = owner_in("acme"), owner_in("acme-test")
     assert urn == same_urn
     assert one != other

@@ -1,4 +1,4 @@
-"""What the docs say of the tests is true."""
+"""The statements of the docs about the tests are true."""
 
 import hashlib
 import inspect
@@ -35,7 +35,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_contract_has_every_option_of_pulumi() -> None:
-    """Of the newest SDK that is tested; an older one may lack some."""
+    """All options of the newest SDK that is tested. An older SDK may not have all of them."""
     options = inspect.signature(pulumi.ResourceOptions.__init__).parameters.keys() - {"self"}
     listed = {row[0].strip("`") for row in rows("Options")}
     newest = f"pulumi=={version('pulumi')}\n" in (ROOT / "tools" / "constraints.txt").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ SECONDS = 10
 
 
 class Unhurried(ThreadPoolExecutor):
-    """Gives a call the time to end before the next one comes in."""
+    """Gives a call the time to end before the next one arrives."""
 
     def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         future = super().submit(call, *arguments, **named)
@@ -26,7 +26,7 @@ class Unhurried(ThreadPoolExecutor):
 
 @pytest.mark.parametrize("before", [1, 4, 8, 20])
 def test_as_many_calls_run_at_once_as_the_widened_pool_has_places(before: int) -> None:
-    """However many of them came in while there were four threads."""
+    """This holds no matter how many calls arrived while there were four threads."""
     running, all_in, widened, over = threading.Semaphore(0), threading.Event(), threading.Event(), threading.Event()
 
     def first() -> None:
@@ -66,12 +66,12 @@ def test_an_engine_lives_as_long_as_its_process() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     began = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
     running, another = (Cli(Path(), process=process.pid, began=each) for each in (began, "another"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # somebody listens at the engine's address
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # a socket listens at the engine's address
         address = listener.getsockname()
         assert Engine(address, running.runs).lives()
         assert not Engine(address, another.runs).lives()
         process.kill()
-        assert not eventually(running.runs)  # it is a zombie, until somebody waits for it
+        assert not eventually(running.runs)  # it is a zombie until its parent waits for it
         process.communicate()
         assert not Engine(address, running.runs).lives()
         assert Engine(address, Cli(Path()).runs).lives(), "where the system does not tell, the address does"
@@ -79,7 +79,7 @@ def test_an_engine_lives_as_long_as_its_process() -> None:
 
 
 def eventually(told: Callable[[], object]) -> bool:
-    """Whether it is still so after a while."""
+    """Whether the condition still holds after some time."""
     until = time.monotonic() + SECONDS
     while told() and time.monotonic() < until:
         time.sleep(0.01)

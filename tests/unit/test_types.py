@@ -1,4 +1,4 @@
-"""The program's types: what mypy says to a user, in strict mode."""
+"""The types that a program sees: the messages of mypy in strict mode."""
 
 import re
 from pathlib import Path

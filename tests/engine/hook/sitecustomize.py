@@ -1,9 +1,9 @@
-"""Loaded by Python itself in every process of some tests: changes the plugin from outside, as the environment says.
+"""Python loads this module in every process of some tests. It changes the plugin as environment variables tell it to.
 
-TEST_MOMENT names a moment at which the plugin stops and tells the test: it connects to the socket TEST_MOMENTS, says
-its process id, and goes on when the test closes the connection. So it, or its engine, can be killed at that moment.
-TEST_PATIENCE bounds all retries, in seconds. TEST_HIDDEN_POOL lets the plugin find no thread pool.
-TEST_DEFECT has the journal fail as a defect of ours would.
+TEST_MOMENT names a moment at which the plugin stops and notifies the test: the plugin connects to the socket
+TEST_MOMENTS, sends its process id, and continues when the test closes the connection. So the test can kill the plugin,
+or its engine, at that moment. TEST_PATIENCE limits all retries, in seconds. With TEST_HIDDEN_POOL, the plugin finds no
+thread pool. With TEST_DEFECT, the journal fails as if it had a bug.
 """
 
 import os

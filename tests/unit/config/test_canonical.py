@@ -59,7 +59,7 @@ conversations = st.fixed_dictionaries(
 
 
 def through_the_engine(inputs: dict[str, Any]) -> dict[str, Any]:
-    """What the plugin gets back: every number a float, keys in any order, no nulls."""
+    """The inputs as the plugin receives them from the engine: every number is a float, keys in any order, no nulls."""
     struct = struct_pb2.Struct()
     json_format.ParseDict(inputs, struct)
     back: dict[str, Any] = json_format.MessageToDict(struct)

@@ -55,7 +55,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def mutated_bodies(draw: st.DrawFn) -> Any:
-    """A body of the page with one place deleted or changed."""
+    """A body from the API page with one place deleted or changed."""
     body = copy.deepcopy(load(f"samples/{draw(st.sampled_from(VALID))}.json"))
     *way, last = draw(st.sampled_from(places(body)[1:]))
     owner = body

@@ -1,4 +1,4 @@
-"""Paths of properties in Pulumi's options, by the program's names and by the page's."""
+"""Property paths in Pulumi's options, with the names of the program and the names of the API page."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What people type by mistake: texts that were made from outputs, and names of rooms that nobody could type."""
+"""Typical mistakes: texts that were made from outputs, and room names that no one could type."""
 
 import math
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What docs/events.md shows is true."""
+"""The examples in docs/events.md are correct."""
 
 import re
 from pathlib import Path

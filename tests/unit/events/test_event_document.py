@@ -1,4 +1,4 @@
-"""YAML as data that knows its lines."""
+"""YAML as data with line numbers."""
 
 import json
 import sys

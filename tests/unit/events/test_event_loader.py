@@ -1,4 +1,4 @@
-"""Event files: what is read, and what is wrong with which line."""
+"""Event files: what is read, and which mistake is reported for which line."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ def inputs(file: Path) -> dict[str, Any]:
 
 
 def mistakes(folder: Path, content: Any) -> dict[str, str]:
-    """What is wrong, by its path."""
+    """The mistakes, by path."""
     return {mistake.path: mistake.reason for mistake in plan_of(written(folder, content)).mistakes}
 
 

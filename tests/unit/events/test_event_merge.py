@@ -1,4 +1,4 @@
-"""A room's changes, laid over the default agent."""
+"""Changes of a room, merged into the default agent."""
 
 import copy
 from typing import Any

@@ -118,7 +118,7 @@ def test_a_record_that_was_taken_over_is_not_forgotten_by_the_process_before(jou
 
 
 def test_what_another_process_closes_by_now_is_not_left_to_it_without_a_record(journal: Journal, path: Path) -> None:
-    """Else a repeated answer of the closed task would look like a running one."""
+    """Otherwise a repeated answer of the closed task would look like a running task."""
     record = journal.answered(journal.add(a_record(journal)), 7, "task")
     assert record is not None
     journal.closing(record)
@@ -289,7 +289,7 @@ print([asked.is_held(int(number)) for number in sys.argv[2:] for _ in range(2000
 
 
 def test_askers_do_not_take_each_other_for_the_dead_process(path: Path) -> None:
-    """Three at once: a dead process is dead to each of them, a living one lives."""
+    """Three processes check at the same time: all see that the dead process is dead, and a living one is alive."""
     with Journal(path) as journal:
         dead, living = journal.process + 1, journal.process
         command = [sys.executable, "-c", ASKER, f"{path}-processes"]
@@ -390,7 +390,7 @@ def test_reading_waits_for_no_other_process_that_writes(journal: Journal) -> Non
 
 def test_a_full_disk_is_named_and_takes_nothing_of_what_is_there(journal: Journal) -> None:
     journal.add(a_record(journal))
-    journal._do(lambda database: database.execute("PRAGMA max_page_count = 1").fetchone())  # no page more than there is
+    journal._do(lambda database: database.execute("PRAGMA max_page_count = 1").fetchone())  # allow no more pages
     more = (a_record(journal, f"more-{number}", owner="o" * 500) for number in range(100))
     with pytest.raises(JournalError, match="cannot be used: database or disk is full"):
         list(map(journal.add, more))
@@ -398,7 +398,7 @@ def test_a_full_disk_is_named_and_takes_nothing_of_what_is_there(journal: Journa
 
 
 def test_a_number_whose_lock_is_held_is_not_drawn_though_an_older_file_was_put_back(path: Path) -> None:
-    """To wait for that lock would be to wait for that process's end, without a word."""
+    """To wait for that lock would mean to wait silently until that process ends."""
     Journal(path).close()
     older = path.read_bytes()
     process = writer(path, 1)
@@ -409,7 +409,7 @@ def test_a_number_whose_lock_is_held_is_not_drawn_though_an_older_file_was_put_b
                 part.unlink()
         path.write_bytes(older)
         with Journal(path) as journal:
-            assert journal.process == 3  # two is the process's that lives
+            assert journal.process == 3  # number two belongs to the process that is alive
     finally:
         process.kill()
         process.communicate()

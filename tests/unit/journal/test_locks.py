@@ -1,4 +1,4 @@
-"""The locks by which a process is known to live, also with what Windows has in their place."""
+"""The locks that show that a process is alive, also with their replacement on Windows."""
 
 import subprocess
 import sys
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rtcai_pulumi.journal.locks import Locks, locks_work_in
 
-# What a module sees there: no fcntl, and a msvcrt whose locks are exclusive. Modules of others are loaded before.
+# What modules find on Windows: no fcntl, and an msvcrt whose locks are exclusive. Third-party modules are loaded
+# before.
 WINDOWS = """
 import asyncio, fcntl, os, pydantic.main, sqlite3, subprocess, sys, tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A service for lifecycle tests: the real client over a transport that answers from a script, and a real journal."""
+"""A service for lifecycle tests: the real client over a transport with scripted answers, and a real journal."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def reply(status: int = 200, **body: Any) -> httpx.Response:
 
 
 class Service:
-    """Answers each call from `replies` and keeps what it was asked; a list is answered from front to back."""
+    """Answers each call from `replies` and records the requests. A list is used from front to back."""
 
     def __init__(self, **replies: Reply | list[Reply]) -> None:
         self.replies = replies
@@ -63,7 +63,7 @@ class Service:
 
 
 class Runs:
-    """Runs of the plugin, one after the other, on one journal; no wait takes time."""
+    """Runs of the plugin, one after the other, on one journal. Waiting takes no time."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "journal.db"
@@ -72,14 +72,14 @@ class Runs:
         self._journals: list[Journal] = []
 
     def next(self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, **account: str) -> Run:
-        """The run of another process; the ones before it have ended, unless they are kept alive."""
+        """The run of another process. The earlier processes have ended, unless they are kept alive."""
         for journal in self._journals:
             journal.close()
         self._journals.clear()
         return self.beside(service, engine_lives=engine_lives, **account)
 
     def beside(self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, **account: str) -> Run:
-        """The run of another process, beside those that still live."""
+        """The run of another process, at the same time as those that are still alive."""
         journal = Journal(self.path)
         self._journals.append(journal)
         client = service.client(**account)
@@ -104,14 +104,14 @@ class Runs:
 
 
 def left_open(run: Run, task: str, owner: str) -> Record:
-    """A task of a resource that this run has started and handed to its engine, beside others of the resource."""
+    """A task that this run has started and returned to its engine, in addition to other tasks of the resource."""
     answered = replace(left_lost(run, owner), state=State.OPEN, cid=7, task_id=task, handed=True)
     run.journal.forget(answered)
     return run.journal.add(answered)
 
 
 def left_lost(run: Run, owner: str) -> Record:
-    """A create of a resource that this run has sent and never heard of again."""
+    """A create that this run has sent without ever receiving an answer."""
     return run.journal.add(
         Record.for_create(
             parameters(owner=owner), owner, run.client.settings, run.journal.process, lambda: str(uuid4())

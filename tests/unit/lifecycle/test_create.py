@@ -274,7 +274,8 @@ def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
     with pytest.raises(TakenOver, match="engine that asked for it is gone"):
         create(OWNED, run)
     assert service.asked == []
-    # Nothing was sent: the next run must not ask for it, and `rtcai pending` must find that the journal knows.
+    # Nothing was sent. The next run must not repeat the request, and the journal must still have it for `rtcai
+    # pending`.
     assert [(record.task, record.state) for record in run.journal.records(OWNER)] == [(None, State.CLOSED)]
     later = runs.next(service)
     create(OWNED, later)
@@ -299,7 +300,7 @@ def asked_by(journal: Journal) -> Record:
 
 
 def start_later(runs: Runs) -> None:
-    """A later run, beside, starts an agent of the same owner."""
+    """A later run that starts an agent of the same owner at the same time."""
     later = runs.beside(Service()).journal
     later.answered(asked_by(later), 7, "later")
 
@@ -402,7 +403,7 @@ def test_an_answer_that_comes_after_a_take_over_is_closed_under_a_record_of_its_
 def test_a_create_that_another_living_process_still_works_on_is_waited_for(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old process gets its answer while the new one waits, sees that its engine is gone, and closes it itself."""
+    """The old process gets its answer while the new one waits. Its engine is gone, so it closes the task itself."""
     old = runs.next(Service()).journal
     intent = asked_by(old)
     service = Service(create=created("new"))
@@ -414,7 +415,7 @@ def test_a_create_that_another_living_process_still_works_on_is_waited_for(
             old.closed(str(answered.task))
 
     run.sleep = sleep
-    monkeypatch.setattr(run.journal, "lives", lambda _: True)  # within one process locks tell nothing
+    monkeypatch.setattr(run.journal, "lives", lambda _: True)  # within one process, locks show nothing
     assert create(OWNED, run).id == "7/new"
     assert service.asked == ["create"]
     assert runs.now < 5

@@ -70,7 +70,7 @@ def test_a_close_is_repeated_until_it_is_answered(runs: Runs, answer: Reply) -> 
 
 
 def test_a_refusal_after_a_request_of_unknown_outcome_does_not_take_closing_back(runs: Runs) -> None:
-    """The first request may have closed the task: a state that still names it is out of date then."""
+    """The first request may have closed the task. A state that still names it is then out of date."""
     run = runs.next(Service(close=[httpx.ReadTimeout, REFUSED], rooms=reply(code=200, cid=7, cname="keynote")))
     with pytest.raises(RtcAiError, match="not now"):
         delete(ID, STATE, run)
@@ -131,7 +131,7 @@ def test_the_other_task_of_a_replacement_that_started_first_is_left_to_the_engin
 
 
 def test_a_close_that_was_never_sent_takes_closing_back(runs: Runs) -> None:
-    """Else the next up, of an unchanged program, would take the agent for one that is being closed, and replace it."""
+    """Otherwise the next `up` of an unchanged program would treat the agent as being closed, and replace it."""
     run = runs.next(Service(close=httpx.ConnectError))
     with pytest.raises(ConnectionFailed):
         delete(ID, STATE, run)
@@ -149,7 +149,7 @@ def test_a_close_that_may_have_been_sent_before_the_connection_failed_does_not(r
 def test_after_a_change_of_name_what_was_left_under_both_names_is_settled(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, lives: bool
 ) -> None:
-    """The engine keeps the outputs of what is unchanged, and with them the old name, which may be another's by now."""
+    """The engine keeps the outputs of an unchanged resource, so also an old name that another resource may have now."""
     outputs = started(runs, "known")
     runs.next(Service()).journal.claim("7/known", owner="b:renamed", kept=Kept.NO)
     for owner in ("b:renamed", "b:urn"):

@@ -20,7 +20,7 @@ def run(runs: Runs) -> Run:
 
 
 def changed(run: Run, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
-    """The difference between what an engine stored and what the program states now."""
+    """The difference between the stored outputs and the inputs that the program declares now."""
     return diff("7/t", {**olds, **OUTPUTS, "requestId": "made up"}, news, run)
 
 
@@ -88,7 +88,7 @@ def test_a_task_that_the_journal_knows_as_over_is_replaced(runs: Runs, state: St
 
 
 def beside(runs: Runs) -> dict[str, Any]:
-    """An agent that the engine knows, and one beside it that a killed run left."""
+    """An agent that the engine knows, and a second one that a killed run left."""
     outputs = started(runs, "known")
     left_open(runs.next(Service()), "left", OWNED["owner"])
     return outputs

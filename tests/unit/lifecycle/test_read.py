@@ -77,7 +77,7 @@ def test_another_account_is_an_error_that_names_both(runs: Runs, key: str, value
 
 
 def test_a_task_that_is_gone_is_told_and_nothing_is_written(runs: Runs) -> None:
-    """A preview reads too; the next create finds the task left, and closes it in vain."""
+    """A preview also calls `read`. The next create finds the task as unfinished and closes it without effect."""
     answer = reply(code=200, requestId="r", cid=7, result={"taskId": "2a78"})
     made = create(parameters(owner="b:urn"), runs.next(Service(create=answer)))
     run = runs.next(Service(rooms=reply(code=404)))

@@ -1,4 +1,4 @@
-"""What an earlier run left, dealt with while that run, or a later one, still works: each found by `tests.model`."""
+"""Recovery of an earlier run's records while that run, or a later one, still works. `tests.model` found each case."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def states(journal: Journal) -> list[tuple[str | None, State]]:
 
 
 def taken_over_by(run: Run) -> Record:
-    """Has a later run answer for the one record that there is."""
+    """Let a later run take over the only record."""
     taken = run.journal.take_over(run.journal.records(OWNER)[0])
     assert taken is not None
     return taken
@@ -53,7 +53,7 @@ def test_the_answer_to_asking_again_is_closed_where_the_engine_is_gone(runs: Run
 
 
 def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_alone(runs: Runs) -> None:
-    """Else this run's close would be noted as that of the later run's task, which then nobody would close."""
+    """Otherwise this run would record its close for the task of the later run, which then no run would close."""
     lose(runs)
 
     def answered_later() -> httpx.Response:
@@ -109,7 +109,7 @@ def test_a_room_that_is_not_there_forgets_no_record_that_a_later_run_has_taken(r
 
 
 def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started(runs: Runs) -> None:
-    """It comes to settle only now, after the close that its engine asked for."""
+    """The plugin starts its recovery only now, after the close that its engine asked for."""
     old = runs.next(Service(create=created("first"), close=CLOSED))
     outputs = create(OWNED, old).outputs
     later = runs.beside(Service()).journal
@@ -126,14 +126,14 @@ def test_an_agent_that_an_earlier_run_has_just_begun_to_close_is_closed_before_a
     run = runs.beside(service := Service(close=CLOSED, create=created("new")))
     look = run.journal.records
     (stale,) = look(OWNER)
-    assert earlier.closing(stale)  # after this run has looked
+    assert earlier.closing(stale)  # after this run has read the record
     run.journal.records = lambda owner=None: [stale]  # type: ignore[method-assign]
     assert create(OWNED, run).id == "7/new"
     assert service.asked == ["close", "create"]
 
 
 def test_a_task_that_was_handed_under_one_record_is_not_closed_on_account_of_another(runs: Runs) -> None:
-    """An old plugin has noted the answer that this run kept, as one that nobody waits for, and was killed then."""
+    """An old plugin recorded the answer that this run kept as one that no process waits for, and was then killed."""
     outputs = create(OWNED, runs.next(Service(create=created("first")))).outputs
     run = runs.next(Service())
     kept = left_open(run, "kept", OWNER)
@@ -153,7 +153,7 @@ def test_a_refused_close_of_what_an_earlier_run_started_is_taken_back(runs: Runs
 
 @pytest.mark.parametrize("left", ["known", "unanswered"])
 def test_what_another_account_left_says_how_to_end_its_care(runs: Runs, left: str) -> None:
-    """The account may be gone for good: an emulator's, or one that was a slip of the pen."""
+    """The account may be gone permanently: an emulator's account, or one that was entered by mistake."""
     if left == "known":
         create(OWNED, runs.next(Service(create=created("old"))))
         command = "`rtcai release 7/old`"
@@ -169,7 +169,7 @@ REFUSED = reply(code=777, errmsg="not now")
 
 
 def test_a_create_that_is_repeated_in_its_process_closes_what_it_could_not_close_before(runs: Runs) -> None:
-    """As where an error hook has the engine call it again: by then this process answers for the record."""
+    """As when an error hook has the engine call it again: by then, this process owns the record."""
     left_open(runs.next(Service()), "old", OWNER)
     service = Service(create=created("new"), close=[REFUSED, CLOSED], rooms=ROOM)
     run = runs.next(service)

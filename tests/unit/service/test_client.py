@@ -178,7 +178,7 @@ def test_a_date_that_no_clock_knows_is_no_date() -> None:
 
 
 def test_a_date_to_wait_for_is_measured_by_the_answer_s_own_clock() -> None:
-    """The clock of this machine may be off by more than the wait."""
+    """The clock of this machine may be wrong by more than the wait."""
     headers = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After": "Thu, 01 Jan 2026 00:00:07 GMT"}
     with pytest.raises(errors.RateLimited) as caught:
         create(httpx.Response(429, headers=headers))

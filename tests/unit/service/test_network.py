@@ -1,4 +1,4 @@
-"""How requests leave: the proxy, ``no_proxy`` and the certificates."""
+"""How requests are sent: the proxy, ``no_proxy`` and the certificates."""
 
 import ssl
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_an_entry_that_is_not_understood_is_named_with_its_variable(entry: str) 
     route = route_to("https://example.com", {**PROXY, "no_proxy": f"localhost,{entry}"})
     assert route.proxy
     assert route.doubts == (f"no_proxy has {entry!r}, which is neither a host nor a network",)
-    # It keeps nobody from understanding the others, and where no proxy is set it does not matter.
+    # The other entries still have their effect, and without a proxy the wrong entry does not matter.
     assert route_to("https://example.com", {**PROXY, "no_proxy": f"{entry},example.com"}).proxy is None
     assert route_to("https://example.com", {"no_proxy": entry}).doubts == ()
 

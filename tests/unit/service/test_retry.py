@@ -126,7 +126,7 @@ def test_each_wait_is_told() -> None:
 
 
 def test_a_refused_connection_after_other_faults_is_not_the_last_of_six() -> None:
-    """A service that is started anew: first it answers 503, then for a moment nobody does."""
+    """A service that is restarted: first it answers 503, then for a moment it refuses connections."""
     attempts = Attempts(*[errors.ServerFailed("?")] * 6, errors.ConnectionFailed("?"))
     assert Clock().retrier().run(attempts, CLOSE) == "done"
     assert attempts.made == 8

@@ -40,7 +40,7 @@ def settings(service: Emulator, endpoint: str) -> Settings:
 
 
 def ask(service: Emulator, endpoint: str, **env: Any) -> int:
-    """Open a room, with the patience of the product; its number."""
+    """Open a room, with the product's limits for retries; returns its number."""
     with Client(settings(service, endpoint), env=env) as client:
         return Retrier(sleep=lambda _: None).run(lambda: client.open_room("hall", 1), HARMLESS)
 

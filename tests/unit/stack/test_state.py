@@ -1,4 +1,4 @@
-"""What an exported stack says of agents and rooms."""
+"""What an exported stack contains about agents and rooms."""
 
 from typing import Any
 
