@@ -52,7 +52,6 @@ def create_body_schema() -> dict[str, Any]:
 
 
 def _when(name: str, value: object, properties: JsonSchemaValue, required: list[str]) -> JsonSchemaValue:
-    """A condition on one field of an object."""
     return {
         "if": {"required": [name], "properties": {name: {"const": value}}},
         "then": {"properties": properties, "required": required},

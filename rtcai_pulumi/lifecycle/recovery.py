@@ -199,7 +199,7 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
     """Send a create again under its own trace id, because its response never arrived.
 
     A service that detects duplicates by that id responds with the task of the first request. It is not documented that
-    this service does so; for this reason a warning tells the user what to check.
+    this service does so; so the user gets a warning that says what to check.
 
     Returns:
         The record with its task; None if there is no task, because its room is gone.

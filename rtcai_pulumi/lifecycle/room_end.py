@@ -1,4 +1,4 @@
-"""How a room of ours ends: with its resource, or to be opened again; and who is in it and would be disconnected.
+"""Ends a room with its resource, or to open it again, and finds who is in it and would be disconnected.
 
 It is not documented whether an agent counts as a member. So every agent that journal or state has in the room counts as
 a member, whatever number of members the service returns.

@@ -305,7 +305,6 @@ class Client:
         )
 
     def _not_connected(self, error: Exception, facts: Facts) -> errors.ConnectionFailed:
-        """The error of a connection that was never made."""
         route = self.routes[str(facts.endpoint)]
         known = replace(facts, proxy=f"{without_user(route.proxy)} ({route.because})" if route.proxy else None)
         refusal = _refused_certificate(error)
@@ -400,6 +399,5 @@ def _task_of(body: Mapping[str, Any]) -> Task | None:
 
 
 def _cid_of(body: Mapping[str, Any]) -> int | None:
-    """The room's number in a response."""
     cid = whole_number(body.get("cid"))
     return cid if cid is not None and 0 < cid < 2**63 else None
