@@ -1,10 +1,10 @@
-"""AI agents in RTC rooms, stated in code: a Pulumi dynamic provider for NetEase Yunxin RTC AI.
+"""Manage AI agents in RTC rooms as code: a Pulumi dynamic provider for NetEase Yunxin RTC AI.
 
-`RealtimeConversation` stands for one agent in one room, `Room` for a room itself, `EventRooms` for many rooms with an
-agent each; `Agent`, `Asr`, `Llm`, `Tts` and `Pipeline` are the blocks that say what kind of agent.
+`RealtimeConversation` is one agent in one room, `Room` is a room itself, and `EventRooms` is many rooms with one agent
+each. `Agent`, `Asr`, `Llm`, `Tts` and `Pipeline` are the blocks that configure an agent.
 
-A name is imported when it is first used: the plugin process, which loads the provider only, never loads what a program
-declares with, and a program that declares single rooms loads no event files.
+A name is imported when it is first used. So the plugin process, which loads only the provider, never loads the modules
+with which a program declares resources, and a program that declares single rooms loads no event files.
 """
 
 from importlib import import_module

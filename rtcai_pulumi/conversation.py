@@ -1,4 +1,4 @@
-"""The resource that stands for one AI agent in one room."""
+"""The resource that represents one AI agent in one room."""
 
 from collections.abc import Mapping
 from typing import Any, Never, Self
@@ -48,18 +48,18 @@ _KIND = register(
 
 
 class InvalidBody(pulumi.RunError):
-    """A whole create body that cannot be read: a null, a block outside ``data``, an unknown field. Mend the body."""
+    """A whole create body is invalid: it has a null, a block outside ``data``, or an unknown field. Fix the body."""
 
 
 class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"):
     """One AI agent in one RTC room: `pulumi up` starts it, a change replaces it, `pulumi destroy` stops it.
 
-    Each argument may be a Pulumi ``Output``, and so may each value inside a block. Values are checked at preview, all
-    of them together. The three modes: `agent` alone; or `asr`, `llm` and `tts`; or `llm` with ``enable_agent`` and
-    ``agent_param``, beside whichever blocks are to override that agent.
+    Each argument may be a Pulumi ``Output``, and so may each value inside a block. All values are checked together at
+    preview. There are three modes: `agent` alone; or `asr`, `llm` and `tts`; or `llm` with ``enable_agent`` and
+    ``agent_param``, together with the blocks that override settings of that agent.
 
     Raises:
-        TypeError: a misspelt keyword; the message names the nearest one.
+        TypeError: a keyword is misspelt; the message names the nearest one.
     """
 
     def __init__(
@@ -85,20 +85,20 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         Args:
             name: the resource's name in the program.
             cname: the room's name, 1 to 64 bytes of UTF-8.
-            agent: a Yunxin agent that brings all settings with it.
+            agent: a Yunxin agent that provides all settings.
             asr: speech recognition.
             llm: language model.
             tts: speech synthesis.
             pipeline: interruption and greeting.
-            extra: whole blocks that the API page does not list yet, by their names on the wire.
-            request_id: free text for troubleshooting; made up where it is left out.
+            extra: whole blocks that the API page does not list yet, by their names in the request.
+            request_id: free text for troubleshooting; generated if it is left out.
             replace_strategy: ``"stop-first"`` (default) or ``"start-first"``: what a replacement in the same room
                 does first.
-            wait_for_room: for how many seconds a create waits for a room that does not exist yet, 0 (default) to 3600.
-            adopt: a task that runs already, as ``"cid/taskId"``, to be taken into care instead of starting one;
-                ignored once journal or state has ever held it.
+            wait_for_room: how many seconds a create waits for a room that does not exist yet, 0 (default) to 3600.
+            adopt: a running task, as ``"cid/taskId"``, to adopt instead of starting a new one; ignored once the journal
+                or the state has ever had it.
             opts: Pulumi's options.
-            misspelt: refused.
+            misspelt: rejected.
         """
         for keyword in misspelt:
             known = [field for field in Conversation.model_fields if field not in HIDDEN]
@@ -120,16 +120,17 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
 
     @classmethod
     def from_body(cls, name: str, body: Mapping[str, Any], opts: ResourceOptions | None = None) -> Self:
-        """Declare the agent that a whole create body describes, as the API page shows it.
+        """Declare the agent with a whole create body, in the form that the API page shows.
 
         Args:
             name: the resource's name in the program.
-            body: ``cname``, ``taskType`` and ``data``, perhaps ``requestId``; values may be outputs.
+            body: ``cname``, ``taskType`` and ``data``, and optionally ``requestId``; values may be outputs.
             opts: Pulumi's options.
 
         Raises:
-            InvalidBody: what no resource could express (a null, a wrong ``taskType``, a block outside ``data``); all
-                of it in one message. Wrong values are reported at preview, like those of any other resource.
+            InvalidBody: the body has parts that a resource cannot express (a null, a wrong ``taskType``, a block
+                outside ``data``); one message lists all of them. Wrong values are reported at preview, as for any
+                resource.
         """
         try:
             problems = nesting_problems(body)
@@ -147,14 +148,14 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         require_text_and_options(type(self).__name__, name, opts)
         try:
             self._register(name, as_stated(stated, f"RealtimeConversation {name!r}"), opts)
-        except RecursionError:  # deeper than Python can follow, or an object inside of itself
+        except RecursionError:  # too deep for Python, or an object that contains itself
             message = f"conversation {name!r} cannot be read: {TOO_DEEP}"
             raise InvalidBody(message) from None
 
     def _register(self, name: str, inputs: dict[str, Any], opts: ResourceOptions | None) -> None:
-        # A property that is to come back from the provider must be named here, even without a value.
+        # Every property that the provider returns must be named here, even without a value.
         every = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
-        if opts is not None and opts.urn is not None:  # it is read back from the state, and nothing is registered
+        if opts is not None and opts.urn is not None:  # it is read from the state, and nothing is registered
             super().__init__(ConversationProvider(), name, every, opts)
             return
         options = understand(opts, _KIND)
@@ -165,11 +166,11 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         owner = owner_of(_KIND.type_, name, opts)
         inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="RealtimeConversation", judge=check)
         warn_of_shared_room(name, inputs.get("cname"), opts)
-        # The SDK waits for one input after the other: where the owner fails the run, it has looked at no other.
+        # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
         super().__init__(ConversationProvider(), name, _named({"owner": None, **every, **inputs}), options.opts)
 
     def translate_input_property(self, prop: str) -> str:
-        """The name of the wire for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""
+        """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""
         return prop if isinstance(prop, WireName) else wire_name(prop, _KIND)
 
     @property
@@ -184,12 +185,12 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
 
     @property
     def request_id(self) -> Output[str]:
-        """The request's id: the one stated, or the one made up."""
+        """The request's id: the configured one, or the generated one."""
         return self._output("requestId")
 
     @property
     def trace_id(self) -> Output[str]:
-        """The id under which the service's logs know the create."""
+        """The trace id of the create in the service's logs."""
         return self._output("traceId")
 
     @property
@@ -199,7 +200,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
 
     @property
     def app_key(self) -> Output[str]:
-        """The AppKey that the agent was started under; not a secret."""
+        """The AppKey that the agent was started with; not a secret."""
         return self._output("appKey")
 
     @property
@@ -219,58 +220,58 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
 
     @property
     def agent(self) -> Output[dict[str, Any] | None]:
-        """The block ``agent`` as it was stated, by the names of the wire."""
+        """The block ``agent`` as configured, with the field names of the request."""
         return self._output("agent")
 
     @property
     def asr(self) -> Output[dict[str, Any] | None]:
-        """The block ``asr`` as it was stated, by the names of the wire."""
+        """The block ``asr`` as configured, with the field names of the request."""
         return self._output("asr")
 
     @property
     def llm(self) -> Output[dict[str, Any] | None]:
-        """The block ``llm`` as it was stated, by the names of the wire."""
+        """The block ``llm`` as configured, with the field names of the request."""
         return self._output("llm")
 
     @property
     def tts(self) -> Output[dict[str, Any] | None]:
-        """The block ``tts`` as it was stated, by the names of the wire."""
+        """The block ``tts`` as configured, with the field names of the request."""
         return self._output("tts")
 
     @property
     def pipeline(self) -> Output[dict[str, Any] | None]:
-        """The block ``pipeline`` as it was stated, by the names of the wire."""
+        """The block ``pipeline`` as configured, with the field names of the request."""
         return self._output("pipeline")
 
     @property
     def extra(self) -> Output[dict[str, Any] | None]:
-        """The blocks without a name of their own, as they were stated."""
+        """The blocks without a name of their own, as configured."""
         return self._output("extra")
 
     @property
     def replace_strategy(self) -> Output[str | None]:
-        """What a replacement in the same room does first, where it was stated."""
+        """What a replacement in the same room does first; None if it is not set."""
         return self._output("replaceStrategy")
 
     @property
     def wait_for_room(self) -> Output[float | None]:
-        """For how many seconds a create waits for its room, where it was stated."""
+        """How many seconds a create waits for its room; None if it is not set."""
         return self._output("waitForRoom")
 
     @property
     def adopt(self) -> Output[str | None]:
-        """The task that was to be adopted, where it was stated."""
+        """The task to adopt; None if it is not set."""
         return self._output("adopt")
 
     def _output(self, name: str) -> Output[Any]:
-        """An output under its name in state; the names in Python are this class's."""
+        """An output by its name in state; this class has the names in Python."""
         output: Output[Any] = pulumi.get(self, name)
         return output
 
 
 def _named(value: Any) -> Any:
-    """A value whose keys, at any depth, the SDK leaves as they are: it translates the names of properties and options
-    by one function, and a program's own keywords must not be taken for names of properties.
+    """A value whose keys the SDK does not translate, at any depth. The SDK translates names of properties and of
+    options with the same function, and keys that a program chose must not be taken for names of properties.
     """
     if isinstance(value, Output):
         return value.apply(_named)

@@ -1,11 +1,11 @@
-"""Pulumi's options of our resources: what the engine is given, what the provider must know, and what cannot be.
+"""The Pulumi options of our resources: what the engine gets, what the provider needs, and what is not supported.
 
-The engine tells a provider nothing of a resource's options, and drops some resources without calling it. So the
-program, which knows them, states those that matter as a hidden input (`config.conversation.OPTION_NAMES`), says which
-ones a dynamic provider cannot honour, and replaces ``deleted_with`` by what has the agent stopped.
+The engine does not pass a resource's options to a provider, and drops some resources without calling it. So the
+program, which has the options, passes those that matter as a hidden input (`config.conversation.OPTION_NAMES`). It
+reports options that a dynamic provider cannot support, and replaces ``deleted_with`` by options that stop the agent.
 
-A resource inherits options from its parent in the engine, and transforms may change them there. Where that is possible,
-a transform of our own looks at what has come of them.
+In the engine, a resource inherits options from its parent, and transforms may change them. If that is possible, a
+transform of our own reads the resulting options.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,30 +34,30 @@ _CANNOT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What there is to know of a resource class."""
+    """What the functions of this module need to know about a resource class."""
 
     type_: str
     """Its type token."""
     inputs: type[Block]
     outputs: Mapping[str, str]
-    """What it has besides its inputs: the names in state, each with its name in Python."""
+    """The properties in addition to its inputs: the names in state, each with its name in Python."""
     how_to_take: str
-    """How a running one comes under the stack's management, in place of an import."""
+    """How to manage an existing agent or room with the stack, because it cannot be imported."""
 
     @property
     def ends_with_a_room(self) -> bool:
-        """Whether it may be dropped from the state where a room is: once it has been stopped."""
+        """Whether it may be dropped from the state together with its room, after it has been stopped."""
         return self.type_ == CONVERSATION_TYPE
 
 
 class WireName(str):
-    """A key of a resource's inputs that is by the names of the wire already, or the user's own."""
+    """A key of a resource's inputs that is a name in the request already, or was chosen by the user."""
 
     __slots__ = ()
 
 
 def wire_name(path: str, kind: Kind) -> str:
-    """The path of a property by the names of the wire; what is none is left as it is."""
+    """The path of a property with the names in the request; a path that is not valid is returned unchanged."""
     try:
         return wire_path(path, kind.inputs, kind.outputs)
     except ValueError:
@@ -66,23 +66,23 @@ def wire_name(path: str, kind: Kind) -> str:
 
 @dataclass(slots=True)
 class Understood:
-    """A resource's options, read."""
+    """A resource's options, after reading them."""
 
     opts: ResourceOptions
-    """What the SDK is given."""
+    """The options for the SDK."""
     hidden: dict[str, Any] = field(default_factory=dict)
-    """What the provider must know, as the hidden input ``options``."""
+    """What the provider needs, as the hidden input ``options``."""
     problems: list[str] = field(default_factory=list)
-    """What cannot be, as ``option: reason``."""
+    """Options that are not supported, as ``option: reason``."""
     may_change: bool = False
-    """Whether a parent, or transforms, may still change them: then the engine is asked what has come of them."""
+    """Whether a parent or transforms may still change the options: then a transform reads the result."""
 
 
 def understand(opts: ResourceOptions | None, kind: Kind) -> Understood:
-    """Read the options that a program states for a resource of ours.
+    """Read the options that a program gives to a resource of this package.
 
     Args:
-        opts: as they are stated; never changed.
+        opts: the options as given; never changed.
         kind: the resource's class.
     """
     found = Understood(ResourceOptions.merge(opts, None))
@@ -105,13 +105,13 @@ def understand(opts: ResourceOptions | None, kind: Kind) -> Understood:
 
 
 def _transformations(opts: ResourceOptions) -> list[Any]:
-    """The functions by which the SDK will change the options that were stated; inherited ones too."""
+    """The functions with which the SDK will change the given options; inherited functions too."""
     above = opts.parent if opts.parent is not None else get_root_resource()
     return [*(opts.transformations or []), *(getattr(above, "_transformations", None) or [])]
 
 
 def _translated(option: str, paths: Iterable[str], kind: Kind, problems: list[str]) -> list[str]:
-    """Paths by the names of the wire, as each option needs them; what is none is added to the problems."""
+    """Paths with the names in the request, in the form that each option needs; adds invalid paths to `problems`."""
     found: dict[str, None] = {}
     for path in paths:
         try:
@@ -120,10 +120,10 @@ def _translated(option: str, paths: Iterable[str], kind: Kind, problems: list[st
             problems.append(f"{option}: {error}")
             continue
         if option == "ignore_changes" and wire == ALL:
-            # Not the hidden inputs: the provider would never learn of another name, or of other options.
+            # Not the hidden inputs: the provider would never receive a new name or changed options.
             found |= dict.fromkeys(name for name in (*kind.inputs.wire_names(), "extra") if name not in HIDDEN)
         elif option == "additional_secret_outputs":
-            found[str((parts_of(wire) or [wire])[0])] = None  # the engine knows properties at the top alone
+            found[str((parts_of(wire) or [wire])[0])] = None  # the engine supports only top-level properties here
         else:
             found[wire] = None
     return list(found)
@@ -139,7 +139,7 @@ def _order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
 
 
 def _understand_deleted_with(other: pulumi.Resource, kind: Kind, found: Understood) -> None:
-    """Have the agent stopped before its room is ended: with the option itself, the engine would only forget it."""
+    """Have the agent stopped before its room is ended: with the option itself, the engine would only drop it."""
     if kind.ends_with_a_room and other.pulumi_resource_type == ROOM_TYPE:
         _stop_before(other, found.opts)
     else:
@@ -153,7 +153,7 @@ _DELETED_WITH: Final = (
 
 
 def _stop_before(room: pulumi.Resource, opts: ResourceOptions) -> None:
-    """Replace ``deleted_with``: deleted before the room, and replaced with it."""
+    """Replace ``deleted_with``: the resource is deleted before the room, and replaced together with it."""
     opts.deleted_with = None
     depends_on: Any = opts.depends_on
     if depends_on is None:
@@ -179,13 +179,14 @@ def register(kind: Kind) -> Kind:
 
 
 async def watch_transforms(*, wanted: bool) -> None:
-    """Have a transform of our own after all others, which sees what has come of the options.
+    """Register a transform that runs after all others and reads the resulting options.
 
-    The engine runs a resource's own transforms first, then its parents', then the stack's: so ours is one of the
-    stack's. The SDK offers that only to a program that is not yet running; its own means are used here.
+    The engine runs a resource's own transforms first, then those of its parents, then those of the stack, so this one
+    is a transform of the stack. The SDK allows that only before the program runs; so the SDK's internal functions are
+    used.
 
     Args:
-        wanted: whether it is needed whatever the program has registered until now.
+        wanted: whether to register it even if the program has not registered any transform yet.
     """
     if not wanted and not any(map(_transforms_of, _callback_servers())):
         return
@@ -211,7 +212,7 @@ async def _stack_transform(args: ResourceTransformArgs) -> ResourceTransformResu
 
 
 async def _effective(args: ResourceTransformArgs, kind: Kind) -> ResourceTransformResult | None:
-    """What the provider must know of options that were inherited, or changed by a transform; None: nothing new."""
+    """The provider's data about options that were inherited or changed by a transform; None if nothing changed."""
     opts, props = args.opts, dict(args.props)
     stated: Any = props.get("options") or {}
     problems: list[str] = []
@@ -247,10 +248,10 @@ async def _effective(args: ResourceTransformArgs, kind: Kind) -> ResourceTransfo
 
 
 _EFFECTIVE: Final = ("retainOnDelete", "deleteBeforeReplace", "replaceOnChanges")
-"""Hidden options that the engine shows a transform anew; what it shows counts."""
+"""Hidden options that the engine also passes to a transform; the transform's values replace those of the program."""
 
 
 async def _is_room(resource: pulumi.Resource) -> bool:
-    """Whether a resource is a room, by the URN, which is all that a transform is shown of it."""
+    """Whether a resource is a room, by its URN, because a transform receives nothing else about it."""
     parts = str(await resource.urn.future()).split("::")
     return len(parts) > 3 and parts[2].rpartition("$")[2] == ROOM_TYPE

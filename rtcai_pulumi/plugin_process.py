@@ -1,13 +1,13 @@
-"""The plugin process: whether its engine is alive, when it asks to stop, how many calls run, how errors are printed.
+"""The plugin process: whether its engine runs, when it requests a stop, how many calls run, how errors are printed.
 
-The process is the SDK's (``python -m pulumi.dynamic``) and shared by all dynamic providers of a program. What it offers
-to none of them is taken from its main module here, each time so that other providers see no difference:
+The process belongs to the SDK (``python -m pulumi.dynamic``), and all dynamic providers of a program share it. The SDK
+offers no API for the following, so this module uses the SDK's main module, without a change for other providers:
 
-- A killed engine sends nothing to its plugins. Between the two stands a shell, so the parent's process id never
-  changes; but the engine's process can be found above it, and its address is the plugin's first argument.
-- At a first Ctrl-C, and at the end of every run, the engine calls ``Cancel``, which the SDK leaves empty.
-- The SDK prints an exception with all its frames; ours are written for users and are printed without.
-- The pool has four threads; it is widened to as many as `RTCAI_CONCURRENCY` says.
+- A killed engine sends nothing to its plugins. There is a shell between engine and plugin, so the parent's process id
+  never changes. But the engine's process can be found above the shell, and its address is the plugin's first argument.
+- At the first Ctrl-C, and at the end of every run, the engine calls ``Cancel``, which does nothing in the SDK.
+- The SDK prints an exception with its whole traceback; our errors are written for users and are printed without it.
+- The pool has four threads; it is widened to `RTCAI_CONCURRENCY`.
 """
 
 import gc
@@ -39,28 +39,28 @@ _EXPORT_SECONDS: Final = 60.0
 
 
 def engine_address(arguments: Sequence[str]) -> tuple[str, int] | None:
-    """Host and port of the engine, from the plugin's arguments; None where they name none."""
+    """Host and port of the engine, from the plugin's arguments; None if the arguments do not have them."""
     host, _, port = (arguments[1] if len(arguments) > 1 else "").rpartition(":")
     return (host, int(port)) if host and port.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Cli:
-    """The command of the CLI that this plugin process serves."""
+    """The CLI command that started this plugin process."""
 
     folder: Path
-    """Where it works: with an inline program of the Automation API that is not this process's own folder."""
+    """Its working folder; for an inline program of the Automation API this is not the folder of this process."""
     executable: str | None = None
-    """The CLI itself."""
+    """The path of the CLI."""
     arguments: tuple[str, ...] = ()
-    """What was typed; empty where the system does not show it."""
+    """The command-line arguments; empty if the operating system does not show them."""
     process: int | None = None
-    """The number of its process, which is the engine's."""
+    """The id of its process, which is also the engine's process."""
     began: str = ""
-    """When that process began, as the system counts: its number may be another's once it has ended."""
+    """The start time of that process, in the system's units: after it ends, another process may get its id."""
 
     def runs(self) -> bool | None:
-        """Whether it still runs; None where the system does not tell."""
+        """Whether it still runs; None if the operating system does not say."""
         if self.process is None:
             return None
         try:
@@ -73,7 +73,7 @@ class Cli:
 
     @property
     def destroys_all(self) -> bool:
-        """Whether every resource of the stack goes: a destroy that leaves nothing out."""
+        """Whether every resource of the stack is deleted: it is a destroy that excludes nothing."""
         flags = {argument.partition("=")[0] for argument in self.arguments}
         return bool(flags & _DESTROY) and not flags & _LEAVES_OUT
 
@@ -83,7 +83,7 @@ _LEAVES_OUT: Final = {"--target", "-t", "--exclude", "-x", "--exclude-protected"
 
 
 def cli() -> Cli:
-    """The command that has started this process; where the system does not show it, as much as is known."""
+    """The command that started this process; if the operating system does not show it, as much as is known."""
     process = os.getppid()
     try:
         while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
@@ -98,15 +98,15 @@ def cli() -> Cli:
 
 
 def _process_state(process: int) -> tuple[str, str, str]:
-    """The state of a process, its parent's number, and when it began; an OSError or ValueError without ``/proc``."""
+    """A process's state, parent id and start time; raises OSError or ValueError without ``/proc``."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return fields[0], fields[1], fields[19]
 
 
 def exported_state(command: Cli, stack: str) -> Any:
-    """The state of a stack as of its last checkpoint, read by the CLI; None where it cannot be read.
+    """The state of a stack as of its last checkpoint, read with the CLI; None if it cannot be read.
 
-    The engine shows a provider single resources, and of some nothing at all. Reading takes no lock.
+    The engine passes single resources to a provider, and some resources not at all. Reading the state takes no lock.
     """
     if command.executable is None:
         return None
@@ -133,12 +133,13 @@ class Engine:
         self._calls = 0
         self._lock = threading.Lock()
         self.stopping = threading.Event()
-        """Set once the engine has asked to stop: nothing new is started, and no wait goes on."""
+        """Set once the engine has requested a stop: nothing new is started, and every wait ends."""
 
     def lives(self) -> bool:
-        """Whether the engine's process runs, or its address still listens; where nobody can tell, it is taken to live.
+        """Whether the engine's process runs, or its address still listens; if neither is known, the result is True.
 
-        The process counts where the system shows it: once it has ended, another one may listen at the address.
+        If the operating system shows the process, only the process counts: after it has ended, another process may
+        listen at the address.
         """
         if self._address is None:
             return True
@@ -149,11 +150,11 @@ class Engine:
         except ConnectionError:
             return False
         except OSError:
-            return True  # a time-out, or no file descriptor left: no proof of anything
+            return True  # a time-out, or no free file descriptor: this proves nothing
         return True
 
     def debug(self, message: str) -> None:
-        """Show a line where the user asks for such lines (``--debug``). The SDK's own log has no engine in a plugin."""
+        """Log a line for ``--debug``. In a plugin, the SDK's own log is not connected to the engine."""
         if self._address is None:
             return
         request = engine_pb2.LogRequest(severity=engine_pb2.DEBUG, message=message)
@@ -162,7 +163,7 @@ class Engine:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """A call that this process must see to its end, whoever waits for it."""
+        """Count a call that this process must finish, even if no engine waits for it."""
         with self._lock:
             self._calls += 1
         try:
@@ -173,7 +174,7 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Whether none of the calls that `call` counts is running."""
+        """Whether no call that `call` counts is running."""
         return self._calls == 0
 
     def watch(self) -> None:
@@ -185,14 +186,14 @@ class Engine:
         pause = threading.Event()
         while self.lives() or not self.idle or serves_a_call():
             pause.wait(_LOOK_SECONDS)
-        # Nothing is left to be written or told: each call has written its journal before it ended.
+        # There is nothing left to write or to report: each call has written its journal before it ended.
         os._exit(0)
 
 
 def on_cancel(listener: Callable[[], None]) -> bool:
     """Call a listener whenever the engine calls ``Cancel``: at a Ctrl-C, and at the end of a run.
 
-    The server holds the method itself, so its code is exchanged; what it did before is done afterwards.
+    The server keeps a reference to the method itself, so the method's code is replaced; the old code runs afterwards.
 
     Returns:
         Whether the method was found.
@@ -206,14 +207,14 @@ def on_cancel(listener: Callable[[], None]) -> bool:
 
 
 def _cancel(self: Any, request: Any, context: Any) -> Any:
-    """Becomes the code of the SDK's ``Cancel``, and so must not use a global of this module."""
+    """Replaces the code of the SDK's ``Cancel``, and so must not use a global of this module."""
     from rtcai_pulumi.plugin_process import cancel  # noqa: PLC0415
 
     return cancel(self, request, context)
 
 
 def cancel(*arguments: Any) -> Any:
-    """Tell the listener, then do what ``Cancel`` did before."""
+    """Call the listener, then run the original code of ``Cancel``."""
     ((listener, before),) = _cancel_listeners
     listener()
     return before(*arguments)
@@ -223,7 +224,7 @@ _cancel_listeners: Final[list[tuple[Callable[[], None], FunctionType]]] = []
 
 
 def serves_a_call() -> bool:
-    """Whether any thread is in a verb of any dynamic provider of this process."""
+    """Whether any thread runs an operation of any dynamic provider of this process."""
     codes = {method.__code__ for method in vars(_servicer()).values() if isinstance(method, FunctionType)}
     return any(_is_within(frame, codes) for frame in sys._current_frames().values())
 
@@ -237,9 +238,9 @@ def _is_within(frame: FrameType | None, codes: set[CodeType]) -> bool:
 
 
 def request_of_call() -> Any:
-    """The engine's request that the calling verb serves; None where the SDK does not show it.
+    """The engine's request for the operation that calls this function; None if the SDK does not expose it.
 
-    It has what the SDK does not hand to a provider, such as the time-out of ``custom_timeouts``.
+    It has data that the SDK does not pass to a provider, such as the time-out of ``custom_timeouts``.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -250,14 +251,14 @@ def request_of_call() -> Any:
 
 
 def print_without_frames() -> None:
-    """Have errors that are written for users printed without frames; every other exception keeps them."""
+    """Print errors that are written for users without a traceback; all other exceptions keep theirs."""
     main = sys.modules.get("__main__")
     if getattr(main, "traceback", None) is traceback:
         main.traceback = _Traceback()  # type: ignore[union-attr]  # it is there: it has a module of that name
 
 
 class _Traceback:
-    """`traceback`, as the main module of the plugin sees it."""
+    """`traceback`, as the main module of the plugin uses it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(traceback, name)
@@ -271,19 +272,19 @@ class _Traceback:
 
 
 def _servicer() -> type:
-    """The SDK's class that serves the verbs; a class without any where the SDK has changed."""
+    """The SDK's class that serves the operations; if the SDK has changed, a class without any."""
     found = getattr(sys.modules.get("__main__"), "DynamicResourceProviderServicer", None)
     return found if isinstance(found, type) else type(None)
 
 
 def widen_pool(places: int, debug: Callable[[str], None]) -> None:
-    """Let this many calls run at once: the plugin process comes with a pool of four threads.
+    """Allow this many calls at the same time: the plugin process starts with a pool of four threads.
 
-    The pool is found by the thread that runs this very call; where it cannot be found, four must do.
+    The pool is the one whose thread runs this call; if it cannot be found, there are four calls at a time.
 
     Args:
-        places: calls at once.
-        debug: told where the pool cannot be found.
+        places: the number of calls at the same time.
+        debug: called if the pool cannot be found.
     """
     thread = threading.current_thread()
     for found in gc.get_objects():
@@ -295,11 +296,11 @@ def widen_pool(places: int, debug: Callable[[str], None]) -> None:
 
 
 def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:
-    """Have the threads there now: a pool starts one only when a call comes in.
+    """Start all threads now, because a pool starts a thread only when a call arrives.
 
-    On destroy and refresh, calls come in before the first of them has widened the pool; they would wait for four. Each
-    thread is kept busy until all are there: a pool takes every call that has ended for an idle thread, also where that
-    thread has gone on to a call that had to wait, and would start too few.
+    On destroy and refresh, calls arrive before the first of them has widened the pool, and would wait for four threads.
+    Each thread is kept busy until all have started. Otherwise too few would start: a pool counts every finished call as
+    an idle thread, even if that thread has continued with a waiting call.
     """
     all_there = threading.Event()
     with suppress(RuntimeError):  # the process is ending, and takes no further call

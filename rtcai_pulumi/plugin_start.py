@@ -1,8 +1,8 @@
 """Answers `pulumi import` for resources of this package; loaded at the start of every plugin process.
 
-The engine asks for a resource that is to be imported by ``Read`` with an id alone. The SDK looks for the provider in
-the resource's properties, of which there are none, and fails before any code of this package is called. So the
-package's ``.pth`` file loads this module in processes of ``pulumi.dynamic``, and in no others.
+To import a resource, the engine calls ``Read`` with only an id. The SDK looks for the provider in the resource's
+properties. There are no properties, so it fails before any code of this package is called. For this reason the
+package's ``.pth`` file loads this module in processes of ``pulumi.dynamic``, and in no other processes.
 """
 
 from contextlib import suppress
@@ -39,5 +39,5 @@ def _answer_imports() -> None:
     provider_pb2_grpc.add_ResourceProviderServicer_to_server = add_with_answer
 
 
-with suppress(Exception):  # without it, an import fails as for any other dynamic provider
+with suppress(Exception):  # if this fails, an import fails as for any other dynamic provider
     _answer_imports()

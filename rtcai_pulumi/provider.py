@@ -1,8 +1,9 @@
-"""The dynamic door: serves the lifecycle to the engine through a Pulumi dynamic provider. No logic of its own.
+"""The adapter to Pulumi's dynamic provider API: serves the lifecycle to the engine. It has no logic of its own.
 
-It runs in the plugin process. Engine rules that shape it: what `configure` sets holds for all threads of the process; a
-failed check with a property name prints that property's value; `read` must return a dict, empty for "gone"; a line on
-stderr becomes a message of the stack; `check`, `diff` and `read` are called by previews too, and nothing says so.
+It runs in the plugin process. These engine rules shape it: what `configure` sets is shared by all threads of the
+process; a failed check with a property name prints the value of that property; `read` must return a dict, which is
+empty for "gone"; a line on stderr becomes a message of the stack; previews call `check`, `diff` and `read` too, and
+nothing shows that they are previews.
 """
 
 from __future__ import annotations
@@ -69,10 +70,10 @@ _PROVIDER_KEY = "__provider"
 
 
 class _Process:
-    """What all providers of one plugin process share: one client and one journal, and the life of their engine.
+    """What all providers of one plugin process share: one client, one journal, and one watcher of the engine.
 
-    One of each, whatever the program declares: two watchers would not know of each other's running calls, two clients
-    would send at twice the pace, and two journals would give up each other's locks.
+    There is one of each, whatever the program declares: two watchers would not know of each other's running calls, two
+    clients would send at twice the rate, and two journals would release each other's locks.
     """
 
     def __init__(self, config: Callable[[str], str | None]) -> None:
@@ -108,7 +109,7 @@ class _Process:
         widen_pool(concurrency_of(os.environ, config), self.engine.debug)
 
     def warn_of_missing_credentials(self) -> None:
-        """Say once that an up will fail. Only this process can tell: the program may run elsewhere."""
+        """Warn once that `pulumi up` will fail. Only this process can know: the program may run somewhere else."""
         with self._opening:
             checked, self._checked = self._checked, True
         if not checked and (missing := missing_credentials(os.environ, self._config)):
@@ -118,7 +119,7 @@ class _Process:
             )
 
     def owner(self, stated: str) -> str:
-        """Whom a task is for: what the program states, in the backend that only this process knows for sure."""
+        """The owner of a task: the program's value, completed with the backend that only this process knows."""
         with self._opening:
             resolved = self._owners.get(stated)
             if resolved is None:
@@ -128,7 +129,7 @@ class _Process:
             return resolved
 
     def _read_state(self, owner: str) -> StackState | None:
-        """The stack's state, read once; None where it cannot be read."""
+        """The stack's state, read once; None if it cannot be read."""
         with self._reading_state:
             if not self._state:
                 stack = urn_of(owner).partition("::")[0].rpartition(":")[2]
@@ -136,7 +137,7 @@ class _Process:
             return self._state[0]
 
     def _cancelled(self) -> None:
-        """The engine has asked to stop. Where no call of ours runs, the run may have ended: its state is written."""
+        """Handle the engine's stop request. If no call runs here, the run may have ended with its state written."""
         self.engine.stopping.set()
         journal = self._journal
         if journal is not None and self.engine.idle:
@@ -144,7 +145,7 @@ class _Process:
                 journal.stored()
 
     def _connect(self) -> Client:
-        """The one client of this process, made at the first request."""
+        """The one client of this process, created at the first request."""
         with self._opening:
             if self._client is None:
                 from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
@@ -155,12 +156,12 @@ class _Process:
             return self._client
 
     def _open_journal(self) -> Journal:
-        """The one journal of this process, opened at the first use by a verb that only an update calls."""
+        """The one journal of this process, opened at the first use by an operation that only an update calls."""
         with self._opening:
             if self._journal is None:
                 from rtcai_pulumi.journal.journal import Journal, journal_path  # noqa: PLC0415  nor a database
 
-                if self._snapshot is not None:  # its end would give up the locks of the journal
+                if self._snapshot is not None:  # if it were closed later, it would release the journal's locks
                     self._snapshot.close()
                     self._snapshot = None
                 self._journal = Journal(journal_path(os.environ))
@@ -169,7 +170,7 @@ class _Process:
             return self._journal
 
     def _read_journal(self) -> JournalReader:
-        """The journal for verbs that a preview calls: they write nothing, and work where nothing can be written."""
+        """The journal for operations that a preview calls: they write nothing, and work on a read-only disk."""
         with self._opening:
             if self._journal is not None:
                 return self._journal
@@ -185,7 +186,7 @@ class _Process:
             return self._snapshot
 
     def _settings(self) -> Settings:
-        """The settings; what is wrong with them is said once, not once for each room."""
+        """The settings; invalid settings are reported once, not once for each room."""
         if self._unusable:
             message = "RTC AI cannot be reached: see the other message of this run about its settings."
             raise SettingsError(message)
@@ -196,7 +197,7 @@ class _Process:
             raise
 
     def _known_settings(self) -> Settings | None:
-        """The settings where they are complete and right."""
+        """The settings; None if they are incomplete or invalid."""
         try:
             return resolve(os.environ, self._config)
         except SettingsError:
@@ -206,13 +207,13 @@ class _Process:
 class _Door(ResourceProvider):
     """What the providers have in common. The engine configures each of them, in one process."""
 
-    serialize_as_secret_always = False  # the reference is a constant; as a secret it would be ciphertext in each state
+    serialize_as_secret_always = False  # the reference is a constant; as a secret it would be ciphertext in every state
 
     _configuring: ClassVar[Lock] = Lock()
     _process: ClassVar[_Process | None] = None
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Keep the stack's config. Settings are resolved at the first request: a preview needs none."""
+        """Store the stack's config. Settings are resolved at the first request, because a preview needs none."""
         with _Door._configuring:
             if _Door._process is None:
                 _Door._process = _Process(req.config.get)
@@ -222,13 +223,13 @@ class _Door(ResourceProvider):
 
     @contextmanager
     def _call(self) -> Iterator[None]:
-        """A call that is seen to its end, within the time that ``custom_timeouts`` gives it."""
+        """Mark a call that must be finished, within the time that ``custom_timeouts`` allows."""
         request = request_of_call()
         with self._engine.call(), within(getattr(request, "timeout", None)):
             yield
 
     def _inputs(self, props: Any) -> Any:
-        """Inputs of a program, as the lifecycle knows them: with the owner that journal and state hold."""
+        """The inputs of a program in the lifecycle's form: with the owner as in journal and state."""
         inputs = _properties(props)
         if isinstance(inputs.get("owner"), str):
             inputs["owner"] = self._shared.owner(inputs["owner"])
@@ -240,12 +241,12 @@ class _Door(ResourceProvider):
 class ConversationProvider(_Door):
     """Serves `check`, `diff`, `create`, `read`, `update` and `delete` of a conversation.
 
-    The state of every stack holds a reference to this class by its name, for ever: module and name must not change,
-    and an instance must hold nothing before `configure`.
+    The state of every stack has a reference to this class by its name, forever: module and name must not change, and an
+    instance must have no attributes before `configure`.
     """
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
+        """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
         self._shared.warn_of_missing_credentials()
         problems = check(_properties(news))
         if not _olds and not problems:
@@ -253,7 +254,7 @@ class ConversationProvider(_Door):
         return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Replace the agent where the canonical forms differ, or the journal knows that it is over."""
+        """Replace the agent if the canonical forms differ, or if the journal says that it has ended."""
         difference = diff(_id, _properties(_olds), self._inputs(_news), self._run)
         return DiffResult(
             changes=bool(difference.replaces) or difference.settles,
@@ -268,14 +269,14 @@ class ConversationProvider(_Door):
         return CreateResult(created.id, created.outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Drop the agent from state where its room is surely gone."""
+        """Remove the agent from the state if its room is definitely gone."""
         reading = read(id_, _properties(props), self._run)
         if reading.warning:
             _tell(f"warning: {reading.warning}")
         return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Close what an earlier run left beside the agent."""
+        """Close other agents of this resource that an earlier run left next to the agent."""
         with self._call():
             return UpdateResult(update(_id, _properties(_olds), self._inputs(_news), self._run))
 
@@ -288,17 +289,17 @@ class ConversationProvider(_Door):
 class RoomProvider(_Door):
     """Serves `check`, `diff`, `create`, `read`, `update` and `delete` of a room.
 
-    The state of every stack holds a reference to this class by its name, for ever: module and name must not change,
-    and an instance must hold nothing before `configure`.
+    The state of every stack has a reference to this class by its name, forever: module and name must not change, and an
+    instance must have no attributes before `configure`.
     """
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Report every problem of the inputs; with an empty property name, or the engine prints the value."""
+        """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
         self._shared.warn_of_missing_credentials()
         return CheckResult(news, [CheckFailure("", str(problem)) for problem in check_room(_properties(news))])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Another name asks for another room, which is opened before the old one is ended."""
+        """Replace the room if its name differs; the new room is opened before the old one is ended."""
         changes, replaces = diff_room(_id, _properties(_olds), self._inputs(_news), self._run)
         return DiffResult(changes=changes, replaces=replaces)
 
@@ -309,19 +310,19 @@ class RoomProvider(_Door):
         return CreateResult(id_, outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Drop the room from state where it is surely gone."""
+        """Remove the room from the state if it is definitely gone."""
         reading = read_room(_properties(props), self._run)
         if reading.warning:
             _tell(f"warning: {reading.warning}")
         return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Keep what only the provider reads; nothing is sent."""
+        """Store the inputs that only the provider reads; no request is sent."""
         with self._call():
             return UpdateResult(update_room(_id, _properties(_olds), self._inputs(_news), self._run))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """End the room, where nobody is in it."""
+        """End the room if no one is in it."""
         with self._call():
             delete_room(_properties(_props), self._run)
 
@@ -330,7 +331,7 @@ def _project_backend(folder: Path) -> str | None:
     try:
         return project_in(folder).backend
     except (OSError, ValueError):
-        return None  # the engine has read the file, or fails on it
+        return None  # the engine has read the file, or reports the error itself
 
 
 def _warn_of_unread_journal(error: JournalError) -> None:
@@ -341,16 +342,16 @@ def _warn_of_unread_journal(error: JournalError) -> None:
 
 
 def _tell(line: str) -> None:
-    """Show a line to the user: the engine passes on what a plugin writes to stderr.
+    """Show a line to the user: the engine forwards what a plugin writes to stderr.
 
-    Where the engine is gone nobody reads it, and what is done for want of an engine must go on.
+    If the engine is gone, no process reads the line, and the clean-up that follows must continue.
     """
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{printable(line)}\n")
 
 
 def _properties(props: Any) -> Any:
-    """Properties as the lifecycle knows them: its own mark for an unknown at any depth, nothing of the engine's."""
+    """Properties in the lifecycle's form: with its own marker for unknowns at any depth, and without the engine's."""
     if isinstance(props, dict):
         return {key: _properties(value) for key, value in props.items() if key != _PROVIDER_KEY}
     if isinstance(props, list):

@@ -34,13 +34,13 @@ class InvalidProgram(pulumi.RunError):
 
 @dataclass(slots=True)
 class _Run:
-    """What the conversations of one run have in common."""
+    """The shared data of the conversations of one run."""
 
     stack: pulumi.Resource | None
     rooms: dict[str, tuple[object, str]] = field(default_factory=dict)
-    """The first conversation of each room: a token of its own, and how it is called."""
+    """The first conversation of each room: a token that identifies it, and its label."""
     unreported: list[str] = field(default_factory=list)
-    """What is wrong with plain values, a sentence each, until it has been said."""
+    """The problems of plain values, one sentence each, until they are reported."""
     problems: int = 0
 
     def note(self, problems: Iterable[str]) -> None:
@@ -50,7 +50,7 @@ class _Run:
         self.problems += len(self.unreported) - known
 
 
-# By the event loop that runs the program: the Automation API, and unit tests, run many programs in one process.
+# By the event loop that runs the program: the Automation API and unit tests run many programs in one process.
 _runs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Run] = WeakKeyDictionary()
 
 
@@ -64,22 +64,22 @@ def held_back(
     type_: str,
     judge: Callable[[Mapping[str, Any]], list[Problem]],
 ) -> pulumi.Output[str | None]:
-    """Take note of a conversation or a room before it is registered, and hold that back.
+    """Check a conversation or a room before it is registered, and delay its registration.
 
-    Only when the program has declared all that it declares at once does anyone know all problems; where there is one,
-    nothing further is registered.
+    All problems are known only when the program has declared everything that it declares before its first wait. If
+    there is a problem, nothing further is registered.
 
     Args:
-        owner: the input that each of them has; it waits.
+        owner: the input that each of them has; it is delayed.
         name: the resource's name.
-        inputs: flat inputs by the names of the wire, with outputs among them.
-        opts: the resource's options as the program states them.
-        options: the same, read.
-        type_: how its class is called.
-        judge: what is wrong with the inputs, as its provider's `check` will say.
+        inputs: flat inputs with the names in the request; some may be outputs.
+        opts: the resource's options as the program gives them.
+        options: the same options, after reading them.
+        type_: the name of its class.
+        judge: returns the problems of the inputs, the same as its provider's `check`.
 
     Returns:
-        The owner, later.
+        The owner, as soon as the registration may continue.
     """
     run = _this_run()
     label = f"{type_} {_label(name, opts)}"
@@ -102,10 +102,10 @@ def held_back(
 
 
 def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
-    """Refuse at once what Pulumi's SDK takes for a defect of its own.
+    """Reject wrong types immediately, because Pulumi's SDK would report them as a bug of its own.
 
     Raises:
-        TypeError: the name is no text, or the options are none.
+        TypeError: the name is not a string, or `opts` is not `ResourceOptions`.
     """
     if not isinstance(name, str):
         message = f"{kind}() takes a text as its name, not {type(name).__name__}"
@@ -116,14 +116,15 @@ def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
 
 
 def as_stated(value: Any, label: str, location: tuple[str | int, ...] = ()) -> Any:
-    """A value as the engine takes it: blocks as objects with the names of the wire, enums as their values.
+    """A value in the engine's form: blocks as objects with the names in the request, enums as their values.
 
-    What an output brings that the engine cannot carry fails the run once it is known: the SDK would show its frames.
+    If an output has a value that the engine cannot carry, the run fails with our message once the value is known;
+    otherwise the SDK would show a traceback.
 
     Args:
-        value: as the program states it.
-        label: what messages call the resource.
-        location: where it stands in the resource's inputs.
+        value: the value in the program.
+        label: the name of the resource in messages.
+        location: its location in the resource's inputs.
     """
     if isinstance(value, pulumi.Output):
         return value.apply(lambda known: _carried(known, label, location))
@@ -152,13 +153,13 @@ def _carried(known: Any, label: str, location: tuple[str | int, ...]) -> Any:
 
 
 def refused(problems: Iterable[str]) -> pulumi.Output[None]:
-    """Take note of what is wrong with something that declares resources itself, and so cannot declare them.
+    """Report the problems of a component that declares resources itself, and so cannot declare them.
 
     Args:
-        problems: a sentence each, at least one.
+        problems: one sentence each, at least one.
 
     Returns:
-        What never has a value: where it is an input of a resource, the run fails, with the problems of all others.
+        An output that never has a value: as an input of a resource it fails the run, with the problems of all others.
     """
     run = _this_run()
     run.note(problems)
@@ -170,7 +171,7 @@ def refused(problems: Iterable[str]) -> pulumi.Output[None]:
 
 
 def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
-    """Warn, as soon as the room's name is known, where another conversation of the program is in that room, too."""
+    """Warn, as soon as the room's name is known, if another conversation of the program is in the same room."""
     if not isinstance(cname, str | pulumi.Output):
         return  # a wrong type is reported by check
     run, token = _this_run(), object()
@@ -188,15 +189,15 @@ _MUST_NOT_HIDE: Final = (
 
 
 def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str | None]:
-    """Whom a task is started for: the resource's URN with its parents, the organization, the project file's backend.
+    """The owner of a task: the resource's URN with its parents, the organization, and the project file's backend.
 
-    A dynamic provider is told none of them, so that the resource must say it. The plugin process knows the rest.
+    The engine passes none of them to a dynamic provider, so the resource must. The plugin process knows the rest.
     """
     urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
     owner = _owners_of_this_program()
 
     async def value() -> str | None:
-        # As a plain value: with an output of its parent a child would depend on its parent's children, on itself too.
+        # A plain value: with an output of its parent, a child would depend on all children of its parent, also itself.
         known = await urn.future()
         return owner(known) if known else None
 
@@ -204,14 +205,14 @@ def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulu
 
 
 def former_owners_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[list[str]] | None:
-    """The owners by the names that a resource had before, by its aliases and its parents'; None where it has none."""
+    """The owners from the former names of a resource, by its aliases and its parents' aliases; None if it has none."""
     aliases = all_aliases(opts.aliases if opts else None, name, type_, opts.parent if opts else None)
     if not aliases:
         return None
     owner = _owners_of_this_program()
 
     async def values() -> list[str]:
-        # As plain values, as with the owner itself.
+        # Plain values, for the same reason as the owner itself.
         known = [await pulumi.Output.from_input(alias).future() for alias in aliases]
         return [owner(urn) for urn in known if urn]
 
@@ -219,9 +220,9 @@ def former_owners_of(type_: str, name: str, opts: pulumi.ResourceOptions | None)
 
 
 def _owners_of_this_program() -> Callable[[str], str]:
-    """What makes an owner of a URN, as far as the program knows."""
+    """Return a function that makes an owner from a URN, as far as the program knows it."""
     organization: str = pulumi.get_organization() or NO_ORGANIZATION
-    told: str | None = pulumi.get_root_directory()  # not to an inline program, nor by an older language host
+    told: str | None = pulumi.get_root_directory()  # None in an inline program, or with an older language host
     folder = Path(told or "")
     backend = project_in(folder).backend if told else None
     return lambda urn: stated_owner(urn, organization, backend, folder)
@@ -240,7 +241,7 @@ def _this_run() -> _Run:
 
 
 def _plain_part(value: Any) -> Any:
-    """A value with its outputs as unknowns: nobody may wait for one before everything is declared."""
+    """A value with its outputs as unknowns: no code may wait for an output before everything is declared."""
     if isinstance(value, pulumi.Output) or inspect.isawaitable(value):
         return UNKNOWN
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The resource that stands for one RTC room."""
+"""The resource that represents one RTC room."""
 
 from typing import Any, Never
 
@@ -26,13 +26,13 @@ _KIND = register(
 
 
 class Room(Resource, module="rtcai", name="Room"):
-    """One RTC room: `pulumi up` opens it, `pulumi destroy` ends it where nobody is in it any more.
+    """One RTC room: `pulumi up` opens it, `pulumi destroy` ends it if no one is in it any more.
 
-    A conversation that takes its `cname` from here waits for the room, and stops before it ends. The room API takes
-    an AppSecret.
+    A conversation that takes its `cname` from this resource starts after the room is open, and stops before it ends.
+    The room API requires an AppSecret.
 
     Raises:
-        TypeError: a misspelt keyword; the message names the nearest one.
+        TypeError: a keyword is misspelt; the message names the nearest one.
     """
 
     def __init__(
@@ -51,14 +51,13 @@ class Room(Resource, module="rtcai", name="Room"):
         Args:
             name: the resource's name in the program.
             cname: the room's name, 1 to 64 bytes of UTF-8.
-            uid: the user who counts as the room's creator, 1 to 2^53 - 1; made from the stack and the room's name
-                where it is left out.
-            adopt_existing: whether a room of that name that is open already is taken into care; by default that is an
-                error.
-            force: whether a room with members is ended when the resource is deleted, which throws out everybody; by
-                default it is left open, with a warning.
+            uid: the user who counts as the room's creator, 1 to 2^53 - 1; made from the stack and the room's name if it
+                is left out.
+            adopt_existing: whether to adopt a room with this name that is already open; by default that is an error.
+            force: whether to end a room that still has members when the resource is deleted, which disconnects
+                everyone; by default it is left open, with a warning.
             opts: Pulumi's options.
-            misspelt: refused.
+            misspelt: rejected.
         """
         for keyword in misspelt:
             known = [field for field in RoomInputs.model_fields if field not in {*HIDDEN, "extra", "take_over"}]
@@ -67,16 +66,16 @@ class Room(Resource, module="rtcai", name="Room"):
 
     @classmethod
     def _of_event(cls, name: str, cname: Input[str], opts: ResourceOptions | None) -> "Room":
-        """The room of an event: with another name of the event, it takes the open room of the resource of before."""
+        """The room of an event; if the event gets another name, it takes the open room of its former resource."""
         room = cls.__new__(cls)
         room._declare(name, {"cname": cname, "takeOver": True}, opts)
         return room
 
     def _declare(self, name: str, stated: dict[str, Any], opts: ResourceOptions | None) -> None:
         require_text_and_options(type(self).__name__, name, opts)
-        # A property that is to come back from the provider must be named here, even without a value.
+        # Every property that the provider returns must be named here, even without a value.
         every = dict.fromkeys((*stated, *ADDED_OUTPUTS))
-        if opts is not None and opts.urn is not None:  # it is read back from the state, and nothing is registered
+        if opts is not None and opts.urn is not None:  # it is read from the state, and nothing is registered
             super().__init__(RoomProvider(), name, every, opts)
             return
         inputs: dict[str, Any] = as_stated(stated, f"Room {name!r}")
@@ -87,11 +86,11 @@ class Room(Resource, module="rtcai", name="Room"):
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)
         inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="Room", judge=check_room)
-        # The SDK waits for one input after the other: where the owner fails the run, it has looked at no other.
+        # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
         super().__init__(RoomProvider(), name, {"owner": None, **every, **inputs}, options.opts)
 
     def translate_input_property(self, prop: str) -> str:
-        """The name of the wire for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""
+        """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""
         return wire_name(prop, _KIND)
 
     @property
@@ -106,15 +105,15 @@ class Room(Resource, module="rtcai", name="Room"):
 
     @property
     def app_key(self) -> Output[str]:
-        """The AppKey that the room was opened under; not a secret."""
+        """The AppKey that the room was opened with; not a secret."""
         return self._output("appKey")
 
     @property
     def room_endpoint(self) -> Output[str]:
-        """The base URL of the room API that the room was opened at."""
+        """The base URL of the room API that the room was opened with."""
         return self._output("roomEndpoint")
 
     def _output(self, name: str) -> Output[Any]:
-        """An output under its name in state; the names in Python are this class's."""
+        """An output by its name in state; this class has the names in Python."""
         output: Output[Any] = pulumi.get(self, name)
         return output

@@ -1,4 +1,4 @@
-"""Tokens for the people who join a room."""
+"""Tokens for users who join a room."""
 
 import asyncio
 import os
@@ -15,24 +15,24 @@ from rtcai_pulumi.service.signing import TTL_DEFAULT, room_token_of
 
 
 class _InvalidToken(pulumi.RunError, ValueError):
-    """A token that nobody could use. Of a `RunError` the engine shows the sentence, and no frames."""
+    """A token that no client could use. For a `RunError` the engine shows only the message, without a traceback."""
 
 
 def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFAULT) -> Output[str]:
     """The basic token that lets one user join one room, as a secret output.
 
-    It is made anew in each run, and is valid from then on: an export of it differs in each `pulumi up`. It takes an
-    AppSecret; a preview without credentials does not know it.
+    It is made again in each run, and is valid from then on: an export of it differs in each `pulumi up`. It requires an
+    AppSecret; in a preview without credentials its value is unknown.
 
     Args:
         cname: the room's name; empty for any room.
         uid: the user's number, 0 to 2^64 - 1.
-        ttl: for how many seconds it is valid, 1 to 86400; a day by default.
+        ttl: how long it is valid, in seconds, 1 to 86400; a day by default.
 
     Raises:
         RunError: there are no credentials, or a setting is wrong.
-        ValueError: `ttl` or `uid` is out of range, or nobody could open a room of that name. It is raised once the
-            values are known, which fails the preview.
+        ValueError: `ttl` or `uid` is out of range, or the name is not valid for a room. It is raised once the values
+            are known, and then fails the preview.
     """
     missing = missing_credentials(os.environ, get_config)
     if missing and pulumi.runtime.is_dry_run():
@@ -40,7 +40,7 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
     try:
         settings = resolve(os.environ, get_config)
     except SettingsError as error:
-        raise pulumi.RunError(str(error)) from None  # of this error the engine shows no frames
+        raise pulumi.RunError(str(error)) from None  # the engine shows no traceback for this error
 
     def made(values: dict[str, object]) -> str:
         name = values["cname"]
@@ -56,7 +56,7 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
 
 
 def _whole(name: str, values: dict[str, object]) -> int:
-    """A whole number that may have come as an output, and so as a float."""
+    """A whole number that may come from an output, and so be a float."""
     value = values[name]
     if isinstance(value, float) and value.is_integer():
         value = int(value)

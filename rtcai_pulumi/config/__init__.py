@@ -1,4 +1,4 @@
-"""The create body as pydantic models: fields, ranges, defaults, rules, canonical form and wire form.
+"""The create body as pydantic models: fields, ranges, defaults, rules, canonical form and wire format.
 
-Used by every other layer, and imports none of them.
+Every other layer uses this package; it imports none of them.
 """

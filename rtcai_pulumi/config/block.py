@@ -1,4 +1,4 @@
-"""What every block has in common: how it is stated in a program, and the place for fields that the page lacks."""
+"""The base class of all blocks: how a program writes a block, and where fields go that the API page does not list."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 else:
 
     class _StatedMeta(type(BaseModel)):
-        """Lets a program state a block without validating it.
+        """Lets a program write a block without validation.
 
-        A program passes outputs, whose values no one knows yet; `check` validates once the engine has resolved them,
-        and reports all problems of all blocks together. Only a misspelt keyword fails at once, where it was written.
-        ``model_validate`` does not pass here, so that one class serves both.
+        A program passes outputs whose values are not known yet. `check` validates the block once the engine has
+        resolved them, and reports the problems of all blocks together. Only a misspelt keyword fails immediately, where
+        it was written. ``model_validate`` does not use this method, so the same class serves both.
         """
 
         def __call__(cls, *positional: object, **fields: object) -> "Block":
@@ -32,7 +32,7 @@ else:
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant, without regard to case and underscores; None where nothing is near."""
+    """The name that was probably meant, ignoring case and underscores; None if no name is similar."""
     plain = {candidate.replace("_", "").casefold(): candidate for candidate in names}
     found = difflib.get_close_matches(name.replace("_", "").casefold(), plain, n=1)
     return plain[found[0]] if found else None
@@ -49,12 +49,12 @@ def misspelt_keyword(owner: str, keyword: str, known: Iterable[str]) -> str:
 class Block(BaseModel, metaclass=_StatedMeta):
     """One object of the create body.
 
-    In a program, fields have the snake_case of the API page's names, and every value may be a Pulumi ``Output``; what
-    is left out or None is not sent. A value is validated by `check`, at preview. As a plain dict, a block has the
-    page's own camelCase names.
+    In a program, the fields have the snake_case form of the API page's names, and every value may be a Pulumi
+    ``Output``. A field that is left out or None is not sent. `check` validates the values at preview. As a plain dict,
+    a block has the camelCase names of the API page.
 
     Raises:
-        TypeError: a misspelt keyword; the message names the nearest field.
+        TypeError: a keyword is misspelt; the message names the nearest field.
     """
 
     model_config = ConfigDict(
@@ -69,10 +69,10 @@ class Block(BaseModel, metaclass=_StatedMeta):
     )
 
     extra: Setting[Mapping[str, Any]] = Field(default=None)
-    """Fields that the API page does not list yet, by the names of the wire; sent beside the others. A field that has
-    a name of its own here is refused."""
+    """Fields that the API page does not list yet, by their names in the request; sent together with the other fields. A
+    field that this block already has is rejected here."""
 
     @classmethod
     def wire_names(cls) -> dict[str, str]:
-        """The names of the wire, each with its name in Python; without `extra`, which is never sent."""
+        """The field names in the request, each with its name in Python; without `extra`, which is never sent itself."""
         return {field.alias or name: name for name, field in cls.model_fields.items() if name != "extra"}

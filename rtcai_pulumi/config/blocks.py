@@ -1,10 +1,10 @@
 """The blocks of the create body, field by field in the order of the API page.
 
-Source: the page "开启实时对话" (2025-10-13), section "请求体参数". The one definition of each field: its type, range
-and default here serve the program's types, validation, the JSON Schema, the wire and the reference.
+Source: the page "开启实时对话" (2025-10-13), section "请求体参数". Each field is defined only here: its type, range and
+default serve the program's types, validation, the JSON Schema, the request and the reference.
 
-A default is the service's documented one. It is never sent unless the program states it: it only tells `diff` that
-stating it changes nothing. ``None`` means that no default is documented.
+A default is the one that the service documents. It is never sent unless the program sets it: it only lets `diff` know
+that setting it changes nothing. ``None`` means that no default is documented.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,28 +18,27 @@ from rtcai_pulumi.config.setting import BlockSetting, Integer, Setting
 
 
 class Agent(Block):
-    """A Yunxin agent that brings all settings with it (block ``agent``, mode *agent*): no other block beside it."""
+    """A Yunxin agent that provides all settings (block ``agent``, mode *agent*): no other block is allowed with it."""
 
     agent_id: Setting[str] = Field(min_length=1)
     """Id of the Yunxin agent. Required."""
     user_id: Setting[str] = Field(min_length=1)
-    """Id of the user of the Yunxin agent; a string even where it looks like a number, as in ``"9527"``. Required."""
+    """Id of the user of the Yunxin agent; a string even if it looks like a number, as in ``"9527"``. Required."""
 
 
 class Asr(Block):
     """Automatic speech recognition (block ``asr``)."""
 
     asr_vendor: Setting[Integer] = Field(default=None)
-    """Number of the ASR supplier; the samples use 6. Open: numbers that are not known here pass. Required in mode
-    *parameters*."""
+    """Number of the ASR supplier; the samples use 6. Unknown numbers are accepted. Required in mode *parameters*."""
     src_lan: Setting[str] = Field(default="AUTO")
     """Source language. Default ``"AUTO"``."""
     max_sentence_silence: Setting[Integer] = Field(default=0, ge=0)
     """Silence that ends a sentence, in milliseconds, 0 or more. Default 0: the service decides."""
     enable_custom_appkey: Setting[bool] = Field(default=False)
-    """Use your own account at the ASR supplier. Default false."""
+    """Use your own account with the ASR supplier. Default false."""
     enable_semantic_vad: Setting[bool] = Field(default=False)
-    """Break sentences by their meaning. Default false."""
+    """Split sentences by their meaning. Default false."""
     vocabulary_id: Setting[str] = Field(default="")
     """Id of a list of hot words. Default empty."""
 
@@ -48,18 +47,18 @@ class RealTimeParam(Block):
     """Settings of the real-time voice mode (block ``llm.realTimeParam``)."""
 
     vad_threshold: Setting[float] = Field(default=0.5, gt=0, lt=1)
-    """Voice activity threshold, more than 0 and less than 1: above it, sound counts as speech. Default 0.5."""
+    """Voice activity threshold, more than 0 and less than 1: sound above it counts as speech. Default 0.5."""
     vad_silence_duration: Setting[Integer] = Field(default=500, ge=0)
     """Silence that ends a sentence, in milliseconds, 0 or more. Default 500."""
     voice: Setting[str] = Field(default=None)
-    """Voice of the real-time model; which there are depends on `Llm.llm_vendor`."""
+    """Voice of the real-time model; the possible values depend on `Llm.llm_vendor`."""
 
 
 class AgentParam(Block):
-    """The agent of mode *agent+parameters* (block ``llm.agentParam``); state `agent_id` and `user_id`."""
+    """The agent of mode *agent+parameters* (block ``llm.agentParam``); set `agent_id` and `user_id`."""
 
     agent_vendor: Setting[Integer] = Field(default=None)
-    """Number of the agent's supplier; the samples use 1 with a Yunxin agent. Open."""
+    """Number of the agent's supplier; the samples use 1 with a Yunxin agent. Unknown numbers are accepted."""
     user_id: Setting[str] = Field(default=None)
     """The end user who talks to the agent."""
     agent_id: Setting[str] = Field(default=None)
@@ -67,45 +66,46 @@ class AgentParam(Block):
 
 
 class Llm(Block):
-    """The large language model and who it is to be (block ``llm``)."""
+    """The large language model and its role (block ``llm``)."""
 
     llm_vendor: Setting[Integer] = Field(default=None)
-    """Number of the LLM supplier; the samples use 1. Open. Required in mode *parameters*."""
+    """Number of the LLM supplier; the samples use 1. Unknown numbers are accepted. Required in mode *parameters*."""
     role: Setting[Integer] = Field(default=1, ge=0, le=14)
-    """`Role`, 0 to 14: 0 for a prompt of your own, else one of the service's. Default 1. Together with a prompt of
-    your own state 0: what the service does with another or none is not documented."""
+    """`Role`, 0 to 14: 0 for your own prompt, any other for one of the service's prompts. Default 1. With your own
+    prompt, set 0: what the service does with another role, or without one, is not documented."""
     custom_prompt: Setting[str] = Field(default=None)
-    """Your own prompt, whole. Not together with `role` 1 to 14."""
+    """Your own complete prompt. Not together with `role` 1 to 14."""
     custom_prompt_key_word: Setting[Mapping[str, Setting[str]]] = Field(default=None)
-    """Keywords for `custom_prompt_format`: free names, each with its text."""
+    """Keywords for `custom_prompt_format`: names of your choice, each with its text."""
     custom_prompt_format: Setting[str] = Field(default=None)
-    """Template of your own prompt; the service puts each keyword into its hole ``{{keyword}}``."""
+    """Template of your own prompt; the service replaces each placeholder ``{{keyword}}`` by the text of the keyword."""
     temperature: Setting[float] = Field(default=0.8, ge=0, le=1)
     """Temperature, 0 to 1. Default 0.8."""
     context_size: Setting[Integer] = Field(default=3, ge=1, le=20)
-    """How many turns of context the model is given, 1 to 20. Default 3."""
+    """How many turns of context the model receives, 1 to 20. Default 3."""
     enable_vision: Setting[bool] = Field(default=False)
     """Let the model see video. Default false."""
     enable_web_search: Setting[bool] = Field(default=None)
-    """Let the model search the web. Stands only in the page's samples: no default is documented, so that leaving it
-    out and false are different."""
+    """Let the model search the web. It appears only in the samples of the API page: no default is documented, so
+    leaving it out and setting false are different."""
     enable_realtime: Setting[bool] = Field(default=False)
     """Real-time voice mode. Default false."""
     real_time_param: BlockSetting[RealTimeParam] = Field(default=None)
     """Settings of the real-time voice mode."""
     enable_agent: Setting[bool] = Field(default=False)
-    """Mode *agent+parameters*: take from an agent what the blocks leave out. Needs `agent_param`. Default false."""
+    """Mode *agent+parameters*: settings that the blocks leave out come from an agent. Needs `agent_param`. Default
+    false."""
     agent_param: BlockSetting[AgentParam] = Field(default=None)
     """The agent of mode *agent+parameters*."""
     enable_custom_appkey: Setting[bool] = Field(default=False)
-    """Use your own account at the LLM supplier. Default false."""
+    """Use your own account with the LLM supplier. Default false."""
 
 
 class Tts(Block):
     """Text to speech (block ``tts``)."""
 
     tts_vendor: Setting[Integer] = Field(default=None)
-    """Number of the TTS supplier; the samples use 6. Open. Required in mode *parameters*."""
+    """Number of the TTS supplier; the samples use 6. Unknown numbers are accepted. Required in mode *parameters*."""
     voice: Setting[str] = Field(default=None)
     """Name of the voice, or the id of a cloned voice."""
     language: Setting[Literal["Chinese", "English"]] = Field(default=None)
@@ -117,26 +117,27 @@ class Tts(Block):
     volume: Setting[float] = Field(default=1, ge=0.5, le=2)
     """Volume of the speech, 0.5 to 2. Default 1."""
     ignore_bracket_text_set: Setting[Sequence[Setting[Integer]]] = Field(default=None)
-    """Kinds of brackets whose text is not spoken, as in ``[1, 2]``; order has no meaning. Open."""
+    """Kinds of brackets whose text is not spoken, as in ``[1, 2]``; the order does not matter. Unknown numbers are
+    accepted."""
     enable_custom_appkey: Setting[bool] = Field(default=False)
-    """Use your own account at the TTS supplier. Default false."""
+    """Use your own account with the TTS supplier. Default false."""
 
 
 class Pipeline(Block):
     """How the conversation runs (block ``pipeline``)."""
 
     interrupt_mode: Setting[Integer] = Field(default=2)
-    """How a user interrupts the agent; 4: by `interrupt_words`. Open. Default 2."""
+    """How a user interrupts the agent; 4: by `interrupt_words`. Unknown numbers are accepted. Default 2."""
     interrupt_words: Setting[Sequence[Setting[Annotated[str, Field(min_length=1)]]]] = Field(default=None)
-    """Words that interrupt the agent; order has no meaning. At least one where `interrupt_mode` is 4."""
+    """Words that interrupt the agent; the order does not matter. At least one if `interrupt_mode` is 4."""
     enable_welcome_message: Setting[bool] = Field(default=True)
-    """Greet whoever is in the room. Default true."""
+    """Greet the people in the room. Default true."""
     welcome_message: Setting[str] = Field(default="")
-    """The greeting. Default empty: the service picks one, where `enable_welcome_message` is true."""
+    """The greeting. Default empty: the service chooses one if `enable_welcome_message` is true."""
 
 
 class Role(IntEnum):
-    """Who the agent is: `CUSTOM` with a prompt of your own, or one of the service's own prompts."""
+    """The role of the agent: `CUSTOM` with your own prompt, or one of the service's prompts."""
 
     CUSTOM = 0
     """Your own prompt: `custom_prompt`, or `custom_prompt_key_word` with `custom_prompt_format`."""

@@ -1,7 +1,8 @@
-"""The canonical form of a conversation: what create, diff and journal compare.
+"""The canonical form of a conversation, which create, diff and journal compare.
 
-Two configurations with the same canonical form start the same agent, so that nobody restarts one for a difference in
-spelling: order of keys, 1 for 1.0, an empty block, the order of a set, a default that is stated or left out.
+Two configurations with the same canonical form start the same agent. So an agent is not restarted because of a
+difference in spelling: the order of keys, 1 instead of 1.0, an empty block, the order of a set, a default that is set
+or left out.
 """
 
 import hashlib
@@ -21,28 +22,28 @@ _OWN_PROMPT: Final = ("customPrompt", "customPromptKeyWord", "customPromptFormat
 
 
 def canonical(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The canonical form of flat inputs, valid or not, with unknowns left where they are.
+    """The canonical form of flat inputs, valid or not; unknowns stay where they are.
 
     Returns:
-        ``cname``, the blocks, and ``extra`` with the blocks that have no name yet.
+        ``cname``, the blocks, and ``extra`` with the blocks that have no name of their own yet.
     """
     data = data_of(inputs)
     blocks = {name: block for name, block in data.items() if name in Data.wire_names()}
     extra = {name: block for name, block in data.items() if name not in blocks}
     if Mode.of(data) is Mode.PARAMETERS:
-        # Elsewhere what is left out comes from the agent, so that stating a default can change something.
+        # In the other modes a field that is left out comes from the agent, so setting a default can change something.
         blocks = _with_defaults(Data, blocks)
     form = {"cname": inputs.get("cname"), **_ordered(Data, blocks), "extra": extra}
     return {name: value for name, value in form.items() if value is not None and value != {}}
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same on the wire; true is not 1, as it is in Python. An unknown is like nothing."""
+    """Whether two values are the same in the request. Unlike in Python, true is not 1. An unknown equals nothing."""
     return not contains_unknown([one, other]) and _text(one) == _text(other)
 
 
 def digest(inputs: Mapping[str, Any]) -> str:
-    """A fingerprint of the canonical form: SHA-256, as hex. It tells whether two creates ask for the same agent."""
+    """The SHA-256 of the canonical form, as hex; equal for two creates that request the same agent."""
     return hashlib.sha256(_text(canonical(inputs)).encode()).hexdigest()
 
 
@@ -51,7 +52,7 @@ def _text(value: Any) -> str:
 
 
 def _with_defaults(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
-    """A block with the documented defaults of what it leaves out, at any depth."""
+    """A block with the documented defaults of the fields that it leaves out, at any depth."""
     inner = nested_blocks(model)
     filled = dict(block)
     for name, field in model.model_fields.items():
@@ -62,13 +63,13 @@ def _with_defaults(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
         elif wire_name not in filled and field.default not in {None, PydanticUndefined}:
             filled[wire_name] = plain(field.default)
     if "role" not in block and any(block.get(name) for name in _OWN_PROMPT):
-        # Whether a role left out beside an own prompt means 0 is not documented: stating it may change something.
+        # It is not documented that no role with an own prompt means role 0: setting it may change something.
         filled.pop("role", None)
     return filled
 
 
 def _ordered(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
-    """A block whose sets are sorted and whose empty blocks are gone, at any depth."""
+    """A block with sorted sets and without empty blocks, at any depth."""
     inner = nested_blocks(model)
     form: dict[str, Any] = {}
     for name, value in block.items():

@@ -1,4 +1,4 @@
-"""A whole conversation: the create body laid flat, and the inputs that only the provider reads."""
+"""A whole conversation: the create body as flat inputs, and the inputs that only the provider reads."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,7 +12,7 @@ from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 
 TASK_TYPE: Final = 7
-"""``taskType`` of a real-time conversation; the same URL starts other products under other numbers."""
+"""``taskType`` of a real-time conversation; with other numbers the same URL starts other products."""
 
 CNAME_MAX_BYTES: Final = 64
 
@@ -20,7 +20,7 @@ ReplaceStrategy = Literal["stop-first", "start-first"]
 
 
 def _room_name(cname: str) -> str:
-    """Refuse what nobody could type, see or send as a room's name; which letters a name may have is not documented."""
+    """Reject names that no one could type, see or send; which characters a room's name may have is not documented."""
     if len(cname.encode("utf-8", "surrogatepass")) > CNAME_MAX_BYTES:
         raise PydanticCustomError("string_too_long", "longer than 64 bytes of UTF-8", {"max_length": CNAME_MAX_BYTES})
     for position, char in enumerate(cname, 1):
@@ -35,7 +35,7 @@ def _room_name(cname: str) -> str:
 
 
 def room_name_problem(cname: str) -> str | None:
-    """What is wrong with a room's name that is not empty; None where nothing is."""
+    """What is wrong with a room's name that is not empty; None if it is valid."""
     try:
         _room_name(cname)
     except PydanticCustomError as error:
@@ -44,7 +44,7 @@ def room_name_problem(cname: str) -> str | None:
 
 
 RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_room_name)]
-"""Name of a room, 1 to 64 bytes of UTF-8, without characters that cannot be seen and without blanks at its ends."""
+"""Name of a room, 1 to 64 bytes of UTF-8, without invisible characters, and without spaces at its start or end."""
 
 TaskName = Annotated[str, Field(pattern=r"^[1-9][0-9]*/\S+$")]
 """A task as ``"cid/taskId"``."""
@@ -54,7 +54,7 @@ class Data(Block):
     """The blocks: ``data`` of the create body."""
 
     agent: BlockSetting[Agent] = Field(default=None)
-    """A Yunxin agent that brings all settings (mode *agent*); no other block beside it."""
+    """A Yunxin agent that provides all settings (mode *agent*); no other block is allowed with it."""
     asr: BlockSetting[Asr] = Field(default=None)
     """Speech recognition. Required in mode *parameters*."""
     llm: BlockSetting[Llm] = Field(default=None)
@@ -66,34 +66,34 @@ class Data(Block):
 
 
 class AgentSettings(Data):
-    """What conversations in several rooms may have in common: everything but the room and the task in it."""
+    """The settings that conversations in several rooms may share: everything except the room and the task in it."""
 
     request_id: Setting[str] = Field(default=None)
-    """Free text for troubleshooting. Made up where it is left out; a change of it alone changes nothing."""
+    """Free text for troubleshooting. Generated if it is left out; if only this field changes, nothing is done."""
     replace_strategy: Setting[ReplaceStrategy] = Field(default="stop-first")
-    """What a replacement in the same room does first. Default ``"stop-first"``: the room is silent for a moment, but
+    """What a replacement in the same room does first. Default ``"stop-first"``: the room has no agent for a moment, but
     two agents never talk to each other. A replacement into another room always starts the new agent first."""
     wait_for_room: Setting[float] = Field(default=0, ge=0, le=3600)
-    """For how many seconds a create waits for a room that does not exist yet, 0 to 3600. Default 0: not at all."""
+    """How many seconds a create waits for a room that does not exist yet, 0 to 3600. Default 0: it does not wait."""
 
 
 class Conversation(AgentSettings):
-    """Everything that one `RealtimeConversation` is stated with; property names in state are the camelCase ones."""
+    """All inputs of one `RealtimeConversation`; the property names in state are the camelCase ones."""
 
     cname: Setting[RoomName] = Field()
     """Name of the room, 1 to 64 bytes of UTF-8. Required."""
     adopt: Setting[TaskName] = Field(default=None)
-    """A task that runs already, as ``"cid/taskId"``, to be taken into care instead of starting one. Ignored once
-    journal or state has ever held that task."""
+    """A running task, as ``"cid/taskId"``, to adopt instead of starting a new one. Ignored once the journal or the
+    state has ever had that task."""
     owner: Setting[str] = Field(default=None)
-    """Which resource the task is for: added by the resource class, because a dynamic provider is told no URN."""
+    """The resource that the task is for. The resource class adds it, because the engine does not pass the URN."""
     options: Setting[Mapping[str, Any]] = Field(default=None)
-    """Which of Pulumi's options the resource has, as far as the provider needs them and is not told: added by the
-    resource class, by the names that `OPTION_NAMES` lists."""
+    """The Pulumi options of the resource that the provider needs and does not get from the engine. The resource class
+    adds them, by the names in `OPTION_NAMES`."""
 
 
 HIDDEN: Final = ("owner", "options")
-"""Inputs that the resource class adds; a program cannot state them."""
+"""Inputs that the resource class adds; a program cannot set them."""
 
 OPTION_NAMES: Final = {
     "retainOnDelete": "retain_on_delete",
@@ -104,17 +104,17 @@ OPTION_NAMES: Final = {
     "problems": "problems",
     "formerOwners": "aliases",
 }
-"""What `Conversation.options` may hold, each with Pulumi's name in Python."""
+"""The keys that `Conversation.options` may have, each with the name of the Pulumi option in Python."""
 
 
 def options_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Pulumi's options among the inputs; empty where there are none."""
+    """The Pulumi options among the inputs; empty if there are none."""
     options = inputs.get("options")
     return options if isinstance(options, Mapping) else {}
 
 
 def former_owners(inputs: Mapping[str, Any]) -> list[str]:
-    """The names that a resource had before, by Pulumi's option ``aliases``, as `Conversation.owner` has the current."""
+    """The former owners of a resource, from Pulumi's option ``aliases``, in the form of `Conversation.owner`."""
     names = options_of(inputs).get("formerOwners")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
@@ -138,11 +138,11 @@ class Mode(StrEnum):
     AGENT = "agent"
     """Every setting from the Yunxin agent named in ``agent``."""
     AGENT_AND_PARAMETERS = "agent+parameters"
-    """``llm.enableAgent``: what the blocks leave out comes from the agent."""
+    """``llm.enableAgent``: settings that the blocks leave out come from the agent."""
 
     @classmethod
     def of(cls, blocks: Any) -> "Mode":
-        """The mode that a body's ``data``, or flat inputs, ask for."""
+        """The mode of a body's ``data``, or of flat inputs."""
         llm = blocks.get("llm")
         if blocks.get("agent") is not None:
             return cls.AGENT

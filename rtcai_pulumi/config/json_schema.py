@@ -17,7 +17,7 @@ _OWN_PROMPT: Final[JsonSchemaValue] = {
 
 
 class _WireSchema(GenerateJsonSchema):
-    """Leaves out what the wire does not have: null as a default, and `extra`, which is merged before it is sent."""
+    """Leaves out what the request does not have: null as a default, and `extra`, which is merged before sending."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         made = super().default_schema(schema)
@@ -30,7 +30,7 @@ class _WireSchema(GenerateJsonSchema):
 
 
 def create_body_schema() -> dict[str, Any]:
-    """The schema of a whole create body; editors and other tools can check a body with it."""
+    """The schema of a whole create body; editors and other tools can check a body against it."""
     inputs = Conversation.model_json_schema(schema_generator=_WireSchema)["properties"]
     data = Data.model_json_schema(schema_generator=_WireSchema)
     definitions = data.pop("$defs")
@@ -52,7 +52,6 @@ def create_body_schema() -> dict[str, Any]:
 
 
 def _when(name: str, value: object, properties: JsonSchemaValue, required: list[str]) -> JsonSchemaValue:
-    """A condition on one field of an object."""
     return {
         "if": {"required": [name], "properties": {name: {"const": value}}},
         "then": {"properties": properties, "required": required},
@@ -60,7 +59,7 @@ def _when(name: str, value: object, properties: JsonSchemaValue, required: list[
 
 
 def _modes() -> JsonSchemaValue:
-    """The three modes, as `rules` has them."""
+    """The three modes, with the same rules as in `rules`."""
     others = {name: False for name in Data.wire_names() if name != "agent"}
     required: JsonSchemaValue = {block: {"required": [vendor]} for block, vendor in _VENDORS.items()}
     required["llm"] |= {"if": {"required": ["role"], "properties": {"role": {"const": 0}}}, "then": _OWN_PROMPT}

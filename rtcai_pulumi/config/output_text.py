@@ -1,6 +1,6 @@
-"""Texts that were made from an ``Output`` by mistake: by an f-string, ``+`` or ``str()``, none of which has its value.
+"""Finds text made from an ``Output`` by mistake: an f-string, ``+`` or ``str()`` does not give the output's value.
 
-The SDK then gives a text of its own, which an agent would take for its prompt.
+The SDK returns a fixed text of its own instead, which an agent would use as its prompt.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ REASON: Final = (
     "pulumi.Output.concat(…) or .apply(…)"
 )
 _MARKS: Final = (" on an output", "<pulumi.output.")
-"""Of what ``str()`` and ``repr()`` of an Output give, in small letters: a program may have changed the case."""
+"""Parts of the result of ``str()`` and ``repr()`` of an Output, in lower case: a program may have changed the case."""
 
 
 def is_of_an_output(value: Any) -> bool:
@@ -20,7 +20,7 @@ def is_of_an_output(value: Any) -> bool:
 
 
 def places_of_outputs(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Where, at any depth, such a text stands; of a key it is where the object stands that has it."""
+    """The locations of such texts, at any depth; for a key, the location of the object that has the key."""
     if is_of_an_output(value):
         yield location
     elif isinstance(value, Mapping):

@@ -15,7 +15,7 @@ ALL: Final = "*"
 
 
 def parts_of(path: str) -> list[str | int] | None:
-    """The parts of a path; None where it is none."""
+    """The parts of a path; None if it is not a valid path."""
     parts: list[str | int] = []
     at = 0
     while at < len(path):
@@ -34,12 +34,13 @@ def parts_of(path: str) -> list[str | int] | None:
 
 
 def wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> str:
-    """A path by the names of the wire; names that are so already, and names of the user's own, stay as they are.
+    """A path with the names in the request; names that have this form already, and keys chosen by the user, stay.
 
     Args:
-        path: as a program states it, by the program's names or the wire's.
+        path: a path from a program, with the program's names or those in the request.
         root: the model of the inputs.
-        outputs: what the resource has besides its inputs: the names of the wire, each with its name in Python.
+        outputs: the properties that the resource has in addition to its inputs: the names in the request, each with its
+            name in Python.
 
     Raises:
         ValueError: there is no such property; the message names the nearest one.
@@ -52,7 +53,7 @@ def wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> str:
 
 
 def values_at(inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The values at a path, each by the property at the top that it lies in; missing ones are left out."""
+    """The values at a path, by their top-level property; missing values are left out."""
     parts = parts_of(path) or []
     found: dict[str, Any] = {}
     for name in inputs if parts[:1] == [ALL] else map(str, parts[:1]):

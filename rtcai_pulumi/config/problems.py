@@ -1,7 +1,7 @@
-"""Everything that is wrong with stated inputs, all at once, without ever showing a value.
+"""Finds all problems of the inputs together, and never shows a value.
 
-A value may be a secret, and whoever reads the message has it in the program anyway. What a message does show: the
-path, the limits, and the nearest good value.
+A value may be a secret, and the reader of a message has the value in the program anyway. A message does show the path,
+the limits, and the nearest valid value.
 """
 
 import math
@@ -44,12 +44,12 @@ _BOUNDS: Final = {"greater_than_equal": "ge", "less_than_equal": "le", "greater_
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong."""
+    """One problem of the inputs."""
 
     path: str
-    """Where, from the root of the inputs, as in ``tts.ignoreBracketTextSet[0]``."""
+    """The location, from the root of the inputs, as in ``tts.ignoreBracketTextSet[0]``."""
     reason: str
-    """What is wrong, with the limits and the nearest good value."""
+    """What is wrong, with the limits and the nearest valid value."""
     unlisted: bool = False
     """Whether it is a field that the API page does not list."""
 
@@ -58,7 +58,7 @@ class Problem:
 
 
 def field_problems(inputs: Mapping[str, Any], root: type[Block] = Conversation) -> list[Problem]:
-    """What is wrong with single fields: names, types and ranges. Unknown values are left alone at any depth."""
+    """The problems of single fields: names, types and ranges. Unknown values are left alone at any depth."""
     found = [Problem(path_of(location), REASON) for location in places_of_outputs(inputs)]
     try:
         root.model_validate(dict(inputs))
@@ -68,7 +68,7 @@ def field_problems(inputs: Mapping[str, Any], root: type[Block] = Conversation) 
             _problem(details, root)
             for details in error.errors(include_url=False)
             if (details["input"] is not UNKNOWN or details["type"] == "extra_forbidden")
-            and "[key]" not in details["loc"]  # a key that is no text is told where its object stands
+            and "[key]" not in details["loc"]  # a key that is not a string is reported at the location of its object
         ]
         found += [problem for problem in others if problem.path not in known]
     return list(dict.fromkeys(found))
@@ -101,7 +101,7 @@ def _problem(details: ErrorDetails, root: type[Block]) -> Problem:
 
 
 def _field(location: tuple[int | str, ...], root: type[Block]) -> tuple[type[Block], FieldInfo | None]:
-    """The block that a location lies in, and the block's field."""
+    """The block at a location, and the field of that block."""
     owner = root
     field = None
     for part in location:
@@ -137,7 +137,7 @@ def _choice(value: object, options: list[str]) -> str:
 
 
 def limits_of(field: FieldInfo) -> str:
-    """The range of a field in words, as in ``0.8 to 2``; empty where it has none."""
+    """The range of a field in words, as in ``0.8 to 2``; empty if it has no range."""
     match {name: _number(bound) for name, bound in _bounds(field).items()}:
         case {"ge": low, "le": high}:
             return f"{low} to {high}"

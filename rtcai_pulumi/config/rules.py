@@ -1,4 +1,4 @@
-"""The rules that tie several fields together. Each looks only at what it needs and is silent where that is unknown."""
+"""The rules that combine several fields. Each rule reads only the fields it needs, and skips unknown ones."""
 
 import math
 import re
@@ -14,12 +14,12 @@ from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
 _HOLE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _SPEAKABLE: Final = re.compile(r"[\w-]{1,40}")
 DEEPEST: Final = 30
-"""How many objects and lists may lie in each other: protobuf's C library reads no more than a hundred messages in each
-other, and each object takes three."""
+"""The maximum depth of nested objects and lists: protobuf's C library reads at most a hundred nested messages, and each
+object takes three."""
 TOO_DEEP: Final = f"nested too deeply: at most {DEEPEST} objects and lists can be in each other"
 _SHOWN_OF_A_DEEP_PATH: Final = 4
 _PULUMI_KEY: Final = "4dabf18193072939515e22adb298388d"
-"""By this key the engine knows objects that stand for a secret, an asset or a resource."""
+"""The engine marks objects that represent a secret, an asset or a resource by this key."""
 _PULUMI_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
 
@@ -31,7 +31,7 @@ def rule_problems(inputs: Mapping[str, Any]) -> list[Problem]:
 
 
 def _block(owner: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """A block whose fields can be judged: None where it is absent, unknown or no object."""
+    """A block whose fields can be checked; None if it is absent, unknown or not an object."""
     block = owner.get(name)
     return block if isinstance(block, dict) else None
 
@@ -68,7 +68,7 @@ def _modes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    """API page, "LLM 角色": a preset, or a prompt of one's own in one of two ways."""
+    """API page, "LLM 角色": a preset, or your own prompt in one of two ways."""
     llm = _block(inputs, "llm")
     role = llm.get("role") if llm else None
     if llm is None or role is UNKNOWN or isinstance(role, bool) or not isinstance(role, int | float):
@@ -89,14 +89,14 @@ def _prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _holes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    """A hole that no keyword fills would be spoken as it stands."""
+    """A placeholder without a keyword would be spoken as it is written."""
     llm = _block(inputs, "llm") or {}
     template, keywords = llm.get("customPromptFormat"), llm.get("customPromptKeyWord")
     if not isinstance(template, str) or not isinstance(keywords, dict):
         return
     for number, hole in enumerate(dict.fromkeys(_HOLE.findall(template)), start=1):
         if hole not in keywords:
-            # The template is free text and may be a secret: only what looks like a keyword is shown of it.
+            # The template is free text and may be a secret: only a part that looks like a keyword is shown.
             name = f"{{{{{hole}}}}}" if _SPEAKABLE.fullmatch(hole) else f"number {number} (spaces count)"
             yield Problem("llm.customPromptFormat", f"no keyword for the hole {name}; add it to customPromptKeyWord")
 
@@ -109,7 +109,7 @@ def _interrupt_words(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _extras(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    """What has a name of its own is stated under it, so that it is validated and compared."""
+    """A field that the model has must be set there and not in `extra`, so it is validated and compared."""
     top = Conversation.wire_names() | {"taskType": "", "data": ""}
     yield from _extra(inputs.get("extra"), "extra", top)
     yield from _inner_extras(inputs, Data, "")
@@ -131,7 +131,7 @@ def _extra(extra: Any, path: str, named: Mapping[str, str]) -> Iterator[Problem]
 
 
 def _options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    """Options of Pulumi's that would do something else here than Pulumi documents."""
+    """Pulumi options that would not do here what Pulumi documents."""
     options, strategy = options_of(inputs), inputs.get("replaceStrategy")
     order = options.get("deleteBeforeReplace")
     if (strategy == "start-first" and order is True) or (strategy == "stop-first" and order is False):
@@ -156,7 +156,7 @@ def _options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def unsendable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
-    """What the engine cannot carry, or would change: it takes JSON, with every number as a 64-bit float."""
+    """Values that the engine cannot carry or would change: it carries JSON, with every number as a 64-bit float."""
     if not isinstance(value, Mapping | list | tuple):
         if reason := _unsendable_value(value):
             yield Problem(path_of(location), reason)
@@ -166,7 +166,7 @@ def unsendable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Pro
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
             if isinstance(value, Mapping) and (reason := _unsendable_key(key)):
                 yield Problem(path_of(location), reason)
-            elif item is None and not isinstance(value, Mapping):  # in an object it is the same as left out
+            elif item is None and not isinstance(value, Mapping):  # in an object, null is the same as left out
                 yield Problem(path_of((*location, key)), NULL)
             else:
                 yield from unsendable(item, (*location, key))
@@ -194,12 +194,12 @@ def _unsendable_value(value: Any) -> str | None:
         return _unsendable_text(value)
     if not isinstance(value, int | float):
         return "must be a text, a number, true or false, a list or an object; nothing else can be sent"
-    if isinstance(value, float) and math.isnan(value):  # of a whole number without an end it cannot be asked
+    if isinstance(value, float) and math.isnan(value):  # isnan fails for a very large int
         return "must be a finite number"
     too_large = abs(value) >= EXACT_LIMIT
     return "too large: the engine keeps numbers exact below 2^53 only; write it as a string" if too_large else None
 
 
 def _has_half_a_character(text: str) -> bool:
-    """Whether a text has a surrogate without the other half; UTF-8 has no form for that."""
+    """Whether a text has a surrogate without its other half; UTF-8 cannot encode that."""
     return any("\ud800" <= char <= "\udfff" for char in text)

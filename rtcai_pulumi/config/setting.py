@@ -1,8 +1,8 @@
 """The type of one field: a plain value, an ``Output`` of another resource, or nothing.
 
-A field is declared once, as ``Setting[T]``. A type checker and an editor read that as everything a Pulumi program may
-pass. At run time it is just ``T``: what pydantic validates once the engine has resolved all outputs. Pulumi itself is
-named for type checkers only, so that the layers below the door can use these models without importing it.
+A field is declared once, as ``Setting[T]``. Type checkers and editors read it as everything that a Pulumi program may
+pass. At run time it is only ``T``, which pydantic validates once the engine has resolved all outputs. Pulumi is
+imported for type checkers only, so the layers below the provider can use these models without importing it.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
@@ -25,14 +25,14 @@ else:
         """``Setting[T]`` is ``T`` to pydantic."""
 
         def __class_getitem__(cls, item: object) -> object:
-            """Return the type that is validated."""
+            """Return the type to validate."""
             return item
 
     BlockSetting = Setting
 
 
 def _whole(value: object) -> object:
-    """Turn 7.0 into 7: the engine carries every number as a float, and JSON Schema counts 7.0 as an integer."""
+    """Convert 7.0 to 7: the engine carries every number as a float, and JSON Schema counts 7.0 as an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

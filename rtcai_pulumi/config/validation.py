@@ -14,7 +14,7 @@ _BODY_NAMES: Final = ("cname", "requestId", "taskType", "data")
 
 
 def input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
-    """Every independent problem of flat inputs, one for each place; empty where there is none."""
+    """Every independent problem of flat inputs, one per location; empty if there is none."""
     found: dict[str, Problem] = {}
     for problem in (*field_problems(inputs), *rule_problems(inputs)):
         found.setdefault(problem.path, problem)
@@ -25,7 +25,7 @@ def body_problems(body: Any) -> list[Problem]:
     """Every problem of a whole create body, with paths from its root (``data.asr.asrVendor``)."""
     found = {problem.path: problem for problem in nesting_problems(body)}
     if isinstance(body, dict) and isinstance(body.get("data"), dict):
-        # What is beside data in the flat inputs must not come from inside it.
+        # Flat inputs other than the blocks must not be taken from inside data.
         flat = {"cname": body.get("cname"), "requestId": body.get("requestId")}
         data = {name: block for name, block in body["data"].items() if name in BLOCK_NAMES}
         inputs = {name: value for name, value in {**flat, **data}.items() if value is not None}
@@ -37,7 +37,7 @@ def body_problems(body: Any) -> list[Problem]:
 
 
 def nesting_problems(body: Any) -> list[Problem]:
-    """What cannot be expressed as inputs: nulls, a wrong ``taskType``, blocks outside ``data`` and the like."""
+    """Problems that inputs cannot express: nulls, a wrong ``taskType``, blocks outside ``data`` and the like."""
     if not isinstance(body, Mapping):
         return [Problem("(root)", "must be an object with cname, taskType and data")]
     found = list(_nulls(body, ()))
@@ -57,7 +57,7 @@ def nesting_problems(body: Any) -> list[Problem]:
 
 
 def inputs_of_body(body: Any) -> dict[str, Any]:
-    """The flat inputs of a create body whose nesting is right."""
+    """The flat inputs of a create body with valid nesting."""
     return flat_inputs(body)
 
 
@@ -70,7 +70,7 @@ def _nulls(value: Any, location: tuple[str | int, ...]) -> Iterator[Problem]:
 
 
 def _extra_on_the_wire(owner: Mapping[str, Any], model: type[Block], location: tuple[str, ...]) -> Iterator[Problem]:
-    """`extra` is the provider's own; on the wire it is one more unknown field."""
+    """`extra` exists only for the provider; in the request it would be one more unknown field."""
     for name, inner in nested_blocks(model).items():
         block = owner.get(name)
         if isinstance(block, dict):

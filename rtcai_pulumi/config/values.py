@@ -1,4 +1,4 @@
-"""Values as a program writes them: blocks, outputs that are not known yet, and nulls."""
+"""Values as a program writes them: blocks, outputs whose value is not known yet, and nulls."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -9,7 +9,7 @@ from rtcai_pulumi.config.wire import in_order
 
 
 class Unknown(Enum):
-    """The type of `UNKNOWN`; an enum, because a singleton of one can be narrowed by type checkers."""
+    """The type of `UNKNOWN`. It is an enum because type checkers can narrow an enum with one member."""
 
     UNKNOWN = "unknown"
 
@@ -18,7 +18,7 @@ UNKNOWN: Final = Unknown.UNKNOWN
 
 
 def contains_unknown(value: Any) -> bool:
-    """Whether a value is, or holds at any depth, an unknown."""
+    """Whether a value is an unknown, or contains one at any depth."""
     if isinstance(value, dict):
         return any(map(contains_unknown, value.values()))
     if isinstance(value, list):
@@ -27,7 +27,7 @@ def contains_unknown(value: Any) -> bool:
 
 
 def as_data(value: Any) -> Any:
-    """Blocks, mappings and lists as plain data; a None stays, because in a room it takes something away."""
+    """Blocks, mappings and lists as plain data; None is kept, because in a room of an event it removes a setting."""
     if isinstance(value, Block):
         names = {python: wire for wire, python in type(value).wire_names().items()} | {"extra": "extra"}
         return {names[field]: as_data(getattr(value, field)) for field in value.model_fields_set}
@@ -41,7 +41,7 @@ def as_data(value: Any) -> Any:
 
 
 def without_nulls(value: Any) -> Any:
-    """Objects without what is None, at any depth: in a program that is the same as left out."""
+    """Objects without values that are None, at any depth: in a program, None is the same as left out."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return value

@@ -1,6 +1,6 @@
-"""The one place that knows how a conversation looks on the wire.
+"""The only module that knows the request format of a conversation.
 
-Inputs arrive flat (``cname``, ``requestId``, the blocks, ``extra``); the service takes the blocks under ``data``.
+The inputs are flat (``cname``, ``requestId``, the blocks, ``extra``); the service expects the blocks under ``data``.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,11 +10,11 @@ from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, TASK_TYPE, Data
 
 EXACT_LIMIT: Final = 2**53
-"""From here on a float no longer tells one whole number from the next."""
+"""From this number on, a float cannot represent every whole number."""
 
 
 def nested_blocks(model: type[Block]) -> dict[str, type[Block]]:
-    """The fields of a block that are blocks themselves, by the names of the wire."""
+    """The fields of a block that are blocks themselves, by their names in the request."""
     return {
         field.alias or name: field.annotation
         for name, field in model.model_fields.items()
@@ -23,7 +23,7 @@ def nested_blocks(model: type[Block]) -> dict[str, type[Block]]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: whole floats as integers (the engine makes every number a float), nulls left out."""
+    """A value as JSON: whole floats as integers (the engine makes every number a float), without nulls."""
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_LIMIT:
         return int(value)
     if isinstance(value, Mapping):
@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
 
 
 def _merged(model: type[Block], block: Any) -> Any:
-    """A block with its `extra` merged in, at any depth; what is no object is left as it is."""
+    """A block with its `extra` merged in, at any depth; a value that is not an object is left unchanged."""
     if not isinstance(block, dict):
         return block
     inner = nested_blocks(model)
@@ -44,14 +44,14 @@ def _merged(model: type[Block], block: Any) -> Any:
 
 
 def data_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``data`` of the create body: just what was stated, each `extra` merged into its place."""
+    """The ``data`` of the create body: only the configured fields, with each `extra` merged into its place."""
     stated = {name: inputs[name] for name in (*BLOCK_NAMES, "extra") if inputs.get(name) is not None}
     merged: dict[str, Any] = _merged(Data, plain(stated))
     return merged
 
 
 def create_body(inputs: Mapping[str, Any], request_id: str) -> dict[str, Any]:
-    """The body of ``task/create``: no default that was not stated, no null, nothing that only the provider reads."""
+    """The body of ``task/create``: no defaults that were not set, no nulls, and no inputs only for the provider."""
     return {"cname": inputs["cname"], "requestId": request_id, "taskType": TASK_TYPE, "data": data_of(inputs)}
 
 
@@ -61,13 +61,13 @@ def close_body(cid: int, task_id: str) -> dict[str, Any]:
 
 
 def flat_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs that a create body stands for; the inverse of `create_body`."""
+    """The inputs for a create body; the inverse of `create_body`."""
     named = {name: body[name] for name in ("cname", "requestId") if name in body}
     return {**named, **body["data"]}
 
 
 def in_order(values: Collection[Any]) -> list[Any]:
-    """A list, or a set in an order of its own: else the same program would state another list in each run."""
+    """A list; a set is sorted, because otherwise the same program would produce another list in each run."""
     if isinstance(values, set | frozenset):
         return sorted(values, key=lambda value: (type(value).__name__, repr(value)))
     return list(values)

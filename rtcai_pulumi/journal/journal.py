@@ -1,14 +1,14 @@
-"""The journal: a write-ahead log of tasks started and closed, one file for all processes of a user.
+"""The journal: a write-ahead log of the tasks started and closed, in one file for all processes of a user.
 
-SQLite in WAL mode: it ships with Python, survives a kill in mid write, and serves many threads and processes at once.
-Every write is on disk (``synchronous=FULL``) before the call returns. Writes that threads ask for at the same moment
-share one transaction, and so one wait for the disk.
+SQLite in WAL mode: it ships with Python, survives a kill in the middle of a write, and serves many threads and
+processes at the same time. Every write is on disk (``synchronous=FULL``) before the call returns. Writes that threads
+request at the same moment share one transaction, and so one wait for the disk.
 
-Whether a process still lives is told by a lock that it holds on a byte of a file of its own, never by a process id: an
-id may be another process by now.
+Each process holds a lock on its own byte of a separate file; the lock shows whether the process still runs. A process
+id cannot show this, because the operating system may have given it to another process by now.
 
-A preview must write nothing, and nothing tells the plugin that it is one. So what previews call reads by
-`JournalSnapshot`; what only an update calls opens the `Journal`.
+A preview must write nothing, and the engine does not tell the plugin that it runs a preview. So operations that a
+preview also calls read through `JournalSnapshot`; only operations that an update alone calls open the `Journal`.
 """
 
 import queue
@@ -45,20 +45,21 @@ Work = Callable[[sqlite3.Connection], T]
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"  # noqa: S608  no value is put in
 _READS: Final = 20
-"""How often a snapshot is read again where the journal has changed meanwhile."""
+"""How many times a snapshot is read again if the journal changes during the read."""
 _GLANCE: Final = 0.02
-"""Seconds between two of these."""
+"""Seconds between two of these reads."""
 
 
 def journal_path(env: Mapping[str, str]) -> Path:
-    """Where the journal is: ``RTCAI_JOURNAL``, else ``rtcai/journal.db`` in the user's folder for state.
+    """The path of the journal: ``RTCAI_JOURNAL``, or ``rtcai/journal.db`` in the user's state folder.
 
-    The engine and `rtcai` run in different folders, so a relative path would mean two files: ``RTCAI_JOURNAL`` must be
-    absolute, and a relative ``XDG_STATE_HOME`` is ignored, as the XDG Base Directory Specification says.
+    The engine and `rtcai` run in different folders, so a relative path would point to two different files. For this
+    reason ``RTCAI_JOURNAL`` must be absolute, and a relative ``XDG_STATE_HOME`` is ignored, as the XDG Base Directory
+    Specification requires.
 
     Raises:
-        JournalError: the path is relative; or nothing names a place: there is no HOME, and the system knows no home of
-            this user.
+        JournalError: the path is relative; or no path can be determined, because HOME is not set and the system knows
+            no home folder for this user.
     """
     try:
         if named := env.get("RTCAI_JOURNAL"):
@@ -77,10 +78,10 @@ def journal_path(env: Mapping[str, str]) -> Path:
 
 
 class JournalReader(ABC):
-    """What can be asked of the journal."""
+    """The queries of the journal."""
 
     process: int
-    """The number of the process that asks: every process that began before it has a lower one."""
+    """The number of the process that reads: every process that started before it has a lower number."""
 
     def records(self, owner: str | None = None) -> list[Record]:
         """The records of one owner, or all, oldest first."""
@@ -91,18 +92,19 @@ class JournalReader(ABC):
         return next(iter(self._found("trace_id = ?", trace_id)), None)
 
     def records_of_task(self, task: str) -> list[Record]:
-        """The records of one task, ``{cid}/{taskId}``; there are several where the service repeated an answer."""
+        """The records of one task, ``{cid}/{taskId}``; there are several if the service repeated a response."""
         cid, _, task_id = task.partition("/")
         return self._found("task_id = ? AND cid = ?", task_id, int(cid))
 
     def records_in_room(self, cid: int, *, app_key: str) -> list[Record]:
-        """The unfinished records of the tasks in a room, whoever they belong to."""
+        """The unfinished records of the tasks in a room, of all owners."""
         return self._found("cid = ? AND app_key = ? AND state != ?", cid, app_key, State.CLOSED)
 
     def others_in_room(self, cname: str, *, app_key: str, endpoint: str, owner: str) -> list[Record]:
         """The unfinished records of a room of one account that no run of this owner closes, oldest first.
 
-        Those of other owners that other processes have, and this owner's own that are left alone.
+        These are the records of other owners that belong to other processes, and this owner's own records that are
+        left alone.
         """
         where = (
             "cname = ? AND app_key = ? AND endpoint = ? AND process != ? AND state != ? AND (owner != ? OR kept != '')"
@@ -110,14 +112,14 @@ class JournalReader(ABC):
         return self._found(where, cname, app_key, endpoint, self.process, State.CLOSED, owner)
 
     def room(self, cid: int, *, app_key: str, room_endpoint: str) -> RoomRecord | None:
-        """The room of one account that has a number."""
+        """The room of one account with the given number."""
         columns = ", ".join(ROOM_COLUMNS)
         query = f"SELECT {columns} FROM rooms WHERE cid = ? AND app_key = ? AND room_endpoint = ?"  # noqa: S608
         rows = self._rows(query, cid, app_key, room_endpoint)
         return RoomRecord(**dict(zip(ROOM_COLUMNS, rows[0], strict=True))) if rows else None
 
     def _found(self, where: str, *values: object) -> list[Record]:
-        """The records that a condition is true of, oldest first."""
+        """The records that match a condition, oldest first."""
         return [_record(row) for row in self._rows(f"{self._select()} WHERE {where} ORDER BY rowid", *values)]
 
     def _select(self) -> str:
@@ -125,21 +127,22 @@ class JournalReader(ABC):
 
     @abstractmethod
     def _rows(self, query: str, *values: object) -> list[Any]:
-        """What a query finds."""
+        """The rows of a query."""
 
 
 class JournalSnapshot(JournalReader):
-    """The journal as it is at each question, read without a trace: no lock, no file, no new version of its tables.
+    """The journal as it is at each query, read without side effects: no lock, no new file, no migration of its tables.
 
-    It works where the journal is missing (then it is empty) and where nothing can be written. It must be closed before
-    the same process opens the `Journal`: by closing a file, a process gives up all its locks on it.
+    It works if the journal is missing (it then counts as empty) and if the disk cannot be written. Close it before the
+    same process opens the `Journal`: when a process closes a file, it releases all its locks on that file.
 
     Args:
         path: the file.
-        unreadable: told once where the file cannot be read; then it counts as empty. None: that is an error.
+        unreadable: called once if the file cannot be read; the journal then counts as empty. If None, an unreadable
+            file raises an error.
 
     Raises:
-        JournalError: by each question, where the file cannot be read and nobody is to be told.
+        JournalError: by each query, if the file cannot be read and `unreadable` is None.
     """
 
     process = sys.maxsize
@@ -153,12 +156,12 @@ class JournalSnapshot(JournalReader):
         self._seen: tuple[Any, ...] | None = None
 
     def close(self) -> None:
-        """Give up the file."""
+        """Close the file."""
         with self._reading:
             self._forget()
 
     def room(self, cid: int, *, app_key: str, room_endpoint: str) -> RoomRecord | None:
-        """The room of one account that has a number."""
+        """The room of one account with the given number."""
         try:
             snapshot = self._current()
             if snapshot is None or not snapshot.has_rooms:
@@ -180,10 +183,10 @@ class JournalSnapshot(JournalReader):
             return []
 
     def _tell(self, error: JournalError) -> None:
-        """Tell of a file that cannot be read, once.
+        """Report once that the file cannot be read.
 
         Raises:
-            JournalError: there is nobody to tell.
+            JournalError: there is no callback to report it to.
         """
         if self._unreadable is None:
             raise error
@@ -208,7 +211,8 @@ class JournalSnapshot(JournalReader):
                     return rows
                 self._forget()
             time.sleep(_GLANCE)
-        # A writer is at work all the time: so its files are there, and SQLite may read with its locks.
+        # Another process writes all the time. So the files of the WAL exist already, and SQLite may read with its
+        # locks.
         try:
             with closing(opened_reader(self.path)) as database:
                 return database.execute(query, values).fetchall()
@@ -216,7 +220,7 @@ class JournalSnapshot(JournalReader):
             raise unusable(self.path, error) from None
 
     def _current(self) -> Snapshot | None:
-        """The connection to the file as it is now; None where there is none."""
+        """The connection to the file as it is now; None if there is no file."""
         with self._reading:
             seen = _signature(self.path)
             if self._snapshot is None or seen != self._seen:
@@ -233,7 +237,7 @@ class JournalSnapshot(JournalReader):
 
 
 def _signature(path: Path) -> tuple[Any, ...] | None:
-    """What changes whenever the journal does; its last part is the size of the write-ahead log. None: no journal."""
+    """Values that change whenever the journal does; the last is the size of the write-ahead log. None: no journal."""
     try:
         file = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -251,10 +255,10 @@ class Journal(JournalReader):
     """Records of creates; safe to share between threads.
 
     Args:
-        path: the file; made with its folder where it is missing, readable by its user alone.
+        path: the file. It is created with its folder if it is missing, readable only by its user.
 
     Raises:
-        JournalError: the file is no journal, is newer than this package, or lies where locks or WAL do not work.
+        JournalError: the file is not a journal, is newer than this package, or is in a place without locks or WAL.
     """
 
     def __init__(self, path: Path) -> None:
@@ -273,7 +277,7 @@ class Journal(JournalReader):
         self._writer = threading.Thread(target=self._write, args=(writer,), name="rtcai-journal", daemon=True)
         self._writer.start()
         self.process = self._register()
-        """This process's number in the journal, new for every process."""
+        """This process's number in the journal; every process gets a new one."""
 
     def __enter__(self) -> Self:
         return self
@@ -284,7 +288,7 @@ class Journal(JournalReader):
         self.close()
 
     def close(self) -> None:
-        """Finish what is being written, and give up this process's lock."""
+        """Finish the pending writes and release this process's lock."""
         with self._admitting:
             self._ended = True
             self._work.put(None)
@@ -293,7 +297,7 @@ class Journal(JournalReader):
         self._locks.close()
 
     def add(self, record: Record) -> Record:
-        """Write a record; on disk when this returns."""
+        """Write a record; it is on disk when this returns."""
         now = _now()
         written = replace(record, began_at=now, changed_at=now)
         marks = ", ".join("?" * len(COLUMNS))
@@ -304,10 +308,10 @@ class Journal(JournalReader):
         return written
 
     def answered(self, record: Record, cid: int, task_id: str) -> Record | None:
-        """Write the answer of a create, if this process still answers for the record.
+        """Write the response to a create, if this process still owns the record.
 
         Returns:
-            The record with its task; None where another process has taken it over.
+            The record with its task; None if another process has taken it over.
         """
         return self._change(
             record.trace_id,
@@ -316,10 +320,10 @@ class Journal(JournalReader):
         )
 
     def closing(self, record: Record) -> bool:
-        """Write that this process is about to close a task, unless it is closed already.
+        """Write that this process is about to close a task, unless the task is closed already.
 
         Returns:
-            Whether nobody had begun to close it.
+            Whether no process had started to close it.
         """
 
         def change(database: sqlite3.Connection) -> bool:
@@ -332,7 +336,7 @@ class Journal(JournalReader):
         return self._do(change)
 
     def not_closing(self, record: Record) -> None:
-        """Write that the close was definitely refused, if this process still answers for it."""
+        """Write that the close was definitely refused, if this process still owns the record."""
         self._change(
             record.trace_id,
             "state = ? WHERE trace_id = ? AND process = ? AND state = ?",
@@ -340,28 +344,29 @@ class Journal(JournalReader):
         )
 
     def closed(self, task: str) -> None:
-        """Write that a task, ``{cid}/{taskId}``, is closed: in all its records, whoever answers for them."""
+        """Write that a task, ``{cid}/{taskId}``, is closed: in all its records, whichever process owns them."""
         cid, _, task_id = task.partition("/")
         statement = "UPDATE records SET changed_at = ?, state = ? WHERE task_id = ? AND cid = ?"
         self._do(lambda database: database.execute(statement, (_now(), State.CLOSED, task_id, int(cid))))
 
     def hand_over(self, record: Record, *, kept: Kept) -> None:
-        """Write that an engine is about to be given the task.
+        """Write that a task is about to be returned to an engine.
 
         Args:
-            record: of the task.
-            kept: whether it is retained, as the program states it now: the create that is answered may be an earlier
-                run's, of another program.
+            record: the task's record.
+            kept: whether the task is retained, as the program configures it now: the create that was answered may be
+                that of an earlier run, with another program.
         """
         self._change(record.trace_id, "handed = 1, kept = ? WHERE trace_id = ?", (kept, record.trace_id))
 
     def claim(self, task: str, *, owner: str, kept: Kept) -> None:
-        """Write what an engine has just shown of a task, ``{cid}/{taskId}``: that it has it, for whom, and for good.
+        """Write that the engine has a task, ``{cid}/{taskId}``, in its state: the task's owner, and whether to retain
+        it.
 
         Args:
             task: the task.
-            owner: whom it belongs to now.
-            kept: whether it is retained.
+            owner: the task's current owner.
+            kept: whether the task is retained.
         """
         cid, _, task_id = task.partition("/")
         statement = "UPDATE records SET owner = ?, kept = ?, stored = 1 WHERE task_id = ? AND cid = ? AND state != ?"
@@ -369,7 +374,7 @@ class Journal(JournalReader):
         self._do(lambda database: database.execute(statement, values))
 
     def adopt(self, record: Record, *, owner: str, kept: Kept) -> Record | None:
-        """Write that a retained task is another resource's now; None where its record is gone."""
+        """Write that a retained task belongs to another resource now; None if its record no longer exists."""
         return self._change(
             record.trace_id,
             "owner = ?, kept = ?, stored = 0, process = ? WHERE trace_id = ?",
@@ -377,18 +382,18 @@ class Journal(JournalReader):
         )
 
     def stored(self) -> None:
-        """Write that this process's engine, which ends in order now, has in its state what it was given."""
+        """Write that this process's engine, which now ends normally, has stored the tasks that were returned to it."""
         statement = "UPDATE records SET stored = 1 WHERE process = ? AND handed = 1"
         self._do(lambda database: database.execute(statement, (self.process,)))
 
     def refused(self, record: Record) -> None:
-        """Write that the service refuses to close a task which another machine's run has replaced."""
+        """Write that the service refuses to close a task that another machine's run has replaced."""
         self._change(
             record.trace_id, "state = ?, kept = ? WHERE trace_id = ?", (State.OPEN, Kept.REFUSED, record.trace_id)
         )
 
     def disown(self, record: Record) -> None:
-        """Write that another name may have a task, unless that name has just said so itself."""
+        """Write that the task may belong to another name, unless that name has just claimed it."""
         self._change(
             record.trace_id,
             "kept = ? WHERE trace_id = ? AND owner = ?",
@@ -396,19 +401,19 @@ class Journal(JournalReader):
         )
 
     def hold_room(self, room: RoomRecord) -> None:
-        """Write whom a room belongs to."""
+        """Write which resource owns a room."""
         marks = ", ".join("?" * len(ROOM_COLUMNS))
         statement = f"INSERT OR REPLACE INTO rooms ({', '.join(ROOM_COLUMNS)}) VALUES ({marks})"  # noqa: S608
         values = tuple(asdict(replace(room, changed_at=_now())).values())
         self._do(lambda database: database.execute(statement, values))
 
     def drop_room(self, cid: int, *, app_key: str, room_endpoint: str) -> None:
-        """Take a room out: it is gone, or nobody's any more."""
+        """Remove a room: it no longer exists, or no resource owns it any more."""
         statement = "DELETE FROM rooms WHERE cid = ? AND app_key = ? AND room_endpoint = ?"
         self._do(lambda database: database.execute(statement, (cid, app_key, room_endpoint)))
 
     def take_over(self, record: Record) -> Record | None:
-        """Answer for another process's record from now on; None where someone else was faster."""
+        """Take over another process's record; None if a third process took it over first."""
         return self._change(
             record.trace_id,
             "process = ? WHERE trace_id = ? AND process = ?",
@@ -416,15 +421,15 @@ class Journal(JournalReader):
         )
 
     def forget(self, record: Record) -> None:
-        """Drop a record whose request was surely not accepted, if this process still answers for it."""
+        """Delete a record whose request was definitely not accepted, if this process still owns the record."""
         statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"
         values = (record.trace_id, self.process, State.ASKED)
         self._do(lambda database: database.execute(statement, values))
 
     def not_sent(self, record: Record) -> None:
-        """Write that a request was never sent, if this process still answers for it: it is over, without a task.
+        """Write that a request was never sent, if this process still owns the record: it is closed without a task.
 
-        It is kept, because the state still shows the create as one that was under way: `rtcai pending` looks for it.
+        The record stays, because the state still shows the create as pending and `rtcai pending` looks for it.
         """
         self._change(
             record.trace_id,
@@ -433,17 +438,17 @@ class Journal(JournalReader):
         )
 
     def leave(self, record: Record) -> None:
-        """Take back that this process closes a task which another one has; nothing where a later one closes it now."""
+        """Undo `closing` for a task that another process holds; does nothing if a later process closes it now."""
         statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"
         values = (record.trace_id, self.process, State.CLOSING)
         self._do(lambda database: database.execute(statement, values))
 
     def drop(self, record: Record) -> None:
-        """Take a record out: somebody has decided that it is nobody's care any more."""
+        """Delete a record: a user has decided that it no longer has to be tracked."""
         self._do(lambda database: database.execute("DELETE FROM records WHERE trace_id = ?", (record.trace_id,)))
 
     def damage(self) -> list[str]:
-        """What SQLite finds wrong in the file; empty where it is sound."""
+        """The damage that SQLite finds in the file; empty if the file is intact."""
         found = [row[0] for row in self._rows("PRAGMA integrity_check")]
         return [] if found == ["ok"] else found
 
@@ -453,14 +458,14 @@ class Journal(JournalReader):
 
     @property
     def doubt(self) -> str | None:
-        """Why the file should lie elsewhere although it works; None where nothing speaks against its place."""
+        """Why the file should be in another place although it works; None if there is no reason."""
         return doubt_about(self.path)
 
     def _register(self) -> int:
-        """Draw the next number, and hold its lock.
+        """Draw the next number and hold its lock.
 
-        Where an older file was put back in the place of this one, a process that lives may hold the lock of a number
-        that is drawn once more.
+        If an older copy of the file was restored, a number may be drawn a second time while a running process holds the
+        lock of that number; then the next number is tried.
         """
         while True:
             number: int = self._do(lambda base: base.execute("INSERT INTO processes DEFAULT VALUES").lastrowid or 0)
@@ -471,7 +476,7 @@ class Journal(JournalReader):
                 raise unusable(self.path, error) from None
 
     def _rows(self, query: str, *values: object) -> list[Any]:
-        """Read on a connection of its own: what is read does not wait until the disk has what others write."""
+        """Read on a separate connection, so that a read does not wait until other threads' writes are on disk."""
         try:
             with self._reading:
                 return self._reader.execute(query, values).fetchall()
@@ -488,10 +493,10 @@ class Journal(JournalReader):
         return self._do(change)
 
     def _do(self, work: Work[T]) -> T:
-        """Have the writer's thread do something, and wait until it is on disk.
+        """Run a function on the writer's thread, and wait until the result is on disk.
 
         Raises:
-            JournalError: it could not be written; or the journal is closed, or its writer has failed.
+            JournalError: it could not be written, the journal is closed, or its writer has failed.
         """
         done: Future[T] = Future()
         with self._admitting:
@@ -501,9 +506,9 @@ class Journal(JournalReader):
         return done.result()
 
     def _write(self, database: sqlite3.Connection) -> None:
-        """Do what threads ask for: all that waits at one moment in one transaction.
+        """Run the functions that threads submit; all that wait at the same moment share one transaction.
 
-        However this ends, nobody waits for it any more.
+        However this method ends, every waiting thread gets a result or an error.
         """
         asked: list[tuple[Work[Any], Future[Any]]] = []
         ended = False
@@ -544,9 +549,10 @@ class Journal(JournalReader):
 
 
 def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | Exception:
-    """Do one thread's work so that its failure undoes nothing of the others' in the same transaction.
+    """Run one thread's function; if it fails, the other functions of the same transaction are not undone.
 
-    Any failure: a value that SQLite cannot hold is an error of its own kind, and the thread that waits must hear of it.
+    Every exception is returned: a value that SQLite cannot store has its own kind of error, and the waiting thread must
+    receive it.
     """
     database.execute("SAVEPOINT work")
     outcome: T | Exception
@@ -554,7 +560,7 @@ def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | Exception:
         outcome = work(database)
     except Exception as error:
         if not database.in_transaction:
-            raise  # SQLite has taken back the whole transaction, as where the disk is full: nobody's work was done
+            raise  # SQLite has rolled back the whole transaction, for example because the disk is full
         database.execute("ROLLBACK TO work")
         outcome = error
     database.execute("RELEASE work")

@@ -1,6 +1,6 @@
 """Locks on bytes of a file. The operating system releases them when the process ends, however it ends.
 
-POSIX systems use record locks (``fcntl``), Windows ``msvcrt``, which is untested.
+POSIX systems use record locks (``fcntl``). Windows uses ``msvcrt``, which is not tested.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TRIES: Final = 5
-"""How often a lock is asked about where asking takes it for a moment, and so two askers can meet."""
+"""How many times a lock is queried on systems where a query takes the lock briefly, so that two queries can collide."""
 _GLANCE: Final = 0.01
-"""Seconds between two of these."""
+"""Seconds between two of these queries."""
 
 
 class Locks:
-    """The locks of one file. By closing any descriptor of the file, a process gives up all of them.
+    """The locks of one file. If a process closes any descriptor of the file, it releases all of them.
 
     Args:
-        path: the file; made where it is missing, readable by its user alone.
+        path: the file. It is created if it is missing, readable only by its user.
 
     Raises:
         OSError: it cannot be opened.
@@ -47,11 +47,11 @@ class Locks:
         self.close()
 
     def close(self) -> None:
-        """Give up every lock."""
+        """Release every lock."""
         os.close(self._file)
 
     def hold(self, byte: int) -> bool:
-        """Hold the lock of a byte from now on; False where another process has it.
+        """Hold the lock of a byte from now on; False if another process holds it.
 
         Raises:
             OSError: the file system has no locks.
@@ -63,7 +63,7 @@ class Locks:
         return True
 
     def is_held(self, byte: int) -> bool:
-        """Whether another process holds the lock of a byte; a file system that cannot tell counts as "yes"."""
+        """Whether another process holds the lock of a byte; if the file system cannot say, the result is True."""
         try:
             return _is_held(self._file, byte)
         except OSError:
@@ -71,13 +71,13 @@ class Locks:
 
 
 def locks_work_in(folder: Path) -> bool:
-    """Whether a lock that is held in a folder is seen by others: that is tried, because file systems differ.
+    """Whether other processes see a lock that is held in a folder. This is tried out, because file systems differ.
 
-    Two descriptors of one new file stand for two processes, where the system has locks that belong to a descriptor
-    (Linux); elsewhere only that there are locks at all is tried.
+    On Linux, which has locks that belong to a descriptor, two descriptors of one new file act as two processes. On
+    other systems only the existence of locks is tried.
 
     Raises:
-        OSError: nothing can be written there, or the file system has no locks.
+        OSError: the folder cannot be written, or the file system has no locks.
     """
     first, name = tempfile.mkstemp(prefix=".rtcai-locks-", dir=folder)
     second = os.open(name, os.O_RDWR)
@@ -97,7 +97,7 @@ if sys.platform == "win32":
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
     def _is_held(file: int, byte: int) -> bool:
-        """There is no lock that askers could share: each takes it for a moment, so two of them may meet."""
+        """There is no shared lock here: each query takes the lock briefly, so two queries can collide."""
         for _ in range(_TRIES):
             try:
                 _lock(file, byte)
@@ -115,7 +115,7 @@ else:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
 
     def _is_held(file: int, byte: int) -> bool:
-        """Askers take a shared lock, which keeps out nobody but its holder: two of them never meet."""
+        """A query takes a shared lock, which only conflicts with the lock of the holder: two queries never collide."""
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte)
         except (BlockingIOError, PermissionError):
@@ -125,7 +125,7 @@ else:
 
 
 def _passes(file: int) -> bool:
-    """Whether a lock that belongs to a descriptor can be had; no where the kernel has none of the kind."""
+    """Whether a lock that belongs to a descriptor can be taken; False if the kernel has no such locks."""
     wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 2, 1, 0)
     try:
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, wanted)

@@ -1,6 +1,6 @@
-"""Which resource a task was started for, as journal and state hold it: a digest of the backend, and the resource's URN.
+"""The owner of a task, as journal and state store it: a digest of the backend, and the resource's URN.
 
-`rtcai_pulumi.stack.owner` says how the digest is made, and what a program knows of it.
+`rtcai_pulumi.stack.owner` explains how the digest is made, and which parts of it a program knows.
 """
 
 
@@ -20,10 +20,10 @@ def urn_of(owner: str) -> str:
 
 
 def stack_part_of(owner: str) -> str:
-    """Return the part of an owner that all resources of one stack in one backend share."""
+    """Return the part of an owner that is the same for all resources of one stack in one backend."""
     return "::".join(owner.split("::")[:2])
 
 
 def is_same_stack(one: str, other: str) -> bool:
-    """Return whether two owners are resources of one stack in one backend."""
+    """Return whether two owners are resources of the same stack in the same backend."""
     return bool(one) and stack_part_of(one) == stack_part_of(other)

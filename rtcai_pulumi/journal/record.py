@@ -1,4 +1,4 @@
-"""The records of the journal: a task from before its create is sent until it is closed, and a room."""
+"""The records of the journal: of a task, from before its create is sent until it is closed, and of a room."""
 
 from __future__ import annotations
 
@@ -19,64 +19,64 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """How far a create, and the task that it started, have come."""
+    """The progress of a create and of the task that it started."""
 
     ASKED = "asked"
-    """The request may be on its way, or may have been: no answer is known."""
+    """The request may be on its way, or may have been sent before: the response is not known."""
     OPEN = "open"
-    """The service answered: the task runs."""
+    """The service responded: the task runs."""
     CLOSING = "closing"
     """A close may be on its way."""
     CLOSED = "closed"
-    """The task is closed, or surely gone."""
+    """The task is closed, or definitely gone."""
 
 
 FROM_STATE: Final = "state-"
-"""How the trace id of a record begins that was made from a state: its create's own is not known."""
+"""The prefix of the trace id of a record that was made from a state: the trace id of its create is not known."""
 
 
 NOBODY: Final = ""
-"""The owner of a room whose end has begun: a state that still names it, because the run was killed, is out of date."""
+"""The owner of a room that is about to end: a state that still names it is out of date, because the run was killed."""
 
 
 class Kept(StrEnum):
-    """Why a task is left alone that no state has any more."""
+    """Why a task that no state has any more is left alone."""
 
     NO = ""
-    """It is not: a later run closes it."""
+    """There is no reason: a later run closes it."""
     RETAINED = "retained"
     """Its resource has Pulumi's option ``retain_on_delete``."""
     REFUSED = "refused"
-    """The service refuses to close it, and another machine's run has replaced it: it was reported once."""
+    """The service refuses to close it, and another machine's run has replaced it. This was reported once."""
     DISOWNED = "disowned"
-    """An engine had it under a name that another agent has now: another name, or another stack, may have it."""
+    """An engine had it under a name that now has another agent. It may belong to another name or another stack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One line of the journal. It holds no secret: of the configuration only a digest."""
+    """One entry of the journal. It holds no secret: only a digest of the configuration."""
 
     trace_id: str
-    """``X-custom-traceid`` of the create; names the record."""
+    """``X-custom-traceid`` of the create; identifies the record."""
     owner: str
-    """Which resource it was for: a digest of the backend's URL, and the resource's URN."""
+    """The resource that it was created for: a digest of the backend's URL, and the resource's URN."""
     app_key: str
     endpoint: str
     room_endpoint: str
-    """The room API that may be asked about its room; another one's "no such room" means nothing."""
+    """The room API to ask about its room; "no such room" from another room API means nothing."""
     cname: str
     request_id: str
     digest: str
-    """SHA-256 of the canonical form that was asked for."""
+    """SHA-256 of the canonical form of the configuration."""
     process: int
-    """The plugin process that answers for it; see `Journal.lives`."""
+    """The plugin process that owns the record; see `Journal.lives`."""
     state: State = State.ASKED
     cid: int | None = None
     task_id: str | None = None
     handed: bool = False
-    """Whether the task was handed to an engine, which may or may not have stored it."""
+    """Whether the task was returned to an engine, which may or may not have stored it."""
     stored: bool = False
-    """Whether an engine has the task in its state for sure: its run ended in order, or it named the task later."""
+    """Whether an engine definitely has the task in its state: its run ended normally, or it named the task later."""
     kept: Kept = Kept.NO
     began_at: str = ""
     """When the record was written, before its first request: ISO 8601, UTC."""
@@ -85,22 +85,22 @@ class Record:
 
     @property
     def task(self) -> str | None:
-        """The task as engines know it, ``{cid}/{taskId}``; None where no answer is known."""
+        """The task as engines know it, ``{cid}/{taskId}``; None if the response is not known."""
         return f"{self.cid}/{self.task_id}" if self.task_id is not None else None
 
     @property
     def is_from_state(self) -> bool:
-        """Whether it was made from a state: of a task that another machine's run, or an older release, had started."""
+        """Whether it was made from a state, for a task that an older release or another machine's run had started."""
         return self.trace_id.startswith(FROM_STATE)
 
     @classmethod
     def from_state(cls, resource_id: str, outputs: Mapping[str, Any], *, process: int) -> Self:
-        """The record of a task that only the state knows: of an older release, or of another machine.
+        """The record of a task that only the state knows, from an older release or another machine.
 
         Args:
             resource_id: ``{cid}/{taskId}``.
-            outputs: what the state holds.
-            process: the process that answers for the record.
+            outputs: the outputs in the state.
+            process: the process that owns the record.
         """
         cid, _, task_id = resource_id.partition("/")
         return cls(
@@ -128,11 +128,11 @@ class Record:
         """The record of a create that is about to be sent.
 
         Args:
-            inputs: what is asked for.
-            owner: for whom.
-            settings: the account that it is sent under.
-            process: the process that answers for the record.
-            new_id: makes a trace id, and a request id where none is stated.
+            inputs: the resource's inputs.
+            owner: the resource that the create is for.
+            settings: the account that the create is sent with.
+            process: the process that owns the record.
+            new_id: makes a trace id, and a request id if the inputs have none.
         """
         return cls(
             trace_id=new_id().replace("-", ""),
@@ -154,62 +154,62 @@ class Record:
 
     @property
     def change_time(self) -> datetime:
-        """When the record changed last."""
+        """When the record last changed."""
         return datetime.fromisoformat(self.changed_at)
 
     @property
     def left_alone(self) -> bool:
-        """Whether no run closes the task on account of this record.
+        """Whether no run closes the task because of this record.
 
-        A retained one is left alone only once an engine has it in its state: what a killed run has started is not.
+        A retained task is left alone only after an engine has it in its state; a task that a killed run started is not.
         """
         return self.kept in {Kept.REFUSED, Kept.DISOWNED} or (self.kept is Kept.RETAINED and self.stored)
 
     @property
     def unfinished(self) -> bool:
-        """Whether there may be an agent in the room on account of this record."""
+        """Whether this record means that an agent may be in the room."""
         return self.state is not State.CLOSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomRecord:
-    """What the journal knows of one room that a `Room` has opened or adopted."""
+    """The journal's data about one room that a `Room` has opened or adopted."""
 
     app_key: str
     room_endpoint: str
     cid: int
     cname: str
     owner: str
-    """Which resource it belongs to, as in `Record.owner`; empty once its end has begun."""
+    """The resource that it belongs to, as in `Record.owner`; empty as soon as the room is about to end."""
     changed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateAgent:
-    """An agent that the stack's state has, as of its last checkpoint."""
+    """An agent in the stack's state, as of the last checkpoint."""
 
     task: str
     """``{cid}/{taskId}``."""
     urn: str
     outputs: Mapping[str, Any]
     deleted_with: str | None = None
-    """The URN of a resource with which the engine drops it, without asking the provider."""
+    """The URN of a resource; when it is deleted, the engine drops this agent without calling the provider."""
 
     @property
     def cid(self) -> int:
-        """The number of the room that it is in."""
+        """The number of the agent's room."""
         return int(self.task.partition("/")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackState:
-    """What the state of a stack has, as of its last checkpoint."""
+    """The contents of a stack's state, as of the last checkpoint."""
 
     agents: Sequence[StateAgent] = ()
     rooms: Sequence[tuple[int, str]] = ()
-    """The rooms by their numbers, each with the owner that its resource states."""
+    """The rooms by number, each with the owner that its resource names."""
 
 
 def kept_of(inputs: Mapping[str, Any]) -> Kept:
-    """Whether a task is to be left alone where its resource is no longer declared."""
+    """Whether a task is left alone when its resource is no longer declared."""
     return Kept.RETAINED if options_of(inputs).get("retainOnDelete") is True else Kept.NO

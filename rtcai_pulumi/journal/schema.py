@@ -1,4 +1,4 @@
-"""The journal's database: opening the file, its tables and versions, and errors."""
+"""The journal's database: how the file is opened, its tables, their versions, and its errors."""
 
 import os
 import sqlite3
@@ -16,14 +16,14 @@ from rtcai_pulumi.journal.record import Record, RoomRecord, State
 from rtcai_pulumi.service.errors import JournalError
 
 COLUMNS: Final = tuple(field.name for field in fields(Record))
-"""The columns of the table of records, in the order of a record's fields."""
+"""The columns of the table of records, in the order of the fields of `Record`."""
 ROOM_COLUMNS: Final = tuple(field.name for field in fields(RoomRecord))
-"""The columns of the table of rooms, in the order of a record's fields."""
+"""The columns of the table of rooms, in the order of the fields of `RoomRecord`."""
 
 _VERSION: Final = 3
 _BUSY_SECONDS: Final = 30.0
 _GLANCE: Final = 0.02
-"""Seconds between two tries of what SQLite does not wait for itself."""
+"""Seconds between two attempts of an operation for which SQLite itself does not wait."""
 _CLOSED_KEPT_DAYS: Final = 90
 _TYPES: Final = {
     "trace_id": " TEXT PRIMARY KEY",
@@ -34,7 +34,7 @@ _TYPES: Final = {
     "kept": " TEXT NOT NULL DEFAULT ''",
 }
 _LATER_COLUMNS: Final = {1: {"began_at": "changed_at", "stored": "0", "kept": "''"}, 2: {"stored": "0", "kept": "''"}}
-"""What an older version's table lacks, and what stands for it."""
+"""By version: the columns that an older table lacks, each with the expression that replaces it."""
 _ROOMS: Final = f"CREATE TABLE rooms ({', '.join(ROOM_COLUMNS)}, PRIMARY KEY (app_key, room_endpoint, cid))"
 _SHARED_FILE_SYSTEMS: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "virtiofs", "vboxsf"}
@@ -45,10 +45,10 @@ _ELSEWHERE: Final = "name a file on a local disk in RTCAI_JOURNAL"
 
 
 def opened_locks(path: Path) -> Locks:
-    """The file beside the journal that living processes hold locks in; made where it is missing.
+    """Open the file next to the journal in which running processes hold locks; it is created if it is missing.
 
     Raises:
-        JournalError: it cannot be made, or the file system has no locks that others see.
+        JournalError: it cannot be created, or locks on this file system are not visible to other processes.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def opened_locks(path: Path) -> Locks:
 
 
 def doubt_about(path: Path) -> str | None:
-    """Why a journal that works should lie elsewhere all the same; None where nothing speaks against its place."""
+    """Why a journal that works should still be in another place; None if there is no reason."""
     kind = _file_system(path.parent)
     if kind not in _SHARED_FILE_SYSTEMS:
         return None
@@ -75,13 +75,14 @@ def doubt_about(path: Path) -> str | None:
 
 
 def opened_writer(path: Path) -> sqlite3.Connection:
-    """A connection that writes, and returns from a commit when it is on disk; the file is made where it is missing.
+    """A connection that writes; a commit returns when it is on disk. The file is created if it is missing.
 
     Raises:
-        JournalError: the file is no journal, or is newer than this package.
+        JournalError: the file is not a journal, or is newer than this package.
     """
     try:
-        # Made before SQLite does, so that nobody else may read it, not for a moment; SQLite's files beside it follow.
+        # Created before SQLite does it, so that no other user can read it at any moment. SQLite gives the files that
+        # it puts next to it the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         database = _connected(path)
     except (OSError, sqlite3.Error) as error:
@@ -105,7 +106,7 @@ def opened_writer(path: Path) -> sqlite3.Connection:
 
 
 def opened_reader(path: Path) -> sqlite3.Connection:
-    """A connection that reads what was committed before each query, and waits for no writer.
+    """A connection that reads everything committed before each query, and does not wait for writers.
 
     Raises:
         JournalError: the file cannot be read.
@@ -120,29 +121,29 @@ def opened_reader(path: Path) -> sqlite3.Connection:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A connection that changes nothing, and how its tables are read."""
+    """A connection that changes nothing, and the way to read its tables."""
 
     database: sqlite3.Connection
     records: str | None
-    """The SELECT of whole records; None where there is no table of records yet."""
+    """The SELECT of whole records; None if there is no table of records yet."""
     has_rooms: bool
     """Whether there is a table of rooms."""
 
 
 def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
-    """A connection that reads the file as it is now and changes nothing: no lock, no file beside it, no new version.
+    """A connection that reads the file as it is now and changes nothing: no lock, no new file, no migration.
 
-    SQLite's own way to read in WAL mode makes files. Without locks it sees a half-written page where a writer is at
-    work: the caller looks whether the file has changed meanwhile.
+    SQLite's own way to read in WAL mode creates files. Without locks, a reader can see a half-written page while
+    another process writes; so the caller checks whether the file changed during the read.
 
     Args:
-        path: the file, which is there.
-        has_log: whether the write-ahead log beside it has anything in it.
+        path: the file, which exists.
+        has_log: whether the write-ahead log next to it has any content.
 
     Raises:
-        JournalError: the file is no journal, is newer than this package, or cannot be read.
+        JournalError: the file is not a journal, is newer than this package, or cannot be read.
     """
-    # The log's index is kept in memory where the connection is exclusive; nobody is shut out by one without locks.
+    # An exclusive connection keeps the log's index in memory; because it takes no locks, it blocks no other process.
     how = f"vfs={'win32' if sys.platform == 'win32' else 'unix'}-none" if has_log else "immutable=1"
     try:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{how}", uri=True, check_same_thread=False)
@@ -160,7 +161,7 @@ def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
 
 
 def unusable(path: Path, error: Exception) -> JournalError:
-    """The error of a journal that fails; it names the file that is in the way, where one belongs to somebody else."""
+    """The error of a journal that fails; if one of its files belongs to another user, the error names that file."""
     advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
     in_the_way = next(_of_others(path), None)
     if in_the_way:
@@ -169,7 +170,7 @@ def unusable(path: Path, error: Exception) -> JournalError:
 
 
 def _of_others(path: Path) -> Iterator[str]:
-    """The journal's files, and its folder, that belong to somebody else and cannot be written."""
+    """The journal's files and its folder, as far as they belong to another user and cannot be written."""
     beside = [path.with_name(f"{path.name}{ending}") for ending in ("", "-processes", "-wal", "-shm")]
     for each in (*beside, path.parent):
         with suppress(OSError, KeyError, NotImplementedError):
@@ -182,10 +183,10 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _use_wal(database: sqlite3.Connection, path: Path) -> None:
-    """Switch to WAL mode. Two processes that do so with a new file at one moment are told "locked" without a wait.
+    """Switch to WAL mode. If two processes do this to a new file at the same moment, one gets "locked" without a wait.
 
     Raises:
-        JournalError: the file system has not what it takes.
+        JournalError: the file system does not support WAL mode.
     """
     until = time.monotonic() + _BUSY_SECONDS
     while True:
@@ -202,7 +203,7 @@ def _use_wal(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:
-    """Bring the tables to this package's version."""
+    """Migrate the tables to this package's version."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > _VERSION:
         raise _too_new(path, version)
@@ -217,7 +218,7 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
         database.execute(f"UPDATE records SET {name} = {stands_for}")  # noqa: S608  words of this module
     if version < _VERSION:
         database.execute(_ROOMS)
-    # Not a version of its own: older releases can use the file with it.
+    # This does not need a new version: older releases can use the file with this index.
     database.execute("CREATE INDEX IF NOT EXISTS records_by_room ON records (cname)")
     database.execute(f"PRAGMA user_version = {_VERSION}")
 
@@ -228,7 +229,7 @@ def _too_new(path: Path, version: int) -> JournalError:
 
 
 def _file_system(folder: Path) -> str | None:
-    """The kind of file system that a folder lies on; None where the system does not tell."""
+    """The type of the file system of a folder; None if the operating system does not say."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What each verb of an infrastructure engine means for a conversation: check, diff, create, read, delete.
+"""What each operation of an infrastructure engine does for a conversation: check, diff, create, read, delete.
 
-Knows nothing of Pulumi: a door (`rtcai_pulumi.provider`) serves these functions to an engine.
+This package does not import Pulumi: the adapter `rtcai_pulumi.provider` serves these functions to the engine.
 """

@@ -1,4 +1,4 @@
-"""What all verbs of one plugin process share: the service, the journal, and facts learnt during the run."""
+"""What all operations of one plugin process share: the service, the journal, and facts found during the run."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from rtcai_pulumi.service.settings import Settings
 
 _LONG_WAIT: Final = 2.0
-"""From how many seconds on a wait is told to the user."""
+"""A wait of at least this many seconds is reported to the user."""
 _TELL_AGAIN: Final = 30.0
-"""Seconds between two lines about one call that waits."""
+"""Seconds between two messages about the same waiting call."""
 _GLANCE: Final = 0.1
-"""Seconds between two looks at another process's record."""
+"""Seconds between two reads of another process's record."""
 
 
 def _nothing(_: str) -> None:
-    """Tell nobody."""
+    """Report to no one."""
 
 
 @dataclass(slots=True)
@@ -46,46 +46,46 @@ class Run:
     """One plugin process: one phase (preview, update, refresh, destroy) of one stack."""
 
     connect: Callable[[], Client]
-    """Gives the client; raises SettingsError where there are no credentials."""
+    """Returns the client; raises SettingsError if there are no credentials."""
     open_journal: Callable[[], Journal]
-    """Gives the journal; raises JournalError where it cannot be used."""
+    """Returns the journal; raises JournalError if it cannot be used."""
     engine_lives: Callable[[], bool] = lambda: True
-    """Whether anybody waits for the answers of this process."""
+    """Whether the engine still waits for the results of this process."""
     tell: Callable[[str], None] = _nothing
     """Shows a line to the user."""
     retrier: Retrier = field(default_factory=Retrier)
     sleep: Callable[[float], bool | None] = time.sleep
-    """Waits for seconds; returns true where the run was interrupted meanwhile."""
+    """Waits for a number of seconds; returns true if the run was interrupted during the wait."""
     stopping: Callable[[], bool] = lambda: False
-    """Whether the engine has asked to stop: nothing new may be started."""
+    """Whether the engine has requested a stop: nothing new may be started."""
     clock: Callable[[], float] = time.monotonic
     read_journal: Callable[[], JournalReader] | None = None
-    """Gives the journal to verbs that a preview calls, which must write nothing; None: `open_journal` does."""
+    """Returns the journal for operations that a preview calls, which must not write; None: use `open_journal`."""
     known_settings: Callable[[], Settings | None] = lambda: None
-    """The settings; None where there are none, or wrong ones: a preview needs none."""
+    """The settings; None if they are missing or wrong: a preview does not need them."""
     state: Callable[[str], StackState | None] = lambda _: None
-    """The state of the stack that an owner belongs to; None where it cannot be read."""
+    """The state of the stack that an owner belongs to; None if it cannot be read."""
     takes_all: bool = False
-    """Whether every resource of the stack goes in this run."""
+    """Whether this run deletes every resource of the stack."""
     adopted: set[str] = field(default_factory=set)
-    """Tasks that a state says were adopted once; `adopt` is over for them, whatever has become of them since."""
+    """Tasks that a state names as adopted. `adopt` is done for them, whatever has happened to them since."""
     lost: set[str] = field(default_factory=set)
-    """Records that this process owes, by trace id: creates whose outcome nobody knows, and what earlier runs left and a
-    call took over and could not settle. An error hook may have the engine repeat that call."""
+    """Records that this process must still recover, by trace id: creates whose outcome is unknown, and records of
+    earlier runs that a call took over and could not recover. An error hook may have the engine repeat that call."""
     staying: set[str] = field(default_factory=set)
     """Tasks that stay after this run, as ``{cid}/{taskId}``: `diff` found them unchanged, or `create` started them."""
     gone: set[str] = field(default_factory=set)
-    """Tasks that `read` has found gone, as ``{cid}/{taskId}``; it must not write that down: previews call it too."""
+    """Tasks that `read` found gone, as ``{cid}/{taskId}``. `read` must not write this, because previews call it too."""
     elsewhere: set[str] = field(default_factory=set)
-    """Tasks that an engine had, and that no state of this stack has any more, though no run of here has closed them."""
+    """Tasks that an engine had and this stack's state no longer has, although no run on this machine closed them."""
     ended: set[int] = field(default_factory=set)
-    """Rooms that this run has ended, by number: whatever agent a state has in them is over."""
+    """Rooms that this run has ended, by number: every agent that a state has in them has ended too."""
     named: set[tuple[int, str]] = field(default_factory=set)
-    """Rooms that the state names, each with its owner: `diff` is shown them, also where they are to be replaced."""
+    """Rooms in the state, each with its owner: `diff` receives them, also if they are to be replaced."""
     dropped: set[str] = field(default_factory=set)
-    """The owners whose rooms leave the state in this run."""
+    """The owners whose rooms are removed from the state in this run."""
     rooms: set[int] = field(default_factory=set)
-    """Rooms that stay after this run, by number: `diff` found one unchanged, or `create` opened or took it."""
+    """Rooms that stay after this run, by number: `diff` found them unchanged, or `create` opened or adopted them."""
 
     @property
     def client(self) -> Client:
@@ -99,11 +99,11 @@ class Run:
 
     @property
     def records(self) -> JournalReader:
-        """The journal, to look into."""
+        """The journal, for reading."""
         return self.read_journal() if self.read_journal else self.journal
 
     def telling_why(self, cname: str) -> Callable[[RtcAiError, float], None]:
-        """Tells the user why a call about a room waits, where that takes long enough to wonder about."""
+        """Return a function that reports why a call about a room waits, if the wait is long enough to notice."""
         told_at: float | None = None
 
         def tell(error: RtcAiError, seconds: float) -> None:
@@ -117,10 +117,10 @@ class Run:
         return tell
 
     def require_turn(self, trace_id: str) -> None:
-        """Stop a create that nobody waits for: asked right before its first byte is sent.
+        """Stop a create that no engine waits for; called immediately before its first byte is sent.
 
         Raises:
-            TakenOver: another process answers for the record, or the engine is gone.
+            TakenOver: another process owns the record, or the engine is gone.
             Interrupted: the run was interrupted.
         """
         record = self.journal.record(trace_id)
@@ -136,7 +136,7 @@ class Run:
             raise TakenOver(message, Facts(room=record.cname if record else None, trace_id=trace_id))
 
     def is_superseded(self, record: Record) -> bool:
-        """Whether a later run has an agent of the same owner, or has asked for one."""
+        """Whether a later run has an agent of the same owner, or has requested one."""
         records = self.journal.records(record.owner) if record.owner else []
         return is_superseded(records, process=self.journal.process)
 
@@ -144,7 +144,7 @@ class Run:
         """Close the task of a record: journal "closing", close, journal "closed".
 
         Raises:
-            RtcAiError: the agent may still be in the room; where it surely is, the record says "open" again.
+            RtcAiError: the agent may still be in the room; if it definitely is, the record says "open" again.
         """
         require_account(record, self.client.settings)
         was_open = self.journal.closing(record)
@@ -158,14 +158,14 @@ class Run:
         try:
             self._request_close(record, waiting)
         except (Refused, ConnectionFailed):
-            # What an earlier request came to nobody knows: it may have closed the task.
+            # The outcome of an earlier request is unknown: it may have closed the task.
             if was_open and not unknown:
                 self.journal.not_closing(record)
             raise
         self.journal.closed(str(record.task))
 
     def close_unwritten(self, record: Record) -> None:
-        """Close a task of which the journal cannot be told.
+        """Close a task without the journal, because the journal cannot be written.
 
         Raises:
             RtcAiError: the agent may still be in the room.
@@ -173,7 +173,7 @@ class Run:
         self._request_close(record, self.telling_why(record.cname))
 
     def _request_close(self, record: Record, waiting: Callable[[RtcAiError, float], None]) -> None:
-        """Have the service close a task; that it, or its room, is not there any more is as good."""
+        """Send the close request; a task or room that no longer exists counts as success."""
         client, cid, task_id, trace_id = self.client, record.cid or 0, record.task_id or "", uuid4().hex
 
         def attempt() -> None:
@@ -184,11 +184,11 @@ class Run:
         except (TaskNotFound, RoomNotFound):
             return
         except Refused:
-            if not self.room_is_gone(record):  # else there is nothing left that could be closed
+            if not self.room_is_gone(record):  # if the room is gone, there is nothing left to close
                 raise
 
     def room_is_gone(self, record: Record) -> bool:
-        """Whether a task's room is surely gone, and the task with it; a doubt is no "gone"."""
+        """Whether a task's room, and so the task, is definitely gone; if there is any doubt, the result is False."""
         try:
             require_room_api(record, self.client.settings)
             room = self.retrier.run(lambda: self.client.query_room(record.cname), QUERY)
@@ -199,10 +199,10 @@ class Run:
         return room.cid != record.cid
 
     def settled_by_its_process(self, record: Record) -> Record | None:
-        """Wait for another process that still works on a record; for as long as one attempt of it can take.
+        """Wait while another process still works on a record, for at most the time that one of its attempts can take.
 
         Returns:
-            The record as it is then; None where it is gone.
+            The record after the wait; None if it no longer exists.
         """
         until = self.clock() + self.client.settings.timeout + 5
         current: Record | None = record
@@ -219,20 +219,20 @@ class Run:
 
 
 def require_account(record: Record, settings: Settings) -> None:
-    """Refuse to speak of a task to an account that does not know it: its "not there" would mean nothing.
+    """Raise an error if the settings name another account, because its "not found" would mean nothing for this task.
 
     Raises:
-        OtherAccount: the settings name another AppKey or endpoint than the task was started under.
+        OtherAccount: the settings name another AppKey or endpoint than the task was started with.
     """
     app_key = ("RTCAI_APP_KEY (config rtcai:appKey)", settings.app_key, record.app_key)
     _require_same(record, app_key, ("RTCAI_ENDPOINT (config rtcai:endpoint)", settings.endpoint, record.endpoint))
 
 
 def require_room_api(record: Record, settings: Settings) -> None:
-    """Refuse to believe another room API about the room of a task.
+    """Raise an error if the settings name another room API, because its answer would mean nothing for this task's room.
 
     Raises:
-        OtherAccount: the settings name another room API than the one at the task's start.
+        OtherAccount: the settings name another room API than the task was started with.
     """
     name = "RTCAI_ROOM_ENDPOINT (config rtcai:roomEndpoint)"
     _require_same(record, (name, settings.room_endpoint, record.room_endpoint))

@@ -1,4 +1,4 @@
-"""`create`: exactly one agent for its resource, and what the state must hold to stop it again."""
+"""`create`: exactly one agent for its resource, and the data that the state needs to stop it again."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:
-    """Take a task into care that someone else started; None where none is named, or it was in care before.
+    """Adopt a running task that this stack did not start; None if none is named, or if it was managed before.
 
     Raises:
         RtcAiError: its room is gone, or has another number: there is nothing to adopt.
     """
     named = inputs.get("adopt")
-    if not named or named in run.adopted:  # a replacement of the agent that was adopted once
+    if not named or named in run.adopted:  # this replaces an agent that was adopted before
         return None
     known = run.journal.records_of_task(str(named))
     retained = next((record for record in known if record.unfinished and record.kept is Kept.RETAINED), None)
@@ -58,14 +58,14 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
         return run.journal.adopt(retained, owner=owner, kept=kept_of(inputs))
-    # In one write: an intent would be asked for by the next run, which would start another agent beside this one.
+    # In one write: the next run would send a create for a record without a task, which would start a second agent.
     asked = Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id)
     taken = replace(asked, state=State.OPEN, cid=int(cid), task_id=task_id, handed=True)
     return run.journal.add(taken)
 
 
 ADDED_OUTPUTS: Final = ("requestId", "cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
-"""What a create adds to the inputs."""
+"""The outputs that a create adds to the inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Created:
     id: str
     """``{cid}/{taskId}``."""
     outputs: dict[str, Any]
-    """The inputs under their names, and what the service and this module add."""
+    """The inputs under their names, and the outputs that the service and this module add."""
 
 
 def create(
@@ -85,12 +85,13 @@ def create(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> Created:
-    """Settle what earlier runs left of this owner, then start one agent, and write both down before anyone is told.
+    """Recover unfinished records of this resource, then start one agent. Both are journaled before the result is
+    returned.
 
     Raises:
-        OutcomeUnknown: nobody can tell whether an agent was started; the message names room, request id and trace id,
-            and the journal remembers them.
-        TakenOver: nobody waits for the answer any more; no agent was left.
+        OutcomeUnknown: it is not known whether an agent was started. The message names room, request id and trace id,
+            and the journal keeps them.
+        TakenOver: no engine waits for the result any more; no agent was left running.
         RtcAiError: no agent was started.
     """
     owner = str(inputs.get("owner") or "")
@@ -117,15 +118,15 @@ def create(
     )
     outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
     if record.room_endpoint != room_endpoint_of(record.endpoint):
-        outputs["roomEndpoint"] = record.room_endpoint  # elsewhere it can be told from the endpoint
+        outputs["roomEndpoint"] = record.room_endpoint  # in the other cases the endpoint determines it
     return Created(f"{record.cid}/{record.task_id}", outputs)
 
 
 def _left(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record, Step]]:
-    """What earlier runs left of this owner, under all its names, and what is to be done about it.
+    """The unfinished records of earlier runs of this owner, under all its names, and the recovery step for each.
 
     Raises:
-        OtherAccount: something was started under another account: it could not be closed once the new agent runs.
+        OtherAccount: a task was started with another account: it could not be closed once the new agent runs.
     """
     journal, cname = run.journal, str(inputs["cname"])
     owners = [owner, *former_owners(inputs)]
@@ -145,7 +146,7 @@ def _left(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record,
 
 
 def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
-    """Start an agent: intent, request, result, each on disk before the next."""
+    """Start an agent: journal the create, send the request, journal the response; each is on disk before the next."""
     _tell_of_others(inputs, owner, run)
     record = run.journal.add(Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id))
     body = create_body(inputs, record.request_id)
@@ -167,23 +168,23 @@ def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
         run.journal.not_sent(record)
         raise
     except RtcAiError:
-        run.journal.forget(record)  # surely not accepted
+        run.journal.forget(record)  # definitely not accepted
         raise
     return note_answer(record, cid, task_id, run)
 
 
 def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
-    """Name what the journal knows of other resources in the room: two agents there talk to each other.
+    """Warn of tasks of other resources in the same room, because two agents there would talk to each other.
 
-    To the journal a renamed resource or stack is another one, until the engine has shown its task; what a killed run
-    left under the old name nobody would settle.
+    A renamed resource or stack is another owner for the journal until `diff` has received its task. No run would
+    recover what a killed run left under the old name.
     """
     cname, settings = str(inputs["cname"]), run.client.settings
     account = {"app_key": settings.app_key, "endpoint": settings.endpoint}
     for record in run.journal.others_in_room(cname, **account, owner=owner):
         whose = urn_of(record.owner) or "no resource"
         if record.task in run.staying:
-            continue  # the program declares it; that two share the room it is told while it declares them
+            continue  # the program declares it; a shared room is reported while the program declares its resources
         if record.kept is Kept.RETAINED:
             run.tell(
                 f"warning: room {cname}: task {record.task} of {whose} was retained (retain_on_delete) and talks in "
@@ -203,7 +204,7 @@ def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
 
 
 def _without_an_agent(error: RtcAiError, inputs: Mapping[str, Any], owner: str, run: Run) -> RtcAiError:
-    """The error of a create; where this run has stopped the agent before it, the room is silent, which must be said."""
+    """The error of a create; if this run stopped the old agent before, it says that the room has no agent now."""
     stopped = any(
         record.state is State.CLOSED
         and record.task is not None

@@ -1,4 +1,4 @@
-"""`delete`: stop the agent. That it is not there any more is as good."""
+"""`delete`: stop the agent. An agent that no longer exists counts as success."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
-    """Close the task, then settle what earlier runs left of its owner and never handed to an engine.
+    """Close the task, then recover the records of its owner that earlier runs left and never returned to an engine.
 
     Args:
         resource_id: ``{cid}/{taskId}``.
-        outputs: what the state holds.
+        outputs: the outputs in the state.
         run: the service and the journal.
 
     Raises:
-        OtherAccount: the settings name another AppKey or endpoint than the task was started under.
+        OtherAccount: the settings name another AppKey or endpoint than the task was started with.
         RtcAiError: an agent may still be in the room; the state must be kept.
     """
     journal = run.journal
@@ -33,7 +33,7 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     if not is_closed(known, resource_id):
         record = known[0] if known else journal.add(Record.from_state(resource_id, outputs, process=journal.process))
         run.close(record)
-    # The engine keeps the outputs of what is unchanged: after a change of name only the journal has the new owner.
+    # The engine keeps the outputs of an unchanged resource: after a rename only the journal has the new owner.
     owners = {record.owner for record in known if record.owner}
     for owner in sorted(owners):
         settle(after_delete(journal.records(owner), process=journal.process, lost=run.lost), outputs, run)
@@ -44,5 +44,5 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
 
 
 def _of_ended_runs(journal: Journal, owner: str) -> list[Record]:
-    """The records of a name that this resource had: by now it may be another's, whose living run is left alone."""
+    """The records of a former name of this resource. The name may be used again: records of a running process stay."""
     return [record for record in journal.records(owner) if record.handed or not journal.lives(record.process)]

@@ -1,4 +1,4 @@
-"""`diff`: does a changed program, or the journal, ask for another agent? The service has no update."""
+"""`diff`: does a changed program, or the journal, require another agent? The service has no update."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What an engine has to do about the difference of old outputs and new inputs."""
+    """What an engine has to do about the difference between old outputs and new inputs."""
 
     replaces: tuple[str, ...] = ()
-    """The properties that ask for another agent; empty where the one that runs is right."""
+    """The properties that require another agent; empty if the running agent is right."""
     stop_first: bool = True
     """Whether the old agent is stopped before the new one starts."""
     settles: bool = False
-    """Whether the right agent runs, and an update is to bring the journal, or what is beside the agent, into line."""
+    """Whether the running agent is right, but an update must correct the journal or close other agents next to it."""
 
 
 def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> Difference:
-    """Compare the canonical forms, and look into the journal; a preview calls this too, so nothing is written.
+    """Compare the canonical forms, and read the journal. A preview calls this too, so nothing is written.
 
-    In one room the old agent stops first, because two would talk to each other; with ``replaceStrategy`` "start-first"
-    or ``delete_before_replace=False``, and into another room, the new one starts first.
+    In the same room the old agent stops first, because two agents would talk to each other. The new agent starts first
+    with ``replaceStrategy`` "start-first" or ``delete_before_replace=False``, and if the room is another one.
 
     Args:
         resource_id: the task that the engine knows, ``{cid}/{taskId}``.
-        olds: the outputs that the state holds; they repeat the inputs under their names.
-        news: the new inputs, perhaps with unknowns, which count as a change.
+        olds: the outputs in the state; they repeat the inputs under their names.
+        news: the new inputs. They may contain unknowns, which count as a change.
         run: the journal; no request is sent.
 
     Raises:
-        OtherAccount: the agent is to be replaced, and the settings name another account than it was started under.
+        OtherAccount: the agent is to be replaced, and the settings name another account than it was started with.
     """
     if isinstance(olds.get("adopt"), str):
         run.adopted.add(olds["adopt"])
@@ -62,12 +62,12 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     of_owner = run.records.records(owner) if isinstance(owner, str) else []
     beside = beside_a_task(of_owner, process=run.records.process, lost=run.lost, task=resource_id)
     stale = any(is_stale(record, owner=owner, kept=kept_of(news)) for record in records)
-    stale = stale or (kept_of(news) is Kept.RETAINED and not records)  # nobody here would know that it is retained
+    stale = stale or (kept_of(news) is Kept.RETAINED and not records)  # else no record here says that it is retained
     return Difference(stop_first=stop_first, settles=bool(beside) or stale)
 
 
 def _changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
-    """The properties of which another value is another agent; and what ``replace_on_changes`` names besides."""
+    """The properties that require another agent if they change, and those that ``replace_on_changes`` names."""
     old, new = canonical(olds), canonical(news)
     found = [name for name in dict.fromkeys((*new, *old)) if not same(old.get(name), new.get(name))]
     yield from found
@@ -77,18 +77,18 @@ def _changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
 def named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
     """The properties that Pulumi's option ``replace_on_changes`` names and that have changed.
 
-    The engine cannot tell: a dynamic provider names what replaces, and nothing of what merely changes.
+    The engine cannot find them: a dynamic provider returns which properties replace, but not which merely change.
     """
     found: dict[str, None] = {}
     for path in options_of(news).get("replaceOnChanges") or ():
-        # What the service or the provider adds is no input; it does not change by a program.
+        # Outputs that the service or the provider adds are not inputs; a program does not change them.
         before, after = values_at({name: olds[name] for name in olds if name in news}, path), values_at(news, path)
         found |= {name: None for name in (*after, *before) if not same(before.get(name), after.get(name))}
     return list(found)
 
 
 def _compare_accounts(resource_id: str, olds: Mapping[str, Any], run: Run, *, replaced: bool) -> None:
-    """Say at preview that the settings name another account than the agent's, before anything is touched.
+    """Report at preview that the settings name another account than the agent's, before anything is changed.
 
     Raises:
         OtherAccount: the agent is to be replaced, which would fail in the middle.

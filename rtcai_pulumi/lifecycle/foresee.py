@@ -1,4 +1,4 @@
-"""What a create will meet, said at preview: with ``--replace`` and a taint `diff` is not called."""
+"""Warnings about a future create, shown at preview: with ``--replace`` and a taint, the engine does not call `diff`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def foresee(inputs: Mapping[str, Any], run: Run) -> None:
-    """Say what a create will meet. Nothing is written, and no request is sent.
+    """Warn of what a create will find. Nothing is written, and no request is sent.
 
     Args:
-        inputs: of a resource of which the engine shows no old inputs.
+        inputs: the inputs of a resource for which the engine passes no old inputs.
         run: the journal, and the settings.
     """
     owner = inputs.get("owner")
@@ -31,7 +31,7 @@ def foresee(inputs: Mapping[str, Any], run: Run) -> None:
 
 
 def warn_of_two(task: str, cname: str, run: Run) -> None:
-    """Say that a retained agent and its replacement will talk to each other."""
+    """Warn that a retained agent and its replacement will talk to each other."""
     run.tell(
         f"warning: room {cname}: retain_on_delete keeps task {task} running beside its replacement: two agents will "
         f"talk to each other. Leave the option out, or stop the old one afterwards: `rtcai close {task}`"

@@ -1,4 +1,4 @@
-"""`read`: is the task still there? Only the room can be asked, and only a clear answer counts."""
+"""`read`: does the task still exist? Only its room can be queried, and only a clear response counts."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a refresh found."""
+    """The result of a refresh."""
 
     gone: bool
-    """Whether the task is surely gone: its room is, or has another number."""
+    """Whether the task is definitely gone: its room is gone, or has another number."""
     warning: str | None = None
-    """What made the answer doubtful; the state is kept then."""
+    """Why the result is in doubt; the state is kept then."""
 
 
 def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
-    """Ask the room API whether the room of a task is still the one that it was started in; nothing is written.
+    """Ask the room API whether a task's room is still the room that it was started in; nothing is written.
 
     Args:
         resource_id: ``{cid}/{taskId}``.
-        outputs: what the state holds.
+        outputs: the outputs in the state.
         run: the service and the journal.
 
     Raises:
-        OtherAccount: the settings name another AppKey or endpoint than the task was started under.
+        OtherAccount: the settings name another AppKey or endpoint than the task was started with.
     """
     if is_closed(run.records.records_of_task(resource_id), resource_id):
         return Reading(gone=True)
@@ -61,6 +61,6 @@ def _ask(task: Record, run: Run) -> Reading:
     if room.cid != task.cid:
         return Reading(gone=True)
     if room.ended:
-        # The meaning of `stats` comes from an older version of the room API: a hint, no proof.
+        # The meaning of `stats` comes from an older version of the room API: it is a hint, not a proof.
         return Reading(False, f"The service says that room {task.cname} has ended, and still lists it; kept.")
     return Reading(gone=False)

@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 
 def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run: Run) -> Record | None:
-    """Deal with each record; what one process has begun, that process may finish first.
+    """Recover each record; if another process still works on one, wait until it has finished.
 
     Args:
-        steps: what `settling` decided.
-        inputs: the configuration that is asked with; asking under another create's trace id needs a whole body.
+        steps: the records, and the step for each, as `recovery_rules` returned them.
+        inputs: the current configuration. A create that is sent again under its old trace id needs a whole body.
         run: the service and the journal.
 
     Returns:
-        The record whose answer is the answer of the create that settles; None where a request of its own is needed.
+        The record whose response serves as the response of the current create; None if a new request is needed.
 
     Raises:
-        RtcAiError: something is left that may be an agent in the room; nothing new may be started beside it.
+        RtcAiError: an agent may still be in the room; nothing new may be started next to it.
     """
     kept = None
     for record, step in steps:
@@ -50,7 +50,7 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
         taken = _taken_over(record, run)
         if taken is None:
             continue
-        run.lost.add(taken.trace_id)  # where this fails, a repeated call must find it as left, though it is ours now
+        run.lost.add(taken.trace_id)  # if this fails, a repeated call must find the record, although it is ours now
         try:
             kept = _settled(taken, step, inputs, run) or kept
         except OtherAccount as error:
@@ -62,10 +62,10 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
 
 
 def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
-    """Close what was to be closed once the new agent runs.
+    """Close the tasks that were to be closed once the new agent runs.
 
-    What cannot be closed is told, and fails nothing: the new agent must get into the state. Where the state has the old
-    one, the engine has it deleted next; else the next up closes it, beside the new one.
+    A task that cannot be closed is reported as a warning and not as an error, because the new agent must be stored in
+    the state. If the state has the old task, the engine deletes it next; if not, the next `pulumi up` closes it.
     """
     for record, step in steps:
         if step is Step.CLOSE_LAST:
@@ -79,15 +79,16 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
 def judged_by_the_state(
     steps: Iterable[tuple[Record, Step]], owners: Collection[str], cname: str, run: Run
 ) -> list[tuple[Record, Step]]:
-    """What of it is to be done, by the state of the stack; the rest is another resource's by now.
+    """Select the steps that belong to this resource, by the state of the stack; the other tasks are not ours any more.
 
-    An engine had some of these tasks. Where it replaces this very resource without showing the provider anything, the
-    state has the task under its name. Else somebody has given the task another name or stack (`state rename`, `state
-    move`, `stack rename`), has taken it out of the state, or has stopped it on another machine. Nobody can tell these
-    apart, but for the room: in this one two agents would talk to each other; in another one it is left alone.
+    An engine had some of these tasks. If it replaces this resource without any sign to the provider, the state has the
+    task under this resource's name. If not, a user has moved the task to another name or stack (`state rename`, `state
+    move`, `stack rename`), has removed it from the state, or has stopped it on another machine. Only the room can
+    decide between these cases: in the same room two agents would talk to each other, so the old one is closed; in
+    another room it is left alone.
 
     Args:
-        steps: what `settling` decided for a create.
+        steps: the steps that `recovery_rules.before_create` returned.
         owners: the names of the resource that is created: its own, and its aliases.
         cname: its room.
         run: the state, and the journal.
@@ -130,7 +131,7 @@ def _tell_of_another(record: Record, holder: str | None, cname: str, run: Run) -
 
 
 def _settled(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
-    """Deal with one record that this process answers for now; returns it where its answer is kept."""
+    """Recover one record that this process now owns; returns the record if its response is kept."""
     if record.state is not State.ASKED:
         close_left(record, run)
         return None
@@ -139,9 +140,9 @@ def _settled(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) ->
 
 
 def close_left(record: Record, run: Run) -> None:
-    """Close what an earlier run left.
+    """Close a task that an earlier run left.
 
-    Where another machine's run has dealt with it, the service's refusal is told once, and no run tries again.
+    If another machine's run has dealt with it, the service's refusal is reported once, and no run tries again.
 
     Raises:
         RtcAiError: the agent may still be in the room.
@@ -167,7 +168,7 @@ def close_left(record: Record, run: Run) -> None:
 
 
 def _taken_over(record: Record, run: Run) -> Record | None:
-    """Answer for a record from now on; None where nothing of it is left, or a later run has it."""
+    """Take over a record; None if there is nothing left to recover, or a later run owns it."""
     current: Record | None = record
     while current is not None:
         current = run.settled_by_its_process(current)
@@ -176,15 +177,15 @@ def _taken_over(record: Record, run: Run) -> Record | None:
         taken = run.journal.take_over(current)
         if taken is not None:
             return taken
-        current = run.journal.record(record.trace_id)  # another process has just begun to close it
+        current = run.journal.record(record.trace_id)  # another process has just started to close it
     return None
 
 
 def _keeps(answered: Record, step: Step, run: Run) -> bool:
-    """Whether the answer is that of the create that settles; else the task is closed."""
+    """Whether the response serves as the response of the current create; if not, the task is closed."""
     task = str(answered.task)
     others = [other for other in run.journal.records(answered.owner) if other.trace_id != answered.trace_id]
-    # The service may have repeated the answer of a task that was closed in the meantime, or whose room has ended.
+    # The service may have repeated the response of a task that was closed since, or whose room has ended.
     if is_closed(others, task):
         run.journal.closed(task)
         return False
@@ -195,17 +196,17 @@ def _keeps(answered: Record, step: Step, run: Run) -> bool:
 
 
 def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | None:
-    """Ask under the trace id of a create that was never answered.
+    """Send a create again under its own trace id, because its response never arrived.
 
-    A service that drops duplicates by that id answers with the task of the first request. That this one does is not
-    documented, so that the user is told what to look for.
+    A service that detects duplicates by that id responds with the task of the first request. It is not documented that
+    this service does so; so the user gets a warning that says what to check.
 
     Returns:
-        The record with its task; None where there is none, because its room is gone.
+        The record with its task; None if there is no task, because its room is gone.
 
     Raises:
-        TakenOver: nobody waits for the answer any more; the task has been closed again.
-        RtcAiError: nobody can tell whether there is an agent; the record stays.
+        TakenOver: no engine waits for the result any more; the task has been closed again.
+        RtcAiError: it is not known whether there is an agent; the record stays.
     """
     require_account(record, run.client.settings)
     run.tell(
@@ -235,7 +236,7 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
 
 
 def lost(error: OutcomeUnknown) -> OutcomeUnknown:
-    """The error of a create whose outcome nobody can tell, with what to do about it."""
+    """The error of a create whose outcome is unknown, with advice."""
     summary = f"{error.summary} An agent may be in the room that no state knows of."
     return type(error)(summary, error.facts, _lost_advice(error))
 

@@ -1,9 +1,9 @@
-"""The rules by which a run deals with what earlier runs left: pure functions of records, without I/O.
+"""The rules by which a run recovers what earlier runs left unfinished: pure functions of records, without I/O.
 
-Each is needed by a sequence of commands and faults. ``tests/model/`` holds engine, plugin, service and journal as a
-model that runs these very functions: ``test_promises.py`` tries all orders of steps and finds no broken promise,
-``test_rules.py`` takes out one rule after the other and finds one each time, ``test_sequences.py`` names the
-sequences. ``test_crashes.py`` and ``test_sequences.py`` in ``tests/engine/`` play them with the real engine.
+Each rule is needed for some sequence of commands and faults. ``tests/model/`` has a model of engine, plugin, service
+and journal that runs these same functions: ``test_promises.py`` tries all orders of steps and finds no broken promise,
+``test_rules.py`` removes one rule after the other and finds a broken promise each time, ``test_sequences.py`` names the
+sequences. ``test_crashes.py`` and ``test_sequences.py`` in ``tests/engine/`` run them with the real engine.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -13,16 +13,16 @@ from rtcai_pulumi.journal.record import Kept, Record, State
 
 
 class Step(Enum):
-    """What is to be done about one record that an earlier run left."""
+    """What to do about one record that an earlier run left unfinished."""
 
     CLOSE = "close"
     """Its task is known: close it."""
     CLOSE_LAST = "close last"
     """Its task is known: close it once the new agent runs."""
     ASK_AND_KEEP = "ask and keep"
-    """It was never answered, and asks for what is wanted now: ask again under its own trace id, keep the answer."""
+    """No response is known, and it matches the current configuration: send it again under its own trace id, keep it."""
     ASK_AND_CLOSE = "ask and close"
-    """It was never answered, and asks for something else: ask again under its own trace id, close the answer."""
+    """No response is known, and it does not match: send it again under its own trace id, then close the task."""
 
 
 def left_by_earlier_runs(
@@ -36,9 +36,9 @@ def left_by_earlier_runs(
 
     Args:
         records: all records of one owner.
-        process: the process that asks.
-        lost: what this process owes: see `Run.lost`.
-        beside: the task that is to stay, as ``{cid}/{taskId}``, where there is one.
+        process: the number of the current process.
+        lost: the records that this process must still recover; see `Run.lost`.
+        beside: the task that stays, as ``{cid}/{taskId}``, if there is one.
     """
     return [
         record
@@ -48,21 +48,22 @@ def left_by_earlier_runs(
 
 
 def is_left(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
-    """Whether there may be an agent on account of a record, and an earlier process answers for it.
+    """Whether there may be an agent because of a record that an earlier process owns.
 
-    Processes are numbered in their order. A plugin that outlives its engine must leave alone what a later run started.
-    Where an error hook has the engine repeat a call, what this very process could not settle is left as well.
+    Processes are numbered in the order in which they start. A plugin that outlives its engine must not touch what a
+    later run started. If an error hook has the engine repeat a call, the records that this process could not recover
+    count too.
     """
     is_left = record.process < process or record.trace_id in lost
     return record.unfinished and not record.left_alone and is_left
 
 
 def is_taken_care_of(records: Iterable[Record], *, process: int, lives: Callable[[int], bool]) -> bool:
-    """Whether a later process has a task, and has handed it to its engine or still lives to do so.
+    """Whether a later process has a task, and has returned it to its engine or still runs and can do so.
 
     Args:
         records: all records of one task.
-        process: the process that asks.
+        process: the number of the current process.
         lives: whether a process still runs.
     """
     later = [record for record in records if record.state is State.OPEN and record.process > process]
@@ -78,17 +79,18 @@ def before_create(
     cname: str,
     start_first: bool = False,
 ) -> list[tuple[Record, Step]]:
-    """What `create` settles, so that there is one agent for its owner. At most one answer is kept.
+    """What `create` recovers, so that its owner has exactly one agent. At most one response is kept.
 
-    A replacement of which the engine shows the provider nothing (``--replace``, a taint, a trigger) looks like a first
-    create, and the task in the state like one that an earlier run left. So the order of a replacement is kept here too.
+    The engine does not pass the old resource to a create that replaces it because of ``--replace``, a taint or a
+    trigger. Such a replacement looks like a first create, and the task in the state looks like one that an earlier run
+    left unfinished. So the order of a replacement is kept here too.
 
     Args:
         records: all records of one owner.
-        process: the process that asks.
-        lost: what this process owes: see `Run.lost`.
-        digest: of the configuration that is asked for.
-        cname: its room: in another one, the old agent is closed last.
+        process: the number of the current process.
+        lost: the records that this process must still recover; see `Run.lost`.
+        digest: the digest of the current configuration.
+        cname: its room; if the old agent is in another room, it is closed last.
         start_first: whether the old agent is closed last in the same room, too.
     """
     steps = []
@@ -98,35 +100,36 @@ def before_create(
         kept = kept or keep
         closed_last = record.state is State.OPEN and (start_first or record.cname != cname)
         steps.append((record, Step.CLOSE_LAST if closed_last else _step(record, keep=keep)))
-    # What may be kept comes after the agents that it must not meet.
+    # A create whose response may be kept comes after the agents that must be closed before it.
     return sorted(steps, key=lambda step: _ORDER.get(step[1], 0))
 
 
 def beside_a_task(
     records: Iterable[Record], *, process: int, lost: Collection[str] = (), task: str
 ) -> list[tuple[Record, Step]]:
-    """What `update` settles: whatever stands beside the one task that the engine knows and keeps."""
+    """What `update` recovers: everything next to the one task that the engine knows and keeps."""
     left = left_by_earlier_runs(records, process=process, lost=lost, beside=task)
     return [(record, _step(record, keep=False)) for record in left]
 
 
 def is_replaced_elsewhere(record: Record, others: Iterable[Record]) -> bool:
-    """Whether another machine's run has replaced a task: the state has named one that this journal did not know.
+    """Whether another machine's run has replaced a task: the state named a task that this journal did not know.
 
-    That run had the state, and so dealt with the task itself; only this machine's journal believes in it still.
+    That run had the state, and so has dealt with the task itself; only this machine's journal still counts it as
+    running.
 
     Args:
-        record: of the task.
+        record: the task's record.
         others: all records of its owner.
     """
     return any(other.is_from_state and other.began_at > record.began_at for other in others)
 
 
 def after_delete(records: Iterable[Record], *, process: int, lost: Collection[str] = ()) -> list[tuple[Record, Step]]:
-    """What `delete` settles afterwards: only what no engine was ever handed, and what another machine has replaced.
+    """What `delete` recovers afterwards: only tasks never returned to an engine, or replaced by another machine.
 
-    A replacement that starts first has two tasks that an engine knows; to close the other one here would leave the
-    room without an agent. A task may have several records: where one was handed, the task was.
+    A replacement that starts first has two tasks that an engine knows; if the other one were closed here, the room
+    would have no agent. A task may have several records: if one of them was returned to an engine, the task was.
     """
     records = list(records)
     handed = {record.task for record in records if record.handed}
@@ -139,25 +142,25 @@ def after_delete(records: Iterable[Record], *, process: int, lost: Collection[st
 
 
 def is_over(records: Iterable[Record], task: str) -> bool:
-    """Whether the journal knows a task as closing or closed: what the state says of it is out of date."""
+    """Whether the journal has a task as closing or closed: the state's data about it is out of date."""
     return any(record.task == task and record.state in {State.CLOSING, State.CLOSED} for record in records)
 
 
 def is_closed(records: Iterable[Record], task: str) -> bool:
-    """Whether the journal knows a task as closed, so that closing it needs no request."""
+    """Whether the journal has a task as closed, so that no request is needed to close it."""
     return any(record.task == task and record.state is State.CLOSED for record in records)
 
 
 def is_stale(record: Record, *, owner: object, kept: Kept) -> bool:
-    """Whether the journal has to be told whom a task belongs to now, or whether it is to be retained.
+    """Whether the journal must be updated with the task's current owner, or with whether the task is retained.
 
-    A resource, or its stack, was renamed: whoever takes its old name must not find this task as left by a run. And a
-    retained one is left alone only once an engine has it for sure.
+    A resource or its stack may have been renamed: a new resource with the old name must not find this task as one that
+    a run left unfinished. And a retained task is left alone only once an engine definitely has it.
 
     Args:
-        record: of the task.
-        owner: what the program states; no text while it is not known.
-        kept: what the program states.
+        record: the task's record.
+        owner: the owner from the program; not a string as long as it is unknown.
+        kept: whether the program retains the task.
     """
     renamed = isinstance(owner, str) and record.owner != owner
     unsure = kept is Kept.RETAINED and not record.stored
@@ -165,18 +168,18 @@ def is_stale(record: Record, *, owner: object, kept: Kept) -> bool:
 
 
 def may_send(record: Record | None, *, process: int, engine_lives: bool) -> bool:
-    """Whether a process may send the request of its record: it still answers for it, and someone waits for it."""
+    """Whether a process may send its record's request: it still owns the record, and an engine waits for the result."""
     return record is not None and record.process == process and record.state is State.ASKED and engine_lives
 
 
 def is_superseded(records: Iterable[Record], *, process: int) -> bool:
-    """Whether a later process has an agent of the owner, or has asked for one: this process may start no other.
+    """Whether a later process has an agent of the owner or has requested one: this process may not start another.
 
-    As where a stack was unlocked while the engine of an earlier run still worked on it.
+    This happens if a stack was unlocked while the engine of an earlier run still worked on it.
 
     Args:
         records: all records of one owner.
-        process: the process that asks.
+        process: the number of the current process.
     """
     return any(record.process > process and record.state in {State.ASKED, State.OPEN} for record in records)
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def note_answer(record: Record, cid: int, task_id: str, run: Run) -> Record:
-    """Write the task that the service has just named into the record that was asked with.
+    """Write the task from the service's response into the record of the create.
 
     Raises:
-        TakenOver: another run answers for the record now, or the engine is gone. The task has been closed again, save
-            where that other run was given the same one.
-        JournalError: the answer could not be written; the task has been closed again, or the message names it.
-        RtcAiError: the task could not be closed; the journal holds it.
+        TakenOver: another run owns the record now, or the engine is gone. The task has been closed again, except if
+            that other run received the same task.
+        JournalError: the response could not be written; the task has been closed again, or the message names it.
+        RtcAiError: the task could not be closed; the journal has it.
     """
     facts = Facts(room=record.cname, cid=cid, task=task_id, request_id=record.request_id, trace_id=record.trace_id)
     try:
@@ -38,10 +38,12 @@ def note_answer(record: Record, cid: int, task_id: str, run: Run) -> Record:
 
 
 def _orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
-    """A record of its own for a task whose record is another run's now; None where that run has the same task.
+    """A separate record for a task whose record belongs to another run now; None if that run has the same task.
 
-    It is written as closing before anyone looks: so either the other run, which the service may tell the same task,
-    sees that it is going to be closed and starts another, or this one sees that the other has it, and leaves it alone.
+    The service may return the same task to the other run. The new record is written as closing before either run
+    checks: so either the other run sees that the task will be closed and starts another one, or this run sees that the
+        other
+    run has the task, and leaves it alone.
     """
     trace_id = f"{record.trace_id}-{run.journal.process}"
     orphan = run.journal.add(
@@ -55,11 +57,11 @@ def _orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
 
 
 def hand_over(record: Record, kept: Kept, run: Run) -> None:
-    """Write that an engine is about to be given the task of a record; an adopted one is written so at once.
+    """Write that the task of a record is about to be returned to an engine; an adopted task has this from the start.
 
     Args:
-        record: of the task.
-        kept: whether the task is to be left alone where its resource is no longer declared.
+        record: the task's record.
+        kept: whether the task is left alone when its resource is no longer declared.
         run: the journal.
 
     Raises:
@@ -76,7 +78,7 @@ def hand_over(record: Record, kept: Kept, run: Run) -> None:
 
 
 def _closed_unwritten(record: Record, facts: Facts, run: Run, error: JournalError) -> JournalError:
-    """The error of an answer that cannot be written: its task is closed at once, because nobody would know of it."""
+    """The error of a response that cannot be written: its task is closed now, because no record would have it."""
     task = f"{facts.cid}/{facts.task}"
     try:
         run.close_unwritten(replace(record, cid=int(facts.cid or 0), task_id=facts.task))
@@ -91,6 +93,6 @@ def _closed_unwritten(record: Record, facts: Facts, run: Run, error: JournalErro
             run.journal.closed(task)
     except JournalError:
         if record.state is State.ASKED:
-            # Asked for again under its trace id, the service might repeat the task that has just been closed.
+            # If the create is sent again under its trace id, the service might repeat the task that was just closed.
             advice = f"{advice}; then, before the next up: rtcai forget {record.trace_id}"
     return JournalError(f"The agent was stopped as soon as it had started. {error.summary}", facts, advice)

@@ -1,8 +1,8 @@
-"""What each verb does for a `Room`: the RTC room itself, beside the agents in it.
+"""What each operation does for a `Room`: the RTC room itself, without the agents in it.
 
-A room costs nothing, and the service ends it by itself when its last member leaves or nobody came within a day. The
-journal knows whom a room belongs to; before it is told, the room carries the mark of its stack and name as its
-creator's number, and `create` knows by that what an interrupted run has opened.
+A room costs nothing. The service ends a room by itself when its last member leaves, or if no one joins within a day.
+The journal knows the owner of a room. Before the journal is written, the room's creator number is a mark made from its
+stack and name; by this mark `create` finds a room that an interrupted run has opened.
 
 Two resources may hold one room for a while: a replacement takes the open room of the resource that it replaces, and a
 renamed resource may adopt it. The engine deletes the old one last. So a room that stays after this run is never ended.
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from rtcai_pulumi.service.settings import Settings
 
 ADDED_OUTPUTS: Final = ("cid", "appKey", "roomEndpoint")
-"""What a create adds to the inputs."""
+"""The outputs that a create adds to the inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomReading:
-    """What a refresh found."""
+    """The result of a refresh."""
 
     gone: bool
-    """Whether the room is surely gone, or is another one of the same name now."""
+    """Whether the room is definitely gone, or is now another one with the same name."""
     warning: str | None = None
-    """What made the answer doubtful; the state is kept then."""
+    """Why the result is in doubt; the state is kept then."""
 
 
 def check_room(inputs: Mapping[str, Any]) -> list[Problem]:
@@ -50,13 +50,13 @@ def check_room(inputs: Mapping[str, Any]) -> list[Problem]:
 
 
 def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> tuple[bool, list[str]]:
-    """Whether anything has changed, and what of it asks for another room: its name, and who counts as its creator.
+    """Whether anything has changed, and which changes require another room: its name, and its creator.
 
-    So does that an earlier run has begun to end it: whether it is open nobody knows, and `create` asks.
-    A preview calls this too, so nothing is written.
+    Another room is also required if an earlier run has started to end this one: it is not known whether the room is
+    still open, and `create` asks the service. A preview calls this too, so nothing is written.
 
     Raises:
-        OtherAccount: another room is asked for, and the settings name another account than the room's.
+        OtherAccount: another room is required, and the settings name another account than the room's.
     """
     cid, owner = int(resource_id), news.get("owner")
     if isinstance(owner, str):
@@ -76,15 +76,15 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
 
 
 def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any]]:
-    """Open the room, or take the open one that is this resource's own or may be adopted.
+    """Open the room, or take an open room that is this resource's own or may be adopted.
 
     Returns:
         The resource's id, which is the room's number, and the outputs.
 
     Raises:
-        RoomExists: somebody else has opened it, and it is not to be adopted.
-        RoomInUse: it is to be opened anew for another creator, and somebody is in it.
-        RtcAiError: it cannot be opened, or nobody can tell whether it is open.
+        RoomExists: this stack did not open the room, and it may not be adopted.
+        RoomInUse: it has to be opened again with another creator, and someone is in it.
+        RtcAiError: it cannot be opened, or it is not known whether it is open.
     """
     cname = str(inputs["cname"])
     found = _query(cname, run)
@@ -98,7 +98,7 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
 
 
 def update_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """Keep what only the provider reads, and write down whom the room belongs to now; nothing is sent."""
+    """Store the inputs that only the provider reads, and write who owns the room now; no request is sent."""
     outputs = {**{name: olds.get(name) for name in ADDED_OUTPUTS}, **news}
     _hold(int(resource_id), outputs, news, run)
     run.rooms.add(int(resource_id))
@@ -106,7 +106,7 @@ def update_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, An
 
 
 def _hold(cid: int, outputs: Mapping[str, Any], inputs: Mapping[str, Any], run: Run) -> None:
-    """Write down whom a room belongs to. One that was adopted from another stack stays that stack's: it ends it."""
+    """Write who owns a room. A room that was adopted from another stack stays that stack's, which will end it."""
     account = {"app_key": str(outputs["appKey"]), "room_endpoint": str(outputs["roomEndpoint"])}
     owner, known = str(inputs.get("owner") or ""), run.journal.room(cid, **account)
     if known is None or not _is_a_stranger_s(known, owner, inputs):
@@ -119,9 +119,9 @@ def _is_a_stranger_s(known: RoomRecord, owner: str, inputs: Mapping[str, Any]) -
 
 
 def _is_to_be_told(known: RoomRecord | None, owner: object, inputs: Mapping[str, Any], run: Run) -> bool:
-    """Whether the journal names another owner than the state.
+    """Whether the journal names another owner than the state, so that the journal must be updated.
 
-    Not so where two resources of the stack hold the room: it is the one's that has taken it from the other.
+    It does not have to be if two resources of the stack hold the room: the room belongs to the one that took it.
     """
     if known is None or not isinstance(owner, str) or known.owner == owner or _is_a_stranger_s(known, owner, inputs):
         return False
@@ -135,7 +135,7 @@ def read_room(outputs: Mapping[str, Any], run: Run) -> RoomReading:
     """Ask whether the room is still the one that was opened.
 
     Raises:
-        OtherAccount: the settings name another AppKey or room API than the room was opened under.
+        OtherAccount: the settings name another AppKey or room API than the room was opened with.
     """
     cname = str(outputs["cname"])
     try:
@@ -151,10 +151,10 @@ def read_room(outputs: Mapping[str, Any], run: Run) -> RoomReading:
 
 
 def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
-    """End the room where nobody is in it, or where that is forced; that it is gone already is as good.
+    """End the room if no one is in it, or if `force` is set; a room that is already gone counts as success.
 
     Raises:
-        OtherAccount: the settings name another AppKey or room API than the room was opened under.
+        OtherAccount: the settings name another AppKey or room API than the room was opened with.
         RtcAiError: the room may still be open; the state must be kept.
     """
     cname, cid, owner = str(outputs["cname"]), int(outputs["cid"]), str(outputs.get("owner") or "")
@@ -176,7 +176,7 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
 
 
 def _other_holder(cid: int, owner: str, known: RoomRecord | None, outputs: Mapping[str, Any], run: Run) -> str | None:
-    """Who else has the room, and keeps it: another resource of this stack's state, or the stack it was adopted from."""
+    """Another owner that keeps the room: a resource in this stack's state, or the stack it was adopted from."""
     if known is not None and _is_a_stranger_s(known, owner, outputs):
         return known.owner
     run.dropped.add(owner)
@@ -190,13 +190,13 @@ def _open(inputs: Mapping[str, Any], run: Run) -> int:
 
 
 def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
-    """The number of an open room that becomes, or is, this resource's own."""
+    """The number of an open room that is, or becomes, this resource's own."""
     cname, settings, stated = str(inputs["cname"]), run.client.settings, inputs.get("uid")
     known = run.journal.room(found.cid, app_key=settings.app_key, room_endpoint=settings.room_endpoint)
     owner, holder = str(inputs.get("owner") or ""), known.owner if known else NOBODY
     other_creator = stated is not None and found.creator not in {None, int(stated)}
     owners = [owner, *former_owners(inputs)]
-    # Where the journal names somebody, that counts: a creator's number may be anybody's.
+    # If the journal names an owner, only that owner counts: the creator's number is not proof of ownership.
     is_own = (holder != NOBODY and holder in owners) or (found.cid, owner) in run.named
     if is_own or (holder == NOBODY and found.creator in {_creator(inputs), *_marks(owners, cname)}):
         return opened_anew(found, inputs, run, _open) if other_creator else found.cid
@@ -228,7 +228,7 @@ def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
 
 
 def _query(cname: str, run: Run) -> Room | None:
-    """The open room of that name; None where there is none."""
+    """The open room with this name; None if there is none."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname), HARMLESS)
     except RoomNotFound:
@@ -236,17 +236,17 @@ def _query(cname: str, run: Run) -> Room | None:
 
 
 def _creator(inputs: Mapping[str, Any]) -> int:
-    """The creator's number: the stated one, else the mark of this stack's room of that name."""
+    """The creator's number: the configured one, or else the mark of this stack's room with that name."""
     return int(
         inputs.get("uid") or _number(f"room {inputs['cname']} of {stack_part_of(str(inputs.get('owner') or ''))}")
     )
 
 
 def _marks(owners: list[str], cname: str) -> set[int]:
-    """The creators' numbers by which a room is known that this stack has opened, whatever the journal knows of it.
+    """The creator numbers that mark a room as opened by this stack, whatever the journal knows about it.
 
-    Of the stack, not of the resource: a renamed resource finds its room also where the journal is a new one. Earlier
-    releases marked the resource.
+    The mark is that of the stack, not of the resource, so that a renamed resource finds its room even with a new
+    journal. Earlier releases used a mark of the resource.
     """
     return {_number(f"room {cname} of {stack_part_of(owner)}") for owner in owners} | {
         _number(f"room of {owner or cname}") for owner in owners
@@ -258,7 +258,7 @@ def _number(text: str) -> int:
 
 
 def _compare_accounts(olds: Mapping[str, Any], run: Run, *, replaced: bool) -> None:
-    """Say at preview that the settings name another account than the room's, before anything is touched.
+    """Report at preview that the settings name another account than the room's, before anything is changed.
 
     Raises:
         OtherAccount: the room is to be replaced, which would fail in the middle.
@@ -275,7 +275,7 @@ def _compare_accounts(olds: Mapping[str, Any], run: Run, *, replaced: bool) -> N
 
 
 def _require_account(outputs: Mapping[str, Any], settings: Settings) -> None:
-    """Refuse to speak of a room to an account that does not know it: its "not there" would mean nothing."""
+    """Raise an error if the settings name another account, because its "not found" would mean nothing for this room."""
     pairs = (
         ("RTCAI_APP_KEY (config rtcai:appKey)", settings.app_key, outputs["appKey"]),
         ("RTCAI_ROOM_ENDPOINT (config rtcai:roomEndpoint)", settings.room_endpoint, outputs["roomEndpoint"]),

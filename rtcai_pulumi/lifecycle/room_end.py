@@ -1,7 +1,7 @@
-"""How a room of ours ends: with its resource, or to be opened anew; and who is in it, whom that would throw out.
+"""Ends a room with its resource, or to open it again, and finds who is in it and would be disconnected.
 
-Whether an agent counts as a member is not documented. So every agent that journal or state knows in the room counts as
-somebody, whatever the service says of members.
+It is not documented whether an agent counts as a member. So every agent that journal or state has in the room counts as
+a member, whatever number of members the service returns.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from rtcai_pulumi.service.client import Room
 
 _PATIENCE: Final = 2.0
-"""For how many seconds a close of the same run is waited for: without a dependency the engine does both at once."""
+"""How many seconds to wait for a close in the same run: without a dependency the engine does both at the same time."""
 _GLANCE: Final = 0.05
 
 
 def ended_with_its_resource(found: Room, cname: str, owner: str, run: Run, *, force: bool) -> bool:
-    """End a room whose resource is deleted; agents that go with it are stopped first.
+    """End a room whose resource is deleted; agents that are deleted with it are stopped first.
 
     Args:
         found: the room.
         cname: its name.
-        owner: whom it belongs to.
+        owner: the resource that owns it.
         run: the service, the journal and the state.
-        force: whether whoever is in it is thrown out. Not so an agent that stays, or that is retained.
+        force: whether to disconnect everyone who is in it. An agent that stays or is retained is never disconnected.
 
     Returns:
-        Whether it was ended; where not, the user is told why.
+        Whether it was ended; if not, a warning says why.
 
     Raises:
         RtcAiError: an agent could not be stopped, or the room not ended.
@@ -46,7 +46,7 @@ def ended_with_its_resource(found: Room, cname: str, owner: str, run: Run, *, fo
     label = f"room {cname} (cid {found.cid})"
     inside, in_state = _agents_in(found.cid, owner, run), _in_state(owner, run)
     for record in inside:
-        # Of some agents the engine asks the provider nothing: it drops them with the room (`deleted_with`).
+        # The engine does not call the provider for some agents: it drops them with the room (`deleted_with`).
         dropped = in_state.get(str(record.task)) == urn_of(owner)
         if _is_to_go(record, owner, in_state, run) or (dropped and not record.left_alone):
             _close(_known(record, run), run)
@@ -71,10 +71,10 @@ def ended_with_its_resource(found: Room, cname: str, owner: str, run: Run, *, fo
 def opened_anew(
     found: Room, inputs: Mapping[str, Any], run: Run, open_room: Callable[[Mapping[str, Any], Run], int]
 ) -> int:
-    """End a resource's own room and open it for another creator; only where nobody is in it, or where that is forced.
+    """End a resource's own room and open it with another creator, if no one is in it or `force` is set.
 
     Raises:
-        RoomInUse: somebody is in it.
+        RoomInUse: someone is in it.
     """
     cname, owner = str(inputs["cname"]), str(inputs.get("owner") or "")
     agents = _agents_in(found.cid, owner, run)
@@ -92,19 +92,19 @@ def opened_anew(
 
 
 def is_empty(found: Room, agents: list[Record]) -> bool:
-    """Whether surely nobody is in a room."""
+    """Whether it is certain that no one is in a room."""
     return found.members == 0 and not agents
 
 
 def give_up(cid: int, cname: str, run: Run) -> None:
-    """Write that a room is about to end, or has ended: before the engine knows, this run may be killed."""
+    """Write that a room is about to end, or has ended, because this run may be killed before the engine stores it."""
     settings = run.client.settings
     account = {"app_key": settings.app_key, "room_endpoint": settings.room_endpoint}
     run.journal.hold_room(RoomRecord(**account, cid=cid, cname=cname, owner=NOBODY))
 
 
 def _agents_in(cid: int, owner: str, run: Run) -> list[Record]:
-    """The agents in a room that journal or state knows; of those that only the state knows, records to be written."""
+    """The agents in a room that journal or state have; for those only in the state, records not written yet."""
     journal = run.journal
     records = journal.records_in_room(cid, app_key=run.client.settings.app_key)
     known = {record.task for record in records}
@@ -119,19 +119,19 @@ def _agents_in(cid: int, owner: str, run: Run) -> list[Record]:
 
 
 def _in_state(owner: str, run: Run) -> dict[str, str | None]:
-    """The tasks of the state, each with the URN of what the engine drops it with."""
+    """The tasks in the state, each with the URN of the resource with which the engine drops it."""
     return {agent.task: agent.deleted_with for agent in (run.state(owner) or StackState()).agents}
 
 
 def _known(record: Record, run: Run) -> Record:
-    """A record that the journal has."""
+    """The record as the journal has it; it is written if it came from the state."""
     if not record.is_from_state:
         return record
     return run.journal.record(record.trace_id) or run.journal.add(record)
 
 
 def _close(record: Record, run: Run) -> None:
-    """Close an agent that goes with its room; one that another machine has replaced fails nothing."""
+    """Close an agent together with its room; if another machine has replaced it, a refused close is not an error."""
     if is_replaced_elsewhere(record, run.journal.records(record.owner)):
         close_left(record, run)
     else:
@@ -139,18 +139,18 @@ def _close(record: Record, run: Run) -> None:
 
 
 def _is_to_go(record: Record, owner: str, in_state: Mapping[str, str | None], run: Run) -> bool:
-    """Whether an agent goes in this run, in whatever order the engine deletes; or no engine ever had it for sure."""
+    """Whether this run deletes an agent, in whatever order the engine does; or no engine definitely had it."""
     of_stack = run.takes_all and not record.left_alone and is_same_stack(record.owner, owner)
     return of_stack and (record.task in in_state or not record.stored)
 
 
 def _stays(record: Record, in_state: Mapping[str, str | None], run: Run) -> bool:
-    """Whether an agent must go on: its state names it after this run, too, or it is retained."""
+    """Whether an agent must keep running: its state names it after this run, too, or it is retained."""
     return record.left_alone or record.task in run.staying or record.task in in_state
 
 
 def _left_after_closes(cid: int, owner: str, run: Run) -> list[Record]:
-    """The agents in a room, once those are gone that the same run may be stopping; that is waited for a while."""
+    """The agents in a room, after a short wait for those that the same run may be stopping."""
     until = run.clock() + _PATIENCE
     while True:
         agents = _agents_in(cid, owner, run)
@@ -165,7 +165,7 @@ def _may_be_stopping(record: Record, owner: str, run: Run) -> bool:
 
 
 def _again(found: Room, cname: str, run: Run) -> Room:
-    """The room as it is now; as it was where it has ended meanwhile."""
+    """The room as it is now; the old data if it has ended since."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname), HARMLESS)
     except RoomNotFound:
@@ -179,7 +179,7 @@ def _who(found: Room, agents: list[Record]) -> str:
 
 
 def _end(found: Room, agents: list[Record], cname: str, run: Run) -> None:
-    """End a room; the agents that are known in it are stopped first, so that the journal knows of their end."""
+    """End a room; the known agents in it are stopped first, so that the journal has them as closed."""
     run.ended.add(found.cid)
     for record in agents:
         _close(_known(record, run), run)

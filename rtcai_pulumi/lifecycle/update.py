@@ -1,4 +1,4 @@
-"""`update`: the right agent runs; bring the journal into line with the state, and close what is beside the agent."""
+"""`update`: the right agent runs; correct the journal, and close other agents that belong to the resource."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """Write down what the engine has shown of its task, then settle whatever stands beside it.
+    """Write the task that the engine has in its state, then recover the other unfinished records of its owner.
 
     Returns:
-        The outputs: the new inputs, and what the create added.
+        The outputs: the new inputs, and the outputs that the create added.
 
     Raises:
-        RtcAiError: something beside the task may still run.
+        RtcAiError: another agent may still run next to the task.
     """
     journal, owner = run.journal, str(news["owner"])
     if not journal.records_of_task(resource_id):  # another machine's run has started it

@@ -1,6 +1,6 @@
-"""What an answer means: HTTP status and body code together, as a result or as one of the errors.
+"""The meaning of a response: HTTP status and body code together, as a result or as one of the errors.
 
-Either of the two may tell of a failure; which status comes with which code is not documented (API page, "错误码").
+Either of the two may report a failure; which status comes with which code is not documented (API page, "错误码").
 """
 
 import re
@@ -19,7 +19,7 @@ _TASK: Final = re.compile(r"任务|task", re.IGNORECASE)
 _SOMETHING_ELSE: Final = re.compile(r"应用|用户|智能体|app|user|uid|agent|key|token", re.IGNORECASE)
 
 _LONGEST_NUMBER: Final = 20
-"""Digits of the largest number of 64 bits."""
+"""The number of digits of the largest 64-bit number."""
 
 _Meaning = tuple[type[RtcAiError], str, str]
 
@@ -61,12 +61,12 @@ _NEVER_MISSING: Final = frozenset(
     for code, (kind, _, _) in _BY_CODE.items()
     if kind in {errors.NotAuthenticated, errors.RateLimited, errors.ServerFailed, errors.DuplicateRequest}
 )
-"""Codes of login, rate, failures and repeated requests: whatever their text says, nothing is known to be missing."""
+"""Codes of login, rate, failures and repeated requests: whatever their text says, they do not mean "not found"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer, with its body where that is a JSON object."""
+    """One HTTP response, with its body if that is a JSON object."""
 
     status: int
     body: dict[str, Any] | None
@@ -77,7 +77,7 @@ class Answer:
 
     @property
     def code(self) -> int | None:
-        """The code in the body, where there is one."""
+        """The code in the body; None if there is none."""
         code = (self.body or {}).get("code")
         if isinstance(code, float):
             return int(code) if code.is_integer() else None
@@ -85,7 +85,7 @@ class Answer:
 
     @property
     def text(self) -> str | None:
-        """The service's words: ``errmsg``, then ``msg``, then ``message``."""
+        """The service's own text: ``errmsg``, then ``msg``, then ``message``."""
         for name in ("errmsg", "msg", "message"):
             if text := (self.body or {}).get(name):
                 return str(text)
@@ -93,21 +93,21 @@ class Answer:
 
     @property
     def successful(self) -> bool:
-        """HTTP 200 and code 200: nothing less is a success."""
+        """HTTP 200 and code 200: only both together are a success."""
         return self.status == 200 and self.code == 200
 
 
 def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
-    """The error that an answer stands for.
+    """The error for a response.
 
     Args:
-        verb: what was asked, as the rest of a sentence: "start the agent".
-        answer: an answer that is not a success, or lacks what a success must have.
-        facts: what is known of the call; its text is redacted already.
-        now: this machine's time in seconds since 1970, to find a wrong clock.
+        verb: what was requested, as the rest of a sentence: "start the agent".
+        answer: a response that is not a success, or lacks what a success must have.
+        facts: what is known about the call; its text is redacted already.
+        now: this machine's time in seconds since 1970, to detect a wrong clock.
     """
     facts = replace(facts, status=answer.status, code=answer.code, retry_after=seconds_to_wait(answer, now))
-    if answer.status >= 500 or 500 <= (answer.code or 0) < 600:  # whatever its text says: the outcome is unknown
+    if answer.status >= 500 or 500 <= (answer.code or 0) < 600:  # whatever the text says, the outcome is unknown
         return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")
     if answer.code == 200 or (answer.code is None and 200 <= answer.status < 300):
         summary = f"The service was asked to {verb}, and its answer is not one that the API page shows."
@@ -126,7 +126,7 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
 
 
 def clock_skew(answer: Answer, now: float) -> float | None:
-    """By how many seconds this machine's clock is wrong, where that is enough to spoil a signature; else None."""
+    """How many seconds this machine's clock is wrong, if that is enough to make a signature invalid; else None."""
     there = moment(answer.date)
     return now - there if there is not None and abs(now - there) > CHECK_SUM_SECONDS else None
 
@@ -141,7 +141,7 @@ def seconds_to_wait(answer: Answer, now: float) -> float | None:
 
 
 def moment(date: str | None) -> float | None:
-    """An HTTP date as seconds since 1970; None where it is none."""
+    """An HTTP date as seconds since 1970; None if it is not a valid date."""
     try:
         return parsedate_to_datetime(date).timestamp() if date else None
     except (ValueError, OverflowError):
@@ -149,7 +149,7 @@ def moment(date: str | None) -> float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """A whole number, 0 or more, of at most twenty digits; None where a value is none.
+    """A whole number, 0 or more, of at most twenty digits; None if the value is something else.
 
     Some JSON libraries write numbers as strings.
     """
@@ -163,11 +163,11 @@ def _failed(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice
 
 
 def _missing(verb: str, answer: Answer, facts: Facts) -> RtcAiError | None:
-    """The error of an answer that says that room or task do not exist.
+    """The error of a response that says that the room or the task does not exist.
 
-    Its number is not documented (api.md has the text 房间不存在 alone), so the text decides, whatever the number; where
-    the number means something else, it must name the room or the task. Only a body with a code is the service's: a
-    gateway's "not found" says nothing of rooms and tasks.
+    Its number is not documented (api.md has only the text 房间不存在), so the text decides, whatever the number is. If
+    the number has another documented meaning, the text must name the room or the task. Only a body with a code is from
+    the service: "not found" from a gateway says nothing about rooms and tasks.
     """
     if answer.code is None or answer.code in _NEVER_MISSING:
         return None

@@ -1,7 +1,7 @@
-"""The client of the task API and the room API: one method a call, one attempt a method call.
+"""The client of the task API and the room API: one method per call, one attempt per method call.
 
-Every attempt has a nonce, time and CheckSum of its own; the trace id is the caller's, the same for all attempts of one
-logical call.
+Every attempt has its own nonce, time and CheckSum. The caller gives the trace id, which is the same for all attempts of
+one logical call.
 """
 
 import json
@@ -34,45 +34,46 @@ _NOT_SENT: Final = (
     httpx.ConnectTimeout,
     httpx.LocalProtocolError,
     httpx.PoolTimeout,
-    httpx.ProxyError,  # the tunnel through the proxy never stood
+    httpx.ProxyError,  # the tunnel through the proxy was never established
     httpx.UnsupportedProtocol,
 )
-# Shorter than any server's own limit: a connection that the server has just closed makes a create look lost.
+# Shorter than the limit of any server: a request on a connection that the server has just closed makes a create look
+# lost.
 _IDLE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the service tells of a task that it started; shown once and never again."""
+    """The ids of a task that the service has started; returned once, with no way to query them later."""
 
     cid: int
     """The room's number, 64 bits."""
     task_id: str
-    """Unique in the room."""
+    """Unique within the room."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the room API tells of a room."""
+    """What the room API returns about a room."""
 
     cid: int
     """The room's number; a room that ended and was opened again has another."""
     ended: bool
-    """Whether ``stats`` says 3 or 4, which an older version documented as ended."""
+    """Whether ``stats`` is 3 or 4, which an older version documented as ended."""
     members: int | None = None
-    """How many are in it; None where the service does not tell. Whether an agent counts is not documented."""
+    """The number of members; None if the service does not return it. Whether an agent counts is not documented."""
     creator: int | None = None
-    """The user who counts as its creator; None where the service does not tell."""
+    """The user who counts as its creator; None if the service does not return it."""
 
 
 class Client:
-    """Talks to the service; safe to share between threads.
+    """Sends requests to the service; safe to share between threads.
 
-    With an AppSecret it speaks the server flavour, else the client flavour with token and uid.
+    With an AppSecret it uses the server flavour, else the client flavour with token and uid.
 
     Raises:
         ConnectionFailed: no connection was made, nothing was sent.
-        Refused: the service says that it did not do it (or one of its subclasses).
+        Refused: the service responded that it did not do it (or one of its subclasses).
         OutcomeUnknown: the service may have done it (or one of its subclasses).
     """
 
@@ -93,7 +94,7 @@ class Client:
         self._pace = Pace(settings.max_rps)
         self._places = BoundedSemaphore(settings.concurrency)
         self.routes = {url: route_to(url, env) for url in (settings.endpoint, settings.room_endpoint)}
-        """How the requests to each endpoint leave."""
+        """The route of the requests to each endpoint."""
         made: dict[str | None, httpx.Client] = {}
         for route in self.routes.values():
             if route.proxy not in made:
@@ -102,7 +103,7 @@ class Client:
 
     @property
     def doubts(self) -> list[str]:
-        """What of ``no_proxy`` is not understood; the user should know, because a proxy is asked in spite of it."""
+        """Entries of ``no_proxy`` that cannot be parsed. The user is warned, because the proxy is used despite them."""
         return list(dict.fromkeys(doubt for route in self.routes.values() for doubt in route.doubts))
 
     def close(self) -> None:
@@ -123,11 +124,11 @@ class Client:
 
         Args:
             body: the create body.
-            trace_id: names the logical call; the same for all its attempts.
-            before_sending: called when it is this request's turn, right before its first byte; raises to stop it.
+            trace_id: identifies the logical call; the same for all its attempts.
+            before_sending: called when it is this request's turn, immediately before its first byte; raises to stop it.
 
         Raises:
-            RoomNotFound: nobody has opened the room yet.
+            RoomNotFound: the room has not been opened yet.
             OutcomeUnknown: an agent may be in the room; the message has the ids to look for it.
         """
         facts = Facts(room=body["cname"], request_id=body["requestId"], trace_id=trace_id)
@@ -141,7 +142,7 @@ class Client:
         """Stop an agent (API page, "停止实时对话任务"); may be repeated safely.
 
         Raises:
-            TaskNotFound: it is not there any more, which is as good.
+            TaskNotFound: the task no longer exists, which counts as success.
         """
         facts = Facts(room=cname, cid=cid, task=task_id, trace_id=trace_id)
         self._task_call("close", "stop the agent", close_body(cid, task_id), facts)
@@ -150,8 +151,8 @@ class Client:
         """The room that has a name now (room API, ``GET /v3/api/rooms``).
 
         Raises:
-            RoomNotFound: there is no room of that name.
-            SettingsError: there is no AppSecret, without which the room API cannot be asked.
+            RoomNotFound: there is no room with that name.
+            SettingsError: there is no AppSecret, which the room API requires.
         """
         verb, facts = "tell about the room", Facts(room=cname)
         answer = self._room_call("GET", f"/v3/api/rooms?cname={quote(cname, safe='')}", verb, facts)
@@ -163,18 +164,18 @@ class Client:
         return Room(cid, ended=body.get("stats") in {3, 4}, members=members, creator=creator)
 
     def open_room(self, cname: str, uid: int) -> int:
-        """Create a room that nobody need have joined (room API, ``POST /v2/api/room``).
+        """Create a room; no user has to join it first (room API, ``POST /v2/api/room``).
 
         Args:
             cname: the room's name.
-            uid: the user who counts as its creator, an unsigned number of 64 bits.
+            uid: the user who counts as its creator, an unsigned 64-bit number.
 
         Returns:
-            The room's number. What the service does where the room is open already is not documented.
+            The room's number. What the service does if the room is already open is not documented.
 
         Raises:
-            OutcomeUnknown: the room may be there, or not; `query_room` tells.
-            SettingsError: there is no AppSecret, without which the room API cannot be asked.
+            OutcomeUnknown: the room may or may not exist; `query_room` shows which.
+            SettingsError: there is no AppSecret, which the room API requires.
         """
         verb, facts = "create the room", Facts(room=cname)
         answer = self._room_call("POST", "/v2/api/room", verb, facts, {"channelName": cname, "mode": 2, "uid": uid})
@@ -184,30 +185,30 @@ class Client:
         return cid
 
     def end_room(self, cid: int, *, cname: str) -> None:
-        """End a room, which throws out everybody (room API, ``DELETE /v2/api/rooms/{cid}``); may be repeated safely.
+        """End a room, which disconnects everyone (room API, ``DELETE /v2/api/rooms/{cid}``); may be repeated safely.
 
         Args:
-            cid: the room's number; by its name, a room that was opened again meanwhile would be ended.
+            cid: the room's number; a request by name would also end a room that was opened again since.
             cname: its name, for messages.
 
         Raises:
-            RoomNotFound: it is not there any more, which is as good.
-            SettingsError: there is no AppSecret, without which the room API cannot be asked.
+            RoomNotFound: the room no longer exists, which counts as success.
+            SettingsError: there is no AppSecret, which the room API requires.
         """
         self._room_call("DELETE", f"/v2/api/rooms/{cid}", "end the room", Facts(room=cname, cid=cid))
 
     def probe(self) -> Answer:
-        """The answer to an unsigned request to the task API's endpoint: whatever it says, the endpoint is reached.
+        """Send an unsigned request to the task API's endpoint: any response shows that the endpoint can be reached.
 
         Raises:
             ConnectionFailed: no connection was made.
-            AnswerLost: a connection was made, and no answer came.
+            AnswerLost: a connection was made, but there was no response.
         """
         url = f"{self.settings.endpoint}/v1/api/task/close"
         return self._send("GET", url, {}, Facts(endpoint=self.settings.endpoint))
 
     def _connected(self, route: Route, transport: httpx.BaseTransport | None) -> httpx.Client:
-        """The library's client for a route. It reads no variable itself: `network` does.
+        """The library's client for a route. The library reads no environment variables; `network` does that.
 
         Raises:
             SettingsError: the certificates cannot be read, or a package for the proxy is missing.
@@ -231,7 +232,7 @@ class Client:
         return httpx.Client(timeout=self.settings.timeout, transport=transport, trust_env=False)
 
     def _trusted(self, route: Route) -> ssl.SSLContext:
-        """Which certificates count; none are read where no connection of this client uses any, as on loopback."""
+        """The trusted certificates; none are read if no connection of this client uses TLS, for example on loopback."""
         urls = (self.settings.endpoint, self.settings.room_endpoint, route.proxy or "")
         if any(url.startswith("https://") for url in urls):
             return trusted(self._env)[0]
@@ -278,7 +279,7 @@ class Client:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """A place among the requests at once, and the moment to send; a signature is made only then: it grows old."""
+        """Wait for a free connection and for the rate limit; sign only after that, because a signature expires."""
         with self._places:
             self._pace.wait()
             yield
@@ -286,7 +287,7 @@ class Client:
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], facts: Facts, content: bytes | None = None
     ) -> Answer:
-        # The library takes header values as ASCII only; the name of a room may be anything.
+        # The library only accepts ASCII strings as header values; the name of a room may have any characters.
         encoded = {name.encode(): value.encode() for name, value in headers.items()}
         try:
             with self._http[str(facts.endpoint)].stream(method, url, headers=encoded, content=content) as response:
@@ -304,7 +305,6 @@ class Client:
         )
 
     def _not_connected(self, error: Exception, facts: Facts) -> errors.ConnectionFailed:
-        """The error of a connection that was never made."""
         route = self.routes[str(facts.endpoint)]
         known = replace(facts, proxy=f"{without_user(route.proxy)} ({route.because})" if route.proxy else None)
         refusal = _refused_certificate(error)
@@ -321,10 +321,10 @@ class Client:
         return errors.ConnectionFailed(summary, replace(known, reason=self._words(error)), advice)
 
     def _read(self, response: httpx.Response) -> bytes:
-        """The whole answer. The library's own limit begins anew with each piece of it.
+        """The whole body of a response. The library's own time limit starts again with each piece.
 
         Raises:
-            httpx.ReadTimeout: the answer comes so slowly that one attempt would take longer than it may.
+            httpx.ReadTimeout: the body arrives so slowly that the attempt would exceed its time limit.
         """
         until, pieces = time.monotonic() + self.settings.timeout, []
         for piece in response.iter_bytes():
@@ -334,7 +334,7 @@ class Client:
         return b"".join(pieces)
 
     def _failure(self, verb: str, answer: Answer, facts: Facts, inputs: Iterable[str]) -> RtcAiError:
-        """The error of an answer; the service's own words may echo what it was sent."""
+        """The error of a response; the service's own text may repeat what was sent, so it is redacted."""
         text = redact(answer.text, [*self.settings.secrets, *inputs]) if answer.text else None
         error = failure(verb, answer, replace(facts, text=text), self._clock())
         if isinstance(error, RateLimited):
@@ -352,22 +352,22 @@ class Client:
 
     def _words(self, error: Exception) -> str:
         if isinstance(error, httpx.ProtocolError):
-            return type(error).__name__  # its text quotes what it does not like: a header, or the body come back
+            return type(error).__name__  # its text quotes the invalid part: a header, or the body sent back
         return redact(f"{type(error).__name__}: {error}", self.settings.secrets)
 
 
 def _refused_certificate(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """What made the library refuse a certificate; None where it is about something else."""
+    """The error that made the library refuse a certificate; None if the cause was something else."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error
 
 
 def _require_urls(settings: Settings) -> None:
-    """Refuse what the library cannot connect to, before anything is asked for.
+    """Reject endpoints that the library cannot connect to, before any request.
 
     Raises:
-        SettingsError: an endpoint is no URL; some characters only show when the library reads them.
+        SettingsError: an endpoint is not a valid URL; some invalid characters are found only by the library.
     """
     for name, url in (("endpoint", settings.endpoint), ("roomEndpoint", settings.room_endpoint)):
         try:
@@ -384,13 +384,13 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 def _json_object(content: bytes) -> dict[str, Any] | None:
     try:
         body = json.loads(content)
-    except (ValueError, RecursionError):  # no JSON, or nested deeper than the library can follow
+    except (ValueError, RecursionError):  # not valid JSON, or nested too deeply for the library
         return None
     return body if isinstance(body, dict) else None
 
 
 def _task_of(body: Mapping[str, Any]) -> Task | None:
-    """The task in a create answer; None where the answer lacks what a success must have."""
+    """The task in the response to a create; None if the response lacks what a success must have."""
     cid, result = _cid_of(body), body.get("result")
     task_id = result.get("taskId") if isinstance(result, dict) else None
     if cid is None or not isinstance(task_id, str) or not task_id.isprintable() or not task_id:
@@ -399,6 +399,5 @@ def _task_of(body: Mapping[str, Any]) -> Task | None:
 
 
 def _cid_of(body: Mapping[str, Any]) -> int | None:
-    """The room's number in an answer."""
     cid = whole_number(body.get("cid"))
     return cid if cid is not None and 0 < cid < 2**63 else None

@@ -1,4 +1,4 @@
-"""What can go wrong with the service.
+"""The errors of this package.
 
 ::
 
@@ -6,27 +6,27 @@
     ├── SettingsError          credentials or settings are missing or wrong; nothing was sent
     ├── JournalError           the journal cannot be used; nothing is started without it
     ├── OtherAccount           the task belongs to another AppKey or endpoint than the settings name
-    ├── RoomExists             the room is open already, and somebody else has opened it
+    ├── RoomExists             the room is open already, and this stack did not open it
     ├── ConnectionFailed       no connection was made; nothing was sent
-    │   └── UntrustedCertificate   the certificate of the other end is not trusted
-    ├── RoomInUse              somebody is in the room, whom the change would throw out
-    ├── TakenOver              another run answers for this agent now, or no engine waits for it any more
+    │   └── UntrustedCertificate   the server's certificate is not trusted
+    ├── RoomInUse              someone is in the room and would be disconnected by the change
+    ├── TakenOver              another run owns this agent now, or no engine waits for it any more
     │   └── Interrupted        the run was interrupted before the request was sent
-    ├── Refused                the service answered that it did not do it
-    │   ├── InvalidRequest     400, 601: the body is not as it should be
+    ├── Refused                the service responded that it did not do it
+    │   ├── InvalidRequest     400, 601: the body is not valid
     │   ├── NotAuthenticated   402, 414: AppKey, AppSecret, token or clock
-    │   ├── NotPermitted       611, 612: the app lacks the right
+    │   ├── NotPermitted       611, 612: the app lacks a permission
     │   ├── RateLimited        429, 416: too many requests
     │   ├── RoomNotFound       the room does not exist
-    │   ├── TaskNotFound       the task does not exist (any more)
-    │   └── WrongEndpoint      HTTP 404 or a redirect from something that is not the service
-    └── OutcomeUnknown         the service may have done it, or not
-        ├── AnswerLost         the connection broke before the answer was complete, or the time ran out
-        ├── AnswerUnreadable   the answer is not one that the API page shows
+    │   ├── TaskNotFound       the task does not exist, or no longer exists
+    │   └── WrongEndpoint      HTTP 404 or a redirect from a server that is not the service
+    └── OutcomeUnknown         the service may or may not have done it
+        ├── AnswerLost         the connection broke before the response was complete, or the request timed out
+        ├── AnswerUnreadable   the response does not have the form that the API page documents
         ├── ServerFailed       408, 500, 503, 514 and other 5xx
         └── DuplicateRequest   417, 431: the service has seen this request before
 
-A message has three parts: what happened in one sentence, the facts, what to do. It holds no secret and no query.
+A message has three parts: what happened in one sentence, the facts, what to do. It contains no secret and no query.
 """
 
 from collections.abc import Iterator
@@ -37,29 +37,29 @@ from rtcai_pulumi.service.printable import one_line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a failed call; what is None is not shown."""
+    """The known facts of a failed call; facts that are None are not shown."""
 
     room: str | None = None
     cid: int | str | None = None
     task: str | None = None
     endpoint: str | None = None
     proxy: str | None = None
-    """The proxy that was asked, and the variable that names it."""
+    """The proxy in use, and the variable that names it."""
     status: int | None = None
     """HTTP status."""
     code: int | None = None
-    """The code in the answer's body."""
+    """The code in the body of the response."""
     text: str | None = None
-    """The service's own words, redacted."""
+    """The service's own text, redacted."""
     reason: str | None = None
-    """What the network library said."""
+    """The error text of the network library."""
     retry_after: float | None = None
     """How long the service asks to wait, in seconds."""
     request_id: str | None = None
     trace_id: str | None = None
 
     def lines(self) -> Iterator[str]:
-        """One line a fact."""
+        """One line per fact."""
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None:
@@ -77,7 +77,7 @@ _LABELS = {
 
 
 class RtcAiError(Exception):
-    """The root of all errors of this package that a user may meet."""
+    """The base class of all errors of this package that a user may see."""
 
     # The engine prints the name with its module: users know the package, not its folders.
     __module__ = "rtcai_pulumi"
@@ -94,35 +94,35 @@ class RtcAiError(Exception):
 
 
 class SettingsError(RtcAiError):
-    """Credentials or settings are missing or wrong. State them in the environment or in the stack's config."""
+    """Credentials or settings are missing or wrong. Set them in the environment or in the stack's config."""
 
 
 class JournalError(RtcAiError):
-    """The journal cannot be used. Nothing is started without it: a crash would leave an agent that nobody knows of."""
+    """The journal cannot be used. Nothing is started without it: after a crash, an agent could run without a record."""
 
 
 class OtherAccount(RtcAiError):
-    """The task was started under another AppKey or endpoint. Set those again: "gone" would be a wrong answer."""
+    """The task was started with another AppKey or endpoint. Set those again: a "not found" would be wrong."""
 
 
 class RoomExists(RtcAiError):
-    """The room is open already, and somebody else has opened it. Take another name, or adopt the room."""
+    """The room is open already, and this stack did not open it. Use another name, or adopt the room."""
 
 
 class RoomInUse(RtcAiError):
-    """Somebody is in the room, whom the change would throw out. Wait until it is empty, or set force=True."""
+    """Someone is in the room and would be disconnected by the change. Wait until it is empty, or set force=True."""
 
 
 class ConnectionFailed(RtcAiError):
-    """No connection was made, so nothing was sent. Check network and endpoint, then run again."""
+    """No connection was made, so nothing was sent. Check the network and the endpoint, then run again."""
 
 
 class UntrustedCertificate(ConnectionFailed):
-    """The certificate of the other end is not trusted. Name the authority's in SSL_CERT_FILE."""
+    """The server's certificate is not trusted. Set SSL_CERT_FILE to the certificates of its authority."""
 
 
 class TakenOver(RtcAiError):
-    """Another run answers for this agent now, or no engine waits for it any more. Nothing was left running."""
+    """Another run owns this agent now, or no engine waits for it any more. No agent was left running."""
 
 
 class Interrupted(TakenOver):
@@ -130,7 +130,7 @@ class Interrupted(TakenOver):
 
 
 class Refused(RtcAiError):
-    """The service answered that it did not do it."""
+    """The service responded that it did not do it."""
 
 
 class InvalidRequest(Refused):
@@ -142,35 +142,35 @@ class NotAuthenticated(Refused):
 
 
 class NotPermitted(Refused):
-    """The app lacks a right (611, 612). Have it enabled by a support ticket."""
+    """The app lacks a permission (611, 612). Open a support ticket to have it enabled."""
 
 
 class RateLimited(Refused):
-    """Too many requests in a second (429, 416). Lower the rate, or run again."""
+    """Too many requests per second (429, 416). Lower the rate, or run again."""
 
 
 class RoomNotFound(Refused):
-    """There is no such room. Have someone join it, or create it first."""
+    """The room does not exist. Have someone join it, or create it first."""
 
 
 class TaskNotFound(Refused):
-    """There is no such task. To a close this is as good as success."""
+    """The task does not exist. For a close this counts as success."""
 
 
 class WrongEndpoint(Refused):
-    """Something answered that is not the service. Check the endpoint."""
+    """A server responded that is not the service. Check the endpoint."""
 
 
 class OutcomeUnknown(RtcAiError):
-    """The service may have done it, or not. A create is never repeated after this: there could be two agents."""
+    """The service may or may not have done it. A create is never repeated after this: there could be two agents."""
 
 
 class AnswerLost(OutcomeUnknown):
-    """The connection broke, or the time ran out, before the answer was complete."""
+    """The connection broke, or the request timed out, before the response was complete."""
 
 
 class AnswerUnreadable(OutcomeUnknown):
-    """The answer is not one that the API page shows."""
+    """The response does not have the form that the API page documents."""
 
 
 class ServerFailed(OutcomeUnknown):
@@ -178,4 +178,4 @@ class ServerFailed(OutcomeUnknown):
 
 
 class DuplicateRequest(OutcomeUnknown):
-    """The service has seen this request before (417, 431). Find out what the first one did."""
+    """The service has seen this request before (417, 431). Find out what the first request did."""

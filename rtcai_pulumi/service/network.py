@@ -1,19 +1,20 @@
-"""How a request leaves this machine: directly or through which proxy, and which certificates are trusted.
+"""How a request leaves this machine: directly or through a proxy, and which certificates are trusted.
 
-The one place that reads the variables about it. A loopback address is always asked directly. Otherwise the proxy is
-that of ``https_proxy`` or ``http_proxy``, by the endpoint's scheme, else of ``all_proxy``; each also in capitals, the
-small one first. ``no_proxy`` is understood as curl and Go understand it:
+Only this module reads the environment variables for this. A loopback address is always connected directly. For other
+addresses the proxy is that of ``https_proxy`` or ``http_proxy``, by the endpoint's scheme, or else that of
+``all_proxy``. Each name may be in lower or upper case; lower case has priority. ``no_proxy`` has the same meaning as
+for curl and Go:
 
 ===========================  ====================================================
 ``*``                        every host
 ``example.com``              that host, and every host below it
-``.example.com``             every host below it; ``*.example.com`` says the same
+``.example.com``             every host below it; ``*.example.com`` means the same
 ``10.1.2.3``, ``[::1]``      that address; the brackets may be left out
 ``10.0.0.0/8``, ``fd00::/8``  every address of the network
-``example.com:8443``         the host at that port alone
+``example.com:8443``         the host at that port only
 ===========================  ====================================================
 
-Entries stand apart by commas or blanks. Names are compared as they are written: none is looked up.
+Entries are separated by commas or spaces. Names are compared as they are written; no DNS query is made.
 """
 
 import ipaddress
@@ -44,14 +45,14 @@ _OTHER_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How the requests to one endpoint leave."""
+    """The way that the requests to one endpoint take."""
 
     proxy: str | None = None
-    """The proxy's URL, which may hold a password; None: directly."""
+    """The proxy's URL, which may contain a password; None means a direct connection."""
     because: str = "no proxy is set"
-    """What decided that: the variable, or why none counts."""
+    """The reason: the variable, or why no variable applies."""
     doubts: tuple[str, ...] = ()
-    """Entries of ``no_proxy`` that are not understood, each with its variable."""
+    """Entries of ``no_proxy`` that cannot be parsed, each with its variable."""
 
     @property
     def told(self) -> str:
@@ -62,14 +63,14 @@ class Route:
 
 
 def route_to(url: str, env: Mapping[str, str]) -> Route:
-    """How requests to an endpoint leave.
+    """The route of requests to an endpoint.
 
     Args:
         url: the endpoint, with its scheme and host.
         env: the environment.
 
     Raises:
-        SettingsError: the proxy's address makes no sense.
+        SettingsError: the proxy's address is not valid.
     """
     parts = urlsplit(url)
     host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
@@ -92,9 +93,9 @@ def route_to(url: str, env: Mapping[str, str]) -> Route:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself: ``localhost``, a name below it, a loopback address, or none in particular.
+    """Whether a host is this machine: ``localhost``, a name below it, a loopback address, or an unspecified address.
 
-    An address may be written as old tools take it (``127.1``): the connection would go there all the same.
+    An address may be written in an old short form (``127.1``), because a connection to it goes to the same place.
     """
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -103,18 +104,18 @@ def is_loopback(host: str) -> bool:
 
 
 def trusted(env: Mapping[str, str]) -> tuple[ssl.SSLContext, str]:
-    """Which certificates are trusted, and where they come from, in words.
+    """The trusted certificates, and a text that says where they come from.
 
-    Those of SSL_CERT_FILE and SSL_CERT_DIR where one is set, and no others, as with Go and OpenSSL; else those of the
-    system and of the package certifi.
+    If SSL_CERT_FILE or SSL_CERT_DIR is set, only their certificates are trusted, as with Go and OpenSSL; if not, those
+    of the system and of the package certifi.
 
     Raises:
-        SettingsError: a variable names what cannot be read.
+        SettingsError: a variable names a file or folder that cannot be read.
     """
     file, folder = env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None
     stated = [f"{name} ({value})" for name, value in (("SSL_CERT_FILE", file), ("SSL_CERT_DIR", folder)) if value]
     try:
-        if folder and not os.path.isdir(folder):  # noqa: PTH112  what OpenSSL is given as it stands
+        if folder and not os.path.isdir(folder):  # noqa: PTH112  OpenSSL gets the string unchanged
             raise NotADirectoryError(folder)
         if stated:
             context = ssl.create_default_context(cafile=file, capath=folder)
@@ -129,7 +130,7 @@ def trusted(env: Mapping[str, str]) -> tuple[ssl.SSLContext, str]:
 
 
 def how_to_trust(env: Mapping[str, str]) -> str:
-    """What to do where a certificate is not trusted."""
+    """Advice for a certificate that is not trusted."""
     advice = (
         "where the authority is your own, name its certificates (PEM) in SSL_CERT_FILE, or have the system trust it"
     )
@@ -160,7 +161,7 @@ def _proxy_for(scheme: str, env: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _first(env: Mapping[str, str], key: str) -> tuple[str, str]:
-    """A variable that may be written small or in capitals, and its value."""
+    """A variable that may be in lower or upper case, and its value."""
     for name in (key, key.upper()):
         if value := env.get(name, "").strip():
             return name, value
@@ -171,7 +172,7 @@ def _checked(name: str, proxy: str) -> str:
     """The proxy's URL; without a scheme it is an HTTP proxy, as for curl.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not a valid URL of a proxy.
     """
     url = proxy if "://" in proxy else f"http://{proxy}"
     try:
@@ -188,7 +189,7 @@ def _checked(name: str, proxy: str) -> str:
 
 
 def _matches(entry: str, host: str, port: int) -> bool | None:
-    """Whether an entry of ``no_proxy`` means a host; None where the entry is not understood."""
+    """Whether an entry of ``no_proxy`` matches a host; None if the entry cannot be parsed."""
     if entry == "*":
         return True
     name, only, network = entry, None, _network(entry)
@@ -212,13 +213,13 @@ def _is_in(address: _Address | None, network: _Network) -> bool:
 
 
 def _with_port(entry: str) -> tuple[str, int | None]:
-    """An entry without its port, and the port where it has one."""
+    """An entry without its port, and the port, or None if it has no port."""
     found = re.fullmatch(r"(\[[^\]]*\]|[^:]+):(\d{1,5})", entry)
     return (found[1], int(found[2])) if found else (entry, None)
 
 
 def _network(entry: str) -> _Network | None:
-    """The addresses that an entry means, as an address or a network; None where it is none of these."""
+    """The addresses of an entry, if it is an address or a network; else None."""
     bracketed = re.fullmatch(r"\[([^\]]*)\](/\d+)?", entry)
     bare = f"{bracketed[1]}{bracketed[2] or ''}" if bracketed else entry
     try:

@@ -1,13 +1,13 @@
-"""Shows text that others have written: names of rooms, answers of the service, values of variables."""
+"""Makes text from outside safe to print: names of rooms, responses of the service, values of variables."""
 
 
 def printable(text: str) -> str:
-    """Text in which nothing steers a terminal; line breaks are kept."""
+    """Return the text without characters that control a terminal; line breaks are kept."""
     return "".join(char if char.isprintable() or char == "\n" else _seen(char) for char in text)
 
 
 def one_line(text: str) -> str:
-    """The same in one line: a line break is shown, so that a name cannot look like a line of its own."""
+    """Return the text in one line: a line break is shown as an escape, so a name cannot look like a line of its own."""
     return printable(text).replace("\n", "\\n")
 
 

@@ -1,4 +1,4 @@
-"""How many requests a second this process sends: one pace for all its threads."""
+"""How many requests per second this process sends: one limit for all its threads."""
 
 import threading
 import time
@@ -10,13 +10,13 @@ _RECOVERY: Final = 0.1
 
 
 class Pace:
-    """Spaces requests evenly, so that no second has more than its share, and slows down when the service says 429.
+    """Spaces requests evenly, so no second has more than the limit, and slows down if the service returns 429.
 
-    After a 429 the rate halves, at most once in a second, and then comes back by a tenth of the full rate a second.
+    After a 429 the rate halves, at most once per second. Then it recovers by a tenth of the full rate per second.
 
     Args:
-        per_second: requests a second at full speed.
-        clock: seconds, only ever growing.
+        per_second: requests per second at full speed.
+        clock: returns seconds and never goes back.
         sleep: waits for a number of seconds.
     """
 
@@ -45,7 +45,7 @@ class Pace:
             self._sleep(turn - now)
 
     def slow_down(self) -> None:
-        """Take note that the service found it too fast."""
+        """Lower the rate, because the service reported too many requests."""
         with self._lock:
             now = self._clock()
             if self._slowed_at is None or now - self._slowed_at >= 1:

@@ -1,4 +1,4 @@
-"""The one place where secrets are taken out of text: of what a library says, and of what the service echoes."""
+"""The only place that removes secrets from text: from messages of libraries, and from responses of the service."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,11 +11,11 @@ _LONGEST_PIECE: Final = 12
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """A text without the given secrets, and not longer than a message can bear.
+    """Return a text without the given secrets, and short enough for a message.
 
-    A secret is found as it is and as JSON writes it, once and twice; of a longer one every piece of twelve characters,
-    because a service may quote a part. Strings of less than four characters are left: they would tear the text apart
-    and can hardly be secrets.
+    A secret is found as it is, and as JSON writes it, encoded once or twice. Of a longer secret every piece of twelve
+    characters is found, because a service may quote only a part. Strings of less than four characters are left in: they
+    are unlikely to be secrets, and removing them would make the text unreadable.
     """
     hidden = [False] * len(text)
     for piece in {piece for secret in secrets for form in _written(secret) for piece in _pieces(form)}:
@@ -31,7 +31,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _written(secret: str) -> Iterator[str]:
-    """The ways in which a secret may stand in a text."""
+    """The forms in which a secret may appear in a text."""
     yield secret
     for ascii_only in (True, False):
         form = secret

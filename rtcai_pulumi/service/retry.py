@@ -1,7 +1,7 @@
-"""Which attempts are repeated, when, and for how long: the one place for it.
+"""The retry policy: which attempts are repeated, when, and for how long. Only this module decides it.
 
-The policy may change in any release; what it must never do may not: repeat a create that the service may have
-accepted.
+The policy may change in any release. One rule never changes: a create that the service may have accepted is not
+repeated.
 
 ============================  ======  =====  =====
 after                         create  close  query
@@ -14,17 +14,17 @@ reset, time-out, 5xx          never   yes    yes
 any other refusal             no      no     no
 ============================  ======  =====  =====
 
-To open a room and to end one may both be repeated, as a close may.
+Opening a room and ending a room may both be repeated, like a close.
 
-The waits grow from a quarter of a second to five seconds, each with a random part, so that many rooms do not come back
-at once; a ``Retry-After`` of the service is honoured where it is longer. No connection is tried six times in a row,
-over four to eight seconds where it is refused at once. A room is asked for again until ``wait_for_room`` has passed,
-everything else until two minutes have (a query: fifteen seconds, because its doubt is no error). How often and how long
-is counted anew after the room was waited for: that many rooms open at one moment, and the service says 429, is what to
-expect then.
+The waits grow from a quarter of a second to five seconds. Each has a random part, so many rooms do not retry at the
+same moment. A longer ``Retry-After`` of the service is respected. If there is no connection, six attempts are made in a
+row; if each is refused immediately, they take four to eight seconds. "The room does not exist" is retried until
+``wait_for_room`` has passed, everything else for two minutes (a query: fifteen seconds, because a query without a
+result is not an error). The count and the time start again after a wait for the room: if many rooms open at the same
+moment, the service is likely to return 429.
 
-A call may be bounded by Pulumi's option ``custom_timeouts`` (`within`), and a Ctrl-C ends every wait: then the last
-error is raised as if it were final.
+Pulumi's option ``custom_timeouts`` may limit a call (`within`), and a Ctrl-C ends every wait: then the last error is
+raised as if it were final.
 """
 
 import random
@@ -56,10 +56,10 @@ _time_limit: ContextVar[float | None] = ContextVar("time_limit", default=None)
 
 @contextmanager
 def within(seconds: float | None) -> Iterator[None]:
-    """Bound everything that this thread retries in the block; an attempt that has begun is not cut short.
+    """Limit the time of everything that this thread retries in the block; a running attempt is not interrupted.
 
     Args:
-        seconds: from now on; None or 0: no bound of its own.
+        seconds: the limit, from now on; None or 0 means no limit.
     """
     token = _time_limit.set(time.monotonic() + seconds if seconds else None)
     try:
@@ -70,22 +70,22 @@ def within(seconds: float | None) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one verb repeats."""
+    """What one operation repeats."""
 
     repeats_unknown_outcomes: bool
-    """Whether doing it twice does no harm."""
+    """Whether it does no harm to do the operation twice."""
     wait_for_room: float = 0.0
-    """For how many seconds "the room does not exist" is asked again."""
+    """For how many seconds to retry after "the room does not exist"."""
     patience: float = 120.0
-    """For how many seconds everything else is."""
+    """For how many seconds to retry after any other error."""
 
     def waits(self, error: RtcAiError, attempt: int, waited: float) -> bool:
         """Whether to try again after an error.
 
         Args:
-            error: what the last attempt met.
-            attempt: how many times in a row its kind was met, from 1: "the room does not exist", "no connection", or
-                anything else.
+            error: the error of the last attempt.
+            attempt: how many times in a row this kind of error has occurred, from 1. The kinds are: "the room does not
+                exist", "no connection", and anything else.
             waited: seconds since the first attempt, or since the room was last found missing.
         """
         if isinstance(error, RoomNotFound):
@@ -101,34 +101,34 @@ class Policy:
 
 
 ONCE: Final = Policy(repeats_unknown_outcomes=False)
-"""For what may be asked for once in a run, like a create under an earlier one's trace id."""
+"""For a request that may be sent only once per run, such as a create that is sent again under its old trace id."""
 HARMLESS: Final = Policy(repeats_unknown_outcomes=True)
-"""For what may be done twice: to close a task, to open a room, to end one."""
+"""For a request that may be sent twice: closing a task, opening a room, ending a room."""
 QUERY: Final = Policy(repeats_unknown_outcomes=True, patience=15)
-"""For a question whose answer may stay in doubt."""
+"""For a query whose result may stay unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrier:
-    """Runs attempts; its clock, its sleep and its dice are what tests replace."""
+    """Runs attempts; tests replace its clock, its sleep and its random numbers."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], bool | None] = time.sleep
-    """Waits for seconds; returns true where the run was interrupted meanwhile."""
+    """Waits for a number of seconds; returns true if the run was interrupted during the wait."""
     dice: Callable[[], float] = random.random
 
     def run(
         self, attempt: Callable[[], T], policy: Policy, tell: Callable[[RtcAiError, float], None] | None = None
     ) -> T:
-        """Attempt until it succeeds or the policy says that it is enough.
+        """Repeat the attempt until it succeeds or the policy ends the retries.
 
         Args:
             attempt: one attempt; raises an `RtcAiError`.
             policy: what is repeated.
-            tell: told of each error that is waited out, with the wait in seconds.
+            tell: called with each error that is retried, and with the wait in seconds.
 
         Raises:
-            RtcAiError: what the last attempt met.
+            RtcAiError: the error of the last attempt.
         """
         began = since = self.clock()
         rooms = others = unconnected = 0

@@ -1,6 +1,6 @@
 """Credentials and settings: from the environment first, then from the stack's config.
 
-They are never resource inputs, and they are read at the first request, so that a preview needs none.
+They are never resource inputs. They are read at the first request, so a preview does not need them.
 """
 
 import math
@@ -23,17 +23,17 @@ HOW_TO_SET: Final = (
 )
 
 Lookup = Callable[[str], Any]
-"""Gives the value of a config key (``rtcai:appKey``), or None."""
+"""Returns the value of a config key (``rtcai:appKey``), or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the service is reached."""
+    """The settings of the connection to the service."""
 
     app_key: str
     """The app's key; not a secret."""
     app_secret: str | None = field(default=None, repr=False)
-    """Signs requests of the server flavour; where it is set, it wins over the token."""
+    """Signs requests of the server flavour; if it is set, it has priority over the token."""
     token: str | None = field(default=None, repr=False)
     """RTC token of the client flavour."""
     uid: str | None = None
@@ -43,20 +43,20 @@ class Settings:
     room_endpoint: str = ROOM_ENDPOINT
     """Base URL of the room API."""
     timeout: float = DEFAULT_TIMEOUT
-    """Seconds for one attempt."""
+    """Time limit of one attempt, in seconds."""
     max_rps: float = DEFAULT_MAX_RPS
-    """Requests a second that this process sends at most."""
+    """The maximum number of requests per second of this process."""
     concurrency: int = DEFAULT_CONCURRENCY
-    """Operations at once."""
+    """The maximum number of operations at the same time."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown."""
+        """The values that must never be shown."""
         return tuple(secret for secret in (self.app_secret, self.token) if secret)
 
 
 def missing_credentials(env: Mapping[str, str], config: Lookup) -> list[str]:
-    """The names of the credentials that are set nowhere; empty where there are enough."""
+    """The names of the credentials that are not set anywhere; empty if none are missing."""
     found = _Source(env, config)
     if not found.text("appKey"):
         return ["RTCAI_APP_KEY", "RTCAI_APP_SECRET"] if not found.text("appSecret") else ["RTCAI_APP_KEY"]
@@ -69,7 +69,7 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
     """The settings in force.
 
     Raises:
-        SettingsError: credentials are missing, or a setting is wrong; all of them in one message.
+        SettingsError: credentials are missing, or a setting is wrong; one message lists all of them.
     """
     found = _Source(env, config)
     missing = missing_credentials(env, config)
@@ -105,29 +105,29 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
 
 
 def endpoints_of(env: Mapping[str, str], config: Lookup) -> tuple[str, str] | None:
-    """The base URLs of the task API and the room API; None where one of them is wrong, which `resolve` reports."""
+    """The base URLs of the task API and the room API; None if one of them is wrong, which `resolve` reports."""
     found = _Source(env, config)
     return None if any(map(found.wrong_url, ("endpoint", "roomEndpoint"))) else found.endpoints()
 
 
 def room_endpoint_of(endpoint: str) -> str:
-    """The room API that belongs to a task API, where nothing else is stated."""
+    """The room API that belongs to a task API, if no room API is configured."""
     return ROOM_ENDPOINT if endpoint == TASK_ENDPOINT else endpoint
 
 
 def concurrency_of(env: Mapping[str, str], config: Lookup) -> int:
-    """How many operations may run at once; the default where the setting is wrong, which `resolve` reports."""
+    """The maximum number of concurrent operations; the default if the setting is wrong, which `resolve` reports."""
     stated = int(_Source(env, config).number("concurrency", DEFAULT_CONCURRENCY))
     return stated if stated >= 1 else DEFAULT_CONCURRENCY
 
 
 def environment_name(key: str) -> str:
-    """The environment's name of a config key: ``appKey`` is RTCAI_APP_KEY."""
+    """The environment variable of a config key: for ``appKey`` it is RTCAI_APP_KEY."""
     return "RTCAI_" + "".join(f"_{char}" if char.isupper() else char.upper() for char in key)
 
 
 def _wrong_with_url(url: str) -> str | None:
-    """What is wrong with an endpoint's URL; None where nothing is."""
+    """What is wrong with an endpoint's URL; None if it is valid."""
     if not url.isprintable() or " " in url:
         return "it has a blank, or a character that cannot be seen"
     try:
@@ -147,7 +147,7 @@ def _both(key: str) -> str:
 
 
 class _Source:
-    """The environment before the config; an empty value is as good as none."""
+    """The environment first, then the config; an empty value counts as not set."""
 
     def __init__(self, env: Mapping[str, str], config: Lookup) -> None:
         self._env = env
@@ -162,7 +162,7 @@ class _Source:
         return endpoint, (self.text("roomEndpoint") or room_endpoint_of(endpoint)).rstrip("/")
 
     def number(self, key: str, default: float) -> float:
-        """A finite number; 0, which no setting takes, where it is none."""
+        """A finite number; 0, which is not valid for any setting, if it is not a finite number."""
         try:
             value = float(self.text(key) or default)
         except ValueError:
@@ -174,6 +174,6 @@ class _Source:
         return f"{_both(key)} must be a URL such as {TASK_ENDPOINT}: {reason}" if reason else None
 
     def wrong_text(self, key: str) -> str | None:
-        """Whether a value could not stand in a header: tools that encode a token wrap it into lines."""
+        """Report a value that is not valid in a header: tools that encode a token may break it into lines."""
         good = (self.text(key) or "").isprintable()
         return None if good else f"{_both(key)} holds a line break or another character that cannot be printed"

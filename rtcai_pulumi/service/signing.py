@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 NONCE_MAX_LENGTH: Final = 128
 CHECK_SUM_SECONDS: Final = 300
-"""How long a CheckSum is valid, counted from its CurTime."""
+"""How long a CheckSum is valid after its CurTime, in seconds."""
 TTL_MAX: Final = 86_400
-"""The longest life of a token, in seconds."""
+"""The longest lifetime of a token, in seconds."""
 TTL_DEFAULT: Final = TTL_MAX
 
 
@@ -40,7 +40,7 @@ def basic_token(app_key: str, app_secret: str, *, cname: str, uid: int, ttl: int
         app_secret: its AppSecret.
         cname: the room; empty for any room.
         uid: the user's number, 64 bits.
-        ttl: for how many seconds the token is valid, 1 to 86400.
+        ttl: how long the token is valid, in seconds, 1 to 86400.
         now_ms: the time, in milliseconds since 1970.
 
     Raises:
@@ -54,18 +54,18 @@ def basic_token(app_key: str, app_secret: str, *, cname: str, uid: int, ttl: int
 
 
 def room_token_of(settings: "Settings", cname: str, uid: int, ttl: int, now: float) -> str:
-    """The RTC token that lets one user join one room of the account that the settings name.
+    """The RTC token that lets one user join one room of the account in the settings.
 
     Args:
         settings: AppKey and AppSecret.
         cname: the room; empty for any room.
         uid: the user's number, 0 to 2^64 - 1.
-        ttl: for how many seconds the token is valid, 1 to 86400.
+        ttl: how long the token is valid, in seconds, 1 to 86400.
         now: the time, in seconds since 1970.
 
     Raises:
         SettingsError: there is no AppSecret.
-        ValueError: `ttl` or `uid` is out of range, or nobody could open a room of that name.
+        ValueError: `ttl` or `uid` is out of range, or the name is not valid for a room.
     """
     if settings.app_secret is None:
         advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
@@ -82,16 +82,16 @@ def room_token_of(settings: "Settings", cname: str, uid: int, ttl: int, now: flo
 def permission_key(
     app_key: str, permission_secret: str, *, cname: str, uid: int, privilege: int, ttl: int, now: int
 ) -> str:
-    """The key that gives one user finer rights in one room; it has a secret of its own.
+    """The key that gives one user specific permissions in one room; it is signed with a separate secret.
 
     Args:
         app_key: the AppKey of the app.
         permission_secret: the app's secret for permissions, not the AppSecret.
         cname: the room.
         uid: the user's number, 64 bits.
-        privilege: the sum of the rights: 1 send audio, 2 send video, 4 receive audio, 8 receive video, 16 create the
-            room, 32 join it.
-        ttl: for how many seconds the key is valid.
+        privilege: the sum of the permissions: 1 send audio, 2 send video, 4 receive audio, 8 receive video, 16 create
+            the room, 32 join it.
+        ttl: how long the key is valid, in seconds.
         now: the time, in seconds since 1970.
     """
     signed = f"appkey:{app_key}\nuid:{uid}\ncurTime:{now}\nexpireTime:{ttl}\ncname:{cname}\nprivilege:{privilege}\n"
