@@ -13,7 +13,7 @@ from rtcai_pulumi.config.conversation import options_of
 from rtcai_pulumi.service.settings import room_endpoint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from rtcai_pulumi.service.settings import Settings
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rtcai_pulumi.journal.journal import Journal
-    from rtcai_pulumi.journal.record import Record
     from rtcai_pulumi.lifecycle.context import Run
 
 

@@ -13,7 +13,6 @@ from rtcai_pulumi.service.errors import OtherAccount, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import QUERY
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.journal.record import Record
     from rtcai_pulumi.lifecycle.context import Run
 
 

@@ -18,7 +18,6 @@ from rtcai_pulumi.service.retry import HARMLESS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rtcai_pulumi.journal.record import Record
     from rtcai_pulumi.lifecycle.context import Run
     from rtcai_pulumi.service.client import Room
 
