@@ -9,7 +9,7 @@ from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES
 
 
 def not_empty(value: str | None) -> str | None:
-    """Refuse an empty text: it comes from a variable that was meant to be set."""
+    """Refuse an empty text: it comes from a variable that was meant to have a value."""
     if value == "":
         raise typer.BadParameter("it is empty; name one, or leave the option out")
     return value
@@ -87,7 +87,9 @@ ProjectName = Annotated[
 
 
 def room_of_the_service(cname: str | None) -> str | None:
-    """Refuse what cannot be the name of any room; one that nobody could type may be there all the same."""
+    """Refuse what cannot be the name of any room. Names that are hard to type are allowed, because such a room may
+    exist.
+    """
     size = None if cname is None else len(cname.encode("utf-8", "surrogatepass"))
     if size is not None and not 0 < size <= CNAME_MAX_BYTES:
         raise typer.BadParameter(f"a room's name has 1 to {CNAME_MAX_BYTES} bytes of UTF-8, not {size}")
@@ -98,13 +100,13 @@ _DIGITS: Final = 19
 
 
 def parts_of(task: str) -> tuple[int, str]:
-    """The parts of ``{cid}/{taskId}``.
+    """Split ``{cid}/{taskId}`` into its parts.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: the text does not have this form.
     """
     cid, _, task_id = task.partition("/")
-    # A room's number has 63 bits: no larger one can be kept, nor asked for.
+    # A room's number has 63 bits: a larger one can be neither stored nor queried.
     if not (cid.isascii() and cid.isdecimal() and len(cid) <= _DIGITS and 0 < int(cid) < 2**63 and task_id):
         raise typer.BadParameter(f"{task!r} is no task: expected CID/TASK, as rtcai ls shows it")
     return int(cid), task_id

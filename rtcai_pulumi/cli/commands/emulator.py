@@ -89,16 +89,16 @@ def emulator(
     tasks_outlive_rooms: _TasksOutliveRooms = False,
     log_level: _LogLevel = "info",
 ) -> None:
-    """Run a local stand-in of the RTC-AI service until SIGTERM or Ctrl+C.
+    """Run a local stand-in for the RTC-AI service until SIGTERM or Ctrl+C.
 
-    It listens on 127.0.0.1 only, and prints one line with its URL once it does: in a browser, that is a live page of
-    rooms, agents and requests. It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or those
-    in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET; and further ones in RTCAI_EMULATOR_ACCOUNTS, as in
-    "key=secret key2=secret2".
+    It listens on 127.0.0.1 only, and prints a line with its URL when it is ready. In a browser, the URL shows a live
+    page of rooms, agents and requests. It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or
+    those in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET. Further accounts come from RTCAI_EMULATOR_ACCOUNTS,
+    as in "key=secret key2=secret2".
 
-    GET /-/tasks and GET /-/requests on that URL show what runs and what was asked. /-/faults makes requests fail,
-    /-/settings changes --rooms, --dedup, --max-rps, --retry-after and what a task does by itself while it runs,
-    /-/clock sets its time.
+    GET /-/tasks and GET /-/requests on that URL return the running and ended tasks and the received requests. /-/faults
+    makes requests fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and
+    when tasks start and end by themselves, and /-/clock sets its time.
     """
     try:
         from rtcai_pulumi.emulator import command  # noqa: PLC0415  the extra "emulator" may be missing
