@@ -26,7 +26,7 @@ JournalFile = Annotated[
     typer.Option(
         "--journal",
         metavar="FILE",
-        help="The journal; else RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
+        help="The journal. Default: RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
         callback=_a_file,
     ),
 ]
@@ -36,7 +36,7 @@ StackOption = Annotated[
         "--stack",
         "-s",
         metavar="NAME",
-        help="The stack: its state is read by `pulumi stack export`; see --cwd.",
+        help="The stack. Its state is read with `pulumi stack export`; see --cwd.",
         callback=not_empty,
     ),
 ]
@@ -45,14 +45,14 @@ ProjectFolder = Annotated[
     typer.Option("--cwd", metavar="DIR", file_okay=False, exists=True, help="The project's folder."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-TaskId = Annotated[str, typer.Argument(metavar="CID/TASK", help="The task, as rtcai ls and the resource's id name it.")]
+TaskId = Annotated[str, typer.Argument(metavar="CID/TASK", help="The task, as in rtcai ls and in the resource's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OtherExports = Annotated[
     list[str] | None,
     typer.Option(
         "--other-export",
         metavar="FILE",
-        help="Export of another stack, whose agents are left alone too; may be given several times. Needed where a "
+        help="Export of another stack, whose agents are not closed either; can be given several times. Needed if a "
         "resource was moved there (pulumi state move), or the stack was renamed: the journal has its first name.",
     ),
 ]
@@ -61,8 +61,8 @@ BackendUrl = Annotated[
     typer.Option(
         "--backend",
         metavar="URL",
-        help="The stack's backend, as Pulumi.yaml names it; else PULUMI_BACKEND_URL, else the project's, else the "
-        "current login. With --stack its state is read there.",
+        help="URL of the stack's backend, as in Pulumi.yaml. Default: PULUMI_BACKEND_URL, else the project's, else the "
+        "current login. With --stack, the state is read there.",
         callback=not_empty,
     ),
 ]
@@ -71,7 +71,7 @@ StackName = Annotated[
     typer.Option(
         "--stack-name",
         metavar="NAME",
-        help="The stack, where its export is empty (after a destroy); on a backend that knows organizations, ORG/NAME.",
+        help="The stack, if its export is empty (after a destroy); ORG/NAME if the backend has organizations.",
         callback=not_empty,
     ),
 ]
@@ -80,7 +80,7 @@ ProjectName = Annotated[
     typer.Option(
         "--project-name",
         metavar="NAME",
-        help="The project, where the export is empty (after a destroy).",
+        help="The project, if the export is empty (after a destroy).",
         callback=not_empty,
     ),
 ]
@@ -108,5 +108,5 @@ def parts_of(task: str) -> tuple[int, str]:
     cid, _, task_id = task.partition("/")
     # A room's number has 63 bits: a larger one can be neither stored nor queried.
     if not (cid.isascii() and cid.isdecimal() and len(cid) <= _DIGITS and 0 < int(cid) < 2**63 and task_id):
-        raise typer.BadParameter(f"{task!r} is no task: expected CID/TASK, as rtcai ls shows it")
+        raise typer.BadParameter(f"{task!r} is no task: expected CID/TASK, as in rtcai ls")
     return int(cid), task_id

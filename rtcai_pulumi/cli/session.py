@@ -84,7 +84,7 @@ def records_in(journal: Journal) -> list[Record]:
         for record in records:
             record.start_time, record.change_time  # noqa: B018  each raises where it is no time
     except (TypeError, ValueError) as error:
-        advice = "mend or move the file, or name another one"
+        advice = "repair or move the file, or name another one"
         raise JournalError(f"The journal {journal.path} cannot be used: {error}.", advice=advice) from None
     return records
 

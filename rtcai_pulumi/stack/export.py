@@ -186,14 +186,14 @@ def _text(source: str) -> str:
     except OSError as error:
         raise _unreadable(source, error.strerror or str(error)) from None
     except UnicodeDecodeError:
-        raise _unreadable(source, "it is no text in UTF-8") from None
+        raise _unreadable(source, "it is not valid UTF-8") from None
 
 
 def _deployment(source: str, text: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        raise _unreadable(source, "it is no JSON") from None
+        raise _unreadable(source, "it is not valid JSON") from None
     deployment = content.get("deployment") if isinstance(content, dict) else None
     if not isinstance(deployment, dict):
         raise _unreadable(source, 'it has no "deployment"')
@@ -266,9 +266,7 @@ def _id(source: str, told: frozenset[StackId], stack: str | None, project: str |
     if not told and stack and project:
         return StackId(project, stack)
     if not told:
-        reason = (
-            "its state is empty, so that it does not tell which stack it is of: add --stack-name and --project-name"
-        )
+        reason = "its state is empty and does not name its stack: add --stack-name and --project-name"
         raise _unreadable(source, reason, how="")
     if len(told) > 1:
         raise _unreadable(source, f"it has resources of several stacks: {', '.join(sorted(map(str, told)))}")

@@ -184,7 +184,7 @@ def _left_beside(chosen: Target) -> int:
     for agent, state in left:
         print(f"  task {agent.task_id or '(no id)'} in room {agent.room!r}: {state}")
     print("Run `make up`, which stops what was left before it starts another, and then `make down`.")
-    print("Where the program no longer declares it: `rtcai sweep`, see docs/operations.md.")
+    print("If the program no longer declares it: `rtcai sweep`, see docs/operations.md.")
     return 1
 
 

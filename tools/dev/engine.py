@@ -157,7 +157,7 @@ class Engine:
             raise RefusalError(
                 f"Stack {self._target.name} is locked by a run on another machine.\n"
                 f"  machine {host}, process {holder}, lock {file}\n"
-                "  Where that run has ended, delete the lock file and run this again."
+                "  If that run has ended, delete the lock file and run this again."
             )
         if is_engine(holder):
             raise RefusalError(

@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--into", type=Path, help="the folder that gets bin/ (.tools, or .tools/oldest)")
     parser.add_argument("--oldest", action="store_true", help="the oldest engine that will do, for its tests")
     parser.add_argument("--only", choices=WAYS, help="try this way alone")
-    parser.add_argument("--quiet", action="store_true", help="say nothing where there is nothing to do")
+    parser.add_argument("--quiet", action="store_true", help="print nothing if there is nothing to do")
     arguments = parser.parse_args()
     # `make` sends SIGTERM when it is ended: as an exit, it ends the started commands and removes the temporary folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -29,7 +29,7 @@ _Room = Annotated[
     typer.Option(
         "--cname",
         metavar="ROOM",
-        help="The task's room; needed only where the journal does not know it.",
+        help="The task's room; needed only if the journal does not know the task.",
         callback=room_of_the_service,
     ),
 ]
@@ -104,7 +104,7 @@ def _require_room(cname: str, cid: int, run: Run) -> None:
     """Refuse if the room is known not to be the task's: the service's answer about a task in it would mean nothing."""
     if run.client.settings.app_secret is None:
         return  # the room API cannot be called
-    to_do = "where its room has ended, the agent has too; else name its room with --cname"
+    to_do = "if the task's room has ended, its agent has ended too; otherwise give the right room with --cname"
     try:
         found = run.retrier.run(lambda: run.client.query_room(cname), QUERY).cid
     except RoomNotFound:

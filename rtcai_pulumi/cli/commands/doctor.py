@@ -58,7 +58,9 @@ from rtcai_pulumi.journal.locks import Locks
 print(Locks(Path(sys.argv[1])).is_held(int(sys.argv[2])))
 """
 _REPORT: Final = "report this, with the line above; the other checks were made"
-_SAVE: Final = "note what `pulumi stack export` and the rooms tell, then move the file away; see docs/operations.md"
+_SAVE: Final = (
+    "save the output of `pulumi stack export` and check the rooms, then move the file away; see docs/operations.md"
+)
 _LOST: Final = "`rtcai ls` shows the lost creates; the next `pulumi up` asks for each again, see docs/operations.md"
 _NAME_ANOTHER: Final = "name a file on a local disk that you may write in RTCAI_JOURNAL"
 _NO_CREDENTIALS: Final = "there are no usable credentials"
@@ -249,13 +251,13 @@ def _room_api(client: Client) -> Finding:
     """Query a room that cannot exist."""
     check = "room API"
     if client.settings.app_secret is None:
-        return not_checked(check, "it takes an AppSecret", "without it a refresh cannot tell whether a room is gone")
+        return not_checked(check, "it takes an AppSecret", "without it a refresh cannot detect that a room has ended")
     try:
         client.query_room(f"rtcai-doctor-{uuid4().hex}")
     except RoomNotFound:
         return passed(check, f"{client.settings.room_endpoint} answers")
     except RtcAiError as error:
-        advice = error.advice or "check RTCAI_ROOM_ENDPOINT; without it a refresh cannot tell whether a room is gone"
+        advice = error.advice or "check RTCAI_ROOM_ENDPOINT; without it a refresh cannot detect that a room has ended"
         return failed(check, _in_one_line(error), advice)
     return passed(check, f"{client.settings.room_endpoint} answers")
 
@@ -265,7 +267,7 @@ def _cli(env: Mapping[str, str]) -> Finding:
     found = shutil.which("pulumi", path=env.get("PATH"))
     if found is None:
         return failed(check, "there is no pulumi on PATH", "install the Pulumi CLI")
-    return _asked(check, [found, "version"], env, lambda said: f"{said} ({found})", "install the Pulumi CLI anew")
+    return _asked(check, [found, "version"], env, lambda said: f"{said} ({found})", "reinstall the Pulumi CLI")
 
 
 def _plugin(env: Mapping[str, str]) -> Finding:

@@ -36,7 +36,7 @@ def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> N
             )
         if opened.lives(record.process):
             raise CannotDo("A run that still lives waits for its answer.\n  to do: wait for it, or interrupt it first")
-        tell(f"Room {record.cname}, request {record.request_id}: where it started an agent, nobody will know of it.")
+        tell(f"Room {record.cname}, request {record.request_id}: if it started an agent, no record of it will be left.")
         if not confirmed("Forget it?", yes=yes, undone="It was not forgotten"):
             raise typer.Exit(NOT_CONFIRMED)
         opened.drop(record)

@@ -29,10 +29,10 @@ _StackExportFile = Annotated[
     typer.Option(
         "--stack-export",
         metavar="FILE",
-        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
     ),
 ]
-_All = Annotated[bool, typer.Option("--all", help="Closed ones too.")]
+_All = Annotated[bool, typer.Option("--all", help="List closed ones, too.")]
 _HEAD: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
 
 

@@ -45,15 +45,15 @@ _StackExportFile = Annotated[
     typer.Option(
         "--stack-export",
         metavar="FILE",
-        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
     ),
 ]
 _EndRoom = Annotated[
     bool,
     typer.Option(
         "--end-room",
-        help="End the room that has the name of each lost create's now, which throws out everybody and every agent in "
-        "it, even if the room was opened anew since.",
+        help="End the current room of each lost create's room name. This removes every user and every agent from it, "
+        "even if the room was opened again since.",
     ),
 ]
 
@@ -135,7 +135,7 @@ def sweep(
         strangers = elsewhere(records, state.export, state.backend)
         _introduce(state, strangers)
         if holder := why_locked(state, source, os.environ):
-            advice = "wait for it; where it was killed, `pulumi cancel` unlocks the stack"
+            advice = "wait for it; if it was killed, `pulumi cancel` unlocks the stack"
             raise CannotDo(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
         _show(planned, quiet=as_json)
         _show_unknown(unknown, quiet=as_json)

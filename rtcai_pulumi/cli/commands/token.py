@@ -20,10 +20,10 @@ def _usable(cname: str) -> str:
 
 
 _Room = Annotated[
-    str, typer.Argument(metavar="ROOM", help="The room's name; an empty one is any room.", callback=_usable)
+    str, typer.Argument(metavar="ROOM", help="The room's name; an empty name means any room.", callback=_usable)
 ]
 _Uid = Annotated[int, typer.Argument(metavar="UID", min=0, max=2**64 - 1, help="The user's number.")]
-_Ttl = Annotated[int, typer.Option(min=1, max=TTL_MAX, help="For how many seconds it is valid.")]
+_Ttl = Annotated[int, typer.Option(min=1, max=TTL_MAX, help="Seconds until it expires.")]
 
 
 def token(cname: _Room, uid: _Uid, *, ttl: _Ttl = TTL_DEFAULT, as_json: AsJson = False) -> None:

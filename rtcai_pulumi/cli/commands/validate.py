@@ -44,7 +44,7 @@ def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -
 
 
 _Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write it there instead.")
+    Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write the schema to this file.")
 ]
 
 

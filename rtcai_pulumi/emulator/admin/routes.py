@@ -218,6 +218,6 @@ def _guarded(handler: Handler, admin: Admin, clock: Clock) -> Callable[[Request]
 
 def _cid(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 20):
-        message = f"{text[:30]!r} is no room's number"
+        message = f"{text[:30]!r} is not a room's number"
         raise LookupError(message)
     return int(text)

@@ -173,7 +173,7 @@ def _between(before: list[Span], span: Span) -> str:
     if last_ms > span.start_ms:
         both_ms = min(last_ms, span.end_ms)
         how_long = "" if both_ms == inf else f" for {duration((both_ms - span.start_ms) / 1000)}"
-        return f"started beside the agent before: both were in the room{how_long}"
+        return f"started while the agent before was running: both were in the room{how_long}"
     return f"started {duration((span.start_ms - last_ms) / 1000)} after the agent before had ended"
 
 

@@ -109,7 +109,7 @@ class StateFile:
             # Only the first location, and not its value, which may be a prompt.
             place = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))
             what = f"is not what an emulator writes (first problem at: {place or 'its very start'})"
-            raise StateFileUnusable(self._sentence(f"{what}; mend it, or move it away to start empty")) from None
+            raise StateFileUnusable(self._sentence(f"{what}; repair it, or move it away to start empty")) from None
         return State(stored.rooms, stored.tasks)
 
     def _locked(self) -> int:
