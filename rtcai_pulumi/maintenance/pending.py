@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.stack.export import Begun, StackExport
     from rtcai_pulumi.stack.source import StackState
 
-UNKNOWN: Final = "A killed run was starting these agents, and the journal does not show whether they were started"
+UNKNOWN: Final = "A killed run was starting these agents, and the journal does not tell whether it did"
 ADVICE: Final = (
     "put the journal of the killed run back, or look into these rooms and, where an agent is there, end them (`rtcai "
     "end-room` throws out everybody); then `pulumi refresh --clear-pending-creates`, and run again"
