@@ -205,7 +205,6 @@ class _Planning:
         self._found.setdefault(mistake.path, mistake)
 
     def _mistakes(self) -> tuple[Mistake, ...]:
-        """Return all mistakes, ordered by line."""
         return tuple(sorted(self._found.values(), key=lambda mistake: mistake.line or 0))
 
 

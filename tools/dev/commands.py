@@ -207,7 +207,6 @@ def _tell_of_the_other(chosen: Target, environ: Mapping[str, str]) -> None:
 
 
 def _taken_over(chosen: Target) -> tuple[Engine, list[Agent]]:
-    """Return the stack's engine, and its agents after the last run."""
     engine = Engine(chosen)
     engine.take_over()
     return engine, agents.in_state(engine.resources())

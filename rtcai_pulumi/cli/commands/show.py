@@ -46,8 +46,7 @@ def show(
     """Show everything that is known about one agent: from the journal, with --stack from the state, and about its room.
 
     rtcai asks the room API whether the task's room still exists. Credentials for this come from the environment
-    (RTCAI_APP_KEY, RTCAI_APP_SECRET). If the room is gone, or has another number, the agent of this task is not
-    running.
+    (RTCAI_APP_KEY, RTCAI_APP_SECRET). If the room is gone, or has another number, it has no agent of this task.
 
     --json prints an object with the fields of rtcai ls, and room (open, gone, another one now, not asked) and
     roomError.

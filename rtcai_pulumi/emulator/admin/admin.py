@@ -205,7 +205,6 @@ class Admin:
         await self._service.end_task(task, "admin")
 
     def _account(self, app_key: str | None) -> str:
-        """Return the given AppKey, or the first one if none is given."""
         settings = self._service.settings
         if app_key is not None and app_key not in settings.secrets:
             message = f"no AppKey {app_key!r} is known; known are {', '.join(settings.secrets)}"

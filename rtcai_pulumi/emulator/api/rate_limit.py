@@ -42,7 +42,7 @@ class Windows:
             0 if the request is accepted, else the seconds until one would be accepted.
         """
         taken = self._taken.setdefault((app_key, group), deque())
-        # If the clock was set back, the window holds times in the future; drop them.
+        # Drop expired times and, if the clock was set back, times in the future.
         while taken and not now - WINDOW < taken[0] <= now:
             taken.popleft()
         if limit is not None and len(taken) >= limit:

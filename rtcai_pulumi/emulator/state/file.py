@@ -54,8 +54,8 @@ class StateFile:
         self._lock = self._locked()
         try:
             self.state = self._loaded()
-            # It is written back immediately: this detects a file that cannot be written, and corrects a file that
-            # others can read.
+            # It is written back immediately: this detects a file that cannot be written, and makes the file private
+            # if other users can read it.
             self._replace(self._snapshot())
         except OSError as error:
             self.close()
