@@ -1,7 +1,8 @@
-"""A plugin of pytest: the fixture `rtcai_emulator`, a running emulator of the RTC-AI service for one test.
+"""A pytest plugin with the fixture `rtcai_emulator`: a running emulator of the RTC-AI service for one test.
 
-pytest loads this at the start of every run in an environment where rtcai-pulumi is installed. So it is a package of its
-own and imports nothing of rtcai_pulumi before a test asks for the fixture: that would load the Pulumi SDK.
+pytest loads this plugin at the start of every run in an environment where rtcai-pulumi is installed. So it is a
+separate package, and imports nothing from rtcai_pulumi until a test uses the fixture: that import would load the Pulumi
+SDK.
 """
 
 import os
@@ -21,7 +22,7 @@ _MARK = "rtcai_emulator"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known, so that `--strict-markers` takes it."""
+    """Register the marker, so `--strict-markers` accepts it."""
     config.addinivalue_line("markers", f"{_MARK}(**settings): how the fixture `rtcai_emulator` is to behave")
 
 
@@ -29,12 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def rtcai_emulator(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> "Iterator[Emulator]":
-    """An empty emulator that runs for one test, and the environment of a program that is to use it.
+    """An empty emulator that runs for one test, and the environment for a program that uses it.
 
-    Until the end of the test ``RTCAI_ENDPOINT``, ``RTCAI_APP_KEY`` and ``RTCAI_APP_SECRET`` lead to it,
-    ``RTCAI_JOURNAL`` is a file of the test's own, and every other ``RTCAI_…`` variable is taken away. Keywords of the
-    mark, as in ``@pytest.mark.rtcai_emulator(dedup="replay")``, are those of `rtcai_pulumi.emulator.Emulator`.
-    Without the extra ``emulator`` the test fails and names it.
+    Until the end of the test, ``RTCAI_ENDPOINT``, ``RTCAI_APP_KEY`` and ``RTCAI_APP_SECRET`` point to the emulator,
+    ``RTCAI_JOURNAL`` is a file used only by this test, and every other ``RTCAI_…`` variable is removed. The keyword
+    arguments of the marker, as in ``@pytest.mark.rtcai_emulator(dedup="replay")``, are those of
+    `rtcai_pulumi.emulator.Emulator`. If the extra ``emulator`` is not installed, the test fails with a message that
+    names it.
     """
     try:
         from rtcai_pulumi.emulator import Emulator  # noqa: PLC0415  see the docstring of the module
@@ -42,7 +44,7 @@ def rtcai_emulator(
         if missing.name not in _EXTRA:
             raise
         pytest.fail(f"fixture rtcai_emulator: {missing}", pytrace=False)
-    # The mark that is nearest to the test has the last word on each setting.
+    # For each setting, the marker closest to the test takes precedence.
     marks = [mark.kwargs for mark in request.node.iter_markers(_MARK)][::-1]
     settings = {name: value for mark in marks for name, value in mark.items()}
     known = list(signature(Emulator).parameters)

@@ -1,1 +1,3 @@
-"""What `make` runs: the set-up of a checkout, the Pulumi CLI's installer and the `up`, `down` and `status` targets."""
+"""What `make` runs: the setup of a checkout, the installer of the Pulumi CLI, and the targets `up`, `down` and
+`status`.
+"""

@@ -1,7 +1,8 @@
-"""`python -m tools.checks lint|test|floor|full|engines|all`: the checks of the make targets, and the time of each part.
+"""`python -m tools.checks lint|test|floor|full|engines|all`: the checks of the make targets, with the time of each
+part.
 
-`make test` runs "test", `make test-full` "full" after it, `make test-all` "all" after that. The first part that fails
-ends the run.
+`make test` runs "test", `make test-full` then runs "full", and `make test-all` then runs "all". The run stops at the
+first part that fails.
 """
 
 import os
@@ -19,7 +20,7 @@ BIN: Final = ROOT / ".venv" / "bin"
 FLOOR: Final = ROOT / ".tools" / "floor" / "bin"
 OLDEST_ENGINE: Final = ROOT / ".tools" / "oldest" / "bin"
 Part = tuple[str, Sequence[Sequence[str]]]
-"""A name, and the commands to run one after the other."""
+"""A name, and the commands to run in order."""
 
 
 def main(names: Sequence[str]) -> int:
@@ -40,11 +41,11 @@ def main(names: Sequence[str]) -> int:
 
 
 def lint() -> Iterator[Part]:
-    """Style, types and the direction of imports."""
+    """Check style, types and the direction of imports."""
     yield "style", [[str(BIN / "ruff"), "check", "."], [str(BIN / "ruff"), "format", "--check", "."]]
     mypy = str(BIN / "mypy")
     examples = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
-    # One by one: every program is a __main__ of its own.
+    # One by one, because every program is a separate __main__.
     programs = [[mypy, str(path.relative_to(ROOT))] for path in examples]
     yield "types", [[mypy, "rtcai_pulumi", "pytest_rtcai", "tests", "tools", "__main__.py"], *programs]
     yield "import directions", [[str(BIN / "lint-imports")]]
@@ -67,7 +68,7 @@ def _floor() -> Iterator[Part]:
 
 
 def _engines() -> Iterator[Part]:
-    """The other end of what is supported: `make test` runs the newest engine and the newest SDK."""
+    """Run the tests with the lowest supported versions: `make test` uses the newest engine and the newest SDK."""
     setup = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
     install = [sys.executable, "tools/pulumi-cli/install.py", "--oldest", "--quiet"]
     tests = [str(FLOOR / "python"), "-m", "pytest", *PARALLEL_ENGINE, "-m", "full and everyday", "tests/engine"]
@@ -90,11 +91,17 @@ def _run(command: Sequence[str]) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-# The engine's tests wait for each other's processes, for the disk and for time to pass: with three workers, two cores were
-# idle for two fifths of the time.
+<<<<<<< HEAD
+# The engine's tests wait for processes, for the disk and for time to pass: with three workers, two cores were idle for
+# two fifths of the time.
 _CORES: Final = os.cpu_count() or 1
 PARALLEL: Final = ("-n", str(_CORES + 1), "--dist", "worksteal")
 PARALLEL_ENGINE: Final = ("-n", str(2 * _CORES + 1), "--dist", "worksteal")
+=======
+# The engine tests wait for processes that wait for each other: one worker more than there are cores keeps all cores
+# busy.
+PARALLEL: Final = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
+>>>>>>> 3ebda28d472deb26ba21a835b6775d7a33fbb860
 CHECKS: Final[Mapping[str, Callable[[], Iterator[Part]]]] = {
     "lint": lint,
     "test": _test,

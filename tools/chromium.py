@@ -1,9 +1,9 @@
-"""Have a Chromium at hand for the tests of the emulator's page; installs Debian's package where that is possible.
+"""Provide a Chromium for the tests of the emulator's page; installs Debian's package if possible.
 
-Run by `make test`, standard library only. Where it may not install (no root, no apt-get, no network) it says what to
-do. The page's tests are then left out, and say so; with CI set they fail instead, and so does this.
+Run by `make test`; uses the standard library only. If it cannot install Chromium (no root, no apt-get, no network), it
+prints what to do. The page's tests are then skipped with a message. If CI is set, they and this script fail instead.
 
-RTCAI_CHROMIUM names another browser of the family: the path of its program.
+RTCAI_CHROMIUM names another browser based on Chromium: the path of its executable.
 """
 
 import os
@@ -20,7 +20,7 @@ HOW = (
 )
 _INSTALL = (
     ("apt-get", "update", "--quiet=2"),
-    # The font is for the pictures: the service's own messages are Chinese.
+    # The font is for screenshots: the service's own messages are in Chinese.
     ("apt-get", "install", "--yes", "--quiet=2", "--no-install-recommends", "chromium", "fonts-wqy-microhei"),
 )
 
@@ -28,7 +28,7 @@ Run = Callable[[Sequence[str], Mapping[str, str]], int]
 
 
 def found(environ: Mapping[str, str]) -> str | None:
-    """Return the path of the Chromium to use, or None where there is none."""
+    """Return the path of the Chromium to use, or None if there is none."""
     named = environ.get("RTCAI_CHROMIUM")
     path = environ.get("PATH", os.defpath)
     return (
@@ -39,7 +39,7 @@ def found(environ: Mapping[str, str]) -> str | None:
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool, run: Run) -> int:
-    """Have a Chromium and return the exit code. `--quiet` says nothing where there is nothing to do."""
+    """Install a Chromium if needed and return the exit code. `--quiet` prints nothing if there is nothing to do."""
     known = found(environ)
     if known:
         if "--quiet" not in arguments:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool,
     )
     if may:
         print("chromium: installing Debian's package for the tests of the page (about a minute) ...", flush=True)
-        # Whether it went well is seen by what is there afterwards: an index that cannot be updated may be good enough.
+        # The result is checked afterwards, not by exit codes: an index that cannot be updated may be good enough.
         for command in _INSTALL:
             run(command, {**environ, "DEBIAN_FRONTEND": "noninteractive"})
         if found(environ):

@@ -1,11 +1,11 @@
 """Prepare `.venv`: the package in editable form, its extras and the test tools, at the versions of constraints.txt.
 
-With `--floor`, `.tools/floor` instead: the same, but with every package that users get in a range of versions at the
-lowest that pyproject.toml allows, as constraints-floor.txt pins it. `make test-floor` shows that it works.
+With `--floor`, prepare `.tools/floor` instead: the same, but every package that users install in a range of versions
+has the lowest version that pyproject.toml allows, as pinned in constraints-floor.txt. `make test-floor` tests it.
 
-Run by `make setup` with the system's Python, standard library only. A second run does nothing. It may be interrupted
-at any moment and run again: `rtcai-setup.json` in the folder says whether the last run came to its end, and where it
-did not the folder is made anew.
+Run by `make setup` with the system's Python; uses the standard library only. A second run does nothing. It may be
+interrupted at any moment and run again: `rtcai-setup.json` in the folder records whether the last run was completed; if
+not, the folder is created again.
 """
 
 import sys
@@ -33,7 +33,9 @@ UNFINISHED = "unfinished"
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment of this checkout: where it is, and the files that pin it, the later over the earlier."""
+    """A virtual environment of this checkout: its folder, and the files that pin it; later files override earlier
+    ones.
+    """
 
     folder: Path
     pins: tuple[Path, ...]
@@ -45,16 +47,16 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """Its Python."""
+        """Path of its Python."""
         return self.folder / "bin" / "python"
 
     @property
     def record(self) -> Path:
-        """The file that says what the last run made of it."""
+        """Path of the file that records the result of the last run."""
         return self.folder / "rtcai-setup.json"
 
     def constraints(self) -> str:
-        """Return one pin a package."""
+        """Return one pin for each package."""
         lines = (line for file in self.pins for line in file.read_text().splitlines())
         pinned = {_package(line): line for line in lines if line and not line.startswith("#")}
         return "".join(f"{line}\n" for line in pinned.values())
@@ -65,7 +67,7 @@ FLOOR = Environment(ROOT / ".tools" / "floor", (*CURRENT.pins, ROOT / "tools" / 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepare an environment and return the exit code. `--quiet` says nothing where there is nothing to do."""
+    """Prepare an environment and return the exit code. `--quiet` prints nothing if there is nothing to do."""
     folder = ROOT / ".tools"
     folder.mkdir(exist_ok=True)
     with (folder / "setup.lock").open("w") as lock:
@@ -109,9 +111,9 @@ def _install(environment: Environment) -> int:
     constraints = environment.folder / "constraints.txt"
     constraints.write_text(environment.constraints())
     pip = [str(environment.python), "-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
-    # The build backend comes first and the build is not isolated, so that constraints.txt pins the backend too. pip
-    # itself is installed too: the language host has it list the packages in every run, which the pip that comes with
-    # Python 3.11 takes twice as long for.
+    # The build backend is installed first and the build is not isolated, so constraints.txt pins the backend too. pip
+    # itself is installed too: the language host uses it to list the packages in every run, and the pip that comes with
+    # Python 3.11 takes twice as long for that.
     package = ["--no-build-isolation", "--editable", f"{ROOT}[dev]"]
     return _run([*pip, "pip", "hatchling", "editables"]) or _run([*pip, *package])
 
@@ -127,7 +129,7 @@ def _run(argv: list[str]) -> int:
 def _must_be_made_anew(environment: Environment, recorded: str | None) -> bool:
     if recorded == UNFINISHED or not environment.python.exists():
         return True
-    # The scripts in bin/ begin with the absolute path of their Python: a checkout that was moved needs new ones.
+    # The scripts in bin/ start with the absolute path of their Python, so a checkout that was moved needs new ones.
     script = environment.folder / "bin" / "pip"
     if not script.exists() or not script.read_text(errors="replace").startswith(f"#!{environment.folder}/"):
         return True

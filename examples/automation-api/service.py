@@ -1,4 +1,5 @@
-"""Agents on demand: a Python service starts one for a meeting and stops it afterwards. No project folder is needed.
+"""Agents on demand: a Python service starts an agent for a meeting and stops it afterwards. No project folder is
+needed.
 
 usage: service.py start ROOM | stop ROOM
 """
@@ -13,7 +14,7 @@ from rtcai_pulumi import Asr, Llm, RealtimeConversation, Tts
 
 
 def program(room: str) -> automation.PulumiFn:
-    """What runs in a room."""
+    """Declare the agent of a room."""
 
     def declare() -> None:
         RealtimeConversation("host", cname=room, asr=Asr(asr_vendor=6), llm=Llm(llm_vendor=1), tts=Tts(tts_vendor=6))
@@ -22,8 +23,8 @@ def program(room: str) -> automation.PulumiFn:
 
 
 def stack_of(room: str) -> automation.Stack:
-    """A stack for each room, so that meetings neither wait for each other nor share a state."""
-    # The engine starts the plugin by the Python that it finds first.
+    """Return a stack for one room, so meetings do not wait for each other and do not share a state."""
+    # The engine starts the plugin with the first Python on PATH.
     environment = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     options = automation.LocalWorkspaceOptions(env_vars=environment)
     return automation.create_or_select_stack(room, "meetings", program(room), opts=options)

@@ -1,7 +1,7 @@
-"""Agents beside other infrastructure: what another resource puts out, an agent takes in.
+"""Agents next to other infrastructure: the output of another resource is an input of an agent.
 
-The other resource stands for whatever else a room needs. It is one of the program's own, so that this runs anywhere;
-a bucket, a database or a DNS name of any Pulumi provider is used in the same way.
+The other resource stands for anything else that a room needs. It is defined in this program, so the example runs
+anywhere; use a bucket, a database or a DNS name of any Pulumi provider in the same way.
 """
 
 import secrets
@@ -14,7 +14,7 @@ from rtcai_pulumi import Asr, Llm, Pipeline, RealtimeConversation, Room, Tts
 
 
 class TicketProvider(ResourceProvider):
-    """Draws a code that the host reads out; a real one would book it somewhere."""
+    """Creates a code that the host reads aloud; a real provider would book it in a ticket system."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         if props["event"] == "sold out":

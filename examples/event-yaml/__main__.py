@@ -1,4 +1,4 @@
-"""Everything that is to be said stands in event.yaml."""
+"""The program only loads event.yaml, which contains the whole configuration."""
 
 from rtcai_pulumi.events import run
 

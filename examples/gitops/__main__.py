@@ -1,4 +1,4 @@
-"""The rooms of event.yaml; a pull request that changes that file is all that a change takes."""
+"""The rooms of event.yaml: a change is a pull request that edits this file."""
 
 from rtcai_pulumi.events import run
 

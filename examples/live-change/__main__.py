@@ -1,4 +1,4 @@
-"""Two rooms of a live event. The host's agent is changed without a gap, the other room is not touched."""
+"""Two rooms of a live event. The host's agent is changed without a gap; the other room is not affected."""
 
 import pulumi
 
@@ -13,6 +13,6 @@ for name in ("host", "help-desk"):
         asr=Asr(asr_vendor=6),
         llm=Llm(llm_vendor=1),
         tts=Tts(tts_vendor=6, speed=config.get_float("speed") or 1.0),
-        # The new agent is there before the old one goes: no silence, but for a moment two agents.
+        # The new agent starts before the old one stops: there is no silence, but for a moment there are two agents.
         replace_strategy="start-first",
     )

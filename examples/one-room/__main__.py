@@ -1,4 +1,4 @@
-"""One room with one AI agent: the least that a program needs."""
+"""One room with one AI agent: the smallest program."""
 
 import pulumi
 

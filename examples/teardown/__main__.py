@@ -1,4 +1,4 @@
-"""Two rooms of an event that is over soon."""
+"""Two rooms of an event that will soon be over."""
 
 from rtcai_pulumi import Agent, RealtimeConversation
 

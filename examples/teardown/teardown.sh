@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Stop every agent of a stack, and check that none is left: the state's, and those that only the journal knows.
+# Stop every agent of a stack, and check that none is left, neither in the state nor in the journal.
 # usage: teardown.sh STACK
 set -euo pipefail
 stack=$1
 pulumi destroy --yes --stack "$stack"
-# Agents of killed runs, which no state knows: `destroy` calls no provider for them.
+# Agents of killed runs are in no state, so `destroy` calls no provider for them.
 swept=0
 rtcai sweep --stack "$stack" --yes || swept=$?
 if [ "$swept" != 0 ]; then
-    # 3: a create was lost or is not in the journal, a run still lives, or the journal has agents of another backend.
+    # 3: a create was lost or is not in the journal, a run is still active, or the journal has agents of another backend.
     echo "teardown: agents of $stack may be left; see above" >&2
     exit "$swept"
 fi

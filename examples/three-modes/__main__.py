@@ -4,15 +4,15 @@ import pulumi
 
 from rtcai_pulumi import Agent, AgentParam, Asr, Llm, RealtimeConversation, Tts
 
-# Mode "parameters": every setting is stated here.
+# Mode "parameters": every setting is set here.
 stated = RealtimeConversation(
     "stated", cname="stated", asr=Asr(asr_vendor=6), llm=Llm(llm_vendor=1), tts=Tts(tts_vendor=6)
 )
 
-# Mode "agent": a Yunxin agent brings every setting with it.
+# Mode "agent": a Yunxin agent provides every setting.
 ready_made = RealtimeConversation("ready-made", cname="ready-made", agent=Agent(agent_id="my-agent", user_id="9527"))
 
-# Mode "agent+parameters": what is left out here comes from the agent.
+# Mode "agent+parameters": omitted settings come from the agent.
 adapted = RealtimeConversation(
     "adapted",
     cname="adapted",

@@ -23,14 +23,14 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        if error.filename is not None:  # about a file of the user's, and not about the output
+        if error.filename is not None:  # about a file of the user, not about the output stream
             raise
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  what is left cannot be written
         sys.exit(f"rtcai: the output cannot be written: {error.strerror or error}")
 
 
 def _take_any_output() -> None:
-    """Print whatever the locale cannot write as an escape, and nothing where a stream was closed."""
+    """Print characters that the locale cannot encode as escapes, and discard output to a stream that was closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -40,7 +40,7 @@ def _take_any_output() -> None:
 
 
 def _as_utf_8(argument: str) -> str:
-    """An argument as it was typed, also in a locale that knows ASCII alone."""
+    """Return an argument as it was typed, also in a locale that supports ASCII only."""
     try:
         return os.fsencode(argument).decode("utf-8")
     except UnicodeDecodeError:

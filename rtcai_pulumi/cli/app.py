@@ -1,4 +1,4 @@
-"""The commands of ``rtcai``. What a command needs is imported when it runs."""
+"""The commands of ``rtcai``. A command imports what it needs only when it runs."""
 
 from importlib.metadata import version
 from typing import Annotated
@@ -20,7 +20,7 @@ from rtcai_pulumi.cli.commands.validate import schema, validate
 app = typer.Typer(
     name="rtcai",
     no_args_is_help=True,
-    # A traceback with the values of variables could show an AppSecret.
+    # Tracebacks must not print the values of variables: one of them could be an AppSecret.
     pretty_exceptions_enable=False,
 )
 for command in (ls, show, close, end_room, sweep, pending, release, forget, token, validate, schema, doctor, emulator):

@@ -9,7 +9,7 @@ from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES
 
 
 def not_empty(value: str | None) -> str | None:
-    """Refuse an empty text: it comes from a variable that was meant to be set."""
+    """Refuse an empty text: it comes from a variable that was meant to have a value."""
     if value == "":
         raise typer.BadParameter("it is empty; name one, or leave the option out")
     return value
@@ -26,7 +26,7 @@ JournalFile = Annotated[
     typer.Option(
         "--journal",
         metavar="FILE",
-        help="The journal; else RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
+        help="The journal. Default: RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
         callback=_a_file,
     ),
 ]
@@ -36,7 +36,7 @@ StackOption = Annotated[
         "--stack",
         "-s",
         metavar="NAME",
-        help="The stack: its state is read by `pulumi stack export`; see --cwd.",
+        help="The stack. Its state is read with `pulumi stack export`; see --cwd.",
         callback=not_empty,
     ),
 ]
@@ -45,14 +45,14 @@ ProjectFolder = Annotated[
     typer.Option("--cwd", metavar="DIR", file_okay=False, exists=True, help="The project's folder."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-TaskId = Annotated[str, typer.Argument(metavar="CID/TASK", help="The task, as rtcai ls and the resource's id name it.")]
+TaskId = Annotated[str, typer.Argument(metavar="CID/TASK", help="The task, as in rtcai ls and in the resource's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OtherExports = Annotated[
     list[str] | None,
     typer.Option(
         "--other-export",
         metavar="FILE",
-        help="Export of another stack, whose agents are left alone too; may be given several times. Needed where a "
+        help="Export of another stack, whose agents are not closed either; can be given several times. Needed if a "
         "resource was moved there (pulumi state move), or the stack was renamed: the journal has its first name.",
     ),
 ]
@@ -61,8 +61,8 @@ BackendUrl = Annotated[
     typer.Option(
         "--backend",
         metavar="URL",
-        help="The stack's backend, as Pulumi.yaml names it; else PULUMI_BACKEND_URL, else the project's, else the "
-        "current login. With --stack its state is read there.",
+        help="URL of the stack's backend, as in Pulumi.yaml. Default: PULUMI_BACKEND_URL, else the project's, else the "
+        "current login. With --stack, the state is read there.",
         callback=not_empty,
     ),
 ]
@@ -71,7 +71,7 @@ StackName = Annotated[
     typer.Option(
         "--stack-name",
         metavar="NAME",
-        help="The stack, where its export is empty (after a destroy); on a backend that knows organizations, ORG/NAME.",
+        help="The stack, if its export is empty (after a destroy); ORG/NAME if the backend has organizations.",
         callback=not_empty,
     ),
 ]
@@ -80,14 +80,16 @@ ProjectName = Annotated[
     typer.Option(
         "--project-name",
         metavar="NAME",
-        help="The project, where the export is empty (after a destroy).",
+        help="The project, if the export is empty (after a destroy).",
         callback=not_empty,
     ),
 ]
 
 
 def room_of_the_service(cname: str | None) -> str | None:
-    """Refuse what cannot be the name of any room; one that nobody could type may be there all the same."""
+    """Refuse what cannot be the name of any room. Names that are hard to type are allowed, because such a room may
+    exist.
+    """
     size = None if cname is None else len(cname.encode("utf-8", "surrogatepass"))
     if size is not None and not 0 < size <= CNAME_MAX_BYTES:
         raise typer.BadParameter(f"a room's name has 1 to {CNAME_MAX_BYTES} bytes of UTF-8, not {size}")
@@ -98,13 +100,13 @@ _DIGITS: Final = 19
 
 
 def parts_of(task: str) -> tuple[int, str]:
-    """The parts of ``{cid}/{taskId}``.
+    """Split ``{cid}/{taskId}`` into its parts.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: the text does not have this form.
     """
     cid, _, task_id = task.partition("/")
-    # A room's number has 63 bits: no larger one can be kept, nor asked for.
+    # A room's number has 63 bits: a larger one can be neither stored nor queried.
     if not (cid.isascii() and cid.isdecimal() and len(cid) <= _DIGITS and 0 < int(cid) < 2**63 and task_id):
-        raise typer.BadParameter(f"{task!r} is no task: expected CID/TASK, as rtcai ls shows it")
+        raise typer.BadParameter(f"{task!r} is no task: expected CID/TASK, as in rtcai ls")
     return int(cid), task_id

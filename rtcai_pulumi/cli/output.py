@@ -1,6 +1,6 @@
-"""What the commands print: lines, tables, JSON, errors and questions.
+"""Prints the output of the commands: lines, tables, JSON, errors and questions.
 
-Names and texts of others are printed so that no character can steer the terminal.
+Names and texts from other sources are printed so that no character in them can control the terminal.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _PIPE_WIDTH: Final = 240
-"""Columns where nobody looks at a screen: the ids stay in one piece."""
+"""Columns if the output is not a terminal: the ids are not wrapped."""
 
 
 def say(line: str, *, err: bool = False) -> None:
-    """A line of the output."""
+    """Print a line on the standard output."""
     typer.echo(one_line(line), err=err)
 
 
 def tell(line: str) -> None:
-    """A line for the user, beside the output."""
+    """Print a line for the user on the standard error."""
     say(line, err=True)
 
 
 def tell_error(text: str) -> None:
-    """An error with its facts, a line each, beside the output."""
+    """Print an error with its facts on the standard error, each on a line."""
     typer.echo(printable(text), err=True)
 
 
 def show_json(value: Any) -> None:
-    """The output of ``--json``; in ASCII, so that it is the same everywhere."""
+    """Print the output of ``--json``; in ASCII, so that it is the same in every locale."""
     typer.echo(json.dumps(value, indent=2))
 
 
 def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on the standard output."""
+    """Print a table on the standard output."""
     from rich.console import Console  # noqa: PLC0415  what a command needs is imported when it runs
     from rich.table import Table  # noqa: PLC0415  as above
     from rich.text import Text  # noqa: PLC0415  as above
@@ -59,7 +59,7 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:
-    """What is known, a line each; what is not known has none."""
+    """Print known facts, each on a line; None values are left out."""
     known = {name: value for name, value in facts.items() if value is not None}
     width = max(map(len, known)) + 1
     for name, value in known.items():
@@ -67,17 +67,20 @@ def show_facts(facts: Mapping[str, Any]) -> None:
 
 
 NOT_CONFIRMED: Final = 2
-"""Exit code: nothing was done, because nobody confirmed it."""
+"""Exit code: nothing was done, because the command was not confirmed."""
 
 
 def confirmed(question: str, *, yes: bool, can_ask: bool = True, undone: str = "Nothing was done") -> bool:
-    """Whether the user wants it; without a terminal it takes ``--yes``.
+    """Ask the user to confirm; without a terminal, ``--yes`` is required.
 
     Args:
-        question: what to ask.
-        yes: whether it was confirmed in advance.
-        can_ask: whether the standard input is free for an answer.
-        undone: the beginning of the sentence that says that it was not confirmed.
+        question: the question to print.
+        yes: whether the user has confirmed in advance.
+        can_ask: whether an answer can be read from the standard input.
+        undone: the beginning of the message that is printed if the user does not confirm.
+
+    Returns:
+        Whether the user has confirmed.
     """
     if yes:
         return True
@@ -100,21 +103,23 @@ _HOW_TO_SET_HERE: Final = (
 
 
 class CannotDo(Exception):
-    """A command cannot do what it was asked; the message says why, and what to do."""
+    """A command cannot do what it was asked to do; the message says why, and what to do."""
 
 
 class Unknown(CannotDo):
-    """The journal does not know what the user names."""
+    """The journal does not know the object that the user names."""
 
 
 def for_the_environment(text: str) -> str:
-    """A message of the lifecycle or the service, without the advice for a stack's config: no command reads that."""
+    """Replace the advice about a stack's config in a message of the lifecycle or the service: no command reads that
+    config.
+    """
     return _CONFIG_KEYS.sub("", text.replace(HOW_TO_SET, _HOW_TO_SET_HERE))
 
 
 @contextmanager
 def failing(command: str) -> Iterator[None]:
-    """Show an error that a user may meet in one piece, and end with exit code 1."""
+    """Print any error that users may get, and exit with code 1."""
     try:
         yield
     except (CannotDo, RtcAiError) as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def path_of(env: Mapping[str, str], stated: Path | None) -> Path:
-    """Where the journal is.
+    """Return the path of the journal.
 
     Raises:
         JournalError: there is no place for it.
@@ -29,11 +29,11 @@ def path_of(env: Mapping[str, str], stated: Path | None) -> Path:
 
 
 def existing_path_of(env: Mapping[str, str], stated: Path | None) -> Path:
-    """The same for a command that only looks: a file that the user names must be there.
+    """Return the path of the journal, for a command that only reads: a file that the user names must exist.
 
     Raises:
-        Unknown: it is not.
-        JournalError: there is no place for it.
+        Unknown: the named file does not exist.
+        JournalError: there is no place for the journal.
     """
     if stated is not None and not _is_there(stated):
         raise Unknown(f"There is no journal {stated}.\n  to do: name one that is there, or leave --journal out")
@@ -42,17 +42,18 @@ def existing_path_of(env: Mapping[str, str], stated: Path | None) -> Path:
 
 @contextmanager
 def existing(path: Path, tell: Callable[[str], None] = tell) -> Iterator[Journal | None]:
-    """The journal, or None, which the user is told, where there is none yet.
+    """Open the journal. If there is none yet, print a message and yield None.
 
     Raises:
-        JournalError: it cannot be used.
+        JournalError: the journal cannot be used.
     """
     if not _is_there(path):
         tell(f"There is no journal {path}: nothing was started from here.")
         yield None
         return
     if not os.access(path, os.W_OK):
-        # To read a log in WAL mode takes writing: SQLite's own files beside it, and this process's lock.
+        # Reading a database in WAL mode needs write access: for SQLite's own files next to it, and for this process's
+        # lock.
         raise JournalError(f"The journal {path} cannot be used: no permission to write.")
     with Journal(path) as journal:
         yield journal
@@ -60,11 +61,11 @@ def existing(path: Path, tell: Callable[[str], None] = tell) -> Iterator[Journal
 
 @contextmanager
 def opened_or_made(path: Path, *, made: bool) -> Iterator[Journal]:
-    """The journal, for a command that may have something to write down even where there is none yet.
+    """Open the journal, for a command that may have to write to it; `made` allows it to be created.
 
     Raises:
-        Unknown: there is none, and none is to be made.
-        JournalError: it cannot be used.
+        Unknown: there is no journal, and it may not be created.
+        JournalError: the journal cannot be used.
     """
     if not made and not _is_there(path):
         raise Unknown(f"There is no journal {path}.\n  to do: name it with --journal or RTCAI_JOURNAL")
@@ -73,23 +74,23 @@ def opened_or_made(path: Path, *, made: bool) -> Iterator[Journal]:
 
 
 def records_in(journal: Journal) -> list[Record]:
-    """All records, oldest first.
+    """Return all records, oldest first.
 
     Raises:
-        JournalError: the journal cannot be read, or holds what no release has written.
+        JournalError: the journal cannot be read, or contains records that no release has written.
     """
     try:
         records = journal.records()
         for record in records:
             record.start_time, record.change_time  # noqa: B018  each raises where it is no time
     except (TypeError, ValueError) as error:
-        advice = "mend or move the file, or name another one"
+        advice = "repair or move the file, or name another one"
         raise JournalError(f"The journal {journal.path} cannot be used: {error}.", advice=advice) from None
     return records
 
 
 def records_of(journal: Journal | None, task: str) -> list[Record]:
-    """The records of a task, newest last.
+    """Return the records of a task, newest last.
 
     Raises:
         Unknown: the journal has none.
@@ -112,7 +113,7 @@ def _is_there(path: Path) -> bool:
 
 @contextmanager
 def service_and(journal: Journal) -> Iterator[Run]:
-    """What the verbs of the lifecycle take; credentials come from the environment.
+    """Open the service for the verbs of the lifecycle; credentials come from the environment.
 
     Raises:
         SettingsError: credentials are missing, or a setting is wrong.

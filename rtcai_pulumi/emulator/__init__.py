@@ -1,13 +1,13 @@
-"""A local stand-in of the service: create and close in both flavours, the room API, and an own path to look inside.
+"""A local stand-in for the service: create and close in both flavours, the room API, and an admin API for inspection.
 
-For tests, in a thread of this process::
+In tests, in a thread of this process::
 
     with Emulator() as emulator:
         ...  # RTCAI_ENDPOINT=emulator.url
         assert [task["state"] for task in emulator.tasks()] == ["running"]
 
-As a command: ``rtcai emulator``. How to make it fail, and how to crash against it: ``docs/emulator.md``. Where the
-service's page is silent, ``docs/differences.md`` says what is done here.
+As a command: ``rtcai emulator``. ``docs/emulator.md`` explains how to inject faults and how to test crashes.
+If the service's page is silent about a detail, ``docs/differences.md`` says what the emulator does.
 """
 
 try:

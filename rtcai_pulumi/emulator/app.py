@@ -1,4 +1,4 @@
-"""Which path leads to which operation."""
+"""Maps each path to its operation."""
 
 from typing import Final
 
@@ -36,7 +36,9 @@ _OPERATIONS: Final = (
 
 
 class _Elsewhere(BaseRoute):
-    """Every path and method that no other route takes; a pattern would miss paths with a line break."""
+    """Matches every path and method that no other route takes. A path pattern would miss paths that contain a line
+    break.
+    """
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -46,15 +48,15 @@ class _Elsewhere(BaseRoute):
         return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve it."""
+        """Serve the request."""
         await self._exchange(scope, receive, send)
 
 
 def application(service: EmulatedService) -> Starlette:
-    """The emulator as an ASGI application."""
-    # Before the admin path, which takes everything below its own.
+    """Return the emulator as an ASGI application."""
+    # These come before the admin path, which takes everything below its own.
     routes: list[BaseRoute] = [*page_routes(service), Mount("/-", routes=admin_routes(Admin(service), service.clock))]
     routes += [Route(path, Exchange(service, operation), methods=[method]) for method, path, operation in _OPERATIONS]
-    # Recorded like the others: a client with a wrong endpoint should be found out.
+    # Unknown paths are recorded like the others, so that a client with a wrong endpoint can be found.
     routes.append(_Elsewhere(Exchange(service, None)))
     return Starlette(routes=routes)

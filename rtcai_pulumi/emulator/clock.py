@@ -1,4 +1,4 @@
-"""The emulator's clock: whatever depends on the time of day asks here, so that a test can set it."""
+"""The emulator's clock. Everything that depends on the time of day reads it, so a test can set the time."""
 
 import time
 from collections.abc import Callable
@@ -12,38 +12,38 @@ from pydantic import Field
 from rtcai_pulumi.emulator.strict_model import Statement
 
 MAX_OFFSET: Final = 1e9
-"""Seconds: some thirty years, within which every time has a date."""
+"""Seconds: about thirty years, so that every time within the offset is a valid date."""
 
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds since 1970, UTC, off by a number of seconds that may change while the emulator runs."""
+    """Seconds since 1970, UTC, plus an offset that can change while the emulator runs."""
 
     source: Callable[[], float] = time.time
-    """What tells the time: a function of no arguments that returns seconds."""
+    """Returns the real time in seconds."""
     offset: float = 0.0
-    """Seconds added to it."""
+    """Seconds added to the source."""
 
     def now(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         return self.source() + self.offset
 
     def now_ms(self) -> int:
-        """The time in whole milliseconds."""
+        """Return the time in whole milliseconds."""
         return int(self.now() * 1000)
 
     def http_date(self) -> str:
-        """The time as the ``Date`` header has it."""
+        """Return the time in the format of the ``Date`` header."""
         return formatdate(self.now(), usegmt=True)
 
 
 class ClockOffset(Statement):
-    """How far the emulator's clock is to be off."""
+    """The offset to give the emulator's clock."""
 
     offset: Annotated[float, Field(ge=-MAX_OFFSET, le=MAX_OFFSET)]
-    """Seconds; below 0 it is behind."""
+    """Seconds; a negative value sets the clock back."""
 
 
 def iso(seconds: float) -> str:
-    """A time in ISO 8601, UTC, with microseconds, as in ``2025-10-13T11:35:43.000250Z``."""
+    """Return a time in ISO 8601, UTC, with microseconds, as in ``2025-10-13T11:35:43.000250Z``."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""An emulator in a thread of this process: `Emulator`."""
+"""Runs an emulator in a thread of this process: `Emulator`."""
 
 import asyncio
 import copy
@@ -23,7 +23,7 @@ from rtcai_pulumi.emulator.strict_model import understood
 T = TypeVar("T")
 
 _PATIENCE: Final = 30.0
-"""Seconds that a caller waits for the emulator's thread before it gets `TimeoutError`."""
+"""Seconds that a caller waits for the emulator's thread before `TimeoutError` is raised."""
 
 
 class Running:
@@ -39,58 +39,58 @@ class Running:
 
     @property
     def ended(self) -> bool:
-        """Whether it serves no more."""
+        """Whether the emulator has stopped."""
         return not self._thread.is_alive()
 
     def ask(self, work: Callable[[Admin], Coroutine[Any, Any, T]], seconds: float = 0.0) -> T:
-        """Do something where all changes are made, in the emulator's event loop; to be called from another thread.
+        """Run a function in the emulator's event loop, where all changes are made. Call it from another thread.
 
         Args:
-            work: what to do.
-            seconds: how long it may take by itself.
+            work: the function.
+            seconds: how long the function itself may take.
         """
         answer = asyncio.run_coroutine_threadsafe(work(self._admin), self._loop).result(seconds + _PATIENCE)
-        # Copied here and not in the loop: a test that looks often must not slow down what it looks at.
+        # The result is copied here and not in the loop: a test that polls often must not slow down the emulator.
         return copy.deepcopy(answer)
 
     def end(self) -> None:
-        """Stop serving; returns once nothing of it is left."""
+        """Stop serving; returns when the thread has ended."""
         self._loop.call_soon_threadsafe(self._server.end)
         self._thread.join()
 
     def _serve(self) -> None:
         try:
             asyncio.run(self._server.serve_until_end())
-        except BaseException as error:  # whoever waits for the start must hear of it, whatever it was
+        except BaseException as error:  # the caller that waits for the start must receive any error
             if self._accepting.done():
                 raise
             self._accepting.set_exception(error)
 
 
 class Hold:
-    """Requests that are held at one point; made by `Emulator.hold`. Its methods may be called from any thread.
+    """Requests that are held at one point; created by `Emulator.hold`. Its methods may be called from any thread.
 
-    As a context manager it is released at the end of the block.
+    As a context manager, it releases the requests at the end of the block.
     """
 
     def __init__(self, running: Running, fault: int) -> None:
         self._running = running
         self.fault = fault
-        """Its number among the faults."""
+        """Number of the fault that holds the requests."""
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Return this hold."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Release it."""
+        """Release the requests."""
         self.release()
 
     def wait(self, count: int = 1, timeout: float = 30.0) -> None:
-        """Return once so many requests have been held, those included whose client has gone away since.
+        """Wait until this many requests have been held, including those whose client has disconnected since.
 
         Raises:
-            TimeoutError: there were fewer after ``timeout`` seconds.
+            TimeoutError: fewer requests were held after ``timeout`` seconds.
             LookupError: the hold was released or removed before, or the emulator was reset or stopped.
         """
         if self._running.ended:
@@ -99,7 +99,7 @@ class Hold:
         self._running.ask(lambda admin: admin.until_held(self.fault, count, timeout), timeout)
 
     def held(self) -> int:
-        """How many requests are held now.
+        """Return how many requests are held now.
 
         Raises:
             LookupError: the hold was removed, or the emulator was reset.
@@ -108,16 +108,16 @@ class Hold:
         return held
 
     def release(self) -> None:
-        """Let go on what is held, and hold nothing more. Nothing happens where the hold is over."""
+        """Let the held requests continue, and hold no further ones. Does nothing if the hold is over."""
         if not self._running.ended:
             try:
                 self._running.ask(lambda admin: admin.release(self.fault))
             except LookupError:
-                return  # removed, or the emulator was reset: what it held goes on, or was hung up on
+                return  # removed or reset before: its requests already continue or were disconnected
 
 
 class Changes(TypedDict, total=False):
-    """The keywords of `Emulator.change_settings`."""
+    """The keyword arguments of `Emulator.change_settings`."""
 
     rooms: Literal["auto", "required"]
     dedup: Literal["ignore", "replay", "refuse"]
@@ -129,7 +129,7 @@ class Changes(TypedDict, total=False):
 
 
 class Parts(TypedDict, total=False):
-    """What the kinds of faults have of their own: the further keywords of `Emulator.fault`."""
+    """The further keyword arguments of `Emulator.fault`, which depend on the kind of the fault."""
 
     status: int
     code: int
@@ -147,28 +147,28 @@ class Emulator:
 
     Args:
         port: port of 127.0.0.1; 0 picks a free one.
-        state: file in which rooms and tasks are kept from one emulator to the next; None keeps them in memory.
-        rooms: ``"auto"``: a create opens its room; ``"required"``: it is refused where the room is not open.
-        allow_unknown_fields: let fields pass that the API page does not list.
-        app_key: the first AppKey that is known, and the one that the methods act for where none is named.
+        state: file that keeps rooms and tasks from one emulator to the next; None keeps them in memory.
+        rooms: ``"auto"``: a create opens its room; ``"required"``: a create is refused if the room is not open.
+        allow_unknown_fields: accept fields that the API page does not list.
+        app_key: the first known AppKey, and the one that the methods use if none is given.
         app_secret: its AppSecret.
-        accounts: further AppKeys that are known, each with its AppSecret. Rooms and tasks are each account's own.
+        accounts: further AppKeys, each with its AppSecret. Each account has its own rooms and tasks.
         room_missing_code: ``code`` of "room does not exist", which is not documented.
         task_missing_code: ``code`` of "no such task", which is not documented.
-        dedup: what a create gets whose ``X-custom-traceid`` came before: ``"ignore"``: another task; ``"replay"``: the
-            answer of the first; ``"refuse"``: code 431.
+        dedup: the answer to a create whose ``X-custom-traceid`` was used before: ``"ignore"``: another task;
+            ``"replay"``: the answer of the first create; ``"refuse"``: code 431.
         max_rps: requests a second of one account for each of create, close and the room API; None: no limit.
-        retry_after: answers to requests above the limit have the header ``Retry-After``.
-        start_seconds: how long a task takes to start, in seconds by the emulator's clock, 0 to 1e7: for so long its
-            agent is not in the room yet.
-        end_seconds: how long after its start a task ends by itself, in seconds by the emulator's clock, 0 to 1e7;
-            None: never.
+        retry_after: whether answers to requests above the limit have the header ``Retry-After``.
+        start_seconds: how long a task takes to start, in seconds by the emulator's clock, 0 to 1e7. Until then its
+            agent is not in the room.
+        end_seconds: how long after its start a task ends by itself, in seconds by the emulator's clock, 0 to 1e7; None:
+            never.
         tasks_end_with_room: whether the end of a room ends the tasks in it.
-        clock: what the emulator takes for the time of day; the real time where it is left out.
+        clock: the source of the time of day; the real time by default.
 
     Raises:
-        ValueError: a setting makes no sense; the message names it.
-        CannotStart: on entering the block: the port is taken, or the state file cannot be used.
+        ValueError: a setting is not valid; the message names it.
+        CannotStart: on entering the block: the port is in use, or the state file cannot be used.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Emulator:
         self.app_secret = app_secret
         self.clock = clock or Clock()
         self.url = ""
-        """Where it answers, as in ``http://127.0.0.1:40123``; empty until the block is entered."""
+        """URL of the emulator, as in ``http://127.0.0.1:40123``; empty until the block is entered."""
         change = {
             "rooms": rooms,
             "dedup": dedup,
@@ -221,7 +221,7 @@ class Emulator:
         self._left = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start to serve; once this returns, connections are accepted."""
+        """Start the emulator; when this returns, it accepts connections."""
         if self._running is not None:
             message = "this emulator runs already; make another one"
             raise RuntimeError(message)
@@ -237,7 +237,7 @@ class Emulator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; nothing of it is left but the state file."""
+        """Stop the emulator; only the state file remains."""
         if self._running is not None:
             self._running.end()
             self._running = None
@@ -245,39 +245,41 @@ class Emulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead a program, the engine and `rtcai` to this emulator: endpoint and credentials.
+        """Environment variables that point a program, the engine and `rtcai` to this emulator: endpoint and
+        credentials.
 
-        No proxy is asked on the way: a loopback address never is.
+        Requests never go through a proxy, because the address is a loopback address.
         """
         return {"RTCAI_ENDPOINT": self.url, "RTCAI_APP_KEY": self.app_key, "RTCAI_APP_SECRET": self.app_secret}
 
     def tasks(self) -> list[dict[str, Any]]:
-        """Every task, running and ended, in order of start, as ``GET /-/tasks`` shows them."""
+        """Return every task, running and ended, in order of start, as ``GET /-/tasks`` does."""
         return self._ask(Admin.tasks)
 
     def rooms(self) -> list[dict[str, Any]]:
-        """Every open room, in order of opening, as ``GET /-/rooms`` shows them."""
+        """Return every open room, in order of opening, as ``GET /-/rooms`` does."""
         return self._ask(Admin.rooms)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Every API request until now, in the order in which they came, as ``GET /-/requests`` shows them."""
+        """Return every API request until now, in order of arrival, as ``GET /-/requests`` does."""
         return self._ask(Admin.requests)
 
     def stats(self) -> dict[str, Any]:
-        """How many requests there were since the last reset, and how many task requests at once, as ``GET /-/stats``
-        shows them: ``inFlight``, ``maxInFlight``, ``requests``, ``byVerb``, ``throttled``.
+        """Return how many requests there were since the last reset, and how many task requests at the same time.
+
+        The keys are those of ``GET /-/stats``: ``inFlight``, ``maxInFlight``, ``requests``, ``byVerb``, ``throttled``.
         """
         return self._ask(Admin.stats)
 
     def settings(self) -> dict[str, Any]:
-        """The settings that can be changed, as ``GET /-/settings`` shows them."""
+        """Return the settings that can be changed, as ``GET /-/settings`` does."""
         return self._ask(Admin.settings)
 
     def change_settings(self, **changes: Unpack[Changes]) -> None:
         """Change settings from the next request on, as in ``change_settings(dedup="replay", max_rps=50)``.
 
         Raises:
-            ValueError: a setting makes no sense; the message names it.
+            ValueError: a setting is not valid; the message names it.
         """
         change = understood(SettingsChange, changes, by_name=True)
         self._ask(lambda admin: admin.change_settings(change))
@@ -292,21 +294,21 @@ class Emulator:
         cname: str | None = None,
         **parts: Unpack[Parts],
     ) -> int:
-        """Set a fault; ``docs/emulator.md`` lists the kinds and what belongs to each.
+        """Set a fault; ``docs/emulator.md`` lists the kinds and the arguments of each.
 
         Args:
-            verb: for which operation; ``"*"`` for any.
+            verb: the operation; ``"*"`` for any.
             kind: what happens.
-            times: to how many requests; None: until it is removed.
+            times: how many requests it applies to; None: all until it is removed.
             skip: how many requests pass first.
-            cname: only for requests about this room.
-            **parts: what belongs to the kind, as in ``work=True``.
+            cname: apply it only to requests about this room.
+            **parts: the arguments of the kind, as in ``work=True``.
 
         Returns:
-            Its number, for `remove_fault`.
+            The number of the fault, for `remove_fault`.
 
         Raises:
-            ValueError: it makes no sense; the message names every part that is wrong.
+            ValueError: the fault is not valid; the message names every argument that is wrong.
         """
         stated = {"verb": verb, "kind": kind, "times": times, "skip": skip, "cname": cname, **parts}
         number: int = self._ask(lambda admin: admin.add_fault(stated))["id"]
@@ -324,37 +326,37 @@ class Emulator:
         """Hold requests until they are released.
 
         Args:
-            verb: which operation; ``"*"`` for any.
-            at: where: ``"arrived"``: the request is there and nothing is done; ``"worked"``: the work is done and
-                nothing is answered.
-            times: how many requests; None: all until it is released.
+            verb: the operation; ``"*"`` for any.
+            at: ``"arrived"``: the request has arrived and no work is done; ``"worked"``: the work is done and no answer
+                is sent.
+            times: how many requests; None: all until the hold is released.
             skip: how many requests pass first.
-            cname: only requests about this room.
+            cname: hold only requests about this room.
 
         Raises:
-            ValueError: it makes no sense; the message names every part that is wrong.
+            ValueError: an argument is not valid; the message names every one that is wrong.
         """
         number = self.fault(verb, "hold", at=at, times=times, skip=skip, cname=cname)
         return Hold(self._served(), number)
 
     def faults(self) -> list[dict[str, Any]]:
-        """Every fault that is set, in order of setting, with what it has done, as ``GET /-/faults`` shows them."""
+        """Return every fault, in the order of setting, with what each has done, as ``GET /-/faults`` does."""
         return self._ask(Admin.faults)
 
     def remove_fault(self, number: int) -> None:
-        """Take a fault back; the requests that it holds go on.
+        """Remove a fault; the requests that it holds continue.
 
         Raises:
-            LookupError: there is none with this number.
+            LookupError: there is no fault with this number.
         """
         self._ask(lambda admin: admin.remove_fault(number))
 
     def clear_faults(self) -> None:
-        """Take all faults back; the requests that they hold go on."""
+        """Remove all faults; the requests that they hold continue."""
         self._ask(Admin.clear_faults)
 
     def reset(self) -> None:
-        """Forget all rooms, tasks, nonces, requests, counts and faults, and hang up on every request that waits.
+        """Delete all rooms, tasks, nonces, requests, counts and faults, and disconnect every request that waits.
 
         Settings and clock stay as they are.
         """
@@ -367,32 +369,34 @@ class Emulator:
         tasks: Sequence[Mapping[str, Any]] = (),
         requests: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Add rooms, tasks and requests to what there is, in the form in which `rooms`, `tasks` and `requests` return
-        them; ``docs/emulator.md`` says what may be left out.
+        """Add rooms, tasks and requests to the existing ones, in the form in which `rooms`, `tasks` and `requests`
+        return them.
+
+        ``docs/emulator.md`` lists the keys that can be left out.
 
         Raises:
-            ValueError: something is wrong with them; the message names it, and nothing was added.
+            ValueError: something is not valid; the message names it, and nothing was added.
         """
         stated = {name: [dict(one) for one in many] for name, many in
                   (("rooms", rooms), ("tasks", tasks), ("requests", requests))}  # fmt: skip
         self._ask(lambda admin: admin.seed(stated))
 
     def open_room(self, cname: str, *, app_key: str | None = None) -> int:
-        """Open a room, as if someone had joined; returns its number, also where it was open already.
+        """Open a room, as if a user had joined; return its number, also if it was open already.
 
         Raises:
             LookupError: there is no such account.
-            ValueError: no room can have that name.
+            ValueError: the name is not a valid room name.
         """
         return self._ask(lambda admin: admin.open_room(cname, app_key))
 
     def end_room(self, cname: str, *, end_tasks: bool | None = None, app_key: str | None = None) -> None:
-        """End a room behind the client's back.
+        """End a room without a request of the client.
 
         Args:
-            cname: its name.
-            end_tasks: whether its tasks end with it; None: as `tasks_end_with_room` has it.
-            app_key: whose room; None: the first account's.
+            cname: name of the room.
+            end_tasks: whether its tasks end with it; None: use the setting `tasks_end_with_room`.
+            app_key: account of the room; None: the first account.
 
         Raises:
             LookupError: no such room is open, or there is no such account.
@@ -400,10 +404,10 @@ class Emulator:
         self._ask(lambda admin: admin.end_room(cname, app_key, end_tasks=end_tasks))
 
     def end_task(self, cid: int | str, task_id: str) -> None:
-        """End a task behind the client's back.
+        """End a task without a request of the client.
 
         Raises:
-            LookupError: no such task runs.
+            LookupError: no such task is running.
         """
         self._ask(lambda admin: admin.end_task(int(cid), task_id))
 

@@ -1,14 +1,14 @@
-"""What can go wrong in the emulator.
+"""The errors of the emulator.
 
 ::
 
     Exception
-    ├── Refused                  the service says no to one request
+    ├── Refused                  the service refuses one request
     ├── NoAnswer                 one request ends without an answer
     │   ├── ClientGone
     │   └── Dropped
-    ├── NotUnderstood            a fault, a setting, a time or a seed that makes no sense; also a ValueError
-    └── CannotStart              the emulator does not come up
+    ├── NotUnderstood            a fault, a setting, a time or a seed that is not valid; also a ValueError
+    └── CannotStart              the emulator cannot start
         ├── PortTaken
         ├── StateFileUnusable
         └── SeedUnusable
@@ -16,7 +16,7 @@
 
 
 class Refused(Exception):
-    """The service says no to one request. Its text names places and rules, never a value of the request."""
+    """The service refuses one request. The text names fields and rules, never a value of the request."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -25,38 +25,38 @@ class Refused(Exception):
 
 
 class NoAnswer(Exception):
-    """One request ends without an answer. The text says why, in the words of the record."""
+    """One request ends without an answer. The text says why, in the wording of the request log."""
 
 
 class ClientGone(NoAnswer):
-    """The client went away while its request was held; there is nobody to answer."""
+    """The client disconnected while its request was held; there is no client to answer."""
 
     def __init__(self) -> None:
         super().__init__("client gone")
 
 
 class Dropped(NoAnswer):
-    """The emulator was reset or stopped while the request waited; the client is hung up on."""
+    """The emulator was reset or stopped while the request waited; the client is disconnected."""
 
     def __init__(self) -> None:
         super().__init__("dropped")
 
 
 class NotUnderstood(ValueError):
-    """A fault, a setting, a time or a seed that makes no sense. The message names each key that is wrong, and why."""
+    """A fault, a setting, a time or a seed is not valid. The message names each wrong key and the reason."""
 
 
 class CannotStart(Exception):
-    """The emulator does not come up. The message is one sentence for whoever started it."""
+    """The emulator cannot start. The message is one sentence for the user who started it."""
 
 
 class PortTaken(CannotStart):
-    """The port cannot be listened on; another one, or port 0, can."""
+    """The port is in use or not allowed; choose another port, or port 0."""
 
 
 class StateFileUnusable(CannotStart):
-    """The state file is not what this emulator wrote, belongs to another running one, or cannot be written."""
+    """The state file was not written by this emulator, is used by another one that runs, or cannot be written."""
 
 
 class SeedUnusable(CannotStart):
-    """The file with what to start from cannot be read, or makes no sense; nothing of it was taken."""
+    """The seed file cannot be read or is not valid; nothing of it was added."""

@@ -1,4 +1,4 @@
-"""How one API request is processed, from its last byte to its response."""
+"""Processes one API request, from its last byte to its response."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ from rtcai_pulumi.emulator.http.response import INTERNAL, NO_SUCH_PATH, Answer, 
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 Work = Callable[[EmulatedService, Call, str], Awaitable[Answer]]
-"""What an operation does once the sender is known: the answer to a call, under a request id."""
+"""The work of an operation for an authenticated request: takes a call and a request id, returns the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Operation:
     """One operation of the API."""
 
     verb: Verb
-    """Its name for people, for faults and for counts."""
+    """The name that logs, faults and counts use."""
     work: Work
     flavour: Flavour = Flavour.SERVER
 
@@ -37,11 +37,11 @@ _log = logging.getLogger("rtcai_pulumi.emulator")
 
 
 class Exchange:
-    """Serves one operation; None is any path that the service does not have.
+    """Serves one operation; None stands for any path that the service does not have.
 
-    Everything that happens to a request happens here, in this order: it is read, recorded, counted against the rate
-    limit, its faults are chosen, its sender is verified, it is held against the trace ids of those before, the work is
-    done, the answer is recorded and sent. Faults step in before the sender is verified, and after the work.
+    The steps of each request, in this order: read it, record it, apply the rate limit, choose its faults, authenticate
+    the sender, compare its trace id with earlier ones, do the work, record the answer and send it. Faults are applied
+    before authentication and after the work.
     """
 
     def __init__(self, service: EmulatedService, operation: Operation | None) -> None:
@@ -73,7 +73,7 @@ class Exchange:
 
     async def _end(self, ending: Ending, entry: Entry, connection: Connection) -> None:
         call, answer = entry.call, ending.answer
-        # Neither headers nor query nor body: the log must never hold a CheckSum, a token or a prompt.
+        # Headers, query and body are left out: this log must never contain a CheckSum, a token or a prompt.
         if ending.cut:
             _log.info("%s %a: no answer, cut: %s", call.method, call.path, ending.cut)
             entry.break_off(f"cut: {ending.cut}", time.perf_counter())
@@ -85,8 +85,8 @@ class Exchange:
     async def _ending(self, operation: Operation, entry: Entry, connection: Connection) -> Ending:
         service, call, request_id = self._service, entry.call, entry.call.request_id()
         settings = service.settings
-        # First of all, as a gateway in front of the service would: what comes too fast uses up neither nonce nor fault.
-        # An AppKey that nobody has counts with all such: what anyone may make up must not fill the memory.
+        # The rate limit comes first, as in a gateway in front of the service: a request above it uses up neither a
+        # nonce nor a fault. All unknown AppKeys share one count: keys that a client invents must not fill the memory.
         known = call.app_key if call.app_key in settings.secrets else ""
         if seconds := service.windows.admit(group_of(operation.verb), settings.max_rps, service.clock.now(), known):
             service.gauge.throttled()
@@ -122,7 +122,7 @@ class Exchange:
             return failure(refused, request_id)
         except NoAnswer:
             raise
-        except Exception:  # the client is owed an answer in the documented form whatever breaks here, a full disk say
+        except Exception:  # any failure, for example a full disk, is answered in the documented form
             _log.exception("%s failed inside the emulator", operation.verb)
             return failure(Refused(INTERNAL, "the emulator failed; see its log"), request_id)
 

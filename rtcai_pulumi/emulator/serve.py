@@ -19,17 +19,17 @@ from rtcai_pulumi.emulator.strict_model import understood
 
 
 def run(settings: Settings, port: int, state: Path | None, seed: Path | None, log_level: str) -> None:
-    """Serve until SIGTERM or SIGINT, and say on stdout when connections are accepted.
+    """Serve until SIGTERM or SIGINT; print a line on stdout when connections are accepted.
 
     Args:
-        settings: how to behave.
+        settings: the emulator's settings.
         port: port of 127.0.0.1; 0 picks a free one.
         state: file for rooms and tasks; None keeps them in memory.
-        seed: file with what to start from; taken where the state file has nothing yet.
-        log_level: what goes to stderr, as `logging` names it in lower case.
+        seed: file with initial rooms, tasks and requests; ignored if the state file has content.
+        log_level: level of the log on stderr, as a lower-case name of `logging`.
 
     Raises:
-        CannotStart: the port is taken, or the state file or the seed cannot be used.
+        CannotStart: the port is in use, or the state file or the seed cannot be used.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     with ExitStack() as undone:
@@ -47,10 +47,10 @@ def run(settings: Settings, port: int, state: Path | None, seed: Path | None, lo
 
 
 def _plant(service: EmulatedService, path: Path) -> None:
-    """Take a file for what to start from.
+    """Add the content of a seed file.
 
     Raises:
-        SeedUnusable: it cannot be read, or makes no sense.
+        SeedUnusable: the file cannot be read or is not valid.
     """
     try:
         content = path.read_bytes()

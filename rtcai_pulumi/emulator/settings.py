@@ -1,4 +1,4 @@
-"""What an emulator is started with, and what of it can be changed while it runs."""
+"""The settings of an emulator, and which of them can be changed while it runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from rtcai_pulumi.emulator.errors import CannotStart
 from rtcai_pulumi.emulator.strict_model import Statement
 
 MAX_SECONDS: Final = 1e7
-"""The longest time that a task may take to start, or to end: some four months."""
+"""The longest time that a task may take to start or to end: about four months."""
 PLACEHOLDER_APP_KEY: Final = "emulator-app-key"
 PLACEHOLDER_APP_SECRET: Final = "emulator-app-secret"  # noqa: S105  a placeholder, documented, good for this machine only
 
@@ -20,31 +20,31 @@ class Rooms(StrEnum):
     """What a create does in a room that does not exist."""
 
     AUTO = "auto"
-    """It opens the room, as if someone had joined just before."""
+    """The room is opened, as if a user had joined just before."""
     REQUIRED = "required"
-    """It is refused: somebody has to open the room first."""
+    """The create is refused: the room has to be opened first."""
 
 
 class Dedup(StrEnum):
-    """What a create gets whose ``X-custom-traceid`` came before."""
+    """The answer to a create whose ``X-custom-traceid`` was used before."""
 
     IGNORE = "ignore"
-    """What every create gets: the id means nothing."""
+    """The usual answer: the id has no effect."""
     REPLAY = "replay"
-    """The answer of the first create with that id; no second task is started."""
+    """The answer of the first create with this id; no second task is started."""
     REFUSE = "refuse"
-    """A refusal: code 431."""
+    """A refusal with code 431."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one emulator behaves. What a `SettingsChange` lists can be changed while it runs."""
+    """The behaviour of one emulator. The fields of `SettingsChange` can be changed while it runs."""
 
     app_key: str = PLACEHOLDER_APP_KEY
     app_secret: str = PLACEHOLDER_APP_SECRET
     rooms: Rooms = Rooms.AUTO
     allow_unknown_fields: bool = False
-    """Let fields pass that the API page does not list; everything else stays strict."""
+    """Accept fields that the API page does not list; everything else stays strict."""
     room_missing_code: int = 404
     """``code`` of "room does not exist". The real number is not documented."""
     task_missing_code: int = 404
@@ -55,13 +55,13 @@ class Settings:
     retry_after: bool = False
     """Whether the answer to a request above the limit has the header ``Retry-After``."""
     start_seconds: float = 0.0
-    """How long a task takes to start: for so long its agent is not in the room yet."""
+    """Seconds that a task takes to start; until then its agent is not in the room."""
     end_seconds: float | None = None
-    """How long after its start a task ends by itself; None: never."""
+    """Seconds after its start at which a task ends by itself; None: never."""
     tasks_end_with_room: bool = True
     """Whether the end of a room ends the tasks in it."""
     accounts: Mapping[str, str] = field(default_factory=dict)
-    """The AppSecret of each further AppKey that is known."""
+    """The AppSecret of each additional AppKey."""
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -69,13 +69,13 @@ class Settings:
         return {**self.accounts, self.app_key: self.app_secret}
 
     def times_of_task(self, now_ms: int) -> tuple[int, int | None]:
-        """From when on a task that is created now runs, and when it ends by itself; milliseconds since 1970."""
+        """Return when a task that is created now starts to run, and when it ends by itself; milliseconds since 1970."""
         runs_ms = now_ms + round(self.start_seconds * 1000)
         return runs_ms, None if self.end_seconds is None else runs_ms + round(self.end_seconds * 1000)
 
 
 class SettingsChange(Statement):
-    """What can be changed while an emulator runs; what is left out stays as it is."""
+    """The settings that can be changed while an emulator runs; omitted ones stay as they are."""
 
     rooms: Annotated[Rooms, Field(strict=False)] = Rooms.AUTO
     dedup: Annotated[Dedup, Field(strict=False)] = Dedup.IGNORE
@@ -86,20 +86,21 @@ class SettingsChange(Statement):
     tasks_end_with_room: bool = Field(default=True, alias="tasksEndWithRoom")
 
     def applied_to(self, settings: Settings) -> Settings:
-        """The settings with what is stated."""
+        """Return the settings with these changes."""
         return replace(settings, **{name: getattr(self, name) for name in self.model_fields_set})
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """What can be changed, as it is now."""
+        """Return the current values of the settings that can be changed."""
         return cls.model_validate({name: getattr(settings, name) for name in cls.model_fields}, by_name=True)
 
 
 def settings_from(environment: Mapping[str, str], **stated: Any) -> Settings:
-    """Settings as stated, with the credentials of the environment; empty variables count as not set.
+    """Build the settings from the given values and the credentials in the environment; empty variables count as not
+    set.
 
     Raises:
-        CannotStart: the environment names accounts in a way that makes no sense.
+        CannotStart: the list of accounts in the environment is not valid.
     """
     return Settings(
         accounts=_accounts(environment.get("RTCAI_EMULATOR_ACCOUNTS", "")),
@@ -110,10 +111,10 @@ def settings_from(environment: Mapping[str, str], **stated: Any) -> Settings:
 
 
 def _accounts(stated: str) -> dict[str, str]:
-    """AppKeys and AppSecrets out of ``key=secret key2=secret2``."""
+    """Parse AppKeys and AppSecrets from ``key=secret key2=secret2``."""
     pairs = [pair.partition("=") for pair in stated.split()]
     if not all(key and secret for key, _, secret in pairs):
-        # Not what stands there: a half of it may be a secret.
+        # The message does not repeat the value: part of it may be a secret.
         message = "RTCAI_EMULATOR_ACCOUNTS must be AppKeys with their AppSecrets, as in: key=secret key2=secret2"
         raise CannotStart(message)
     return {key: secret for key, _, secret in pairs}

@@ -10,7 +10,7 @@ from rtcai_pulumi.emulator.errors import NotUnderstood
 S = TypeVar("S", bound="Statement")
 
 _SHOWN: Final = 40
-"""Characters of a wrong choice that a message repeats."""
+"""How many characters of a wrong value a message repeats."""
 
 
 class Statement(BaseModel):
@@ -20,15 +20,15 @@ class Statement(BaseModel):
 
 
 def understood(model: type[S], content: Any, *, by_name: bool = False) -> S:
-    """A statement as one of its kind.
+    """Validate content as a model.
 
     Args:
-        model: the kind.
-        content: what was stated.
-        by_name: its keys are Python's names (``max_rps``), not those of JSON (``maxRps``).
+        model: the model.
+        content: the given content.
+        by_name: whether its keys are Python names (``max_rps``), not JSON names (``maxRps``).
 
     Raises:
-        NotUnderstood: it is no such statement; the text names everything that is wrong.
+        NotUnderstood: the content is not valid; the text names everything that is wrong.
     """
     if not isinstance(content, Mapping):
         message = "(root): must be an object"

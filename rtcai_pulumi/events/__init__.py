@@ -1,6 +1,6 @@
-"""Events: many rooms from one default agent, in a program or in a file of their own.
+"""Events: many rooms from one default agent, declared in a program or in an event file.
 
-What knows Pulumi is in `rooms`, `program` and `secret`; the command ``rtcai`` uses the other modules.
+Only `rooms` and `program` use Pulumi; the command ``rtcai`` uses the other modules.
 """
 
 from rtcai_pulumi.config.conversation import AgentSettings

@@ -1,4 +1,4 @@
-"""An agent in an event: the default one or the changes of a room, prompt files, and merging (RFC 7396)."""
+"""An agent in an event: the default agent or a room's changes to it, prompt files, and merging (RFC 7396)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,22 +13,22 @@ from rtcai_pulumi.events.document import Location, Mistake, Source
 from rtcai_pulumi.events.secrets import Reference, looks_like_reference, misplaced, reference_problem, takes_text
 
 PROMPT_FILES: Final = {"customPromptFile": "customPrompt", "customPromptFormatFile": "customPromptFormat"}
-"""Fields of the block ``llm`` in an event file, each with the field that the file's text is for."""
+"""Fields of the block ``llm`` in an event file, each with the field that receives the file's text."""
 
 
 class PromptFileWrong(Exception):
-    """A prompt file cannot be used; the message says why."""
+    """A prompt file cannot be used; the message gives the reason."""
 
 
 def prompt_in(folder: Path, name: Any) -> str:
-    """The text of a prompt file; line breaks at its end are the editor's and not part of it.
+    """Return the text of a prompt file; line breaks at its end are removed, because editors add them.
 
     Args:
-        folder: the event file's folder; the prompt file must be inside of it.
-        name: the path from there, as stated.
+        folder: the event file's folder; the prompt file must be inside it.
+        name: the path relative to the folder, as written in the event.
 
     Raises:
-        PromptFileWrong: it is not there, not inside, no UTF-8, or empty.
+        PromptFileWrong: the file does not exist, is outside the folder, is not valid UTF-8, or is empty.
     """
     if not isinstance(name, str) or not name:
         raise PromptFileWrong("must be the path of a file, from the event file's folder")
@@ -50,7 +50,7 @@ def prompt_in(folder: Path, name: Any) -> str:
 
 
 IsLate = Callable[[Any], bool]
-"""Whether a value is one that nobody knows yet: an output of a resource."""
+"""Whether a value is not known yet: an output of a resource."""
 
 _LAST_STEP: Final = re.compile(r"(\.[^.\[\]]*|\[\d+\])$")
 _MISSING: Final = "required"
@@ -61,39 +61,39 @@ class Part:
     """An agent, or changes to one, with its references and prompt files read."""
 
     location: Location
-    """Where it lies in the event."""
+    """Its location in the event."""
     data: dict[str, Any] = field(default_factory=dict)
-    """What it states; secrets are references."""
+    """Its fields; secrets are references."""
     places: dict[str, Location] = field(default_factory=dict)
-    """Where each path in the agent is stated in the event: a prompt by the field that names its file."""
+    """Location in the event of each path in the agent; for a prompt, the location of the field that names its file."""
     mistakes: list[Mistake] = field(default_factory=list)
 
     def states(self, path: str) -> bool:
-        """Whether the part itself says something at a path."""
+        """Whether the part itself contains a path."""
         return path in self.places
 
     def nearest(self, path: str) -> Location:
-        """Where a path is stated, or the object around it that is."""
+        """Return the location of a path, or of the nearest object around it that is in the event."""
         while path and path not in self.places:
             path = path[: found.start()] if (found := _LAST_STEP.search(path)) else ""
         return self.places.get(path, self.location)
 
     def path_of(self, path: str) -> str:
-        """A path in the agent as one from the event's root."""
+        """Convert a path in the agent to a path from the event's root."""
         if path in self.places:
             return path_of(self.places[path])
         return path_of(self.location) + (f".{path}" if path not in {"", "data", "(root)"} else "")
 
 
 def read_part(raw: Any, location: Location, source: Source, is_late: IsLate, *, may_remove: bool) -> Part:
-    """Read a part, and judge each of its fields by itself: a part need not be a whole agent.
+    """Read a part, and check each of its fields separately: a part need not be a complete agent.
 
     Args:
-        raw: what is stated; no object has been refused already.
-        location: where in the event.
+        raw: the content; if it is not an object, it has been refused already.
+        location: its location in the event.
         source: the event's file, or none.
-        is_late: which values are left alone.
-        may_remove: whether null takes something away, as it does in a room.
+        is_late: whether a value is not known yet, so it is not checked.
+        may_remove: whether null removes a field, as it does in a room.
     """
     part = Part(location)
     if not isinstance(raw, Mapping):
@@ -108,7 +108,9 @@ def read_part(raw: Any, location: Location, source: Source, is_late: IsLate, *, 
 
 
 def known(value: Any, is_late: IsLate, null: Any = None) -> Any:
-    """A value as `check` takes it: what is a secret or not known yet is an unknown, and None is `null` in objects."""
+    """Return a value in the form that `check` accepts: secrets and values not known yet become unknowns, and None in an
+    object becomes `null`.
+    """
     if isinstance(value, Reference) or is_late(value):
         return UNKNOWN
     if isinstance(value, dict):
@@ -148,7 +150,7 @@ class _Reader:
 
     @staticmethod
     def _is_text(path: Location) -> bool:
-        """Whether only a text can stand here; `extra` takes objects with any keys."""
+        """Whether only a text is valid here; `extra` accepts objects with any keys."""
         return "extra" not in path and takes_text(path) is True
 
     def _reference(self, raw: Mapping[str, Any], path: Location, place: Location) -> Any:
@@ -182,9 +184,10 @@ class _Reader:
 
 
 def merged(default: Any, changes: Any) -> Any:
-    """The default with the changes: objects are merged at any depth, None takes away, everything else replaces.
+    """Merge changes into the default: objects are merged at any depth, None removes a field, any other value replaces.
 
-    Neither argument is changed. What is no plain object is one value: a list, a secret reference, a Pulumi output.
+    Neither argument is changed. Anything except a plain object is one value: a list, a secret reference, a Pulumi
+    output.
     """
     if not isinstance(changes, dict):
         return changes

@@ -1,7 +1,7 @@
 """Event files as YAML with line numbers, and the mistakes found in them.
 
 Plain texts are read by the core schema of YAML 1.2, as editors do: ``no`` and ``12:30`` are texts. A key is always a
-text. A value is never shown, not even if the YAML is invalid.
+text. Messages never contain a value, even if the YAML is invalid.
 """
 
 import re
@@ -17,10 +17,10 @@ from yaml.reader import ReaderError
 from rtcai_pulumi.config.problems import path_of
 
 Location = tuple[str | int, ...]
-"""Keys and positions from the root of a document."""
+"""Keys and list positions from the root of a document."""
 
 _MOST_VALUES: Final = 100_000
-"""Aliases of aliases could make a short text endless."""
+"""Limit on values: aliases of aliases could make a short text endless."""
 _DEEPEST: Final = 100
 _TOO_DEEP: Final = "nested too deeply"
 _TAG: Final = "tag:yaml.org,2002:"
@@ -31,7 +31,7 @@ _QUOTED: Final = re.compile(r"'(?!<)[^']{2,}'")
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """One thing that is wrong with the text itself."""
+    """One mistake in the text itself."""
 
     location: Location
     line: int
@@ -40,22 +40,22 @@ class Slip:
 
 @dataclass(slots=True)
 class Document:
-    """What a text says, and where."""
+    """The content of a text, with its line numbers."""
 
     data: Any = None
     lines: dict[Location, int] = field(default_factory=dict)
-    """The line that each value's key, or a list's item, stands in; from 1."""
+    """The line of each value's key, or of a list's item; from 1."""
     slips: list[Slip] = field(default_factory=list)
 
     def line_of(self, location: Location) -> int:
-        """The line of a place; of the nearest one around it where it is not stated."""
+        """Return the line of a location; if it is not in the text, the line of the nearest object around it."""
         while location and location not in self.lines:
             location = location[:-1]
         return self.lines.get(location, 1)
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """Knows the types of YAML 1.2's core schema only."""
+    """Loads only the types of YAML 1.2's core schema."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012  the library's own way; what YAML 1.1 knows must not be inherited
 
@@ -71,7 +71,7 @@ for _name, _pattern, _first in (
 
 
 def read(text: str) -> Document:
-    """Read a text; what is wrong with it is in the document's slips, all that can be found at once."""
+    """Read a text. The slips of the document list everything wrong that can be found in one pass."""
     document = Document()
     try:
         node = _CoreLoader(text).get_single_node()
@@ -89,7 +89,7 @@ def read(text: str) -> Document:
 
 
 class _Reading:
-    """Turns nodes into data, and takes notes."""
+    """Converts nodes to data, and records lines and mistakes."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -117,7 +117,7 @@ class _Reading:
         return value
 
     def _endless(self, node: yaml.Node) -> str | None:
-        """Why a value is not read: it has no end, or none that anybody would write."""
+        """Return why a value is not read: it is endless, or larger than any real event."""
         if self._values == _MOST_VALUES:
             return "too many values: aliases repeat too much"
         if len(self._open) == _DEEPEST:
@@ -145,7 +145,9 @@ class _Reading:
         return value
 
     def _merged(self, node: yaml.MappingNode, location: Location) -> Iterator[dict[str, Any]]:
-        """The objects of the merge keys (``<<``), the ones that count more first; what they state keeps its line."""
+        """Yield the objects of the merge keys (``<<``), highest precedence first; values of the mapping itself keep
+        their lines.
+        """
         for key, item in node.value:
             if not _is_merge_key(key):
                 continue
@@ -195,7 +197,7 @@ def _own_pairs(node: yaml.MappingNode) -> Iterator[tuple[Any, yaml.Node]]:
 
 
 def _is_merge_key(key: yaml.Node) -> bool:
-    """Whether a key merges another object in, as in ``<<: *default``; in quotes it is a key like others."""
+    """Whether a key merges another object, as in ``<<: *default``; in quotes it is an ordinary key."""
     return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
 
 
@@ -205,12 +207,12 @@ def _number(text: str, kind: str) -> int | float | None:
             base = _NUMBER_BASES.get(text[:2], 10)
             return int(text if base == 10 else text[2:], base)
         return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
-    except ValueError:  # a tag that does not fit, or more digits than Python reads
+    except ValueError:  # the tag does not fit the value, or it has more digits than Python reads
         return None
 
 
 def _sentence(error: yaml.MarkedYAMLError) -> str:
-    """What the library says, without anything of the text: a text may be a secret."""
+    """Return the message of the YAML library without any part of the text, which may be a secret."""
     problem = error.problem or "cannot be read"
     if isinstance(error, ComposerError):
         if "alias" in problem:
@@ -224,16 +226,16 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing that is wrong. No value is ever shown: it may be a secret."""
+    """One mistake in an event. It never contains a value, which may be a secret."""
 
     path: str
-    """Where, from the root of the event, as in ``rooms.keynote.agent.tts.speed``."""
+    """Path from the root of the event, as in ``rooms.keynote.agent.tts.speed``."""
     reason: str
-    """What is wrong, with the limits and the nearest good value."""
+    """What is wrong, with the limits and the nearest valid value."""
     file: str | None = None
-    """The event file, as it was named; None for an event that is stated in a program."""
+    """The event file, as the caller named it; None for an event that is declared in a program."""
     line: int | None = None
-    """The line in that file, from 1; None where there is none."""
+    """The line in that file, from 1; None if there is none."""
 
     def __str__(self) -> str:
         place = "" if self.file is None else f"{self.file}: " if self.line is None else f"{self.file}:{self.line}: "
@@ -241,7 +243,7 @@ class Mistake:
 
 
 class InvalidEvent(Exception):
-    """An event has mistakes; mend them all. They are listed in the message, and in `mistakes`."""
+    """An event has mistakes. All of them are listed in the message, and in `mistakes`; fix them."""
 
     def __init__(self, what: str, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
@@ -251,20 +253,20 @@ class InvalidEvent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an event is stated: a file, or a program."""
+    """Where an event is declared: in a file, or in a program."""
 
     file: str | None = None
-    """The file, as it was named."""
+    """The file, as the caller named it."""
     folder: Path | None = None
-    """The folder that prompt files lie in; None where there can be none."""
+    """The folder that contains the prompt files; None if there can be none."""
     document: Document | None = None
 
     def mistake(self, location: Location, reason: str, path: str | None = None) -> Mistake:
-        """A mistake at a place of the event; `path` names one that is not stated, and lies in that place."""
+        """Return a mistake at a location of the event; `path` names a field inside it that is not in the event."""
         line = self.document.line_of(location) if self.document else None
         return Mistake(path or path_of(location), reason, self.file, line)
 
     def place(self, location: Location) -> str:
-        """A place as messages name it."""
+        """Return a location as messages name it."""
         line = f"{self.file}:{self.document.line_of(location)}: " if self.document else ""
         return f"{line}{path_of(location)}"

@@ -10,7 +10,7 @@ DEFAULT_FILE = "event.yaml"
 
 
 def plan_of(file: str | Path) -> Plan:
-    """Read an event file; what is wrong with it is in the plan's mistakes."""
+    """Read an event file. The mistakes of the returned plan list everything that is wrong with it."""
     path, shown = Path(file), str(file)
     try:
         content = path.read_bytes()
@@ -27,13 +27,13 @@ def load_event(file: str | Path) -> Event:
     """Read an event file.
 
     Args:
-        file: its path; prompt files are looked for beside it.
+        file: its path; prompt files are searched next to it.
 
     Returns:
         The event, with its prompt files read and its secrets as references.
 
     Raises:
-        InvalidEvent: everything that is wrong with it, each with its line.
+        InvalidEvent: the event has mistakes; all of them are listed, each with its line.
     """
     found = plan_of(file)
     if found.mistakes:
@@ -42,7 +42,7 @@ def load_event(file: str | Path) -> Event:
 
 
 def event_of(found: Plan) -> Event:
-    """The event of a plan without mistakes."""
+    """Return the event of a plan without mistakes."""
     names = Event.wire_names()
     return Event(**{names[name]: value for name, value in found.event.items()})
 

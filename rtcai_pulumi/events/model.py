@@ -1,7 +1,7 @@
-"""An event as it is stated: a default agent, and the rooms that it is to be in, each with its own changes.
+"""The declaration of an event: a default agent, and its rooms, each with its own changes.
 
-In a program the fields have their snake_case names and may hold what `RealtimeConversation` takes; as a plain dict,
-and in an event file, they have camelCase names.
+In a program, the fields have their snake_case names and accept what `RealtimeConversation` accepts. In a plain dict and
+in an event file, they have camelCase names.
 """
 
 import re
@@ -16,7 +16,7 @@ from rtcai_pulumi.config.conversation import AgentSettings, RoomName, TaskName
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 
 KEY_PATTERN: Final = r"^[^\s:/|\u0000-\u001f\u007f]+$"
-"""A part of a resource's name. Colons and slashes would break its URN, a bar the table of the README."""
+"""Part of a resource's name. Colons and slashes would break its URN, a vertical bar the table of the README."""
 KEY_RULE: Final = "must be one word without : / and |, because resources are named by it"
 _LINK_PATTERN: Final = r"^https?://([^\s{}\u0000-\u001f\u007f]|\{cname\})+$"
 _LINK_RULE: Final = (
@@ -26,7 +26,7 @@ _LINK_RULE: Final = (
 
 
 def is_key(text: str) -> bool:
-    """Whether a text can be a part of a resource's name."""
+    """Whether a text can be part of a resource's name."""
     return re.fullmatch(KEY_PATTERN, text) is not None
 
 
@@ -37,7 +37,7 @@ def _one_word(name: str) -> str:
 
 
 def is_address(link: str) -> bool:
-    """Whether a text can be shown as a link."""
+    """Whether a text can be rendered as a link."""
     return re.fullmatch(_LINK_PATTERN, link) is not None and link.isprintable()
 
 
@@ -57,30 +57,35 @@ class EventRoom(Block):
     cname: Setting[RoomName] = Field(default=None)
     """Name of the room, 1 to 64 bytes of UTF-8. Default: `Event.room_prefix` and the room's key."""
     agent: BlockSetting[AgentSettings] = Field(default=None)
-    """What is different from the event's agent in this room. Objects are merged, lists and all other values replace,
-    and null takes away what the default states."""
+    """Changes to the event's agent in this room. Objects are merged, lists and all other values replace, and null
+    removes a field of the default agent.
+    """
     adopt: Setting[TaskName] = Field(default=None)
-    """A task that runs in the room already, as ``"cid/taskId"``, to be taken into care instead of starting one. Ignored
-    once journal or state has ever held that task."""
+    """A task that already runs in the room, as ``"cid/taskId"``. It is adopted instead of starting a new one. Ignored
+    if the journal or the state has ever contained that task.
+    """
     link: Setting[Link] = Field(default=None)
-    """Where people join this room. Default: `Event.link`."""
+    """The link for joining this room. Default: `Event.link`."""
 
 
 class Event(Block):
     """An event: rooms with an AI agent in each."""
 
     name: Setting[_Name] = Field(default=None)
-    """Name of the event: one word. All resources are named by it, so that another name starts every agent anew.
-    Default ``"event"``."""
+    """Name of the event: one word. All resource names start with it, so another name starts every agent again. Default
+    ``"event"``.
+    """
     room_prefix: Setting[str] = Field(default="")
-    """What the names of the rooms begin with, before each room's key. Default empty."""
+    """Prefix of the rooms' names, before each room's key. Default empty."""
     create_rooms: Setting[bool] = Field(default=False)
-    """Whether the rooms are opened, and ended, with their agents: a `Room` for each. A room of that name that is open
-    already is an error then. Default false: a room is opened by whoever comes first."""
+    """Whether the rooms are opened and ended together with their agents: a `Room` for each. It is then an error if a
+    room of that name is already open. Default false: a room is opened by whoever joins first.
+    """
     link: Setting[Link] = Field(default=None)
-    """Where people join a room: an address with ``{cname}`` in the place of the room's name. Shown in the stack's
-    README."""
+    """The link for joining a room: an address with ``{cname}`` as the placeholder for the room's name. Shown in the
+    stack's README.
+    """
     agent: BlockSetting[AgentSettings] = Field(default=None)
-    """The agent that every room has, save what the room states differently."""
+    """The agent of every room, except for the changes in the room."""
     rooms: Setting[Mapping[str, BlockSetting[EventRoom]]] = Field()
-    """The rooms, each by a key of its own: one word, which is a part of the names of its resources. Required."""
+    """The rooms by key. A key is one word and becomes part of the names of the room's resources. Required."""

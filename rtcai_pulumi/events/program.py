@@ -1,4 +1,4 @@
-"""What a program does with an event file."""
+"""Functions for programs that use an event file."""
 
 from pathlib import Path
 
@@ -12,20 +12,20 @@ from rtcai_pulumi.events.rooms import EventRooms
 
 
 class InvalidEventFile(pulumi.RunError):
-    """An event file has mistakes, all of them listed in the message. Mend them; `rtcai validate` lists them, too."""
+    """An event file has mistakes. All of them are listed in the message; fix them. `rtcai validate` lists them, too."""
 
 
 def load(file: str | Path = DEFAULT_FILE) -> Event:
-    """Read an event file, for a program that has more to say about the event than the file.
+    """Read an event file, for a program that changes or adds to the event.
 
     Args:
-        file: its path; prompt files are looked for beside it.
+        file: its path; prompt files are searched next to it.
 
     Returns:
-        The event, with its prompt files read and its secrets as references; `EventRooms` takes it.
+        The event, with its prompt files read and its secrets as references, for `EventRooms`.
 
     Raises:
-        InvalidEventFile: everything that is wrong with it, each with its line.
+        InvalidEventFile: the event has mistakes; all of them are listed, each with its line.
     """
     try:
         return load_event(file)
@@ -34,7 +34,7 @@ def load(file: str | Path = DEFAULT_FILE) -> Event:
 
 
 def run(file: str | Path | None = None, opts: ResourceOptions | None = None) -> EventRooms:
-    """The whole program of a team that has an event file only.
+    """The whole program for a team that has only an event file.
 
     It starts the event's agents and exports ``tasks`` (room's key to ``"cid/taskId"``) and ``readme``.
 
@@ -43,7 +43,7 @@ def run(file: str | Path | None = None, opts: ResourceOptions | None = None) -> 
         opts: Pulumi's options, for all rooms.
 
     Returns:
-        The event's rooms, for exports of one's own.
+        The event's rooms, for additional exports.
     """
     rooms = EventRooms.from_file(file or pulumi.Config("rtcai").get("eventFile") or DEFAULT_FILE, opts=opts)
     pulumi.export("tasks", rooms.tasks)

@@ -36,11 +36,11 @@ class Row:
     task: str
     """``cid/taskId``."""
     link: str | None
-    """Where people join; ``{cname}`` stands for the room's name."""
+    """The link for joining; ``{cname}`` is the placeholder for the room's name."""
 
 
 def stack_readme(title: str, rows: Iterable[Row]) -> str:
-    """A table of rooms, tasks and links, in the order of the rooms' keys: another order of the event changes nothing.
+    """Return a table of rooms, tasks and links, sorted by the rooms' keys: the order in the event does not matter.
 
     Args:
         title: the event's name.
@@ -67,13 +67,13 @@ _LINK_SAFE: Final = ":/?#[]@!&'()*+,;=%~-._{}"
 
 
 def _text(text: str) -> str:
-    """Text without a meaning in Markdown; Pulumi Cloud puts outputs in the place of ``${…}``, so there is none."""
+    """Escape a text for Markdown. ``$`` is escaped too, because Pulumi Cloud replaces ``${…}`` with outputs."""
     escaped = _MARKUP.sub(lambda found: "\\" + found[0], text)
     return escaped.replace("$", "&#36;").replace("\n", " ")
 
 
 def missing_secrets(values: list[Any]) -> list[str]:
-    """What is wrong with each reference that nothing can be read for, a sentence each, and each place once."""
+    """Return a sentence for each reference to a missing secret, each location once."""
     found = {
         reference.place: problem for reference in _references(values) if (problem := _problem(reference)) is not None
     }
@@ -81,7 +81,7 @@ def missing_secrets(values: list[Any]) -> list[str]:
 
 
 def revealed(value: Any) -> Any:
-    """A value with secret outputs in the place of its references."""
+    """Return a value in which secret outputs replace the references."""
     if isinstance(value, Reference):
         return pulumi.Output.secret(_read(value))
     if isinstance(value, dict):
@@ -120,11 +120,11 @@ DEFAULT_NAME = "event"
 
 
 class EventRooms(pulumi.ComponentResource):
-    """An event: a `RealtimeConversation` in each of its rooms, and a `Room` for each where it asks for that.
+    """An event: a `RealtimeConversation` in each of its rooms and, if the event asks for it, a `Room` for each.
 
-    Each child is named ``{name}-{key of its room}``, so that a room that is added, removed or moved in the event
-    touches no other. What is wrong with the event is reported at preview, with the problems of all conversations of
-    the program, and nothing is started then. `protect` and `depends_on` hold for the children, too.
+    Each child is named ``{name}-{key of its room}``, so adding, removing or moving a room in the event does not affect
+    the others. Mistakes in the event are reported at preview, with the problems of all conversations of the program; no
+    agent is started then. `protect` and `depends_on` apply to the children, too.
     """
 
     conversations: Mapping[str, RealtimeConversation]
@@ -132,21 +132,21 @@ class EventRooms(pulumi.ComponentResource):
     tasks: Output[Mapping[str, str]]
     """The task of each room, as ``"cid/taskId"``, by the room's key."""
     readme: Output[str]
-    """A table of rooms, tasks and links in Markdown; Pulumi Cloud shows it where the stack exports it as ``readme``."""
+    """A table of rooms, tasks and links in Markdown; Pulumi Cloud shows it if the stack exports it as ``readme``."""
 
     def __init__(self, name: str, event: Event | Mapping[str, Any], opts: ResourceOptions | None = None) -> None:
         """Declare the event's agents.
 
         Args:
-            name: the resource's name in the program; the event's own name is not looked at.
-            event: an `Event`, what `load` returns, or the same as a dict with camelCase names. Values may be outputs;
-                a block that is one is replaced whole by a room's changes, never merged.
+            name: the resource's name in the program; the event's own name is ignored.
+            event: an `Event`, the result of `load`, or the same as a dict with camelCase names. Values may be outputs;
+                if a block is an output, a room's changes replace it as a whole and are not merged.
             opts: Pulumi's options.
         """
         source = Source()
         try:
             found = plan(_stated(event), source, _is_late, Output.concat)
-        except RecursionError:  # deeper than Python can follow, or an object inside of itself
+        except RecursionError:  # nested deeper than Python can follow, or an object inside itself
             found = Plan(None, False, (), (source.mistake((), TOO_DEEP),))
         self._declare(name, found, [f"EventRooms {name!r} has a problem: {one}" for one in found.mistakes], opts)
 
@@ -168,10 +168,11 @@ class EventRooms(pulumi.ComponentResource):
 
     def _declare(self, name: str, found: Plan, problems: list[str], opts: ResourceOptions | None) -> None:
         problems = problems or missing_secrets([room.inputs for room in found.rooms])
-        # Where the event is wrong, the component itself cannot be registered: so the run fails, and no room is lost.
+        # If the event has mistakes, the component itself cannot be registered: so the run fails, and no room is
+        # deleted.
         props = {"event": refused(problems)} if problems else None
         super().__init__("rtcai:index:EventRooms", name, props, opts)
-        # A component's protection, retention and deleted_with are inherited by its children, its dependencies are not.
+        # Children inherit protect, retain_on_delete and deleted_with from a component, but not depends_on.
         inherited = ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
         self.conversations = {
             room.key: _conversation(f"{name}-{room.key}", room, inherited, with_room=found.create_rooms)
@@ -199,7 +200,7 @@ def _conversation(name: str, room: RoomPlan, opts: ResourceOptions, *, with_room
 
 
 def _link(link: Any) -> str | None:
-    """A link that may have come as an output; one that is no address is not shown."""
+    """Return a link, whose value may come from an output; None if it is not an address."""
     return link if isinstance(link, str) and is_address(link) else None
 
 
@@ -207,7 +208,9 @@ _PYTHON_NAMES = {**Conversation.wire_names(), "extra": "extra"}
 
 
 def _stated(event: Event | Mapping[str, Any]) -> Any:
-    """An event as data. In a program, None is the same as left out, except in a room's changes, where it takes away."""
+    """Return an event as data. In a program, None means omitted, except in a room's changes, where it removes a
+    field.
+    """
     data = as_data(event)
     if not isinstance(data, dict):
         return data

@@ -1,7 +1,7 @@
-"""JSON Schema of event files, made from the models: editors complete and check a file with it.
+"""JSON Schema of event files, generated from the models: editors use it to complete and check a file.
 
-It is written in draft 7, which every editor's YAML support reads. What it cannot say is left to the loader: whether an
-agent is whole once a room's changes are laid over the default one.
+It uses draft 7, which every editor's YAML support reads. The loader checks what the schema cannot express: whether an
+agent is complete after a room's changes are merged into the default agent.
 """
 
 import copy
@@ -24,13 +24,13 @@ _WHERE: Final = {
 
 
 def event_schema() -> _Schema:
-    """The schema of an event file."""
+    """Return the schema of an event file."""
     made = Event.model_json_schema()
     models: dict[str, _Schema] = made.pop("$defs")
     for schema in (made, models["EventRoom"]):
         del schema["properties"]["extra"]
     for schema in models.values():
-        schema.pop("required", None)  # a part need not be a whole agent
+        schema.pop("required", None)  # a part need not be a complete agent
     for name in _block_names():
         _allow_secrets(models[name])
     _add_prompt_files(models["Llm"])
@@ -47,12 +47,12 @@ def event_schema() -> _Schema:
 
 
 def event_schema_text() -> str:
-    """The schema as its file has it."""
+    """Return the schema as the text of its file."""
     return json.dumps(event_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _block_names() -> set[str]:
-    """The models that lie in an agent, by their names in the schema."""
+    """Return the names, in the schema, of the models inside an agent."""
     found: set[str] = set()
     models = list(nested_blocks(Data).values())
     while models:
@@ -74,7 +74,7 @@ def _secret() -> _Schema:
 
 
 def _allow_secrets(schema: _Schema) -> None:
-    """Let a reference stand wherever a text may."""
+    """Allow a reference wherever a text is allowed."""
     for name, field in schema["properties"].items():
         schema["properties"][name] = _or_secret(field)
 
@@ -90,7 +90,7 @@ def _or_secret(schema: _Schema) -> _Schema:
 
 
 def _parted(schema: _Schema) -> tuple[_Schema, _Schema]:
-    """What tells of a field, and what judges its value."""
+    """Split a schema into the description of a field and the rules for its value."""
     outside = {key: value for key, value in schema.items() if key in {"description", "default"}}
     return outside, {key: value for key, value in schema.items() if key not in outside}
 
@@ -102,7 +102,7 @@ def _add_prompt_files(schema: _Schema) -> None:
             "minLength": 1,
             "description": f"Path of a file with the text of {stands_for}, from this file's folder and inside of it.",
         }
-    # A null beside the other one only takes away what the default has.
+    # One of the two fields may be null: that only removes the value of the default agent.
     stated = {"not": {"type": "null"}}
     schema["allOf"] = [
         {"not": {"required": [name, other], "properties": {name: stated, other: stated}}}
@@ -111,7 +111,7 @@ def _add_prompt_files(schema: _Schema) -> None:
 
 
 def _as_changes(schema: _Schema, agent_models: set[str]) -> _Schema:
-    """An object as a room states it: null takes away any of its fields."""
+    """Return the schema of an object in a room's changes: null removes any of its fields."""
     changed = copy.deepcopy(schema)
     for name, field in changed["properties"].items():
         changed["properties"][name] = _or_null(field, agent_models)
@@ -129,7 +129,7 @@ def _or_null(field: _Schema, agent_models: set[str]) -> _Schema:
 
 
 def _tidy(schema: _Schema) -> _Schema:
-    """Without titles, which only repeat the names, and without null as a default, which no file may state."""
+    """Remove titles, which only repeat the names, and null as a default, which is not valid in a file."""
     tidy = {key: value for key, value in schema.items() if key != "title" and not (key == "default" and value is None)}
     for inner in ("items", "additionalProperties"):
         if isinstance(tidy.get(inner), dict):

@@ -1,4 +1,4 @@
-"""References to secrets: an event file says where a secret is, never its value."""
+"""References to secrets: an event file names the place of a secret, never its value."""
 
 import re
 from collections.abc import Mapping
@@ -16,20 +16,21 @@ KINDS: Final[Mapping[Kind, str]] = {
     "$config": r"^[^\s:]+(:[^\s:]+)?$",
     "$env": r"^[A-Za-z_][A-Za-z0-9_]*$",
 }
-"""Where a secret may be, and what its name there looks like: a key of the stack's config (``key`` of the project, or
-``namespace:key``), or an environment variable."""
+"""The kinds of places, each with the pattern of a name there: a key of the stack's config (``key`` of the project, or
+``namespace:key``), or an environment variable.
+"""
 
 NOT_HERE: Final = "takes no reference: only the blocks of an agent have secrets"
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A text that is a secret, kept elsewhere."""
+    """A text that is a secret and is stored outside the event."""
 
     kind: Kind
     name: str
     place: str
-    """Where it is stated, as messages name it."""
+    """Its location in the event, as messages name it."""
 
 
 def looks_like_reference(value: Mapping[Any, Any]) -> bool:
@@ -38,7 +39,7 @@ def looks_like_reference(value: Mapping[Any, Any]) -> bool:
 
 
 def reference_problem(value: Mapping[Any, Any]) -> str | None:
-    """What is wrong with a reference itself."""
+    """Return what is wrong with a reference itself."""
     if len(value) != 1:
         return "a reference has one key: $config or $env"
     ((kind, name),) = value.items()
@@ -52,18 +53,20 @@ def reference_problem(value: Mapping[Any, Any]) -> str | None:
 
 
 def misplaced(location: Location) -> str | None:
-    """Why a reference cannot stand at a place of an agent; a place that an agent lacks is no matter of this."""
+    """Return why a reference is not allowed at a location of an agent; locations that an agent does not have are
+    checked elsewhere.
+    """
     if location[0] not in {*Data.wire_names(), "extra"}:
         return NOT_HERE
     return "takes no reference: a reference stands for a text" if takes_text(location) is False else None
 
 
 def takes_text(location: Location) -> bool | None:
-    """Whether an agent has a text at a place; None for a place that it lacks."""
+    """Whether an agent has a text at a location; None if it does not have that location."""
     node: Any = _agent_schema()
     for part in location:
         node = _inner(node, part)
-        if node is True:  # inside of `extra` everything goes
+        if node is True:  # inside `extra`, everything is allowed
             return True
         if node is None:
             return None

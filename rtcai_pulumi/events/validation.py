@@ -1,7 +1,7 @@
-"""What is wrong with an event, all of it at once, and what its rooms are to be stated with.
+"""Finds all mistakes in an event, and the inputs for its rooms.
 
-The problems are those that `check` finds, each told once and where it is stated: in the default agent, or in the room
-that states something else.
+The problems are those that `check` finds. Each is reported once, where its value is: in the default agent, or in the
+room that changes it.
 """
 
 import operator
@@ -36,31 +36,31 @@ _SOME_ROOM: Final = "room"
 
 @dataclass(frozen=True, slots=True)
 class RoomPlan:
-    """One room of an event, with everything that its agent is stated with."""
+    """One room of an event, with all inputs of its agent."""
 
     key: str
     inputs: dict[str, Any]
-    """Flat inputs by the names of the wire; secrets are references."""
+    """Flat inputs by their wire names; secrets are references."""
     link: Any = None
-    """Where people join: a text, or an output; None where it is not stated."""
+    """The link for joining: a text, or an output; None if there is none."""
     part: Part = field(default_factory=lambda: Part(()))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An event, read."""
+    """The result of reading an event."""
 
     name: str | None
     create_rooms: bool
     rooms: tuple[RoomPlan, ...]
     mistakes: tuple[Mistake, ...]
-    """Empty where nothing is wrong; else the rest is not to be used."""
+    """Empty if there are none; otherwise the other fields must not be used."""
     event: dict[str, Any] = field(default_factory=dict)
     """The event as data, with prompt files and references read."""
 
 
 def never(_: Any) -> bool:
-    """Nothing is late: all values are stated."""
+    """Return False: all values are known."""
     return False
 
 
@@ -70,8 +70,8 @@ def plan(data: Any, source: Source, is_late: IsLate = never, join: Join = operat
     Args:
         data: the event with camelCase names; values may be outputs.
         source: its file, or none.
-        is_late: which values nobody knows yet; they are left alone.
-        join: puts two texts together, of which the first may be late.
+        is_late: whether a value is not known yet, so it is not checked.
+        join: concatenates two texts, of which the first may not be known yet.
     """
     return _Planning(source, is_late, join).plan(data)
 
@@ -144,7 +144,7 @@ class _Planning:
         return part
 
     def _fields(self, data: Mapping[str, Any], model: type[Block], location: Location, later: set[str]) -> None:
-        """What is wrong with the event's own fields, and a room's; what is in `later` is looked at by itself."""
+        """Check the fields of the event itself, or of a room; fields in `later` are checked separately."""
         names = model.wire_names()
         for name in data:
             if name not in names:
@@ -171,7 +171,7 @@ class _Planning:
                 self._at(("rooms", room.key, "cname"), reason)
 
     def _agents(self, default: Part, plans: tuple[RoomPlan, ...]) -> None:
-        """What `check` finds in the agents as the rooms will have them."""
+        """Run `check` on the agents of the rooms, after merging."""
         alone = {**_only_fields(known(default.data, self._is_late)), "cname": _SOME_ROOM}
         by_default = set(check(alone))
         by_room = [(room, check(known(room.inputs, self._is_late))) for room in plans]
@@ -189,7 +189,8 @@ class _Planning:
         elif is_default and not room.part.states(path) and (default.states(path) or everywhere):
             self._add(self._source.mistake(default.nearest(path), problem.reason, default.path_of(path)))
         else:
-            # What the default lacks may be what the rooms are there to state: then it is this room's.
+            # If the default agent lacks a value, the rooms may be meant to set it: then the problem belongs to this
+            # room.
             self._add(self._source.mistake(room.part.nearest(path), problem.reason, room.part.path_of(path)))
 
     def _rooms_read(self, data: Mapping[str, Any], plans: tuple[RoomPlan, ...]) -> dict[str, Any]:
@@ -204,7 +205,6 @@ class _Planning:
         self._found.setdefault(mistake.path, mistake)
 
     def _mistakes(self) -> tuple[Mistake, ...]:
-        """All of them, in the order of the lines."""
         return tuple(sorted(self._found.values(), key=lambda mistake: mistake.line or 0))
 
 

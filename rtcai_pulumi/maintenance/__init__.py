@@ -1,1 +1,1 @@
-"""What ``rtcai`` and the make targets do about agents and rooms, without a terminal."""
+"""The work of ``rtcai`` and the make targets on agents and rooms, without a terminal."""

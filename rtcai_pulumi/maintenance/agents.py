@@ -22,28 +22,30 @@ _DAY: Final = 86_400
 
 
 class Mark(StrEnum):
-    """What the journal and the state make of an agent together."""
+    """What the journal and the state together say about an agent."""
 
     IN_STATE = "in state"
     """The stack's state has it."""
     UNCLAIMED = "unclaimed"
-    """It was started for that stack, whose state lacks it: `rtcai sweep` ends it."""
+    """It was started for that stack and is missing from its state: `rtcai sweep` closes it."""
     RETAINED = "retained"
     """Its resource has Pulumi's option retain_on_delete: no run and no `rtcai sweep` closes it."""
     REFUSED = "refused"
-    """The service refuses to close it, and another machine's run has replaced it: it is not tried again."""
+    """The service refuses to close it, and a run on another machine has replaced it: the close is not tried again."""
     ONLY_IN_STATE = "only in state"
-    """The journal has never heard of it: it was started elsewhere, or long ago."""
+    """The journal does not know it: it was started on another machine, or long ago."""
 
 
 def belongs(record: Record, export: StackExport, backend: Backend) -> bool:
-    """Whether a record was written for a stack of a backend: equal names in another backend are another stack."""
+    """Whether a record belongs to a stack in this backend: a stack with the same name in another backend is another
+    stack.
+    """
     urn = urn_of(record.owner)
     return stack_of(urn) == export.id and record.owner == make_owner(backend.digest, urn)
 
 
 def mark_of(record: Record, export: StackExport | None, backend: Backend | None, others: frozenset[str]) -> Mark | None:
-    """What a state makes of a record; None where neither that state nor the record has anything to say."""
+    """Return the mark of a record; None if neither the state nor the record gives it one."""
     if export is not None and record.task in export.tasks:
         return Mark.IN_STATE
     if record.unfinished and record.left_alone and record.kept is not Kept.DISOWNED:
@@ -59,19 +61,19 @@ class Line:
     """One agent, or one create that was never answered."""
 
     record: Record | None
-    """None for what only the state knows."""
+    """None if only the state knows the agent."""
     cname: str | None
     task: str | None
     urn: str
     state: str | None
     lives: bool | None
-    """Whether the process that answers for it still runs."""
+    """Whether the process that owns the record is still running."""
     uptime: float | None
-    """Seconds since its create was asked for, while there may be an agent."""
+    """Seconds since the create was requested, as long as there may be an agent."""
     mark: Mark | None
 
     def as_json(self) -> dict[str, Any]:
-        """The line for ``--json``."""
+        """Return the line for ``--json``."""
         cid, _, task_id = (self.task or "").partition("/")
         record, stack = self.record, stack_of(self.urn)
         return {
@@ -97,7 +99,7 @@ class Line:
 
 
 def line_of(record: Record, *, lives: bool, now: datetime, mark: Mark | None = None) -> Line:
-    """A record as a line; a create without an answer is lost once nobody waits for the answer any more."""
+    """Return a record as a line. A create without an answer is lost when no process waits for the answer any more."""
     lost = record.state is State.ASKED and not lives
     return Line(
         record=record,
@@ -119,7 +121,7 @@ def lines_of_records(
     closed: bool,
     mark: Callable[[Record], Mark | None],
 ) -> list[Line]:
-    """The unfinished records, and the closed ones where they are wished."""
+    """Return the unfinished records and, if requested, the closed ones."""
     return [
         line_of(record, lives=lives(record.process), now=now, mark=mark(record))
         for record in records
@@ -128,7 +130,7 @@ def lines_of_records(
 
 
 def lines_of_state(export: StackExport, records: Iterable[Record]) -> list[Line]:
-    """The conversations that only the state knows."""
+    """Return the conversations that only the state knows."""
     known = {record.task for record in records}
     return [
         Line(
@@ -147,7 +149,7 @@ def lines_of_state(export: StackExport, records: Iterable[Record]) -> list[Line]
 
 
 def duration(seconds: float) -> str:
-    """A time span for people: ``3d 04:05:06``, ``04:05:06``."""
+    """Format a time span for people: ``3d 04:05:06``, ``04:05:06``."""
     days, rest = divmod(int(seconds), _DAY)
     clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
     return f"{days}d {clock}" if days else clock

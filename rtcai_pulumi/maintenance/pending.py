@@ -1,4 +1,4 @@
-"""Finds creates that a killed run had begun and that the journal does not know."""
+"""Finds creates that a killed run had started and that the journal does not know."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ ADVICE: Final = (
 
 
 def unknown_creates(state: StackState, records: Iterable[Record]) -> list[Begun]:
-    """The creates that were under way, and of which no record speaks: the journal is lost, or older than the state.
+    """Return the creates that were in progress and have no record: the journal is lost, or older than the state.
 
-    A record speaks for a create where it asks for the same configuration, in whatever state it is: a plugin whose
-    engine was killed closes what it has started, and the state shows the create until it is cleared. No record
-    speaks for it where the journal holds an agent as handed over and running that the state has no more: a later run
-    has dealt with that one, and wrote that down in a newer journal.
+    A create has a record if one asks for the same configuration, whatever its state: a plugin whose engine was killed
+    closes what it has started, and the state keeps the create until it is cleared. A create has no record if the
+    journal has an agent as open and returned to the engine, but the state does not have that agent any more: a later
+    run has stopped or replaced it, and recorded that in a newer journal.
 
-    What cannot be told: a journal that is older than the killed run, whose agent of this resource was closed already,
-    and was of the very same configuration. And of a configuration with a secret in it the state holds ciphertext:
-    there a record speaks that was never answered, or that began after everything that the state has, whatever it
-    asked for.
+    One case cannot be detected: the journal is older than the killed run, and in it an agent of this resource with
+    exactly the same configuration was already closed. If a configuration contains a secret, the state has it only as
+    ciphertext. Then any record counts that was never answered, or that began after everything in the state, regardless
+    of its configuration.
     """
     export = state.export
     records = [record for record in records if belongs(record, export, state.backend)]
@@ -43,23 +43,24 @@ def unknown_creates(state: StackState, records: Iterable[Record]) -> list[Begun]
         for begun in export.pending_creates
         if not _is_known(begun, [record for record in records if urn_of(record.owner) == begun.urn], export)
     ]
-    # A resource whose create was cut off twice is there twice, until it is cleared.
+    # If the create of a resource was interrupted twice, the state lists it twice until it is cleared.
     return list({(begun.urn, begun.cname): begun for begun in found}.values())
 
 
 def line_of(begun: Begun) -> str:
-    """The create in a line for people."""
+    """Return the create as a line for people."""
     return f"room {begun.cname if begun.cname is not None else '(secret)'} ({name_of(begun.urn)})"
 
 
 def as_json(begun: Begun) -> dict[str, Any]:
-    """The create for ``--json``."""
+    """Return the create for ``--json``."""
     return {"cname": begun.cname, "resource": name_of(begun.urn), "urn": begun.urn}
 
 
 def _is_known(begun: Begun, records: list[Record], export: StackExport) -> bool:
-    """Whether one of a resource's records speaks for its create."""
-    # A run may be killed when the agent is handed over and not yet stored: that is the create in question.
+    """Whether one of a resource's records is the record of its create."""
+    # A run may be killed after the agent was returned to the engine and before the state was written: then this record
+    # is the one of the pending create.
     under_way = {each.digest for each in export.pending_creates if each.urn == begun.urn}
     if any(_is_passed(record, export) and record.digest not in under_way for record in records):
         return False
@@ -70,6 +71,8 @@ def _is_known(begun: Begun, records: list[Record], export: StackExport) -> bool:
 
 
 def _is_passed(record: Record, export: StackExport) -> bool:
-    """Whether the journal holds an agent as running that the state had, and has no more, or as stopped."""
+    """Whether the journal has an agent as open and returned to the engine that the state does not have, or has as
+    stopped.
+    """
     running = {stored.task for stored in export.conversations if not stored.stopped}
     return record.state is State.OPEN and record.handed and record.task not in running

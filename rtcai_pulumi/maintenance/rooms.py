@@ -1,4 +1,4 @@
-"""Ends a room by the room API, and journals which tasks ended with it."""
+"""Ends a room with the room API, and records in the journal which tasks ended with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def number_of(cname: str, run: Run) -> int | None:
-    """The number that a room has now; None where there is none of that name."""
+    """Return the current number of a room; None if there is no room of this name."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname).cid, QUERY)
     except RoomNotFound:
@@ -22,7 +22,7 @@ def number_of(cname: str, run: Run) -> int | None:
 
 
 def known_in(cid: int, run: Run) -> list[Record]:
-    """What the journal knows to run in a room of this account."""
+    """Return the tasks that, according to the journal, run in a room of this account."""
     account = (run.client.settings.app_key, run.client.settings.room_endpoint)
     return [
         record
@@ -32,13 +32,14 @@ def known_in(cid: int, run: Run) -> list[Record]:
 
 
 def end_room(cid: int, cname: str, run: Run) -> list[Record]:
-    """End a room; that it is not there any more is as good.
+    """End a room; a room that no longer exists counts as success.
 
     Returns:
-        What ended with it, and is noted as closed: the next up of its stack starts another.
+        The records of the tasks that ended with it, now recorded as closed. The next `pulumi up` of their stack starts
+        new ones.
 
     Raises:
-        RtcAiError: the room may still be open; nothing is noted.
+        RtcAiError: the room may still be open; nothing is recorded.
     """
     with suppress(RoomNotFound):
         run.retrier.run(lambda: run.client.end_room(cid, cname=cname), HARMLESS)

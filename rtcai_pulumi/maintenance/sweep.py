@@ -1,4 +1,4 @@
-"""Sweeps one stack: decides about each unfinished record, and closes its task."""
+"""Sweeps one stack: decides what to do about each unfinished record, and closes its task."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """What is done, or was done, about a record."""
+    """What is planned for a record, or was done."""
 
     TO_CLOSE = "to close"
     """Its task is in no state: it would be closed."""
@@ -33,15 +33,15 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """The close failed; the agent may still be in the room."""
     LIVES = "process lives"
-    """Left alone: the run that answers for it still lives."""
+    """Skipped: the run that owns the record is still running."""
     NEWER = "newer than the export"
-    """Left alone: it changed after the export was made, which cannot tell whether the state has it."""
+    """Skipped: it changed after the export was made, so the export does not show whether the state has it."""
     LOST = "lost"
-    """Left alone: its create was never answered, so that there is no task to close."""
+    """Skipped: its create was never answered, so there is no known task to close."""
     TO_END_ROOM = "to end its room"
-    """A lost one whose room would be ended."""
+    """A lost create whose room would be ended."""
     ROOM_ENDED = "room ended"
-    """A lost one whose room was ended, or was gone already."""
+    """A lost create whose room was ended, or was already gone."""
 
 
 _TO_DO: Final = frozenset({Outcome.TO_CLOSE, Outcome.TO_END_ROOM})
@@ -49,7 +49,7 @@ _TO_DO: Final = frozenset({Outcome.TO_CLOSE, Outcome.TO_END_ROOM})
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """A record and what becomes of it."""
+    """A record and its outcome."""
 
     record: Record
     outcome: Outcome
@@ -57,11 +57,11 @@ class Swept:
 
     @property
     def to_do(self) -> bool:
-        """Whether anything is to be done about it."""
+        """Whether there is anything to do for the record."""
         return self.outcome in _TO_DO
 
     def as_json(self, now: datetime) -> dict[str, Any]:
-        """The record for ``--json``, as `rtcai ls` prints it, with the outcome and the error."""
+        """Return the record for ``--json``, as in `rtcai ls`, with the outcome and the error."""
         line = line_of(self.record, lives=self.outcome is Outcome.LIVES, now=now)
         shown = {name: value for name, value in line.as_json().items() if name != "mark"}
         return {**shown, "outcome": self.outcome, "error": self.error}
@@ -81,15 +81,15 @@ def plan(
     lives: Callable[[int], bool],
     end_room: bool = False,
 ) -> list[Swept]:
-    """What is to be done about the records of the exported stack that its state lacks.
+    """Plan what to do about the records of the exported stack that are missing from its state.
 
     Args:
-        records: the journal's.
+        records: the records of the journal.
         export: the stack's state.
-        backend: where it is kept.
-        others: tasks that the states of other stacks hold.
-        lives: whether a process still runs.
-        end_room: whether the rooms of lost creates are to be ended.
+        backend: the backend that stores it.
+        others: tasks in the states of other stacks.
+        lives: returns whether a process is still running.
+        end_room: whether to end the rooms of lost creates.
     """
     unclaimed = (record for record in records if mark_of(record, export, backend, others) is Mark.UNCLAIMED)
     return [
@@ -106,7 +106,7 @@ def _outcome(record: Record, export: StackExport, *, alive: bool, end_room: bool
 
 
 def elsewhere(records: Iterable[Record], export: StackExport, backend: Backend) -> int:
-    """How many unfinished records have a stack of the same name in another backend."""
+    """Return how many unfinished records belong to a stack of the same name in another backend."""
     return sum(
         record.unfinished and stack_of(urn_of(record.owner)) == export.id and not belongs(record, export, backend)
         for record in records
@@ -114,7 +114,7 @@ def elsewhere(records: Iterable[Record], export: StackExport, backend: Backend) 
 
 
 def neighbours(swept: Iterable[Swept], records: Iterable[Record], export: StackExport) -> list[str]:
-    """The agents that run in the rooms to be ended, and would be ended with them."""
+    """Return the other agents in the rooms to be ended: they would be ended with the rooms."""
     rooms = {each.record.cname for each in swept if each.outcome is Outcome.TO_END_ROOM}
     known = {record.task: record.cname for record in records if record.unfinished and record.task}
     stored = {each.task: each.cname for each in export.conversations}
@@ -122,10 +122,10 @@ def neighbours(swept: Iterable[Swept], records: Iterable[Record], export: StackE
 
 
 def carry_out(planned: Iterable[Swept], run: Run, tell: Callable[[str], None], *, at_once: int = 8) -> Iterator[Swept]:
-    """Do what is to be done, some at once; a failure ends nothing but its own record.
+    """Carry out the plan, with several records at the same time. A failure affects only its own record.
 
     Yields:
-        Each record as soon as it is dealt with, so in no special order. What is not yielded can be done again.
+        Each record as soon as it is done, so in no particular order. It is safe to run the remaining records again.
     """
     with ThreadPoolExecutor(at_once) as pool:
         waiting = {pool.submit(_carried_out, each, run) for each in planned if each.to_do}
@@ -147,7 +147,8 @@ def _carried_out(swept: Swept, run: Run) -> Swept:
         current = run.journal.record(record.trace_id)
         if current is None or not current.unfinished:
             return Swept(current or record, Outcome.CLOSED)  # another run has closed it since it was listed
-        # Whoever has taken it over since, or changed it, knows more about it than the export does.
+        # If another process has taken the record over or changed it, that process has newer information than the
+        # export.
         if current != record or run.journal.lives(record.process) or (taken := run.journal.take_over(record)) is None:
             return Swept(current, Outcome.LIVES)
         if swept.outcome is Outcome.TO_END_ROOM:
@@ -161,9 +162,9 @@ def _carried_out(swept: Swept, run: Run) -> Swept:
 
 
 def _end_room(record: Record, run: Run) -> None:
-    """End the room of a lost create; that it is not there any more is as good."""
+    """End the room of a lost create; a room that no longer exists counts as success."""
     require_room_api(record, run.client.settings)
-    # Which room the lost create was for nobody knows: a room that was opened anew meanwhile is ended, too.
+    # It is unknown which cid the lost create was for: a room of this name that was opened again since is ended, too.
     cid = number_of(record.cname, run)
     if cid is not None:
         end_room(cid, record.cname, run)

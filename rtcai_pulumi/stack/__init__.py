@@ -1,1 +1,1 @@
-"""What is known of a Pulumi stack: its project file, backend, owner and exported state."""
+"""What is known about a Pulumi stack: its project file, backend, owner and exported state."""

@@ -1,4 +1,4 @@
-"""Finds the backend of a stack, and shows it without its password."""
+"""Finds the backend of a stack, and formats its URL without the password."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BACKEND_VARIABLE: Final = "PULUMI_BACKEND_URL"
-"""Names the backend to the Pulumi CLI, before the project file and the current login do."""
+"""Names the backend for the Pulumi CLI; takes precedence over the project file and the current login."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A backend, as the journal's owners name it."""
+    """A backend, as it appears in the owners of the journal."""
 
     source: str
-    """Where it was taken from."""
+    """Where the URL was found."""
     url: str | None
     """Without user, password and query; None for the current login."""
     digest: str
-    """The part of an owner that all its resources share."""
+    """The part of an owner that all resources of the backend share."""
     location: str | None = field(default=None, repr=False)
-    """The whole URL, which may hold a password; None where not even the login tells one."""
+    """The whole URL, which may contain a password; None if it is unknown even from the login."""
     organization: str = NO_ORGANIZATION
-    """Whose stack it is, where the backend knows organizations."""
+    """The organization of the stack, if the backend has organizations."""
 
     @property
     def hosted(self) -> bool:
-        """Whether it is one that knows organizations: the hosted one, or one that is hosted by its user."""
+        """Whether the backend has organizations: Pulumi Cloud, or a self-hosted one."""
         return urlsplit(self.location or "").scheme in {"http", "https"}
 
     def __str__(self) -> str:
@@ -48,14 +48,14 @@ def backend_of(
     folder: Path | None = None,
     organization: str = NO_ORGANIZATION,
 ) -> Backend:
-    """The backend that an option states, else the environment, else the project file, else the current login.
+    """Return the backend given by an option, else by the environment, the project file or the current login.
 
     Args:
         env: the environment.
-        stated: the option's URL.
-        project: the URL in the project file, where that was read.
-        folder: the project's folder; the current one where it was not named.
-        organization: whose stack it is, where the backend knows organizations.
+        stated: URL from the option.
+        project: URL from the project file, if it was read.
+        folder: the project's folder; by default the current one.
+        organization: organization of the stack, if the backend has organizations.
     """
     folder = (folder or Path()).absolute()
     url = stated or env.get(BACKEND_VARIABLE) or project

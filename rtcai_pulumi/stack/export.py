@@ -1,4 +1,4 @@
-"""Reads the JSON of `pulumi stack export`: which stack it is, and its tasks."""
+"""Reads the JSON of `pulumi stack export`: the name of the stack, and its tasks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 CONVERSATION: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 STDIN: Final = "-"
 _MARKER: Final = "4dabf18193072939515e22adb298388d"
-"""The key of an object that stands for a secret, in a state."""
+"""The key that marks an object in a state as a secret."""
 _HOW: Final = "make it by `pulumi stack export --file FILE`"
 
 
 class UnreadableExport(RtcAiError):
-    """The file is not an export of a stack, or lacks what is needed. Nothing is decided by it."""
+    """The file is not an export of a stack, or is incomplete. No decision is based on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StackId:
-    """A stack, as the URNs of its resources name it."""
+    """A stack, as named in the URNs of its resources."""
 
     project: str
     stack: str
@@ -39,49 +39,51 @@ class StackId:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A conversation that a state holds, those that are pending deletion among them: the engine deals with them."""
+    """A conversation in a state, also if it is pending deletion: the engine will delete it."""
 
     urn: str
     task: str
     cname: str | None
-    """None where it is a secret."""
+    """None if it is a secret."""
     stopped: bool = False
-    """Whether the engine has had it deleted, and keeps it only until its replacement is there."""
+    """Whether the engine has already deleted it, and keeps it only until its replacement exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A conversation whose create was under way; it has no task that the engine was told."""
+    """A conversation whose create was in progress; no task was returned to the engine."""
 
     urn: str
     cname: str | None
-    """None where it is a secret."""
+    """None if it is a secret."""
     digest: str | None
-    """Of the configuration that was asked for, as the journal notes it; None where a part of it is ciphertext."""
+    """Digest of the requested configuration, as in the journal; None if part of the configuration is ciphertext."""
 
 
 @dataclass(frozen=True, slots=True)
 class StackExport:
-    """One stack's state."""
+    """The state of one stack."""
 
     id: StackId
     conversations: tuple[Stored, ...]
     pending_operations: tuple[str, ...]
-    """The URNs of what was under way when the state was written last: a run was killed, or is not over."""
+    """URNs of the operations that were in progress when the state was last written: a run was killed, or has not
+    ended.
+    """
     made_at: datetime
-    """When it was made at the latest: what the journal learnt later, it cannot know."""
+    """The latest time at which the export was made; later entries of the journal may be missing from it."""
     pending_creates: tuple[Begun, ...] = ()
     changed_at: datetime | None = None
     """When the newest of its resources was created or modified."""
 
     @property
     def tasks(self) -> frozenset[str]:
-        """The tasks that the engine knows, as ``{cid}/{taskId}``."""
+        """The tasks in the state, as ``{cid}/{taskId}``."""
         return frozenset(stored.task for stored in self.conversations)
 
 
 def stack_of(urn: str) -> StackId | None:
-    """The stack that a URN belongs to; None where it is no URN of Pulumi's."""
+    """Return the stack of a URN; None if it is not a Pulumi URN."""
     first, _, rest = urn.partition("::")
     project, found, _ = rest.partition("::")
     kind, stack = first[: len("urn:pulumi:")], first[len("urn:pulumi:") :]
@@ -89,7 +91,7 @@ def stack_of(urn: str) -> StackId | None:
 
 
 def name_of(urn: str) -> str:
-    """The resource's name in the program."""
+    """Return the resource's name in the program."""
     return urn.rpartition("::")[2]
 
 
@@ -98,12 +100,12 @@ def read_export(source: str, began: datetime, *, stack: str | None = None, proje
 
     Args:
         source: a file, or ``-`` for the standard input.
-        began: when the command began to look: it was made at the latest then, or where the file says so, before.
-        stack: the stack's name, which an empty state does not tell.
-        project: the project's name, which an empty state does not tell.
+        began: when the command started to read; the export was made then or earlier, as the time of the file shows.
+        stack: the stack's name, which an empty state does not contain.
+        project: the project's name, which an empty state does not contain.
 
     Raises:
-        UnreadableExport: it is no export, or it does not tell which stack it is of.
+        UnreadableExport: the content is not an export, or does not show which stack it belongs to.
     """
     return parse_export(_text(source), _made_at(source, began), source, stack=stack, project=project)
 
@@ -111,17 +113,17 @@ def read_export(source: str, began: datetime, *, stack: str | None = None, proje
 def parse_export(
     text: str, made_at: datetime, source: str, *, stack: str | None = None, project: str | None = None
 ) -> StackExport:
-    """The state that the JSON of `pulumi stack export` tells.
+    """Parse the JSON of `pulumi stack export`.
 
     Args:
         text: the JSON.
-        made_at: when it was made at the latest.
-        source: where it is from, for messages.
-        stack: the stack's name, which an empty state does not tell.
-        project: the project's name, which an empty state does not tell.
+        made_at: the latest time at which the export was made.
+        source: where the text comes from, for messages.
+        stack: the stack's name, which an empty state does not contain.
+        project: the project's name, which an empty state does not contain.
 
     Raises:
-        UnreadableExport: it is no export, or it does not tell which stack it is of.
+        UnreadableExport: the content is not an export, or does not show which stack it belongs to.
     """
     content = _content(text, source)
     return StackExport(
@@ -135,10 +137,10 @@ def parse_export(
 
 
 def tasks_of(sources: Iterable[str]) -> frozenset[str]:
-    """The tasks that the states of other stacks hold.
+    """Return the tasks in the states of other stacks.
 
     Raises:
-        UnreadableExport: one is no export.
+        UnreadableExport: one of the files is not an export.
     """
     return frozenset(stored.task for source in sources for stored in _content(_text(source), source).conversations)
 
@@ -156,7 +158,7 @@ def _content(text: str, source: str) -> _Content:
     deployment = _deployment(source, text)
     pending = _objects(source, deployment, "pending_operations")
     operations = [_resource_of(source, each) for each in pending]
-    # A resource whose deletion was under way is the engine's as well.
+    # A resource whose deletion was in progress belongs to the engine, too.
     kept = _objects(source, deployment, "resources")
     resources = [*kept, *operations]
     stacks = frozenset(_stack_of(source, resource) for resource in resources)
@@ -184,14 +186,14 @@ def _text(source: str) -> str:
     except OSError as error:
         raise _unreadable(source, error.strerror or str(error)) from None
     except UnicodeDecodeError:
-        raise _unreadable(source, "it is no text in UTF-8") from None
+        raise _unreadable(source, "it is not valid UTF-8") from None
 
 
 def _deployment(source: str, text: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        raise _unreadable(source, "it is no JSON") from None
+        raise _unreadable(source, "it is not valid JSON") from None
     deployment = content.get("deployment") if isinstance(content, dict) else None
     if not isinstance(deployment, dict):
         raise _unreadable(source, 'it has no "deployment"')
@@ -200,7 +202,7 @@ def _deployment(source: str, text: str) -> dict[str, Any]:
 
 def _objects(source: str, deployment: dict[str, Any], key: str) -> list[dict[str, Any]]:
     found = deployment.get(key)
-    if found is None:  # an empty state is written without them
+    if found is None:  # an empty state has none of these keys
         return []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise _unreadable(source, f'"{key}" is not as Pulumi writes it')
@@ -227,7 +229,7 @@ def _is_started_conversation(resource: dict[str, Any]) -> bool:
 
 
 def _stored(resource: dict[str, Any]) -> Stored:
-    # A resource that is being created has inputs only, and no id.
+    # A resource that is being created has inputs, but no id.
     properties = resource.get("outputs") or resource.get("inputs")
     cname = properties.get("cname") if isinstance(properties, dict) else None
     cname = cname if isinstance(cname, str) else None
@@ -242,7 +244,7 @@ def _begun(resource: dict[str, Any]) -> Begun:
 
 
 def _is_sealed(value: Any) -> bool:
-    """Whether a value holds, at any depth, what the state keeps as ciphertext."""
+    """Whether a value contains ciphertext, at any depth."""
     if isinstance(value, dict):
         return _MARKER in value or any(map(_is_sealed, value.values()))
     return isinstance(value, list) and any(map(_is_sealed, value))
@@ -258,13 +260,13 @@ def _times(source: str, resource: dict[str, Any]) -> Iterator[datetime]:
 
 
 def _id(source: str, told: frozenset[StackId], stack: str | None, project: str | None) -> StackId:
-    """The stack that the resources name, or the options where there is none; they must not contradict each other."""
+    """Return the stack from the URNs, or from the options if there are no URNs; the two must not contradict each
+    other.
+    """
     if not told and stack and project:
         return StackId(project, stack)
     if not told:
-        reason = (
-            "its state is empty, so that it does not tell which stack it is of: add --stack-name and --project-name"
-        )
+        reason = "its state is empty and does not name its stack: add --stack-name and --project-name"
         raise _unreadable(source, reason, how="")
     if len(told) > 1:
         raise _unreadable(source, f"it has resources of several stacks: {', '.join(sorted(map(str, told)))}")

@@ -1,7 +1,7 @@
-"""Makes the owner of a resource from its backend, organization and URN.
+"""Builds the owner of a resource from its backend, organization and URN.
 
-A URN names neither backend nor organization, so equal stacks of two of them must differ by a digest. The backend's URL
-is hashed because it may hold a password.
+A URN contains neither backend nor organization, so a digest must distinguish equal stacks in different ones. The URL of
+the backend is hashed because it may contain a password.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _URN: Final = "urn:pulumi:"
 
 
 NO_ORGANIZATION: Final = "organization"
-"""What every stack of a self-managed backend has for its organization."""
+"""The organization of every stack in a self-managed backend."""
 
 
 def owner_prefix(
@@ -29,13 +29,13 @@ def owner_prefix(
     folder: Path | None = None,
     organization: str = NO_ORGANIZATION,
 ) -> str:
-    """The part of an owner that all resources of a backend's organization share.
+    """Return the part of an owner that all resources of a backend's organization share.
 
     Args:
-        env: the environment; ``PULUMI_BACKEND_URL`` comes first.
-        project_backend: the URL that the project file names, where it does; else the current login counts.
+        env: the environment; ``PULUMI_BACKEND_URL`` takes precedence.
+        project_backend: URL from the project file; if there is none, the current login is used.
         folder: the project's folder: the same relative path is another backend in another folder.
-        organization: whose stack it is, where the backend knows organizations.
+        organization: organization of the stack, if the backend has organizations.
     """
     place = absolute(backend_url(env, project_backend) or "", folder or Path.cwd()).rstrip("/")
     if organization != NO_ORGANIZATION:
@@ -44,26 +44,26 @@ def owner_prefix(
 
 
 def backend_url(env: Mapping[str, str], project_backend: str | None) -> str | None:
-    """Where the engine keeps states: the environment, else the project file, else the current login says it."""
+    """Return the URL where the engine stores states: from the environment, the project file or the current login."""
     return env.get("PULUMI_BACKEND_URL") or project_backend or _current_login(env)
 
 
 def absolute(url: str, folder: Path) -> str:
-    """A backend's URL, where its files are named relative to the project's folder, with their whole path."""
+    """Return a backend's URL; a path relative to the project's folder is made absolute."""
     path = url.removeprefix("file://")
     return f"file://{os.path.normpath(folder / path)}" if path != url and path.startswith(".") else url
 
 
 def stated_owner(urn: str, organization: str, project_backend: str | None, folder: Path) -> str:
-    """Whom a program starts a task for, as far as it knows: where its state is kept only the plugin process knows.
+    """Return the owner of a task as far as the program knows it: only the plugin process knows the backend.
 
     With the Automation API, the program runs in a process that has neither the environment nor the folder of the CLI.
-    But only the program is told which project file counts.
+    But only the program knows which project file is used.
 
     Args:
-        urn: of the resource.
-        organization: of the stack.
-        project_backend: the URL that the project file names, where it does; it counts where no environment names one.
+        urn: URN of the resource.
+        organization: organization of the stack.
+        project_backend: URL from the project file, if there is one; used if the environment names no backend.
         folder: the project's folder.
     """
     named = f"{owner_prefix({}, project_backend, folder, organization)}:" if project_backend else ""
@@ -72,13 +72,13 @@ def stated_owner(urn: str, organization: str, project_backend: str | None, folde
 
 
 def resolved_owner(stated: str, env: Mapping[str, str], project_backend: str | None, folder: Path) -> str:
-    """The owner that journal and state hold, from what a program has stated.
+    """Return the owner that journal and state store, from the owner that the program has sent.
 
     Args:
-        stated: by `stated_owner`.
-        env: the environment of the CLI, which its plugins have as well.
-        project_backend: the URL that the CLI's project file names, where it does and the program was not told.
-        folder: the CLI's, by which a relative URL is meant.
+        stated: the result of `stated_owner`.
+        env: the environment of the CLI, which its plugins inherit.
+        project_backend: URL from the CLI's project file, if there is one and the program did not know it.
+        folder: the folder of the CLI, to which a relative URL refers.
     """
     before, found, rest = stated.partition(_URN)
     organization, _, named = before.rpartition(" ")

@@ -1,4 +1,4 @@
-"""Finds the Python that the engine runs the program and the plugin with."""
+"""Finds the Python with which the engine runs the program and the plugin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml  # Pulumi itself depends on it
+import yaml  # a dependency of Pulumi itself
 
 from rtcai_pulumi.stack.project import project_file_in, project_folder
 
@@ -25,23 +25,23 @@ class PluginPython:
     """The Python of the plugin."""
 
     executable: str | None
-    """Its path; None where it cannot be found."""
+    """Its path; None if it was not found."""
     because: str
-    """What says so."""
+    """Which setting or rule selects it."""
     folder: Path
-    """Where it runs."""
+    """The folder in which it runs."""
 
 
 def plugin_python(env: Mapping[str, str], folder: Path) -> PluginPython:
-    """The Python that the engine would take in a folder.
+    """Return the Python that the engine would use in a folder.
 
     Args:
         env: the environment.
-        folder: of the project, or below it.
+        folder: the project's folder, or one inside it.
 
     Raises:
-        OSError: the project's file cannot be read.
-        ValueError: it is no YAML, or ``main`` and ``virtualenv`` do not go together.
+        OSError: the project file cannot be read.
+        ValueError: the project file is not valid YAML, or ``main`` and ``virtualenv`` contradict each other.
     """
     project = project_folder(folder)
     file = project_file_in(project)
@@ -66,16 +66,16 @@ def plugin_python(env: Mapping[str, str], folder: Path) -> PluginPython:
 
 
 def _folder_of(project: Path, main: Any) -> Path:
-    """Where the program lies: ``main`` names its folder, or its file."""
+    """Return the program's folder: ``main`` names the folder, or a file in it."""
     named = project / main if isinstance(main, str) and main else project
     return named.parent if named.is_file() else named
 
 
 def _in_venv(project: Path, program: Path, venv: str) -> str | None:
-    """The Python of a virtual environment, which program and plugin must both find.
+    """Return the Python of a virtual environment, which program and plugin must both find.
 
     Raises:
-        ValueError: a relative path means two folders.
+        ValueError: a relative path refers to two different folders.
     """
     found, at_program = _python_of(project / venv), _python_of(program / venv)
     if found and at_program is None:
@@ -88,7 +88,7 @@ def _in_venv(project: Path, program: Path, venv: str) -> str | None:
 
 
 def _uv_environments(env: Mapping[str, str], folder: Path) -> Iterator[Path]:
-    """Where uv keeps the environment of a folder: in it, or with the workspace above it."""
+    """Yield where uv keeps the environment of a folder: inside it, or in the workspace above it."""
     if named := env.get("UV_PROJECT_ENVIRONMENT"):
         yield folder / named
     yield from (above / ".venv" for above in (folder, *folder.parents))

@@ -4,38 +4,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml  # Pulumi itself depends on it
+import yaml  # a dependency of Pulumi itself
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The parts of a project file that are read here."""
+    """The parts of a project file that this package uses."""
 
     name: str | None = None
     backend: str | None = None
-    """The backend's URL; it may hold a password."""
+    """The backend's URL; it may contain a password."""
 
 
 _ENDINGS: Final = ("yaml", "yml", "json")
 
 
 def project_folder(start: Path) -> Path:
-    """The nearest folder with a project file, from a folder upwards; the folder itself where there is none."""
+    """Return the nearest folder with a project file, from the given folder upwards; the folder itself if there is
+    none.
+    """
     return next((folder for folder in (start, *start.parents) if project_file_in(folder)), start)
 
 
 def project_file_in(folder: Path) -> Path | None:
-    """The project file that lies in a folder; None where there is none."""
+    """Return the project file in a folder; None if there is none."""
     files = (folder / f"Pulumi.{ending}" for ending in _ENDINGS)
     return next((file for file in files if file.is_file()), None)
 
 
 def project_in(folder: Path) -> Project:
-    """The project whose file lies in a folder; an empty one where there is none.
+    """Return the project whose file is in a folder; an empty one if there is no file.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no YAML in UTF-8.
+        ValueError: the file is not valid YAML in UTF-8.
     """
     file = project_file_in(folder)
     if file is None:

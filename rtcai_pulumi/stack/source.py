@@ -1,4 +1,4 @@
-"""Gets the state of a stack: from a file with its export, or from the Pulumi CLI."""
+"""Gets the state of a stack, from an export file or from the Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ _SECONDS: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the options say about a stack."""
+    """The options that select a stack."""
 
     stack: str | None
-    """Its name: the CLI is asked for its state."""
+    """Name of the stack whose state the CLI exports."""
     folder: Path
     """A folder of the project, for the CLI."""
     export: str | None
-    """The file with its export, or ``-``."""
+    """The file with the export, or ``-``."""
     stack_name: str | None
     project_name: str | None
     backend: str | None
 
     @property
     def named(self) -> bool:
-        """Whether a stack was named at all."""
+        """Whether a stack was selected."""
         return self.stack is not None or self.export is not None
 
     @property
     def name(self) -> str:
-        """How the stack was named, perhaps with its organization; empty where it was not."""
+        """The given name of the stack, with its organization if that was given; empty if no name was given."""
         return self.stack or self.stack_name or ""
 
     @property
     def project(self) -> Path:
-        """The folder of the project's file: the nearest from the stated folder upwards, as the CLI looks for it."""
+        """The folder of the project file: the nearest one from the given folder upwards, as the CLI searches for it."""
         return project_folder(self.folder.absolute())
 
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """A stack's state and where it is kept."""
+    """A stack's state and its backend."""
 
     export: StackExport
     backend: Backend
 
 
 def state_of(source: Source, env: Mapping[str, str], began: datetime | None = None) -> StackState:
-    """Read the state of the stack that the options name.
+    """Read the state of the stack that the options select.
 
     Args:
         source: the options.
         env: the environment.
-        began: when the command began to look; what the journal learnt after it, the state need not know.
+        began: when the command started to read; later entries of the journal may be missing from the state.
 
     Raises:
-        UnreadableExport: it cannot be read.
+        UnreadableExport: the state cannot be read.
     """
     began = began or datetime.now(UTC)
     project = _project(source.project)
@@ -92,10 +92,10 @@ def state_of(source: Source, env: Mapping[str, str], began: datetime | None = No
 
 
 def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str | None:
-    """Who works on the stack right now; None where nobody does, or where the backend does not tell.
+    """Return who holds the lock of the stack; None if it is not locked, or if the backend does not show its locks.
 
-    A backend of files keeps its locks beside its states, the hosted one tells by the CLI; the rest keep theirs where
-    only the CLI can read them.
+    A file backend keeps its locks next to its states, and the CLI reports the locks of the hosted one. The locks of
+    other backends can be read only by the CLI.
     """
     parts = urlsplit(state.backend.location or "")
     stack = state.export.id
@@ -114,17 +114,18 @@ def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str
 
 
 def _organization(source: Source, env: Mapping[str, str]) -> str:
-    """Whose stack it is: its name says it, else it is the default organization's, else the user's, as for the CLI.
+    """Return the organization of the stack: from its name, else the default organization, else the user, as the CLI
+    does.
 
     Raises:
-        UnreadableExport: its name does not say it, and the CLI cannot be asked.
+        UnreadableExport: the name has no organization, and the CLI cannot be called.
     """
     whose, named, _ = source.name.partition("/")
     if named:
         return whose
     try:
         told = _asked(["org", "get-default"], source, env).strip()
-        # Where there is none the CLI says so in a sentence.
+        # If there is no default organization, the CLI prints a sentence.
         return told if told and " " not in told else _asked(["whoami"], source, env).strip()
     except UnreadableExport as error:
         why, how = str(error).partition("\n")[0], "name it by --stack ORG/NAME, with --stack-export by --stack-name"
@@ -151,10 +152,10 @@ def _holder(lock: Path) -> str:
 
 
 def _asked(arguments: list[str], source: Source, env: Mapping[str, str]) -> str:
-    """What a command of the CLI prints about the backend that the options name, else about its own.
+    """Return the output of a CLI command for the backend in the options, else for the CLI's own backend.
 
     Raises:
-        UnreadableExport: there is no CLI, or it fails.
+        UnreadableExport: the CLI is missing or fails.
     """
     command = f"pulumi {' '.join(arguments)}"
     found = shutil.which("pulumi", path=env.get("PATH"))
@@ -180,7 +181,9 @@ def _asked(arguments: list[str], source: Source, env: Mapping[str, str]) -> str:
 
 
 def _of_the_backend(source: Source, env: Mapping[str, str]) -> dict[str, str]:
-    """The environment for the CLI: one backend's state says nothing about what another one's stack has started."""
+    """Return the environment for the CLI. It must use the right backend: one backend's state does not show what a stack
+    of another has started.
+    """
     if not source.backend:
         return dict(env)
     return {**env, BACKEND_VARIABLE: absolute(source.backend, source.project)}

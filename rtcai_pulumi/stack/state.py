@@ -12,10 +12,10 @@ _TASK: Final = re.compile(r"\d+/\S+")
 
 
 def stack_state(export: Any) -> StackState | None:
-    """The agents and rooms of an exported stack; None where it is none.
+    """Return the agents and rooms of an exported stack; None if the JSON is not an export.
 
     Args:
-        export: what the CLI has printed, read as JSON.
+        export: the output of the CLI, parsed as JSON.
     """
     try:
         resources = [each for each in export["deployment"].get("resources") or [] if each.get("id")]

@@ -1,1 +1,1 @@
-"""Comparisons that are run side by side: `make bench`."""
+"""Benchmarks that compare alternatives: `make bench`."""

@@ -1,4 +1,6 @@
-"""Run the comparisons and print them; figures of one run on one machine, to be compared and not to be trusted alone."""
+"""Run the benchmarks and print the results. They come from one run on one machine: compare them with each other
+only.
+"""
 
 import argparse
 import statistics
@@ -55,7 +57,7 @@ def _print_many_rooms(times: dict[str, list[float]], rooms: int, seconds: float)
         table.add_column(column, justify="left" if column == "way" else "right")
     for name, taken in times.items():
         table.add_row(name, f"{medians[name]:.2f}", f"{min(taken):.2f}–{max(taken):.2f}")
-    for pace in many_rooms.PACES:  # the script's time is what the service itself takes
+    for pace in many_rooms.PACES:  # the script's time is the time that the service itself takes
         ratio = medians[f"ours, {pace}"] / (medians["provider that does nothing"] + medians[f"raw asyncio, {pace}"])
         table.add_row(f"ours / (does nothing + raw asyncio), {pace}", f"{ratio:.2f}", "")
     CONSOLE.print(table)

@@ -1,4 +1,4 @@
-"""The emulator's live page with many rooms and requests: how long until it is there, and what a change of it costs."""
+"""The emulator's live page with many rooms and requests: the time to load it, and the cost of a change."""
 
 import os
 import statistics
@@ -26,7 +26,7 @@ _PAINTED: Final = "performance.getEntriesByName('first-contentful-paint')[0]?.st
 
 
 def measure(rooms: int, requests: int, runs: int) -> dict[str, float] | None:
-    """Medians by what they are, in ms unless it is named; None where there is no Chromium."""
+    """Return medians by name, in ms unless the name gives a unit; None if there is no Chromium."""
     path = chromium.found(os.environ)
     if path is None:
         return None
@@ -38,7 +38,7 @@ def measure(rooms: int, requests: int, runs: int) -> dict[str, float] | None:
                 for number in range(requests)
             ],
         )
-        views = [_view(page, emulator) for _ in range(runs + 1)][1:]  # the first one warms both sides up
+        views = [_view(page, emulator) for _ in range(runs + 1)][1:]  # the first one warms up both sides
         found = {name: statistics.median(view[name] for view in views) for name in views[0]}
         return {**found, **_changes(page, emulator)}
 
@@ -52,7 +52,7 @@ def _browser(path: str) -> Iterator[Page]:
 
 
 def _view(page: Page, emulator: Emulator) -> dict[str, float]:
-    """One look at it, from the request to its being live."""
+    """Measure one page view, from the request until the page is live."""
     began = time.perf_counter()
     answer = page.goto(emulator.url, wait_until="commit")
     page.locator("#live.on").wait_for()
@@ -69,7 +69,7 @@ def _view(page: Page, emulator: Emulator) -> dict[str, float]:
 
 
 def _changes(page: Page, emulator: Emulator) -> dict[str, float]:
-    """What one more room costs: until it is seen, and of the browser's time."""
+    """Measure the cost of one more room: the time until it is visible, and the browser's CPU time."""
     page.evaluate(_WATCH)
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
@@ -79,7 +79,7 @@ def _changes(page: Page, emulator: Emulator) -> dict[str, float]:
         name = f"new-{number}"
         asked[name] = time.time() * 1000
         emulator.open_room(name)
-        # Not a look whether it is there: that would keep the browser busier than the change does.
+        # No polling: it would keep the browser busier than the change does.
         page.wait_for_timeout(BETWEEN_MS)
     spent = _task_ms(session) - before - idle * (time.perf_counter() - began)
     seen: dict[str, Any] = page.evaluate("window.seen")
@@ -91,7 +91,7 @@ def _changes(page: Page, emulator: Emulator) -> dict[str, float]:
 
 
 def _busy(session: CDPSession, page: Page, seconds: float) -> float:
-    """Milliseconds a second that the page keeps the browser busy by itself."""
+    """Return the milliseconds a second for which the page keeps the browser busy when nothing changes."""
     before = _task_ms(session)
     page.wait_for_timeout(seconds * 1000)
     return (_task_ms(session) - before) / seconds

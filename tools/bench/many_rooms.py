@@ -1,4 +1,4 @@
-"""A hundred rooms at a service that takes 300 ms for each: our provider beside others, all in one run."""
+"""A hundred rooms with a service that takes 300 ms for each: our provider compared with others, all in one run."""
 
 import asyncio
 import itertools
@@ -39,9 +39,10 @@ for number in range({count}):
 
 
 def compare(folder: Path, count: int, seconds: float, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way, in turns: an empty program, a provider that does nothing, and ours beside a raw script.
+    """Return the seconds of each way, measured in turns: an empty program, a provider without work, ours, and a raw
+    script.
 
-    Ours and the script once keep to the pace of the settings' default, and once to none.
+    Ours and the script are measured with the default rate limit of the settings, and without one.
     """
     times: dict[str, list[float]] = {}
     places = (folder / f"stack-{number}" for number in itertools.count())
@@ -66,7 +67,7 @@ def compare(folder: Path, count: int, seconds: float, rounds: int) -> dict[str, 
 
 
 def _up(folder: Path, program: str, emulator: Emulator, **more: str) -> float:
-    """Seconds of one `pulumi up` on a new stack."""
+    """Return the seconds of one `pulumi up` on a new stack."""
     for part in ("backend", "home"):
         (folder / part).mkdir(parents=True)
     (folder / "Pulumi.yaml").write_text(
@@ -82,7 +83,7 @@ def _up(folder: Path, program: str, emulator: Emulator, **more: str) -> float:
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_SKIP_CHECKPOINTS": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host has pip list the packages at each run
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host runs pip to list the packages in each run
         "RTCAI_APP_KEY": emulator.app_key,
         "RTCAI_APP_SECRET": emulator.app_secret,
         "RTCAI_ENDPOINT": emulator.url,
@@ -97,7 +98,7 @@ def _up(folder: Path, program: str, emulator: Emulator, **more: str) -> float:
 
 
 async def _raw(emulator: Emulator, count: int, per_second: float) -> None:
-    """What a script does: as many creates at once as ours, no state, no journal."""
+    """Run what a script would do: as many concurrent creates as our provider, without state and journal."""
     places = asyncio.Semaphore(32)
     async with httpx.AsyncClient(timeout=30) as http:
 

@@ -1,4 +1,4 @@
-"""What one create costs above the bare HTTP call: the journal, and everything else that the provider does."""
+"""The cost of one create in addition to the plain HTTP call: the journal, and the rest of the provider."""
 
 import json
 import statistics
@@ -29,7 +29,9 @@ INPUTS = {
 
 
 def compare(folder: Path, rounds: int) -> dict[str, float]:
-    """Median milliseconds of each way, taken in turns so that a slow moment of the machine meets all of them."""
+    """Return the median milliseconds of each way, measured in turns so that a slow moment of the machine affects all of
+    them.
+    """
     with Emulator() as emulator, httpx.Client() as http, Journal(folder / "journal.db") as journal:
         settings = Settings(emulator.app_key, app_secret=emulator.app_secret, endpoint=emulator.url, max_rps=1e6)
         with Client(settings) as client:
@@ -44,7 +46,7 @@ def compare(folder: Path, rounds: int) -> dict[str, float]:
                 for name, way in ways.items():
                     began = time.perf_counter()
                     way()
-                    if number >= 5:  # the first ones open connections
+                    if number >= 5:  # the first requests open connections
                         times[name].append((time.perf_counter() - began) * 1000)
     return {name: statistics.median(taken) for name, taken in times.items()}
 

@@ -21,7 +21,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.dev", description=commands.__doc__)
     parser.add_argument("command", choices=COMMANDS)
     name: str = parser.parse_args().command
-    # A shell's background job hands down an ignored SIGINT, to the engine's plugins too, which then shut down slowly.
+    # A background job of a shell inherits an ignored SIGINT, and so do the engine's plugins, which then shut down
+    # slowly.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

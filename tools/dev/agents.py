@@ -1,4 +1,4 @@
-"""The agents in a stack's state, and how they are shown."""
+"""The agents in a stack's state, and the table that lists them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NOT_IN_STACK = "not in the stack"
 
 @dataclass(frozen=True)
 class Agent:
-    """One running conversation as a stack's state or the emulator names it."""
+    """One running conversation, from a stack's state or from the emulator."""
 
     room: str
     mode: str
@@ -24,12 +24,12 @@ class Agent:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What names a task for the service."""
+        """The key of a task in the service."""
         return (self.cid, self.task_id)
 
 
 def in_state(resources: Sequence[Mapping[str, Any]]) -> list[Agent]:
-    """Return the agents among the resources of an exported state, by room."""
+    """Return the agents among the resources of an exported state, sorted by room."""
     return sorted(
         (_agent(resource.get("outputs") or {}) for resource in resources if resource.get("type") == TYPE),
         key=lambda agent: (agent.room, agent.task_id),
@@ -37,7 +37,7 @@ def in_state(resources: Sequence[Mapping[str, Any]]) -> list[Agent]:
 
 
 def of_emulator(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[Agent, str]]:
-    """Return the emulator's tasks with the state of each, by their key."""
+    """Return the emulator's tasks with their states, by key."""
     listed = [
         (Agent(_text(task, "cname"), _text(task, "mode"), _text(task, "taskId"), _text(task, "cid")), task)
         for task in tasks
@@ -46,7 +46,7 @@ def of_emulator(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tup
 
 
 def with_states(agents: Sequence[Agent], tasks: Mapping[tuple[str, str], tuple[Agent, str]]) -> list[tuple[Agent, str]]:
-    """Join the agents of the state with what the emulator says of them, and add those that run and are in no state."""
+    """Join the agents of the state with the emulator's information, and add running ones that are in no state."""
     known = [(agent, tasks[agent.key][1] if agent.key in tasks else UNKNOWN) for agent in agents]
     keys = {agent.key for agent in agents}
     strangers = [agent for agent, state in tasks.values() if state == "running" and agent.key not in keys]
@@ -60,7 +60,7 @@ def show(rows: Sequence[tuple[Agent, str]]) -> None:
         table.add_row(agent.room, agent.mode, agent.task_id, state)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 160  # a log has no edge to wrap at
+        console.width = 160  # a log file has no width, so lines are not wrapped
     console.print(table)
 
 
@@ -75,5 +75,5 @@ def _agent(outputs: Mapping[str, Any]) -> Agent:
 
 def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name, "")
-    # The engine writes a secret as an object; its ciphertext says nothing to a reader.
+    # The engine stores a secret as an object; its ciphertext is of no use to a reader.
     return "[secret]" if isinstance(value, Mapping) else str(value)

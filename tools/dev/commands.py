@@ -13,12 +13,12 @@ from tools.dev.engine import Engine
 from tools.dev.refusal import RefusalError
 from tools.dev.target import Target
 
-# What the user agrees to is a preview with the same options as the `up` that follows it.
+# The user confirms a preview with the same options as the `up` that follows it.
 _UP_OPTIONS = ("--refresh",)
 
 
 def up(environ: Mapping[str, str]) -> int:
-    """Start the agents that `__main__.py` declares and show them."""
+    """Start the agents that `__main__.py` declares and list them."""
     chosen = target.chosen(environ)
     if chosen.name == "live":
         live.require_terminal("up")
@@ -27,7 +27,7 @@ def up(environ: Mapping[str, str]) -> int:
 
 
 def preview(environ: Mapping[str, str]) -> int:
-    """Show what `up` would change, as far as the state knows; no request is sent to the service or the emulator."""
+    """Show what `up` would change, based on the state; no request is sent to the service or the emulator."""
     chosen = target.chosen(environ)
     with _alone(chosen):
         engine, known = _taken_over(chosen)
@@ -51,13 +51,13 @@ def down(environ: Mapping[str, str]) -> int:
 
 
 def status(environ: Mapping[str, str]) -> int:
-    """Show the agents of both stacks; nothing is asked of the service."""
+    """List the agents of both stacks; no request is sent to the service."""
     shown = [_shown(_show_dev, target.dev(environ)), _shown(_show_live, target.live(environ))]
     return 0 if all(shown) else 1
 
 
 def _shown(show: Callable[[Target, list[Agent]], None], stack: Target) -> bool:
-    """Show one stack; what cannot be read of it is said, and does not hide the other one."""
+    """List the agents of one stack. If it cannot be read, print the reason, so the other stack is still listed."""
     engine = Engine(stack)
     try:
         if engine.is_half_written():
@@ -86,7 +86,7 @@ def _show_live(stack: Target, known: list[Agent]) -> None:
 
 
 def _live_rows(stack: Target, known: list[Agent]) -> list[tuple[Agent, str]]:
-    # "started" and no more: the service has no query for a task.
+    # Only "started" is known: the service has no query for a task.
     return [(agent, "started") for agent in known] + journal.beside(stack, known)
 
 
@@ -141,7 +141,7 @@ def _down_dev(chosen: Target, environ: Mapping[str, str]) -> int:
     if destroyed:
         port = _port(known, environ)
         if known:
-            # Its state file brings back the tasks that it had when it ended.
+            # Its state file restores the tasks that it had when it ended.
             emulator.start(port)
         code = engine.run("destroy", "--yes", environment=_endpoint(port))
         if code != 0:
@@ -176,7 +176,7 @@ def _down_live(chosen: Target) -> int:
 
 
 def _left_beside(chosen: Target) -> int:
-    """Tell of agents that `destroy` leaves alone, because the engine has never heard of them; return the exit code."""
+    """Report agents that `destroy` ignores because they are not in the state; return the exit code."""
     left = journal.beside(chosen, [])
     if not left:
         return 0
@@ -184,12 +184,12 @@ def _left_beside(chosen: Target) -> int:
     for agent, state in left:
         print(f"  task {agent.task_id or '(no id)'} in room {agent.room!r}: {state}")
     print("Run `make up`, which stops what was left before it starts another, and then `make down`.")
-    print("Where the program no longer declares it: `rtcai sweep`, see docs/operations.md.")
+    print("If the program no longer declares it: `rtcai sweep`, see docs/operations.md.")
     return 1
 
 
 def _tell_of_the_other(chosen: Target, environ: Mapping[str, str]) -> None:
-    """Say where agents of the stack that was not chosen go on: credentials that are set, or not, hide the other one."""
+    """Report where agents of the other stack keep running: the credentials, set or not, select only one stack."""
     other = target.dev(environ) if chosen.name == "live" else target.live(environ)
     try:
         known = agents.in_state(Engine(other).resources())
@@ -207,7 +207,6 @@ def _tell_of_the_other(chosen: Target, environ: Mapping[str, str]) -> None:
 
 
 def _taken_over(chosen: Target) -> tuple[Engine, list[Agent]]:
-    """Return the stack's engine, and its agents as the last run left them."""
     engine = Engine(chosen)
     engine.take_over()
     return engine, agents.in_state(engine.resources())
@@ -218,7 +217,7 @@ def _endpoint(port: int) -> dict[str, str]:
 
 
 def _port(known: list[Agent], environ: Mapping[str, str]) -> int:
-    """Return the emulator's port: agents stay where they were started, whatever RTCAI_DEV_PORT says now."""
+    """Return the emulator's port: agents stay on the port where they were started, regardless of RTCAI_DEV_PORT."""
     wanted = target.wanted_port(environ)
     port = next((port for agent in known if (port := urlsplit(agent.endpoint).port)), wanted)
     if port != wanted:
@@ -259,13 +258,13 @@ def _failed(verb: str, code: int) -> str:
 
 @contextmanager
 def _alone(chosen: Target) -> Iterator[None]:
-    """Hold this checkout's stack for one target at a time.
+    """Lock this checkout's stack, so only one target runs at a time.
 
     Raises:
-        RefusalError: another target holds it.
+        RefusalError: another target holds the lock.
     """
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    # The system lets go of it with the process, however that ends: it is never stale.
+    # The system releases the lock when the process ends, however that happens, so the lock is never stale.
     with (chosen.folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,8 @@
-"""The emulator in the background: one for a checkout, known by the state file on its command line.
+"""The emulator in the background: one for each checkout, identified by the state file on its command line.
 
-A process id alone proves nothing: the number may belong to anyone by now, and a port may answer for anyone. A process
-is this checkout's emulator where its command line names this checkout's state file, and nothing else is ever ended.
+A process id alone proves nothing, because the number may have been reused, and any program may answer on a port. A
+process is this checkout's emulator if its command line names this checkout's state file; no other process is ever
+ended.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ _COMMAND = (str(BIN / "rtcai"), "emulator")
 
 
 class Emulator:
-    """The emulator whose files lie in `folder`; a new one is started by `command` in `environment`."""
+    """The emulator with its files in `folder`; a new one is started by `command` with `environment`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], command: Sequence[str] = _COMMAND) -> None:
         self._folder = folder
@@ -37,7 +38,7 @@ class Emulator:
         self._options = ["--state", str(folder / "emulator-state.json")]
 
     def running(self) -> tuple[int, int] | None:
-        """Return process id and port of the emulator that the pid file names, if it is ours and alive."""
+        """Return process id and port of the emulator in the pid file, if it is ours and still running."""
         try:
             record = json.loads(self._record.read_text())
             pid, port = int(record["pid"]), int(record["port"])
@@ -46,10 +47,10 @@ class Emulator:
         return (pid, port) if processes.runs(pid, self._options) else None
 
     def start(self, port: int) -> None:
-        """Have the emulator ready on `port`: the one that runs, or a new one.
+        """Return when the emulator is ready on `port`: the running one, or a new one.
 
         Raises:
-            RefusalError: the port is taken by another program, or the emulator does not become ready.
+            RefusalError: another program uses the port, or the emulator does not become ready.
         """
         known = self.running()
         if known is not None and known[1] != port:
@@ -62,18 +63,18 @@ class Emulator:
         if known is None:
             self._spawn(port)
             return
-        # A run that was interrupted right after the start has left one that may not be ready yet.
+        # A run that was interrupted immediately after the start may have left an emulator that is not ready yet.
         if not self._ready(port, known[0]):
             self.stop()
             self._spawn(port)
 
     def stop(self) -> bool:
-        """End the emulator if one of ours runs; return whether there was one."""
+        """Stop our emulator if it is running; return whether it was."""
         known = self.running()
         if known is not None:
             processes.end(known[0], self._options)
         if self._child is not None:
-            self._child.kill()  # where it was ended above, this only collects it
+            self._child.kill()  # if it was ended above, this only reaps it
             self._child.wait()
             self._child = None
         self._record.unlink(missing_ok=True)
@@ -83,7 +84,7 @@ class Emulator:
         """Return all tasks that the emulator knows.
 
         Raises:
-            RefusalError: it does not answer.
+            RefusalError: the emulator does not answer.
         """
         try:
             answer = _get(port, "/-/tasks")
@@ -95,7 +96,7 @@ class Emulator:
             ) from None
 
     def _answering(self, port: int) -> int | None:
-        """Return the process id of our emulator on `port`, or None where nothing listens there."""
+        """Return the process id of our emulator on `port`, or None if no process listens there."""
         try:
             pid = int(_get(port, "/-/health")["pid"])
         except httpx.ConnectError:
@@ -114,7 +115,7 @@ class Emulator:
         self._folder.mkdir(parents=True, exist_ok=True)
         argv = [*self._command, "--port", str(port), *self._options, "--log-level", "warning"]
         with self.log.open("wb") as log:
-            # A session of its own: a Ctrl-C for `make up` is none for the emulator.
+            # In its own session, so a Ctrl-C for `make up` does not reach the emulator.
             self._child = subprocess.Popen(
                 argv, cwd=self._folder, env=self._environment, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -141,13 +142,13 @@ class Emulator:
         return False
 
     def _lives(self, pid: int) -> bool:
-        # A process that has only just been started has no command line yet: our own child is asked by its handle.
+        # A process that has just been started has no command line yet, so our own child is checked by its handle.
         if self._child is not None and self._child.pid == pid:
             return self._child.poll() is None
         return processes.runs(pid, self._options)
 
     def _note(self, pid: int, port: int) -> None:
-        # In one step, so that an interrupted run leaves no half of it.
+        # Written in one step, so an interrupted run leaves no incomplete file.
         new = self._record.with_suffix(".new")
         new.write_text(json.dumps({"pid": pid, "port": port}) + "\n")
         new.replace(self._record)
@@ -160,7 +161,7 @@ class Emulator:
 
 
 def _get(port: int, path: str) -> Any:
-    # Without the environment's proxies: they know nothing of this machine's own ports.
+    # Without the proxies of the environment: they cannot reach the ports of this machine.
     with httpx.Client(trust_env=False, timeout=5) as client:
         answer = client.get(endpoint(port) + path)
         answer.raise_for_status()

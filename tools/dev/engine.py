@@ -30,19 +30,19 @@ class Engine:
         self._environment = target.environment
 
     def exists(self) -> bool:
-        """Whether the stack has been made."""
+        """Return whether the stack exists."""
         return self._checkpoint.exists()
 
     def take_over(self) -> None:
-        """Clear away what an interrupted run left: a half-written state and a lock that nobody holds.
+        """Clean up after an interrupted run: an incomplete state, and a lock that no process holds.
 
         Raises:
-            RefusalError: that run is still at work.
+            RefusalError: that run is still in progress.
         """
         locks = sorted((self._target.backend / ".pulumi" / "locks").rglob(f"{self._target.name}/*.json"))
         for lock in locks:
             self._require_ended(lock)
-        # Only now: a run at work may be writing its state at this moment.
+        # Only after the check: a run in progress may be writing its state at this moment.
         self._mend_state()
         if not locks:
             return
@@ -50,13 +50,13 @@ class Engine:
         if self.exists():
             self._ask("cancel", "--yes", "--stack", self._target.name)
         for lock in locks:
-            lock.unlink(missing_ok=True)  # of a stack that was never finished, which `cancel` does not know
+            lock.unlink(missing_ok=True)  # the lock of a stack that was never completed, which `cancel` cannot find
 
     def resources(self) -> list[dict[str, Any]]:
-        """Return the resources of the stack's state; none where there is no stack.
+        """Return the resources of the stack's state; none if there is no stack.
 
-        They are read from the backend's files. To export them is a run of the CLI, which cannot read a state that is
-        half written, as it is while another run is at work, or where one was killed.
+        They are read from the backend's files. `pulumi stack export` cannot read an incomplete state, which exists
+        while another run is writing it, or after one was killed.
 
         Raises:
             RefusalError: neither the state nor the engine's copy of it can be read.
@@ -65,7 +65,8 @@ class Engine:
             if (state := _read(file)) is not None:
                 latest = (state.get("checkpoint") or {}).get("latest") or {}
                 return list(latest.get("resources") or [])
-        # The copy is made before the second writing: without one this is the first, of a stack with nothing in it.
+        # The engine makes the copy before its second write: without a copy, this is the first write, and the stack is
+        # empty.
         if not self._copy.exists():
             return []
         raise RefusalError(
@@ -76,15 +77,15 @@ class Engine:
         )
 
     def is_half_written(self) -> bool:
-        """Whether the stack's state is cut off: a run is writing it now, or was killed at that."""
+        """Return whether the stack's state is incomplete: a run is writing it now, or was killed while writing."""
         return self.exists() and _read(self._checkpoint) is None
 
     def make_stack(self) -> None:
-        """Make the stack where it does not exist yet."""
+        """Create the stack if it does not exist yet."""
         if self.exists():
             return
         self._target.backend.mkdir(parents=True, exist_ok=True)
-        # `stack init` takes no --config-file and writes the configuration beside the Pulumi.yaml that it finds.
+        # `stack init` has no --config-file and writes the configuration next to the Pulumi.yaml that it finds.
         (self._target.folder / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
         self._ask("--cwd", str(self._target.folder), "stack", "init", self._target.name, "--no-select")
 
@@ -93,10 +94,10 @@ class Engine:
         self._ask("config", "set", key, value, *self._stack_options())
 
     def run(self, verb: str, *options: str, environment: Mapping[str, str] | None = None) -> int:
-        """Run a verb on the stack with its normal output, and with more environment; return its exit code.
+        """Run a verb on the stack with its normal output and additional environment variables; return its exit code.
 
         Raises:
-            KeyboardInterrupt: the user interrupted it; it has ended.
+            KeyboardInterrupt: the user interrupted the verb; it has ended.
         """
         argv = self._argv(verb, *self._stack_options(), *options)
         whole = {**self._environment, **(environment or {})}
@@ -104,7 +105,7 @@ class Engine:
         if code != 0 and _language_host_died(errors):
             print("The language host died at its start, as an old one does now and then: running it again.", flush=True)
             code, _ = _stream(argv, whole)
-        return 128 - code if code < 0 else code  # as a shell tells that a signal ended it
+        return 128 - code if code < 0 else code  # the shell's exit code for a process ended by a signal
 
     @property
     def _checkpoint(self) -> Path:
@@ -112,7 +113,7 @@ class Engine:
 
     @property
     def _copy(self) -> Path:
-        """The engine's own copy of the state, one writing older."""
+        """Return the path of the engine's own copy of the state, which is one write older."""
         return self._checkpoint.with_suffix(".json.bak")
 
     def _stack_options(self) -> list[str]:
@@ -132,11 +133,11 @@ class Engine:
         return asked.stdout
 
     def _mend_state(self) -> None:
-        """Put the engine's own copy in place of a state that a killed run left half written.
+        """Replace a state that a killed run left incomplete with the engine's own copy.
 
-        The file backend does not write it in one step. The copy beside it is one writing older, so that it may lack an
-        agent, or name one that has been stopped. Both are in the journal: the next `up` acts on it; a `destroy` knows
-        nothing of the former, which `down` therefore tells of.
+        The file backend does not write the state in one step. The copy next to it is one write older, so it may lack an
+        agent, or contain one that has been stopped. Both are in the journal, and the next `up` acts on it. `destroy`
+        cannot find an agent that the copy lacks, so `down` reports it.
         """
         if not self.is_half_written():
             return
@@ -147,7 +148,7 @@ class Engine:
                 flush=True,
             )
         elif not self._copy.exists():
-            self._checkpoint.unlink()  # the first writing, of a stack with nothing in it: see `resources`
+            self._checkpoint.unlink()  # the first write, of an empty stack: see `resources`
 
     def _require_ended(self, file: Path) -> None:
         lock = _read(file) or {}
@@ -156,7 +157,7 @@ class Engine:
             raise RefusalError(
                 f"Stack {self._target.name} is locked by a run on another machine.\n"
                 f"  machine {host}, process {holder}, lock {file}\n"
-                "  Where that run has ended, delete the lock file and run this again."
+                "  If that run has ended, delete the lock file and run this again."
             )
         if is_engine(holder):
             raise RefusalError(
@@ -171,7 +172,7 @@ def _language_host_died(errors: str) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file; None where there is none, or only a part of one."""
+    """Return the JSON object in a file; None if the file is missing or incomplete."""
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):
@@ -180,9 +181,9 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _stream(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run a command on this terminal and return its exit code and its errors' last lines.
+    """Run a command on this terminal; return its exit code and the last lines of its errors.
 
-    Only stderr passes through here: on stdout the engine must find the terminal itself to draw on.
+    Only stderr passes through this process: the engine's progress display needs a terminal on stdout.
     """
     last: deque[str] = deque(maxlen=50)
     child = subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, errors="replace")
@@ -191,7 +192,7 @@ def _stream(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[int, s
         reader = threading.Thread(target=_pass_on, args=(child.stderr, last), daemon=True)
         reader.start()
         code = child.wait()
-        # Bounded: a plugin that outlives a killed engine may hold the pipe open.
+        # With a limit: a plugin that outlives a killed engine may keep the pipe open.
         reader.join(2)
         if not reader.is_alive():
             child.stderr.close()
@@ -207,10 +208,10 @@ def _pass_on(stream: IO[str], last: deque[str]) -> None:
 
 @contextmanager
 def _interrupts_left_to(child: subprocess.Popen[str]) -> Iterator[None]:
-    """Wait for the child whatever signal comes: it stops in good order, and its lock and state must be written.
+    """Wait for the child, regardless of signals: it shuts down properly, so its lock and state are written.
 
-    Ctrl-C reaches the whole process group, so the child has it already; a SIGTERM for this process alone has not
-    reached it, and becomes the SIGINT that the engine stops on.
+    Ctrl-C reaches the whole process group, so the child has received it already. A SIGTERM sent only to this process
+    has not reached the child; it is forwarded as SIGINT, on which the engine stops.
     """
     got: list[int] = []
 

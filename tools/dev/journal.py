@@ -1,7 +1,7 @@
-"""What the provider's journal knows of a stack's agents and the stack's state does not.
+"""The agents of a stack that are in the provider's journal and not in the stack's state.
 
-A run that was killed, or a state that was put back by one step, may leave an agent that the engine has never heard of.
-The engine calls no provider for it, so `destroy` leaves it alone; the next `up` of the same resource stops it first.
+A run that was killed, or a state that was replaced by the older copy, may leave an agent that is not in the state. The
+engine calls no provider for it, so `destroy` ignores it; the next `up` of the same resource stops it first.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,8 @@ _STATES = {
 
 
 def beside(target: Target, known: Sequence[Agent]) -> list[tuple[Agent, str]]:
-    """Return the agents that may run on account of the journal and are not among `known`, with what it says of each.
+    """Return the agents that may be running according to the journal and are not in `known`, with the journal's status
+    of each.
 
     Raises:
         RefusalError: the journal cannot be read.

@@ -1,4 +1,4 @@
-"""What must be known and agreed before an agent of the real service is touched."""
+"""What is checked and confirmed before an agent of the real service is started or stopped."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,12 @@ from tools.dev.refusal import RefusalError
 
 
 def has_terminal() -> bool:
-    """Whether there is someone to ask."""
+    """Return whether there is a terminal to ask questions on."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def require_terminal(verb: str) -> None:
-    """Refuse to go on where nobody can be asked.
+    """Refuse to continue if no question can be asked.
 
     Raises:
         RefusalError: there is no terminal.
@@ -34,7 +34,7 @@ def require_terminal(verb: str) -> None:
 
 
 def room(environ: Mapping[str, str], agents: Sequence[Agent]) -> str:
-    """Return the room's name: RTCAI_ROOM, else what the user answers; the room of the running agent is the default.
+    """Return the room's name: RTCAI_ROOM, else the user's answer; the default is the room of the running agent.
 
     Raises:
         RefusalError: no name was given.
@@ -54,7 +54,7 @@ def room(environ: Mapping[str, str], agents: Sequence[Agent]) -> str:
 
 
 def agree(question: str) -> None:
-    """Ask, with no as the answer to everything but yes.
+    """Ask for confirmation; every answer except yes means no.
 
     Raises:
         RefusalError: the answer was not yes.

@@ -1,4 +1,4 @@
-"""What this machine knows of a process."""
+"""Finds, checks and ends processes of this machine."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def arguments(pid: int) -> list[str]:
-    """Return the command line of a process; nothing where there is no such process, or only its remains."""
+    """Return the command line of a process; empty if there is no such process, or it is a zombie."""
     if pid <= 0:
         return []
     if Path("/proc/self/cmdline").exists():
@@ -27,20 +27,20 @@ def arguments(pid: int) -> list[str]:
 
 
 def runs(pid: int, options: Sequence[str]) -> bool:
-    """Whether the process `pid` was started with these options, side by side."""
-    # Joined, because `ps` gives no borders between arguments, and a path may hold spaces.
+    """Return whether the process `pid` was started with these options, next to each other."""
+    # Joined, because `ps` does not separate arguments, and a path may contain spaces.
     return f" {' '.join(options)} " in f" {' '.join(arguments(pid))} "
 
 
 def is_engine(pid: int) -> bool:
-    """Whether the process `pid` is a Pulumi CLI."""
+    """Return whether the process `pid` is a Pulumi CLI."""
     return any(Path(argument).name.lstrip(".").startswith("pulumi") for argument in arguments(pid))
 
 
 def end(pid: int, options: Sequence[str], seconds: float = 10.0) -> None:
-    """End the process `pid` that was started with `options`: first in good order, then by force.
+    """End the process `pid` that was started with `options`: first with SIGTERM, then with SIGKILL.
 
-    The options are compared before each signal, so that a number that another process has got meanwhile is safe.
+    The options are compared before each signal, so a different process that has reused the number is not ended.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not runs(pid, options):

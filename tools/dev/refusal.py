@@ -2,10 +2,10 @@
 
 
 class RefusalError(Exception):
-    """A target cannot go on. The message says what happened, the facts, and what to do.
+    """A target cannot continue. The message says what happened, the facts, and what to do.
 
     Attributes:
-        code: the exit code: 1 where something failed, 2 where the target must not act as things stand.
+        code: the exit code: 1 if something failed, 2 if the target must not act in the current situation.
     """
 
     def __init__(self, message: str, code: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Which stack a target acts on, and the environment that the engine gets for it."""
+"""Selects the stack that a target acts on, and the engine's environment for it."""
 
 import os
 from collections.abc import Mapping
@@ -22,16 +22,16 @@ _CREDENTIALS = ("RTCAI_APP_KEY", "RTCAI_APP_SECRET", "RTCAI_TOKEN", "RTCAI_UID")
 
 @dataclass(frozen=True)
 class Target:
-    """A stack of this checkout with everything that belongs to it in one folder of its own."""
+    """A stack of this checkout, with all its files in one folder."""
 
     name: Literal["dev", "live"]
-    """The stack's name: `dev` talks to the emulator, `live` to the service."""
+    """The stack's name: `dev` uses the emulator, `live` the service."""
 
     folder: Path
-    """Its backend, journal, stack configuration and, for `dev`, the emulator's files."""
+    """Contains its backend, journal, stack configuration and, for `dev`, the emulator's files."""
 
     environment: Mapping[str, str]
-    """What the engine gets; for `dev` without the endpoint, whose port is known later."""
+    """The engine's environment; for `dev` without the endpoint, because its port is known later."""
 
     @property
     def backend(self) -> Path:
@@ -40,15 +40,15 @@ class Target:
 
     @property
     def config_file(self) -> Path:
-        """The stack's configuration, kept out of the checkout's root."""
+        """The stack's configuration, outside the checkout's root."""
         return self.folder / f"Pulumi.{self.name}.yaml"
 
 
 def chosen(environ: Mapping[str, str]) -> Target:
-    """Return the stack that the environment asks for: `live` where credentials are set, else `dev`.
+    """Return the stack that the environment selects: `live` if credentials are set, else `dev`.
 
     Raises:
-        RefusalError: some of the credentials are set and not all that belong together.
+        RefusalError: only some of the required credentials are set.
     """
     given = set(credentials(environ))
     if not given:
@@ -70,13 +70,13 @@ def credentials(environ: Mapping[str, str]) -> list[str]:
 
 
 def dev(environ: Mapping[str, str]) -> Target:
-    """Return the stack on the emulator: no setting of the user's own account reaches it."""
+    """Return the stack on the emulator; it uses no setting of the user's own account."""
     folder = state_folder(environ) / "dev"
     own = {
         name: value
         for name, value in environ.items()
-        # A proxy knows nothing of this machine's own ports; and one of a kind that httpx cannot speak to (SOCKS) breaks
-        # each client that only looks at its variable, whatever NO_PROXY says.
+        # A proxy cannot reach the ports of this machine. And if the proxy's type is one that httpx does not support
+        # (SOCKS), each client that reads its variable fails, even if NO_PROXY excludes the address.
         if (not name.startswith("RTCAI_") or name in _TUNING) and not name.upper().endswith("_PROXY")
     }
     keys = {"RTCAI_APP_KEY": APP_KEY, "RTCAI_APP_SECRET": APP_SECRET}
@@ -84,13 +84,15 @@ def dev(environ: Mapping[str, str]) -> Target:
 
 
 def live(environ: Mapping[str, str]) -> Target:
-    """Return the stack on the service: the user's own settings, save the journal, which is the checkout's."""
+    """Return the stack on the service: with the user's own settings, except for the journal, which belongs to the
+    checkout.
+    """
     folder = state_folder(environ) / "live"
     return Target("live", folder, _engine_environment(environ, folder))
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """Return the folder of everything that runs keep: `.rtcai`, or RTCAI_DEV_DIR."""
+    """Return the folder for all files of the runs: `.rtcai`, or RTCAI_DEV_DIR."""
     return Path(environ.get("RTCAI_DEV_DIR") or ROOT / ".rtcai").resolve()
 
 
@@ -98,7 +100,7 @@ def wanted_port(environ: Mapping[str, str]) -> int:
     """Return the port for the emulator: RTCAI_DEV_PORT, or 8907.
 
     Raises:
-        RefusalError: RTCAI_DEV_PORT is no port.
+        RefusalError: RTCAI_DEV_PORT is not a valid port.
     """
     text = environ.get("RTCAI_DEV_PORT") or str(DEFAULT_PORT)
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
@@ -112,11 +114,11 @@ def endpoint(port: int) -> str:
 
 
 def _engine_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    # What is set for the user's other stacks (token, organisation, passphrase, plugins) must not reach these two.
+    # Settings for the user's other stacks (token, organisation, passphrase, plugins) must not affect these two.
     own = {name: value for name, value in environ.items() if not name.startswith("PULUMI_")}
     for name in ("VIRTUAL_ENV", "PYTHONHOME"):
         own.pop(name, None)
-    # An old language host ignores Pulumi.yaml's `virtualenv` and takes the first `python` of PATH.
+    # An old language host ignores `virtualenv` in Pulumi.yaml and uses the first `python` on PATH.
     tools = ROOT / ".tools" / "bin"
     path = [str(BIN), *([str(tools)] if tools.is_dir() else []), environ.get("PATH", os.defpath)]
     return {
@@ -124,10 +126,11 @@ def _engine_environment(environ: Mapping[str, str], folder: Path) -> dict[str, s
         "PATH": os.pathsep.join(path),
         "PULUMI_BACKEND_URL": (folder / "backend").as_uri(),
         "PULUMI_HOME": str(folder.parent / "pulumi"),
-        # Nothing in these two states is secret, and whoever reads them could read a passphrase file beside them too.
+        # Nothing in these two states is secret, and anyone who can read them could also read a passphrase file next to
+        # them.
         "PULUMI_CONFIG_PASSPHRASE": "rtcai",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host has pip list the packages at each run
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # the language host runs pip to list the packages in each run
         "RTCAI_JOURNAL": str(folder / "journal.db"),
     }

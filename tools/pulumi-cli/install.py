@@ -1,9 +1,9 @@
 """Provide a Pulumi CLI: the one on PATH, else one in the project's `.tools/bin`.
 
 Usage: `python3 tools/pulumi-cli/install.py [--into FOLDER] [--only path|vendor|build] [--oldest] [--quiet]`. With
-`--oldest` it provides the oldest engine that will do, in a folder of its own, whatever PATH has. Standard library only:
-it runs before anything is installed. A second run does nothing. It may be interrupted at any moment and run
-again: all work is done in a temporary folder, and `bin` appears by one rename.
+`--oldest`, it provides the oldest supported engine in a separate folder, regardless of PATH. It uses the standard
+library only, because it runs before anything is installed. A second run does nothing. It may be interrupted at any
+moment and run again: all work is done in a temporary folder, and one rename creates `bin`.
 """
 
 import argparse
@@ -32,9 +32,9 @@ def main() -> int:
     parser.add_argument("--into", type=Path, help="the folder that gets bin/ (.tools, or .tools/oldest)")
     parser.add_argument("--oldest", action="store_true", help="the oldest engine that will do, for its tests")
     parser.add_argument("--only", choices=WAYS, help="try this way alone")
-    parser.add_argument("--quiet", action="store_true", help="say nothing where there is nothing to do")
+    parser.add_argument("--quiet", action="store_true", help="print nothing if there is nothing to do")
     arguments = parser.parse_args()
-    # An ended `make` sends SIGTERM: turned into an exit it ends what was started and removes the temporary folder.
+    # `make` sends SIGTERM when it is ended: as an exit, it ends the started commands and removes the temporary folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     engine = pins.OLDEST if arguments.oldest else pins.NEWEST
@@ -63,7 +63,7 @@ def _provide(engine: pins.Engine, folder: Path, wanted: Sequence[str], quiet: bo
         except ways.NoWayError as reason:
             print(f"setup: pulumi on PATH: no: {reason}", flush=True)
         else:
-            # A half or outdated copy of ours would stand before this one on the targets' PATH.
+            # An incomplete or outdated copy of ours would come before this one on the targets' PATH.
             shutil.rmtree(target, ignore_errors=True)
             if not quiet:
                 print(f"setup: pulumi {found}, on PATH: nothing to do")
@@ -83,7 +83,7 @@ def _install(engine: pins.Engine, folder: Path, way: str) -> bool:
     print(f"setup: {title} ...", flush=True)
     for left_over in folder.glob("tmp-*"):
         shutil.rmtree(left_over, ignore_errors=True)
-    # Beside its target and not in /tmp: a rename works only within one file system.
+    # Next to its target and not in /tmp, because a rename works only within one file system.
     with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-", ignore_cleanup_errors=True) as scratch:
         into = Path(scratch)
         try:

@@ -1,4 +1,4 @@
-"""Run a long command so that it neither looks dead nor outlives the one who started it."""
+"""Run a long command so that it shows progress and does not outlive the process that started it."""
 
 import os
 import signal
@@ -15,12 +15,12 @@ INTERVAL = 15.0
 """Seconds between two lines of progress."""
 
 TAIL = 15
-"""Lines of a failed command's output that are shown."""
+"""How many lines of a failed command's output are printed."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended. `returncode` is None where its time was up."""
+    """How a command ended. `returncode` is None if it timed out."""
 
     returncode: int | None
     tail: tuple[str, ...]
@@ -41,13 +41,15 @@ def run(
     interval: float = INTERVAL,
     counted: str = "lines of output",
 ) -> Ended:
-    """Run `argv`, tell its elapsed time every `interval` seconds, and end it with all it started after `seconds`.
+    """Run `argv`, print the elapsed time every `interval` seconds, and after `seconds` end it with everything it
+    started.
 
     Each line that the command writes is counted as one of `counted`.
     """
     lines: deque[str] = deque(maxlen=TAIL)
     seen = [0]
-    # A session of its own: what the command starts can be ended with it, by the group, on time-out and on Ctrl-C.
+    # In its own session: on time-out and on Ctrl-C, the command and everything it started are ended as one process
+    # group.
     child = subprocess.Popen(
         argv, cwd=cwd, env=env, text=True, errors="replace", start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

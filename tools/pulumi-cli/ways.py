@@ -19,14 +19,14 @@ VENDOR_SECONDS = 600
 
 
 class NoWayError(Exception):
-    """This way leads to no CLI here. The message says why and, for the last way, what to install."""
+    """This way does not provide a CLI here. The message says why and, for the last way, what to install."""
 
 
 def on_path(search: str) -> str:
-    """Say which CLI stands on the search path `search`.
+    """Describe the CLI on the search path `search`.
 
     Raises:
-        NoWayError: there is none, it is too old, or no language host for Python goes with it.
+        NoWayError: there is no CLI, it is too old, or its language host for Python is missing.
     """
     pulumi = shutil.which("pulumi", path=search)
     if pulumi is None:
@@ -41,14 +41,14 @@ def on_path(search: str) -> str:
 
 
 def by_vendor(engine: pins.Engine, into: Path, env: Mapping[str, str]) -> None:
-    """Let the vendor's installer put an engine into `into`/bin.
+    """Install an engine into `into`/bin with the vendor's installer.
 
     Raises:
         NoWayError: the download site cannot be reached, or the installer failed or took too long.
     """
     script = into / "install.sh"
-    # The installer edits no shell profile with --no-edit-path. A home of its own holds it to that, whatever its
-    # next release does; curl still finds the user's settings.
+    # With --no-edit-path the installer does not edit a shell profile. A separate home ensures this also for later
+    # releases of it; curl still finds the user's settings.
     home = {**env, "HOME": str(into), "CURL_HOME": env.get("CURL_HOME", env.get("HOME", ""))}
     fetched = progress.run("fetching the installer", _fetch(script, env), cwd=into, env=home, seconds=SCRIPT_SECONDS)
     if not fetched.good:
@@ -83,10 +83,10 @@ def by_build(engine: pins.Engine, into: Path, env: Mapping[str, str]) -> None:
 
 
 def version_of(pulumi: Path) -> tuple[int, int, int]:
-    """Ask a CLI for its version.
+    """Return the version of a CLI.
 
     Raises:
-        NoWayError: it does not start or does not say one.
+        NoWayError: it does not start or does not print a version.
     """
     env = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"}
     try:
@@ -114,7 +114,8 @@ def _check_go(module: Path, env: Mapping[str, str]) -> None:
     advice = f"install Go {wanted[1] if wanted else ''} or newer (https://go.dev/dl) and run `make setup` again"
     if shutil.which("go", path=env.get("PATH")) is None:
         raise NoWayError(f"PATH has no go: {advice}")
-    # In the module's own folder Go compares itself with what go.mod asks for, and fetches a newer one where it may.
+    # In the module's own folder, Go compares its version with the one that go.mod requires, and downloads a newer one
+    # if that is allowed.
     asked = subprocess.run(["go", "list", "-m"], cwd=module, env=env, capture_output=True, text=True, check=False)
     if asked.returncode != 0:
         raise NoWayError(f"this Go cannot build it ({asked.stderr.strip()}): {advice}")
@@ -122,7 +123,7 @@ def _check_go(module: Path, env: Mapping[str, str]) -> None:
 
 def _copy_scripts(target: Path, env: Mapping[str, str]) -> None:
     argv = ["go", "mod", "download", "-json", pins.SCRIPTS_MODULE]
-    # Outside any module, so that the download neither reads nor changes a go.mod.
+    # Outside any module, so the download neither reads nor changes a go.mod.
     asked = subprocess.run(argv, cwd=target, env=env, capture_output=True, text=True, check=False)
     answer: dict[str, str] = json.loads(asked.stdout) if asked.stdout.strip() else {}
     if asked.returncode != 0 or "Dir" not in answer:

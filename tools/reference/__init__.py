@@ -1,1 +1,3 @@
-"""Reference pages that are made from the code: ``make docs`` writes them, a test holds them fresh."""
+"""Reference pages that are generated from the code: ``make docs`` writes them, and a test checks that they are up to
+date.
+"""

@@ -1,4 +1,4 @@
-"""The pages, and what each is made from."""
+"""The pages, and the source of each."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,4 +16,4 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/testing.md": testing_page,
     "schemas/event.schema.json": event_schema_text,
 }
-"""Each page's text, by its file in the repository."""
+"""The text of each page, by its path in the repository."""

@@ -24,7 +24,7 @@ dict, the state and the wire have the others, which are those of the service's A
 
 
 def program_page() -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     return "\n".join([_HEAD, *_resources(), *_blocks(), *_roles(), *_functions(), *_errors()])
 
 
@@ -102,7 +102,7 @@ def _word(annotation: Any) -> str:
 
 
 def _text(documented: Any) -> str:
-    """The docstring up to its sections, each paragraph on a line."""
+    """Return the docstring up to its first section, with each paragraph on one line."""
     text = inspect.getdoc(documented) or ""
     for section in ("\n\nArgs:", "\n\nRaises:", "\n\nReturns:"):
         text = text.partition(section)[0]

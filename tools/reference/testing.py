@@ -1,4 +1,4 @@
-"""The page of the tests: which make target runs what, from the tests' own markers and from docs/safety.md."""
+"""The page of the tests: which make target runs which test, from the tests' own markers and from docs/safety.md."""
 
 import json
 import re
@@ -59,12 +59,12 @@ class _Test(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its name, without parameters."""
+        """The test's name, without parameters."""
         return self.test.partition("[")[0].rpartition("::")[2]
 
 
 def testing_page() -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     tests = _collected()
     return "\n".join([_HEAD, *_subjects(tests), *_safety(tests), *_left_to_full(tests)])
 
@@ -108,7 +108,7 @@ def _safety(tests: Sequence[_Test]) -> Iterator[str]:
 
 
 def _first_targets(tests: Sequence[_Test]) -> Mapping[str, Target]:
-    """The first target that runs anything of a test, a file or a folder."""
+    """Return, for each test, file and folder, the first target that runs any of its tests."""
     first: dict[str, Target] = {}
     for test in tests:
         places = [f"{test.file}::{test.name}", test.file, *map(str, Path(test.file).parents)]

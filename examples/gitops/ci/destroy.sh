@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stop every agent of a stack, those of killed runs too, which no state knows.
+# Stop every agent of a stack, including those of killed runs, which are in no state.
 # usage: ci/destroy.sh STACK
 set -euo pipefail
 pulumi destroy --yes --stack "$1"

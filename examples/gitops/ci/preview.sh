@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a change would do, for the comment on its pull request. Starts nothing.
+# Preview a change, for the comment on its pull request. Starts nothing.
 # usage: ci/preview.sh STACK
 set -euo pipefail
 stack=$1

@@ -29,7 +29,7 @@ _Room = Annotated[
     typer.Option(
         "--cname",
         metavar="ROOM",
-        help="The task's room; needed only where the journal does not know it.",
+        help="The task's room; needed only if the journal does not know the task.",
         callback=room_of_the_service,
     ),
 ]
@@ -45,18 +45,20 @@ def close(
 ) -> None:
     """Stop one agent now.
 
-    What the journal knows is closed under the account that it was started under. What it does not know (an agent
-    started by hand) takes --cname; it is noted as closed. The room API is asked before whether that room is the task's:
-    where it is gone, or has another number, nothing is closed. It is not asked without an AppSecret. An agent that a
-    living `pulumi up` works on is left alone. Where a stack's program still declares the agent, its next `pulumi up`
-    starts a new one.
+    If the journal knows the task, it is closed under the account that started it. If the journal does not know it (the
+    agent was started by other means), give its room with --cname; the task is then recorded as closed. Before that,
+    rtcai asks the room API whether the room is the task's: if the room is gone, or has another number, nothing is
+    closed. Without an AppSecret this check is skipped.
+
+    rtcai does not close an agent that a running `pulumi up` works on. If the stack's program still declares the agent,
+    its next `pulumi up` starts a new one.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
 
     --json prints an object with cname, cid, taskId and outcome (closed, was closed, not confirmed).
 
-    Exit codes: 0 it is closed, also where it was so before; 1 it could not be closed; 2 nobody confirmed it, or wrong
-    usage.
+    Exit codes: 0 the task is closed, also if it was closed before; 1 it could not be closed; 2 the command was not
+    confirmed, or wrong usage.
     """
     cid, task_id = parts_of(task)
     path = path_of(os.environ, journal)
@@ -93,16 +95,16 @@ def _of(records: list[Record]) -> str:
 
 
 def _require_left(records: list[Record], journal: Journal) -> None:
-    """Leave alone what a living run works on: it knows more."""
+    """Refuse if a running process works on the task: that process has newer information."""
     if any(record.unfinished and journal.lives(record.process) for record in records):
         raise CannotDo("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")
 
 
 def _require_room(cname: str, cid: int, run: Run) -> None:
-    """Refuse where the room is surely not the task's: what the service says of a task in it would mean nothing."""
+    """Refuse if the room is known not to be the task's: the service's answer about a task in it would mean nothing."""
     if run.client.settings.app_secret is None:
-        return  # nobody can be asked
-    to_do = "where its room has ended, the agent has too; else name its room with --cname"
+        return  # the room API cannot be called
+    to_do = "if the task's room has ended, its agent has ended too; otherwise give the right room with --cname"
     try:
         found = run.retrier.run(lambda: run.client.query_room(cname), QUERY).cid
     except RoomNotFound:
@@ -123,7 +125,9 @@ def _close_known(records: list[Record], journal: Journal, run: Run) -> None:
 
 
 def _close_unknown(cname: str, cid: int, task_id: str, journal: Journal, run: Run) -> None:
-    """Close a task of which nothing is known but what the user says: a refusal is none of "it is gone"."""
+    """Close a task that is known only from the user's input: if the service refuses, that does not prove that the task
+    is gone.
+    """
     client, settings = run.client, run.client.settings
     record = journal.add(
         Record(

@@ -1,4 +1,4 @@
-"""``rtcai doctor``: its checks, each of which passes, fails with advice, or was not run."""
+"""``rtcai doctor``: each of its checks passes, fails with advice, or is not run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ from rtcai_pulumi.journal.locks import Locks
 print(Locks(Path(sys.argv[1])).is_held(int(sys.argv[2])))
 """
 _REPORT: Final = "report this, with the line above; the other checks were made"
-_SAVE: Final = "note what `pulumi stack export` and the rooms tell, then move the file away; see docs/operations.md"
+_SAVE: Final = (
+    "save the output of `pulumi stack export` and check the rooms, then move the file away; see docs/operations.md"
+)
 _LOST: Final = "`rtcai ls` shows the lost creates; the next `pulumi up` asks for each again, see docs/operations.md"
 _NAME_ANOTHER: Final = "name a file on a local disk that you may write in RTCAI_JOURNAL"
 _NO_CREDENTIALS: Final = "there are no usable credentials"
@@ -66,7 +68,7 @@ _NO_ENDPOINT: Final = "the endpoint cannot be used; see the line of the credenti
 
 
 class Verdict(StrEnum):
-    """What came of a check."""
+    """The result of a check."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -75,7 +77,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's."""
+    """One line of the output."""
 
     check: str
     verdict: Verdict
@@ -83,31 +85,31 @@ class Finding:
     advice: str | None = None
 
     def as_json(self) -> dict[str, str | None]:
-        """The line for ``--json``."""
+        """Return the line for ``--json``."""
         return {"check": self.check, "verdict": self.verdict, "detail": self.detail, "advice": self.advice}
 
 
 def passed(check: str, detail: str, advice: str | None = None) -> Finding:
-    """A check that found everything right; the advice is about what else was seen."""
+    """Return a finding without errors; the advice is about anything else that was noticed."""
     return Finding(check, Verdict.PASSED, detail, advice)
 
 
 def failed(check: str, detail: str, advice: str) -> Finding:
-    """A check that found something wrong."""
+    """Return a finding with an error."""
     return Finding(check, Verdict.FAILED, for_the_environment(detail), for_the_environment(advice))
 
 
 def not_checked(check: str, why: str, advice: str | None = None) -> Finding:
-    """A check that could not be made."""
+    """Return a finding for a check that could not be run."""
     return Finding(check, Verdict.NOT_CHECKED, why, for_the_environment(advice) if advice else None)
 
 
 def findings(env: Mapping[str, str], journal: Callable[[], Path]) -> Iterator[Finding]:
-    """All checks, in an order in which an earlier one explains a later one. Whatever one meets, the others are made.
+    """Run all checks, ordered so that an earlier one explains a later one. All of them are run, even if some fail.
 
     Args:
         env: the environment.
-        journal: tells where the journal is; raises JournalError where nothing does.
+        journal: returns the path of the journal; raises JournalError if there is none.
     """
     yield from _alone("platform", _platform)
     service = _Service(env)
@@ -129,7 +131,7 @@ def findings(env: Mapping[str, str], journal: Callable[[], Path]) -> Iterator[Fi
 
 
 def _alone(check: str, make: Callable[[], Finding]) -> Iterator[Finding]:
-    """One check; an error that it does not know is a finding, too."""
+    """Run one check. An unexpected error becomes a finding, too."""
     try:
         yield make()
     except RtcAiError as error:
@@ -146,7 +148,7 @@ def _platform() -> Finding:
 
 
 class _Service:
-    """What is asked of the service, and what has to be known before: settings, and a client where they are right."""
+    """The checks of the service, and what they need: the settings and, if these are valid, a client."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -167,7 +169,7 @@ class _Service:
         return passed("credentials", f"AppKey {settings.app_key}, {how}")
 
     def proxy(self) -> Finding:
-        """How requests leave, which needs no credentials to be told."""
+        """Report which proxy requests go through; this needs no credentials."""
         if not self._endpoints():
             return not_checked("proxy", _NO_ENDPOINT)
         routes = {url: route_to(url, self._env) for url in self._endpoints()}
@@ -187,7 +189,7 @@ class _Service:
         return passed("certificates", trusted(self._env)[1])
 
     def endpoint(self) -> Finding:
-        """Ask for anything at all: every HTTP answer tells that the endpoint is reached, and what time it is there."""
+        """Send any request: every HTTP answer shows that the endpoint can be reached, and the time there."""
         if self._settings is None:
             return not_checked("endpoint", _NO_CREDENTIALS)
         from rtcai_pulumi.service.client import Client  # noqa: PLC0415  the HTTP client is slow to import
@@ -222,13 +224,15 @@ class _Service:
         return not_checked(check, _NO_CREDENTIALS if self._settings is None else "there is no way to the endpoint")
 
     def _endpoints(self) -> tuple[str, ...]:
-        """The endpoints in force, whatever is wrong with the credentials; empty where one cannot be used."""
+        """Return the configured endpoints, even if the credentials are wrong; empty if an endpoint is not usable."""
         found = endpoints_of(self._env, lambda _: None)
         return tuple(dict.fromkeys(found)) if found else ()
 
 
 def _signature(client: Client) -> Finding:
-    """Ask to close a task that cannot exist: whoever refuses that for another reason has accepted the signature."""
+    """Try to close a task that cannot exist: if the service refuses for another reason, it has accepted the
+    signature.
+    """
     check = "signature"
     if client.settings.app_secret is None:
         return not_checked(check, "a token is good for its own room only", "set RTCAI_APP_SECRET to have it checked")
@@ -244,16 +248,16 @@ def _signature(client: Client) -> Finding:
 
 
 def _room_api(client: Client) -> Finding:
-    """Ask for a room that cannot exist."""
+    """Query a room that cannot exist."""
     check = "room API"
     if client.settings.app_secret is None:
-        return not_checked(check, "it takes an AppSecret", "without it a refresh cannot tell whether a room is gone")
+        return not_checked(check, "it takes an AppSecret", "without it a refresh cannot detect that a room has ended")
     try:
         client.query_room(f"rtcai-doctor-{uuid4().hex}")
     except RoomNotFound:
         return passed(check, f"{client.settings.room_endpoint} answers")
     except RtcAiError as error:
-        advice = error.advice or "check RTCAI_ROOM_ENDPOINT; without it a refresh cannot tell whether a room is gone"
+        advice = error.advice or "check RTCAI_ROOM_ENDPOINT; without it a refresh cannot detect that a room has ended"
         return failed(check, _in_one_line(error), advice)
     return passed(check, f"{client.settings.room_endpoint} answers")
 
@@ -263,11 +267,11 @@ def _cli(env: Mapping[str, str]) -> Finding:
     found = shutil.which("pulumi", path=env.get("PATH"))
     if found is None:
         return failed(check, "there is no pulumi on PATH", "install the Pulumi CLI")
-    return _asked(check, [found, "version"], env, lambda said: f"{said} ({found})", "install the Pulumi CLI anew")
+    return _asked(check, [found, "version"], env, lambda said: f"{said} ({found})", "reinstall the Pulumi CLI")
 
 
 def _plugin(env: Mapping[str, str]) -> Finding:
-    """Import what the engine's plugin imports, by the Python that the project names."""
+    """Import what the engine's plugin imports, with the Python that the project configures."""
     check = "plugin"
     try:
         python = plugin_python(env, Path.cwd())
@@ -310,7 +314,7 @@ def _asked(
 
 
 def _place(path: Path) -> Finding:
-    """Try in a folder beside the journal whether everything works there: WAL, fsync, and locks between processes."""
+    """Check in a folder next to the journal that the file system supports WAL, fsync, and locks between processes."""
     check = "place of the journal"
     folder = next(above for above in path.absolute().parents if above.is_dir())
     try:
@@ -369,19 +373,19 @@ _SIGNS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.NOT_CHECKED: "�
 
 
 def doctor(*, journal: JournalFile = None, as_json: AsJson = False) -> None:
-    """Check everything that an up needs.
+    """Check everything that `pulumi up` needs.
 
-    Platform, credentials, the way to the service (proxy, certificates, endpoint), clock, signature, room API, Pulumi
-    CLI, the plugin's Python as Pulumi.yaml names it, the journal and its place. Whatever one check meets, the others
-    are made.
+    The checks cover the platform, credentials, connection to the service (proxy, certificates, endpoint), clock,
+    signature, room API, Pulumi CLI, the plugin's Python as Pulumi.yaml configures it, the journal and its location. All
+    of them are run, even if some fail.
 
-    Starts and changes nothing. The service is asked three times: for anything at all, to close a task that cannot
-    exist, and for a room that cannot exist. Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET);
-    what only a stack's config holds is not seen.
+    The command starts and changes nothing. It sends three requests to the service: one to test the connection, one to
+    close a task that cannot exist, and one for a room that cannot exist. Credentials come from the environment
+    (RTCAI_APP_KEY, RTCAI_APP_SECRET); the stack's config is not read.
 
     --json prints a list of objects with check, verdict (passed, failed, not checked), detail and advice.
 
-    Exit codes: 0 nothing failed; 1 something did; 2 wrong usage.
+    Exit codes: 0 no check failed; 1 a check failed; 2 wrong usage.
     """
     found: list[Finding] = []
     with failing("doctor"):

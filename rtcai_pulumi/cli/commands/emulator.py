@@ -14,33 +14,35 @@ _State = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
-        help="File that keeps rooms and tasks, so that a restarted emulator goes on where it was. "
-        "Without it they are gone at the end.",
+        help="File that stores rooms and tasks, so that a restarted emulator continues with them. "
+        "Default: they are lost when it ends.",
     ),
 ]
 _Seed = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
-        help="JSON file with rooms, tasks and requests to start from, as POST /-/seed takes them; read where --state "
-        "has nothing yet.",
+        help="JSON file with initial rooms, tasks and requests, as for POST /-/seed; read only if the file of --state "
+        "is empty.",
     ),
 ]
 _StartSeconds = Annotated[
-    float, typer.Option(min=0, max=1e7, help="How long a task takes to start: its agent is not in the room before.")
+    float,
+    typer.Option(min=0, max=1e7, help="Seconds that a task takes to start; until then its agent is not in the room."),
 ]
 _EndSeconds = Annotated[
-    float | None, typer.Option(min=0, max=1e7, help="How long after its start a task ends by itself. Never without it.")
+    float | None,
+    typer.Option(min=0, max=1e7, help="Seconds after its start at which a task ends by itself. Default: never."),
 ]
 _TasksOutliveRooms = Annotated[
     bool, typer.Option("--tasks-outlive-rooms", help="The end of a room does not end the tasks in it.")
 ]
 _Rooms = Annotated[
     Literal["auto", "required"],
-    typer.Option(help="A create in a room that does not exist: auto opens the room, required refuses."),
+    typer.Option(help="A create in a room that does not exist: auto opens the room, required refuses the create."),
 ]
 _AllowUnknownFields = Annotated[
-    bool, typer.Option("--allow-unknown-fields", help="Let fields pass that the API page does not list.")
+    bool, typer.Option("--allow-unknown-fields", help="Accept fields that the API page does not list.")
 ]
 _RoomMissingCode = Annotated[
     int, typer.Option(min=201, help='Code of the answer "room does not exist"; the real one is not documented.')
@@ -51,7 +53,7 @@ _TaskMissingCode = Annotated[
 _Dedup = Annotated[
     Literal["ignore", "replay", "refuse"],
     typer.Option(
-        help="A create whose X-custom-traceid came before: ignore starts another task, replay repeats the first "
+        help="A create whose X-custom-traceid was used before: ignore starts another task, replay repeats the first "
         "answer, refuse answers code 431. What the service does is not documented."
     ),
 ]
@@ -60,7 +62,7 @@ _MaxRps = Annotated[
     typer.Option(
         min=1,
         help="Requests a second of one AppKey for each of create, close and the room API; above it HTTP 429. "
-        "Without it no limit.",
+        "Default: no limit.",
     ),
 ]
 _RetryAfter = Annotated[
@@ -68,7 +70,7 @@ _RetryAfter = Annotated[
 ]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
-    typer.Option(help="How much goes to stderr; info is a line for each request."),
+    typer.Option(help="Level of the log on stderr; info logs a line for each request."),
 ]
 
 
@@ -89,16 +91,16 @@ def emulator(
     tasks_outlive_rooms: _TasksOutliveRooms = False,
     log_level: _LogLevel = "info",
 ) -> None:
-    """Run a local stand-in of the RTC-AI service until SIGTERM or Ctrl+C.
+    """Run a local stand-in for the RTC-AI service until SIGTERM or Ctrl+C.
 
-    It listens on 127.0.0.1 only, and prints one line with its URL once it does: in a browser, that is a live page of
-    rooms, agents and requests. It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or those
-    in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET; and further ones in RTCAI_EMULATOR_ACCOUNTS, as in
-    "key=secret key2=secret2".
+    It listens on 127.0.0.1 only, and prints a line with its URL when it is ready. In a browser, the URL shows a live
+    page of rooms, agents and requests. It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or
+    those in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET. Further accounts come from RTCAI_EMULATOR_ACCOUNTS,
+    as in "key=secret key2=secret2".
 
-    GET /-/tasks and GET /-/requests on that URL show what runs and what was asked. /-/faults makes requests fail,
-    /-/settings changes --rooms, --dedup, --max-rps, --retry-after and what a task does by itself while it runs,
-    /-/clock sets its time.
+    GET /-/tasks and GET /-/requests on that URL return the running and ended tasks and the received requests. /-/faults
+    makes requests fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and
+    when tasks start and end by themselves, and /-/clock sets its time.
     """
     try:
         from rtcai_pulumi.emulator import command  # noqa: PLC0415  the extra "emulator" may be missing

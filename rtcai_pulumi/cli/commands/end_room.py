@@ -16,20 +16,20 @@ _Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.", c
 
 
 def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_json: AsJson = False) -> None:
-    """End a room, which throws out everybody and every agent in it.
+    """End a room, which removes every user and every agent from it.
 
-    The last resort for an agent whose task nobody was told: of a create that was lost, or of a killed run whose journal
-    is lost (rtcai pending names those rooms). What the journal knows to run in the room is noted as closed; the next
-    `pulumi up` of its stack starts it anew. Where a lost create is all that the journal knows of the room, `rtcai
-    forget` has the next up start that agent afresh.
+    This is the last resort for an agent whose task id is unknown: its create was lost, or a run was killed and its
+    journal is lost (rtcai pending lists those rooms). The tasks in the room that the journal knows are recorded as
+    closed; the next `pulumi up` of their stack starts them again. If the journal knows only a lost create in the room,
+    run `rtcai forget` so that the next `pulumi up` starts that agent again.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
 
-    --json prints an object with cname, cid (null where there is no such room), tasks (those noted as closed) and
+    --json prints an object with cname, cid (null if there is no such room), tasks (those recorded as closed) and
     outcome (ended, was gone, not confirmed).
 
-    Exit codes: 0 it is ended, also where there is no such room; 1 it could not be ended; 2 nobody confirmed it, or
-    wrong usage.
+    Exit codes: 0 the room is ended, also if there is no such room; 1 it could not be ended; 2 the command was not
+    confirmed, or wrong usage.
     """
     ended: list[Record] = []
     outcome = "was gone"

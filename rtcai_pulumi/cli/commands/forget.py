@@ -15,14 +15,15 @@ _Trace = Annotated[str, typer.Argument(metavar="TRACE", help="The trace id of th
 
 
 def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> None:
-    """Forget a lost create, so that the next `pulumi up` starts its agent afresh.
+    """Forget a lost create, so that the next `pulumi up` starts its agent again.
 
-    For a create that was never answered, after somebody has looked into the room: the next up would ask for it again
-    under its trace id, and where the service answers "seen before" no agent could ever be started. Nothing is sent to
-    the service: where the lost create did start an agent, nobody will know of it any more, and two may be in the room.
+    Use it for a create that was never answered, after checking who is in the room. Without it, the next `pulumi up`
+    repeats the create under the same trace id; if the service then answers "seen before", the agent can never be
+    started. Nothing is sent to the service. If the lost create did start an agent, that agent is no longer recorded
+    anywhere, and two agents may be in the room.
 
-    Exit codes: 0 forgotten; 1 the journal does not know it, it was answered, or a living run works on it; 2 nobody
-    confirmed it, or wrong usage.
+    Exit codes: 0 forgotten; 1 the journal does not know the create, it was answered, or a running process works on it;
+    2 the command was not confirmed, or wrong usage.
     """
     with failing("forget"), existing(existing_path_of(os.environ, journal)) as opened:
         record = opened.record(trace) if opened else None
@@ -35,7 +36,7 @@ def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> N
             )
         if opened.lives(record.process):
             raise CannotDo("A run that still lives waits for its answer.\n  to do: wait for it, or interrupt it first")
-        tell(f"Room {record.cname}, request {record.request_id}: where it started an agent, nobody will know of it.")
+        tell(f"Room {record.cname}, request {record.request_id}: if it started an agent, no record of it will be left.")
         if not confirmed("Forget it?", yes=yes, undone="It was not forgotten"):
             raise typer.Exit(NOT_CONFIRMED)
         opened.drop(record)
@@ -43,14 +44,14 @@ def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> N
 
 
 def release(task: TaskId, *, journal: JournalFile = None, yes: Yes = False) -> None:
-    """Take an agent out of the journal's care: it is kept on purpose, and goes on talking.
+    """Stop managing an agent: it is kept on purpose and keeps running.
 
-    Nothing is sent to the service. From now on no `pulumi up` and no rtcai sweep closes it on account of the journal;
-    what a stack's state has is still closed by `pulumi destroy` (`pulumi state delete` takes it out of there). It can
-    be taken into care again by the resource's input adopt.
+    Nothing is sent to the service. From now on no `pulumi up` and no rtcai sweep closes the agent because of the
+    journal. If a stack's state still has it, `pulumi destroy` closes it (`pulumi state delete` removes it from the
+    state). To manage it again, use the resource's input adopt.
 
-    Exit codes: 0 released; 1 the journal does not know the task, or a living run works on it; 2 nobody confirmed it,
-    or wrong usage.
+    Exit codes: 0 released; 1 the journal does not know the task, or a running process works on it; 2 the command was
+    not confirmed, or wrong usage.
     """
     parts_of(task)
     with failing("release"), existing(existing_path_of(os.environ, journal)) as opened:

@@ -29,10 +29,10 @@ _StackExportFile = Annotated[
     typer.Option(
         "--stack-export",
         metavar="FILE",
-        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
     ),
 ]
-_All = Annotated[bool, typer.Option("--all", help="Closed ones too.")]
+_All = Annotated[bool, typer.Option("--all", help="List closed ones, too.")]
 _HEAD: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
 
 
@@ -51,19 +51,19 @@ def ls(
 ) -> None:
     """List the agents that the journal knows, and the creates that were never answered.
 
-    States: asked (its create is under way), lost (no answer ever came, and nobody waits for it any more), open,
-    closing, closed. Since is when that changed last; uptime counts from the create. Process tells whether the run that
-    answers for it still lives. A create without an answer has no task, and is named by its trace id.
+    States: asked (the create is in progress), lost (there was no answer, and no process waits for it any more), open,
+    closing, closed. Since is the time of the last change of state; uptime counts from the create. Process shows whether
+    the run that owns the record is still running. A create without an answer has no task; it is listed by its trace id.
 
-    Marks: retained (retain_on_delete: no run and no sweep closes it, rtcai close does), refused (another machine's run
-    has replaced it, and the service refuses to close it). With --stack also: in state, unclaimed (started for that
-    stack, whose state lacks it: rtcai sweep ends it), only in state (the journal does not know it).
+    Marks: retained (retain_on_delete: no run and no sweep closes it, but rtcai close does), refused (a run on another
+    machine has replaced it, and the service refuses to close it). With --stack also: in state, unclaimed (started for
+    that stack but missing from its state: rtcai sweep closes it), only in state (the journal does not know it).
 
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
-    since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; what is not known is null.
+    since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; unknown values are null.
 
-    Exit codes: 0 listed, also where there is nothing, or no journal and none is named; 1 the journal or a state cannot
-    be read; 2 wrong usage.
+    Exit codes: 0 listed, also if there is nothing to list, or there is no journal and --journal is not given; 1 the
+    journal or a state cannot be read; 2 wrong usage.
     """
     if stack and stack_export:
         raise typer.BadParameter("give --stack or --stack-export, not both")
@@ -112,5 +112,5 @@ def _row(line: Line) -> tuple[str, ...]:
 
 
 def _named(line: Line) -> str:
-    """What other commands call it by: the task, or the trace id of a create without one."""
+    """Return the name that other commands accept: the task, or the trace id of a create without one."""
     return line.task or (f"trace {line.record.trace_id}" if line.record else "-")

@@ -18,7 +18,7 @@ _StackExportFile = Annotated[
     typer.Option(
         "--stack-export",
         metavar="FILE",
-        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
     ),
 ]
 
@@ -34,19 +34,20 @@ def pending(
     project_name: ProjectName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find agents that a killed run was starting, and that the journal does not know: it is lost, or an older one.
+    """Find agents that a killed run was starting and that are missing from the journal, because it is lost or older.
 
-    For pipelines, before `pulumi up`: with its journal an up settles what the killed run left; without it, it would
-    start a second agent beside one that may be in the room. Sends nothing to the service. A run with
-    PULUMI_SKIP_CHECKPOINTS leaves no trace in the state that could be found here.
+    For pipelines, before `pulumi up`. With its journal, `pulumi up` recovers what the killed run left unfinished.
+    Without the journal, it would start a second agent although one may be in the room already. Nothing is sent to the
+    service. A run with PULUMI_SKIP_CHECKPOINTS leaves no trace in the state, so its agents are not found.
 
-    The journal knows of a create where it has a record of the same configuration. Where that holds a secret, which the
-    state keeps as ciphertext, a create that was never answered counts, and one that is newer than all that the state
-    has. What cannot be told: an older journal in which an agent of the very same configuration was closed.
+    The journal knows a create if it has a record of the same configuration. If the configuration contains a secret,
+    which the state keeps as ciphertext, one of these records is enough: a create that was never answered, or a create
+    that is newer than everything in the state. One case cannot be detected: an older journal in which an agent with
+    exactly the same configuration was closed.
 
     --json prints a list of objects with cname, resource and urn.
 
-    Exit codes: 0 there is none; 1 there are some, or the journal or the state cannot be read; 2 wrong usage.
+    Exit codes: 0 there are none; 1 there are some, or the journal or the state cannot be read; 2 wrong usage.
     """
     if (stack is None) == (stack_export is None):
         raise typer.BadParameter("give one of --stack and --stack-export")

@@ -26,12 +26,12 @@ _NOT_ASKED: Final = "not asked"
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the room API says of the room of a task."""
+    """What the room API reports about the room of a task."""
 
     answer: str
     """``open``, ``gone``, ``another one now``, or ``not asked``."""
     why: str | None = None
-    """Why it was not asked, or could not tell."""
+    """Why the room API was not called, or gave no clear answer."""
 
 
 def show(
@@ -43,15 +43,16 @@ def show(
     backend: BackendUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show everything that is known of one agent: the journal's word, with --stack the state's, and the room's.
+    """Show everything that is known about one agent: from the journal, with --stack from the state, and about its room.
 
-    The room API is asked whether the task's room is there still; for that, credentials come from the environment
-    (RTCAI_APP_KEY, RTCAI_APP_SECRET). A room that is gone, or has another number, has no agent of this task.
+    rtcai asks the room API whether the task's room still exists. Credentials for this come from the environment
+    (RTCAI_APP_KEY, RTCAI_APP_SECRET). If the room is gone, or has another number, it has no agent of this task.
 
     --json prints an object with the fields of rtcai ls, and room (open, gone, another one now, not asked) and
     roomError.
 
-    Exit codes: 0 shown; 1 neither the journal nor the state knows it, or one of them cannot be read; 2 wrong usage.
+    Exit codes: 0 shown; 1 neither the journal nor the state knows the agent, or one of them cannot be read; 2 wrong
+    usage.
     """
     with failing("show"):
         state = state_of(Source(stack, cwd, None, None, None, backend), os.environ) if stack else None
@@ -67,7 +68,7 @@ def show(
 def _line(named: str, journal: Journal | None, state: StackState | None) -> Line:
     records = records_in(journal) if journal else []
     if journal and (found := [record for record in records if named in {record.task, record.trace_id}]):
-        # Of several, which tell of the same task, the one that may still have an agent.
+        # If several records name the same task, use the one that may still have an agent.
         record = max(found, key=lambda record: (record.unfinished, record.changed_at))
         mark = mark_of(record, state.export, state.backend, frozenset()) if state else None
         return line_of(record, lives=journal.lives(record.process), now=datetime.now(UTC), mark=mark)

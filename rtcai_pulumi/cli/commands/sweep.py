@@ -45,15 +45,15 @@ _StackExportFile = Annotated[
     typer.Option(
         "--stack-export",
         metavar="FILE",
-        help="In place of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
     ),
 ]
 _EndRoom = Annotated[
     bool,
     typer.Option(
         "--end-room",
-        help="End the room that has the name of each lost create's now, which throws out everybody and every agent in "
-        "it, even if the room was opened anew since.",
+        help="End the current room of each lost create's room name. This removes every user and every agent from it, "
+        "even if the room was opened again since.",
     ),
 ]
 
@@ -89,38 +89,42 @@ def sweep(
     project_name: ProjectName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close the agents that were started for a stack and that its state lacks.
+    """Close the agents that were started for a stack and that are missing from its state.
 
-    What a killed run left is closed by the next `pulumi up` that declares it; this is for what is not declared any
-    more. The stack, its project and its backend must all fit; what the state has, what a process works on that lived
-    when the sweep began, and what changed since then, is left alone, and a stack that is locked is not swept at all.
-    It shows first what it would do, and asks; without a terminal (or with --stack-export -) it needs --yes. So it does
-    where the state has pending operations: a run was killed, or is not over yet.
+    If the program still declares an agent that a killed run left behind, the next `pulumi up` recovers it; sweep is for
+    agents that are not declared any more. Stack, project and backend must all match. Sweep does not close an agent that
+    is in the state, that was owned by a process running when the sweep began, or that has changed since then. It does
+    nothing if the stack is locked.
 
-    Prefer --stack to --stack-export. Of a file the time of its last change counts: a copy of an old export seems new.
-    And with --stack-export the hosted backend is not asked for its lock, as an object store never is: make sure that
-    no run has gone on since before the export was made.
+    Sweep first lists what it would do, and asks. Without a terminal (or with --stack-export -) it needs --yes. It also
+    needs --yes if the state has pending operations: a run was killed, or is still in progress.
 
-    A create that the state names and the journal does not know (rtcai pending) is named, and nothing is closed.
+    Prefer --stack to --stack-export. For a file, the time of its last change counts, so a copy of an old export appears
+    new. With --stack-export, the hosted backend is not asked for its lock, and the lock of an object store is never
+    checked: make sure that no run has been in progress since before the export was made.
 
-    Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET). It can be interrupted, and run again.
+    A create that the state has and the journal does not know (rtcai pending) is listed, and nothing is closed for it.
 
-    --json prints an object: stack, project, backend (source, url, digest), pendingOperations (URNs), agents, a list
-    as of rtcai ls without mark, each with outcome (to close, closed, failed, process lives, newer than the export,
-    lost, to end its room, room ended) and error, unknownCreates, a list as of rtcai pending, and inAnotherBackend, how
-    many agents a stack of this name in another backend has.
+    Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET). The command can be interrupted and run
+    again.
+
+    --json prints an object: stack, project, backend (source, url, digest), pendingOperations (URNs), agents (a list as
+    in rtcai ls, without mark, each with outcome (to close, closed, failed, process lives, newer than the export, lost,
+    to end its room, room ended) and error), unknownCreates (a list as in rtcai pending), and inAnotherBackend (the
+    number of agents of a stack with this name in another backend).
 
     Exit codes: 0 nothing is left to close; 1 an agent could not be closed, or the journal, the state or the credentials
-    cannot be used, or the stack is locked; 2 nothing was closed because nobody confirmed it, or wrong usage; 3 all is
-    closed, but there are lost creates, creates that the journal does not know, or agents that were left alone, also
-    those of a stack of this name in another backend.
+    cannot be used, or the stack is locked; 2 nothing was closed because the command was not confirmed, or wrong usage;
+    3 everything is closed except lost creates, creates that the journal does not know, or agents that were skipped,
+    including those of a stack with this name in another backend.
     """
     if (stack is None) == (stack_export is None):
         raise typer.BadParameter("give one of --stack and --stack-export")
     source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
     began = datetime.now(UTC)
     with failing("sweep"), existing(existing_path_of(os.environ, journal)) as opened:
-        # A run that ends while the state is read may have stored what this state lacks.
+        # Read before the state: a run that ends while the state is read may have stored something that this state
+        # lacks.
         lived = _living(opened)
         state = state_of(source, os.environ, began)
         others = tasks_of(other_export or [])
@@ -131,7 +135,7 @@ def sweep(
         strangers = elsewhere(records, state.export, state.backend)
         _introduce(state, strangers)
         if holder := why_locked(state, source, os.environ):
-            advice = "wait for it; where it was killed, `pulumi cancel` unlocks the stack"
+            advice = "wait for it; if it was killed, `pulumi cancel` unlocks the stack"
             raise CannotDo(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
         _show(planned, quiet=as_json)
         _show_unknown(unknown, quiet=as_json)
@@ -145,7 +149,7 @@ def sweep(
 
 
 def _living(journal: Journal | None) -> frozenset[int]:
-    """The processes with unfinished records that run now."""
+    """Return the running processes that have unfinished records."""
     if journal is None:
         return frozenset()
     return frozenset({each.process for each in records_in(journal) if each.unfinished and journal.lives(each.process)})
@@ -180,7 +184,7 @@ def _agreed(planned: list[Swept], state: StackState, *, yes: bool, can_ask: bool
 
 
 def _done(planned: list[Swept], journal: Journal, *, quiet: bool) -> list[Swept]:
-    """Carry it out; each outcome is shown as it comes, so that an interrupted run has told what it did."""
+    """Carry out the plan. Each outcome is printed immediately, so an interrupted run has reported what it did."""
     done: dict[str, Swept] = {}
     with service_and(journal) as run, _progress(sum(each.to_do for each in planned)) as advance:
         try:
@@ -198,7 +202,7 @@ def _done(planned: list[Swept], journal: Journal, *, quiet: bool) -> list[Swept]
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on the standard error, where somebody looks at it."""
+    """Return a progress bar on the standard error, if that is a terminal."""
     from rich.console import Console  # noqa: PLC0415  what a command needs is imported when it runs
     from rich.progress import Progress  # noqa: PLC0415  as above
 
@@ -209,7 +213,7 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
 
 def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
-    """What becomes of records, below a heading for each kind; on stderr where the output is JSON."""
+    """Print what happens to the records, with a heading for each kind; on stderr if the output is JSON."""
     by_outcome: dict[Outcome, list[Swept]] = {}
     for each in swept:
         by_outcome.setdefault(each.outcome, []).append(each)
@@ -222,7 +226,7 @@ def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
 
 
 def _show_unknown(unknown: list[Begun], *, quiet: bool) -> None:
-    """The creates that no record speaks of: there is nothing that could be closed, and maybe an agent."""
+    """Print the creates without a record: there is nothing to close, but there may be an agent."""
     if unknown:
         say(f"{UNKNOWN} ({ADVICE}):", err=quiet)
         for each in unknown:

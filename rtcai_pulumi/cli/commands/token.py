@@ -20,19 +20,19 @@ def _usable(cname: str) -> str:
 
 
 _Room = Annotated[
-    str, typer.Argument(metavar="ROOM", help="The room's name; an empty one is any room.", callback=_usable)
+    str, typer.Argument(metavar="ROOM", help="The room's name; an empty name means any room.", callback=_usable)
 ]
 _Uid = Annotated[int, typer.Argument(metavar="UID", min=0, max=2**64 - 1, help="The user's number.")]
-_Ttl = Annotated[int, typer.Option(min=1, max=TTL_MAX, help="For how many seconds it is valid.")]
+_Ttl = Annotated[int, typer.Option(min=1, max=TTL_MAX, help="Seconds until it expires.")]
 
 
 def token(cname: _Room, uid: _Uid, *, ttl: _Ttl = TTL_DEFAULT, as_json: AsJson = False) -> None:
-    """Make the token that lets one person join one room.
+    """Create the token that lets one user join one room.
 
-    The basic token of the service's page. It is made here, without a request, from RTCAI_APP_KEY and RTCAI_APP_SECRET,
-    and is a secret until it has expired.
+    This is the basic token that the service's documentation describes. It is created locally, without a request, from
+    RTCAI_APP_KEY and RTCAI_APP_SECRET, and is a secret until it has expired.
 
-    --json prints an object with cname, uid (as text), ttl and token.
+    --json prints an object with cname, uid (as a string), ttl and token.
 
     Exit codes: 0 printed; 1 there is no AppSecret, or a setting is wrong; 2 wrong usage.
     """

@@ -14,15 +14,15 @@ EventFile = Annotated[Path, typer.Argument(metavar="FILE", help="The event file.
 
 
 def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -> None:
-    """Check an event file: every mistake in it, each with its line, as `file:line: path: what is wrong`.
+    """Check an event file and list every mistake with its line, as `file:line: path: what is wrong`.
 
-    Nothing is sent, and no credentials are needed. Prompt files are read; what a reference to a secret stands for is
-    not looked for, because only the machine that runs pulumi has it.
+    Nothing is sent, and no credentials are needed. Prompt files are read. References to secrets are not resolved,
+    because only the machine that runs pulumi has the secrets.
 
     --json prints an object with file, rooms (how many) and mistakes: a list of objects with file, line, path and
-    reason; line is null where the file could not be read at all.
+    reason; line is null if the file could not be read at all.
 
-    Exit codes: 0 nothing is wrong; 1 mistakes; 2 wrong usage.
+    Exit codes: 0 no mistakes; 1 mistakes; 2 wrong usage.
     """
     found = plan_of(file)
     if as_json:
@@ -44,14 +44,15 @@ def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -
 
 
 _Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write it there instead.")
+    Path | None, typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write the schema to this file.")
 ]
 
 
 def schema(*, output: _Output = None) -> None:
-    """Print the JSON Schema of event files, by which an editor completes and checks one.
+    """Print the JSON Schema of event files, which lets an editor complete and check them.
 
-    Put it beside the event file, and this line first in the event file: `# yaml-language-server: $schema=FILE`.
+    Put the schema next to the event file, and make this the first line of the event file: `# yaml-language-server:
+    $schema=FILE`.
 
     Exit codes: 0 printed or written; 1 the file cannot be written; 2 wrong usage.
     """

@@ -1,4 +1,4 @@
-"""The operations of the admin API. The Python fixture calls the same methods."""
+"""The operations of the admin API. The Python class `Emulator` calls the same methods."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from rtcai_pulumi.emulator.strict_model import understood
 
 
 def shown_room(room: Room) -> dict[str, Any]:
-    """An open room."""
+    """Return an open room as JSON."""
     return {
         "cid": room.cid,
         "cname": room.cname,
@@ -27,7 +27,7 @@ def shown_room(room: Room) -> dict[str, Any]:
 
 
 def shown_task(task: Task, now_ms: int) -> dict[str, Any]:
-    """A task, as it is at a time in milliseconds since 1970."""
+    """Return a task as JSON, as it is at the given time in milliseconds since 1970."""
     return {
         "taskId": task.task_id,
         "cid": task.cid,
@@ -45,64 +45,64 @@ def shown_task(task: Task, now_ms: int) -> dict[str, Any]:
 
 
 class Admin:
-    """What tests and people see of an emulator, and do to it. To be used in the emulator's event loop."""
+    """Inspects and changes an emulator, for tests and people. Use it in the emulator's event loop only."""
 
     def __init__(self, service: EmulatedService) -> None:
         self._service = service
 
     async def health(self) -> dict[str, Any]:
-        """That it runs, and which one it is."""
+        """Return the status and the id of this emulator."""
         return {"status": "ok", "pid": os.getpid(), "instance": self._service.instance}
 
     async def tasks(self) -> list[dict[str, Any]]:
-        """Every task, running and ended, in order of start."""
+        """Return every task, running and ended, in order of start."""
         self._service.advance()
         now_ms = self._service.clock.now_ms()
         return [shown_task(task, now_ms) for task in self._service.state.tasks.values()]
 
     async def rooms(self) -> list[dict[str, Any]]:
-        """Every open room, in order of opening."""
+        """Return every open room, in order of opening."""
         return [shown_room(room) for room in self._service.state.rooms.values()]
 
     async def requests(self) -> list[dict[str, Any]]:
-        """Every API request, in the order in which they came."""
+        """Return every API request, in order of arrival."""
         return self._service.record.shown()
 
     async def stats(self) -> dict[str, Any]:
-        """How many requests there were, and how many at once."""
+        """Return how many requests there were, and how many of them at the same time."""
         return self._service.gauge.shown()
 
     async def reset(self) -> None:
-        """Forget all rooms, tasks, nonces, requests, counts and faults, and hang up on every request that waits."""
+        """Delete all rooms, tasks, nonces, requests, counts and faults, and disconnect every request that waits."""
         await self._service.reset()
 
     async def seed(self, stated: Any) -> dict[str, int]:
-        """Add rooms, tasks and requests to what there is; how many of each.
+        """Add rooms, tasks and requests to the existing ones; return how many of each were added.
 
         Raises:
-            NotUnderstood: something is wrong with it, and nothing was added.
+            NotUnderstood: the seed is not valid; nothing was added.
         """
         added = plant(self._service, understood(Seed, stated))
         await self._service.keep()
         return added
 
     async def settings(self) -> dict[str, Any]:
-        """The settings that can be changed, as they are."""
+        """Return the current values of the settings that can be changed."""
         return SettingsChange.of(self._service.settings).model_dump(mode="json", by_alias=True)
 
     async def change_settings(self, change: SettingsChange) -> dict[str, Any]:
-        """Change settings from the next request on; what they are now."""
+        """Change settings from the next request on; return the new values."""
         self._service.settings = change.applied_to(self._service.settings)
         self._service.changes.touch("setting")
         return await self.settings()
 
     async def clock(self) -> dict[str, Any]:
-        """The emulator's time, and how far it is off."""
+        """Return the emulator's time and its offset from the real time."""
         clock = self._service.clock
         return {"now": iso(clock.now()), "offset": clock.offset}
 
     async def set_clock(self, offset: ClockOffset) -> dict[str, Any]:
-        """Set how far the emulator's time is off; what it is now."""
+        """Set the offset of the emulator's clock; return the new time and offset."""
         self._service.clock.offset = offset.offset
         self._service.changes.touch("setting")
         return await self.clock()
@@ -111,48 +111,48 @@ class Admin:
         """Set a fault.
 
         Raises:
-            NotUnderstood: it is none.
+            NotUnderstood: the fault is not valid.
         """
         return self._service.faults.add(fault_of(stated)).shown()
 
     async def faults(self) -> list[dict[str, Any]]:
-        """Every fault that is set, in order of setting, with what it has done."""
+        """Return every fault in the order in which they were set, with what each has done."""
         return self._service.faults.shown()
 
     async def fault(self, number: int) -> dict[str, Any]:
-        """One fault.
+        """Return one fault.
 
         Raises:
-            LookupError: there is none with this number.
+            LookupError: there is no fault with this number.
         """
         return self._service.faults.get(number).shown()
 
     async def remove_fault(self, number: int) -> None:
-        """Take a fault back; the requests that it holds go on.
+        """Remove a fault; the requests that it holds continue.
 
         Raises:
-            LookupError: there is none with this number.
+            LookupError: there is no fault with this number.
         """
         self._service.faults.remove(number)
 
     async def clear_faults(self) -> None:
-        """Take all faults back; the requests that they hold go on."""
+        """Remove all faults; the requests that they hold continue."""
         self._service.faults.clear()
 
     async def release(self, number: int) -> dict[str, Any]:
-        """Let go on what a fault holds; it holds nothing more, and stays in the list.
+        """Release the requests that a fault holds. It holds no further request and stays in the list.
 
         Raises:
-            LookupError: there is none with this number.
+            LookupError: there is no fault with this number.
         """
         return self._service.faults.release(number).shown()
 
     async def until_held(self, number: int, count: int, seconds: float) -> dict[str, Any]:
-        """Wait until a fault has held so many requests, those included that are gone; the fault then.
+        """Wait until a fault has held this many requests, including those that have left since; return the fault.
 
         Raises:
-            LookupError: there is none with this number; or it was released, removed or reset before.
-            TimeoutError: there were fewer when the time was over.
+            LookupError: there is no fault with this number, or it was released, removed or reset before.
+            TimeoutError: fewer requests were held when the time was over.
         """
         fault = self._service.faults.get(number)
         try:
@@ -167,11 +167,11 @@ class Admin:
         return fault.shown()
 
     async def open_room(self, cname: str, app_key: str | None = None) -> int:
-        """Open a room, as if someone had joined; its number, also where it was open.
+        """Open a room, as if a user had joined; return its number, also if it was open already.
 
         Raises:
             LookupError: there is no such account.
-            NotUnderstood: no room can have that name.
+            NotUnderstood: the name is not a valid room name.
         """
         if not is_room_name(cname):
             message = "cname: must be 1 to 64 bytes of UTF-8"
@@ -179,7 +179,7 @@ class Admin:
         return (await self._service.open_room(cname, self._account(app_key))).cid
 
     async def end_room(self, cname: str, app_key: str | None = None, *, end_tasks: bool | None = None) -> None:
-        """End a room, as if everyone had left; None ends its tasks where the settings say so.
+        """End a room, as if everyone had left. If the argument is None, the settings decide whether its tasks end too.
 
         Raises:
             LookupError: no such room is open, or there is no such account.
@@ -192,10 +192,10 @@ class Admin:
         await self._service.end_room(room, end_tasks=end_tasks)
 
     async def end_task(self, cid: int, task_id: str) -> None:
-        """End a task, as if its agent had died.
+        """End a task, as if its agent had crashed.
 
         Raises:
-            LookupError: no such task runs.
+            LookupError: no such task is running.
         """
         self._service.advance()
         task = self._service.state.running_task(cid, task_id)
@@ -205,7 +205,6 @@ class Admin:
         await self._service.end_task(task, "admin")
 
     def _account(self, app_key: str | None) -> str:
-        """The AppKey that is meant: the first one where none is named."""
         settings = self._service.settings
         if app_key is not None and app_key not in settings.secrets:
             message = f"no AppKey {app_key!r} is known; known are {', '.join(settings.secrets)}"

@@ -1,4 +1,4 @@
-"""The log of API requests, in order of arrival, without any CheckSum, token or secret; and how many run at a time."""
+"""The log of API requests in order of arrival, without CheckSums, tokens and secrets; and the request counts."""
 
 from collections import Counter, deque
 from collections.abc import Generator
@@ -13,37 +13,37 @@ from rtcai_pulumi.emulator.http.response import Answer
 from rtcai_pulumi.emulator.state.changes import Changes
 
 KEPT_REQUESTS: Final = 20_000
-"""How many requests are remembered; the oldest go first."""
+"""How many requests are kept; the oldest are dropped first."""
 SHOWN_HEADERS: Final = ("AppKey", "Nonce", "CurTime", "Cname", "Uid", "X-custom-traceid", "Content-Type", "User-Agent")
 
 
 @dataclass(slots=True)
 class Entry:
-    """One request; without an answer until there is one."""
+    """One request. Its answer is empty until the request is answered."""
 
     call: Call
     started: float
     """Seconds since 1970 by the emulator's clock."""
     began: float
-    """Seconds by a clock that nobody sets."""
+    """Seconds by a monotonic clock, which no test can set."""
     number: int = 0
-    """Its place in the order in which they came, from 1."""
+    """Position in order of arrival, from 1."""
     changes: Changes = field(default_factory=Changes)
     answer: Answer | None = None
     latency: float | None = None
-    """Seconds from the end of the request to its answer, or to its end without one."""
+    """Seconds from the end of the request to its answer, or to its end if it was not answered."""
     faults: list[dict[str, Any]] = field(default_factory=list)
-    """The faults that were applied to it."""
+    """The faults that were applied to the request."""
     end: str | None = None
-    """How it ended; None while it is in flight."""
+    """How the request ended; None while it is in flight."""
 
     def finish(self, answer: Answer, now: float) -> None:
-        """Note the answer, right before it is sent."""
+        """Record the answer, immediately before it is sent."""
         self.answer, self.latency, self.end = answer, now - self.began, "answered"
         self.changes.touch("request", self.number)
 
     def break_off(self, end: str, now: float) -> None:
-        """Note that there is no answer, or no whole one, and why."""
+        """Record that there is no answer, or only part of one, and why."""
         self.latency, self.end = now - self.began, end
         self.changes.touch("request", self.number)
 
@@ -66,20 +66,20 @@ class Entry:
 
 
 class Record:
-    """The requests of one emulator."""
+    """The requests of one emulator, oldest first."""
 
     def __init__(self, changes: Changes | None = None) -> None:
         self._changes = changes or Changes()
         self._entries: deque[Entry] = deque(maxlen=KEPT_REQUESTS)
         self.newest = 0
-        """Number of the newest entry; 0: there never was one."""
+        """Number of the newest entry; 0 if there has been none."""
 
     def begin(self, call: Call, started: float, began: float) -> Entry:
-        """Note a request that has come in."""
+        """Record a request that has arrived."""
         return self.add(Entry(call, started, began))
 
     def add(self, entry: Entry) -> Entry:
-        """Note a request as it is."""
+        """Append a complete entry."""
         self.newest += 1
         entry.number, entry.changes = self.newest, self._changes
         self._entries.append(entry)
@@ -87,26 +87,26 @@ class Record:
         return entry
 
     def get(self, number: int) -> Entry | None:
-        """An entry by its number; None where there is none, or it is forgotten."""
+        """Return an entry by its number; None if it does not exist or was dropped."""
         place = number - self.newest + len(self._entries) - 1
         return self._entries[place] if 0 <= place < len(self._entries) else None
 
     def before(self, number: int, count: int) -> list[Entry]:
-        """So many entries that came before a number, the newest first."""
+        """Return at most this many entries that arrived before a number, newest first."""
         found = (self.get(one) for one in range(number - 1, max(number - 1 - count, 0), -1))
         return [entry for entry in found if entry]
 
     @property
     def oldest(self) -> int:
-        """Number of the oldest entry that is not forgotten; one above the newest where there is none."""
+        """Return the number of the oldest entry that is kept; one above the newest if there is none."""
         return self.newest - len(self._entries) + 1
 
     def shown(self) -> list[dict[str, Any]]:
-        """All entries as JSON, in order."""
+        """Return all entries as JSON, in order."""
         return [entry.shown() for entry in self._entries]
 
     def clear(self) -> None:
-        """Forget all of them; the next one is the first again."""
+        """Drop all entries; numbers start from 1 again."""
         self._entries.clear()
         self.newest = 0
 
@@ -122,7 +122,7 @@ class Gauge:
 
     @contextmanager
     def counted(self, verb: Verb) -> Generator[None]:
-        """Count a request; a reset while it runs takes it out."""
+        """Count a request while it runs; a reset removes it from the count."""
         self._came[verb] += 1
         request = object()
         if verb in TASK_VERBS:
@@ -134,17 +134,17 @@ class Gauge:
             self._in_flight.discard(request)
 
     def throttled(self) -> None:
-        """Count a request that came too fast."""
+        """Count a request that the rate limit refused."""
         self._throttled += 1
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Reset all counts."""
         self._came.clear()
         self._in_flight.clear()
         self._max_in_flight = self._throttled = 0
 
     def shown(self) -> dict[str, Any]:
-        """The counts as JSON."""
+        """Return the counts as JSON."""
         return {
             "inFlight": len(self._in_flight),
             "maxInFlight": self._max_in_flight,

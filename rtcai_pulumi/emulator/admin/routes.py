@@ -1,4 +1,4 @@
-"""The routes of the admin API. They are not signed, so only programs and pages of this machine may call them."""
+"""The routes of the admin API. Requests are not signed, so only programs and pages of this machine may call them."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal
@@ -18,7 +18,7 @@ from rtcai_pulumi.emulator.settings import SettingsChange
 from rtcai_pulumi.emulator.strict_model import Statement, understood
 
 Handler = Callable[[Admin, Request], Awaitable[Any]]
-"""What stands behind one path: the answer, as JSON."""
+"""The handler of one path; returns the answer as JSON."""
 
 
 class _UntilHeld(Statement):
@@ -76,10 +76,10 @@ async def _set_clock(admin: Admin, request: Request) -> Any:
 
 
 async def stated(request: Request, limit: int = MAX_BODY) -> Any:
-    """The JSON body of a request, of so many bytes at most.
+    """Read the JSON body of a request, up to a number of bytes.
 
     Raises:
-        NotUnderstood: it is none.
+        NotUnderstood: the body is too large or not a JSON object.
     """
     kept, size = bytearray(), 0
     async for chunk in request.stream():
@@ -104,7 +104,7 @@ INTERFERING: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/clock", _clock),
     ("PUT", "/clock", _set_clock),
 )
-"""Method, path and what stands behind it."""
+"""Method, path and handler of each operation that changes something."""
 
 
 _MAX_SEED: Final = 64 * 1024 * 1024
@@ -113,13 +113,13 @@ _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class _OfAnAccount(Statement):
-    """The query of a room that is opened."""
+    """The query of a request that opens a room."""
 
     app_key: Annotated[str | None, Field(alias="appKey")] = None
 
 
 class _EndOfRoom(_OfAnAccount):
-    """The query of a room that is ended."""
+    """The query of a request that ends a room."""
 
     end_tasks: Annotated[Literal["true", "false"] | None, Field(alias="endTasks")] = None
 
@@ -190,13 +190,13 @@ _LOOKING: Final[tuple[tuple[str, str, Handler], ...]] = (
 
 
 def admin_routes(admin: Admin, clock: Clock) -> list[Route]:
-    """The routes below ``/-``."""
+    """Return the routes below ``/-``."""
     paths = [
         Route(path, _guarded(handler, admin, clock), methods=[method])
         for method, path, handler in (*_LOOKING, *INTERFERING)
     ]
-    # Answered like the others, with the emulator's date; a route matches a path with another method only in part, so
-    # the last one, which matches in full, gets that too.
+    # This fallback answers like the other routes, with the emulator's date. A route whose path matches but whose method
+    # does not is only a partial match; the last route matches in full, so it gets such requests too.
     return [*paths, Route("/{path:path}", _guarded(_elsewhere, admin, clock), methods=list(_METHODS))]
 
 
@@ -218,6 +218,6 @@ def _guarded(handler: Handler, admin: Admin, clock: Clock) -> Callable[[Request]
 
 def _cid(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 20):
-        message = f"{text[:30]!r} is no room's number"
+        message = f"{text[:30]!r} is not a room's number"
         raise LookupError(message)
     return int(text)

@@ -1,4 +1,4 @@
-"""Authenticates requests: by CheckSum (api.md section 2) or by token (section 9)."""
+"""Authenticates requests by CheckSum (api.md section 2) or by token (api.md section 9)."""
 
 import base64
 import hashlib
@@ -14,24 +14,24 @@ from rtcai_pulumi.emulator.http.request import Call
 from rtcai_pulumi.emulator.http.response import NOT_LOGGED_IN
 
 VALID_SECONDS: Final = 300
-"""How far CurTime may be from the service's clock, either way."""
+"""Seconds by which CurTime may differ from the service's clock, in either direction."""
 _CUR_TIME: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 def checksum_of(app_secret: str, nonce: str, cur_time: str) -> str:
-    """Lower-case hex of SHA1(AppSecret + Nonce + CurTime)."""
+    """Return the lower-case hex of SHA1(AppSecret + Nonce + CurTime)."""
     return hashlib.sha1(f"{app_secret}{nonce}{cur_time}".encode(), usedforsecurity=False).hexdigest()
 
 
 class Nonces:
-    """The nonces that were used within the time in which their CheckSum could be sent again."""
+    """The nonces used within the period in which their CheckSum could be sent again."""
 
     def __init__(self) -> None:
         self._used: dict[tuple[str, str], float] = {}
 
     def use(self, app_key: str, nonce: str, now: float) -> bool:
-        """Note a nonce; False where the AppKey has used it before."""
-        # A CurTime may be ahead by the whole window, so its CheckSum is good for twice the window from now.
+        """Record a nonce; return False if the AppKey has used it before."""
+        # CurTime may be ahead by the whole window, so its CheckSum is valid for twice the window from now.
         while self._used and next(iter(self._used.values())) < now - 2 * VALID_SECONDS:
             del self._used[next(iter(self._used))]
         if (app_key, nonce) in self._used:
@@ -40,12 +40,12 @@ class Nonces:
         return True
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Drop all nonces."""
         self._used.clear()
 
 
 def verify_checksum(call: Call, secrets: Mapping[str, str], clock: Clock, nonces: Nonces) -> None:
-    """Make sure that a request was signed with the AppSecret, just now, and for the first time.
+    """Check that a request was signed with the AppSecret, recently, and for the first time.
 
     Raises:
         Refused: 402; the text names the header.
@@ -67,10 +67,10 @@ def verify_checksum(call: Call, secrets: Mapping[str, str], clock: Clock, nonces
 
 
 def login_header(call: Call, name: str) -> str:
-    """A header without which nobody is logged in.
+    """Return a header that authentication requires.
 
     Raises:
-        Refused: 402, it is missing.
+        Refused: 402, the header is missing.
     """
     value = call.header(name)
     if value is None:
@@ -79,7 +79,7 @@ def login_header(call: Call, name: str) -> str:
 
 
 def secret_of(app_key: str, secrets: Mapping[str, str]) -> str:
-    """The AppSecret of an AppKey.
+    """Return the AppSecret of an AppKey.
 
     Raises:
         Refused: 402, the AppKey is not known.
@@ -95,7 +95,7 @@ _UID: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 class BasicToken(NamedTuple):
-    """What is inside a token."""
+    """The decoded content of a token."""
 
     signature: str
     cur_time_ms: int
@@ -103,7 +103,7 @@ class BasicToken(NamedTuple):
 
 
 def signature_of(app_key: str, app_secret: str, channel_name: str, uid: str, token: BasicToken) -> str:
-    """What a token's signature should be: lower-case hex of SHA1(appKey + uid + curTimeMs + ttl + channelName +
+    """Return the expected signature of a token: lower-case hex of SHA1(appKey + uid + curTimeMs + ttl + channelName +
     appSecret).
     """
     text = f"{app_key}{uid}{token.cur_time_ms}{token.ttl}{channel_name}{app_secret}"
@@ -111,9 +111,9 @@ def signature_of(app_key: str, app_secret: str, channel_name: str, uid: str, tok
 
 
 def verify_token(call: Call, secrets: Mapping[str, str], clock: Clock) -> None:
-    """Make sure that the token was made for this AppKey, uid and room, and is still good.
+    """Check that the token was made for this AppKey, uid and room, and has not expired.
 
-    A token that was made without a room's name is good for any room, whatever Cname says.
+    A token without a room name is valid for any room, regardless of Cname.
 
     Raises:
         Refused: 402; the text names the header.
@@ -136,10 +136,10 @@ def verify_token(call: Call, secrets: Mapping[str, str], clock: Clock) -> None:
 
 
 def verify_room(call: Call, cname: str) -> None:
-    """Make sure that a request acts in the room that its token is for; an empty Cname is any room.
+    """Check that a request acts in the room of its token; an empty Cname means any room.
 
     Raises:
-        Refused: 402, it acts in another room.
+        Refused: 402, the request acts in another room.
     """
     if call.header("Cname") not in {"", cname}:
         raise Refused(NOT_LOGGED_IN, "header Cname: the request is about another room")

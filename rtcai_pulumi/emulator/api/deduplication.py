@@ -1,7 +1,8 @@
-"""Creates with the same ``X-custom-traceid``: which is the first, and what the others get.
+"""Creates with the same ``X-custom-traceid``: which one is the first, and what the others are answered.
 
-Whether the service drops duplicates is not documented (API page digest, section 2), so a test chooses. What is
-remembered for it are the tasks themselves: a create that started none did nothing, and its duplicate is as new.
+It is not documented whether the service drops duplicates (API page digest, section 2), so a test chooses. The
+emulator finds duplicates by the tasks themselves: a create that started no task did nothing, and a later create with
+its trace id counts as the first.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from rtcai_pulumi.emulator.state.model import State, TraceKey, trace_key
 
 
 class Turn:
-    """One create, from its arrival until its work is done or will never be."""
+    """One create, from its arrival until its work is done or has been given up."""
 
     def __init__(self, key: TraceKey | None) -> None:
         self.key = key
@@ -24,21 +25,21 @@ class Turn:
 
 
 class Duplicates:
-    """The creates that are on their way, by trace id."""
+    """The creates in progress, by trace id."""
 
     def __init__(self, waits: Waits) -> None:
         self._waits = waits
         self._first: dict[TraceKey, Turn] = {}
 
     def arrived(self, call: Call) -> Turn:
-        """Note a create; the first with its trace id goes ahead of the others, also where it is held at its arrival."""
+        """Register a create. The first one with a trace id goes ahead of the others, even if held at its arrival."""
         turn = Turn(trace_key(call.shown_header("AppKey"), call.shown_header("X-custom-traceid")))
         if turn.key:
             self._first.setdefault(turn.key, turn)
         return turn
 
     def end(self, turn: Turn) -> None:
-        """Note that a create has done its work, or will not do it; may be called twice."""
+        """Mark that a create has done its work or has given it up; may be called twice."""
         if turn.key and self._first.get(turn.key) is turn:
             del self._first[turn.key]
         turn.ended.set()
@@ -51,11 +52,12 @@ class Duplicates:
         client: Client,
         work: Callable[[], Awaitable[Answer]],
     ) -> Answer:
-        """Do the work of a create whose sender is known, unless it was done under its trace id before.
+        """Do the work of an authenticated create, unless it was done under the same trace id before.
 
         Raises:
-            Refused: 431 for a duplicate, where those are refused.
-            NoAnswer: while it waited for the first, its client went away or the emulator was reset or stopped.
+            Refused: 431 for a duplicate, if the settings refuse duplicates.
+            NoAnswer: while this create waited for the first, its client disconnected or the emulator was reset or
+                stopped.
         """
         if turn.key is None or dedup is Dedup.IGNORE:
             return await work()

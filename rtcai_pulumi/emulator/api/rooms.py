@@ -17,14 +17,14 @@ class Field(NamedTuple):
     name: str
     good: Callable[[Any], bool]
     reason: str
-    """What is wrong where it is not good; holds no value of a request."""
+    """What to report if the value is not valid; contains no value of a request."""
 
 
 def require_fields(body: Any, fields: Sequence[Field], *, allow_unknown: bool) -> None:
-    """Make sure that a body is an object of just these fields, each of them good.
+    """Check that a body is an object with exactly these fields, all of them valid.
 
     Raises:
-        Refused: 400; the text names every field that is wrong.
+        Refused: 400; the text names every invalid field.
     """
     if not isinstance(body, dict):
         raise Refused(INVALID, "(root): must be an object")
@@ -39,12 +39,12 @@ def require_fields(body: Any, fields: Sequence[Field], *, allow_unknown: bool) -
 
 
 def is_cid(value: Any) -> bool:
-    """Whether this can be a room's number: a whole number of 64 bits, not a float that has lost digits."""
+    """Whether this can be a room's number: a 64-bit integer, not a float that has lost digits."""
     return type(value) is int and 1 <= value < 2**63
 
 
 def is_uid(value: Any) -> bool:
-    """Whether this can be a user's number: unsigned, 64 bits."""
+    """Whether this can be a user's number: an unsigned 64-bit integer."""
     return type(value) is int and 0 <= value < 2**64
 
 
@@ -70,10 +70,10 @@ _AGENT_ROLE: Final = 0
 
 
 async def create(service: EmulatedService, call: Call, request_id: str) -> Answer:
-    """Open a room; one that is open already keeps its number.
+    """Open a room; a room that is open already keeps its number.
 
     Raises:
-        Refused: 400 for the body.
+        Refused: 400 if the body is not valid.
     """
     body = call.body()
     require_fields(body, _CREATE, allow_unknown=service.settings.allow_unknown_fields)
@@ -82,10 +82,10 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
 
 
 async def query(service: EmulatedService, call: Call, request_id: str) -> Answer:
-    """Tell what is known of an open room.
+    """Return what is known about an open room.
 
     Raises:
-        Refused: 400 for the query, the room's code where no such room is open.
+        Refused: 400 if the query is not valid, the room's code if no such room is open.
     """
     room, _ = _asked(service, call)
     total = len(_agents(service, room))
@@ -102,10 +102,10 @@ async def query(service: EmulatedService, call: Call, request_id: str) -> Answer
 
 
 async def members(service: EmulatedService, call: Call, request_id: str) -> Answer:
-    """Tell who is in an open room: its agents.
+    """Return the members of an open room: its agents.
 
     Raises:
-        Refused: 400 for the query, the room's code where no such room is open.
+        Refused: 400 if the query is not valid, the room's code if no such room is open.
     """
     room, filters = _asked(service, call, "uid", "userRole")
     found = [_member(task) for task in _agents(service, room)]
@@ -115,10 +115,10 @@ async def members(service: EmulatedService, call: Call, request_id: str) -> Answ
 
 
 async def delete(service: EmulatedService, call: Call, request_id: str) -> Answer:
-    """End a room, and every task in it unless tasks outlive their rooms.
+    """End a room, and every task in it unless the settings let tasks outlive their rooms.
 
     Raises:
-        Refused: 400 for the query, the room's code where no such room is open.
+        Refused: 400 if the query is not valid, the room's code if no such room is open.
     """
     room, _ = _asked(service, call)
     await service.end_room(room)
@@ -134,7 +134,7 @@ def _member(task: Task) -> dict[str, Any]:
 
 
 def _asked(service: EmulatedService, call: Call, *filters: str) -> tuple[Room, dict[str, str]]:
-    """The room that a request asks for, by number in its path or by name in its query, and what filters its members."""
+    """Return the requested room, by number from the path or by name from the query, and the filters of its members."""
     call.without_body()
     stated = {**dict(call.query), **call.path_params}
     by_number = "cid" in call.path_params

@@ -24,7 +24,8 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
     """Start a task.
 
     Raises:
-        Refused: 400 or 601 for the body, 402 for a token of another room, the room's code where it is not open.
+        Refused: 400 or 601 if the body is not valid, 402 if the token is for another room, the room's code if the room
+            is not open.
     """
     body = call.body()
     _require_good_body(service, body)
@@ -54,7 +55,8 @@ async def close(service: EmulatedService, call: Call, request_id: str) -> Answer
     """End a task.
 
     Raises:
-        Refused: 400 for the body, 402 for a token of another room, the task's code where it does not run in that room.
+        Refused: 400 if the body is not valid, 402 if the token is for another room, the task's code if no such task
+            runs in that room.
     """
     body: dict[str, Any] = call.body()
     require_fields(body, _CLOSE, allow_unknown=service.settings.allow_unknown_fields)
@@ -68,7 +70,9 @@ async def close(service: EmulatedService, call: Call, request_id: str) -> Answer
 
 
 def _require_good_body(service: EmulatedService, body: Any) -> None:
-    """Refuse a create body by all its problems: 400 where one is outside ``data``, 601 where all are inside."""
+    """Refuse a create body that has problems, and name all of them: 400 if one is outside ``data``, 601 if all are
+    inside.
+    """
     passing = service.settings.allow_unknown_fields
     problems = [problem for problem in body_problems(body) if not (passing and problem.unlisted)]
     if problems:

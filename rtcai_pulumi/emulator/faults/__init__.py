@@ -1,1 +1,1 @@
-"""Faults on demand: their kinds, which requests they hit, and how they are injected."""
+"""Fault injection: the kinds of faults, which requests they apply to, and how they are injected."""

@@ -10,26 +10,26 @@ T = TypeVar("T")
 
 
 class Client(Protocol):
-    """Who asked."""
+    """The client that sent a request."""
 
     async def gone(self) -> None:
-        """Return once it has gone away."""
+        """Return when the client has disconnected."""
 
 
 class Waits:
-    """Every wait of one emulator. Nothing else in it waits for more than the disk."""
+    """All waits of one emulator. Apart from these, the emulator waits only for the disk."""
 
     def __init__(self) -> None:
         self._over = asyncio.Event()
         self.ended = False
-        """Whether the emulator has ended: nothing waits any more."""
+        """Whether the emulator has ended; after that no request waits."""
 
     async def until(self, coming: Coroutine[Any, Any, T], client: Client | None = None) -> T:
-        """Wait for something; where a client is given, only as long as it is there.
+        """Wait for something. If a client is given, stop waiting when it disconnects.
 
         Raises:
             Dropped: the emulator was reset or stopped first.
-            ClientGone: the client went away first.
+            ClientGone: the client disconnected first.
         """
         over = asyncio.ensure_future(self._over.wait())
         came = asyncio.ensure_future(coming)
@@ -37,7 +37,8 @@ class Waits:
         watched = [future for future in (over, came, gone) if future]
         try:
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            # First of all: what is let go on after a reset would leave a task in an emulator that has forgotten all.
+            # This is checked first: a request that continues after a reset would leave a task in an emulator that was
+            # just emptied.
             if over.done():
                 raise Dropped
             if came.done():
@@ -49,11 +50,11 @@ class Waits:
             await asyncio.gather(*watched, return_exceptions=True)
 
     def drop(self) -> None:
-        """Let go of everything that waits now."""
+        """End all current waits."""
         over, self._over = self._over, asyncio.Event()
         over.set()
 
     def end(self) -> None:
-        """Let go of everything, also of what is yet to come."""
+        """End all current waits, and all later ones."""
         self.ended = True
         self._over.set()

@@ -14,7 +14,7 @@ from rtcai_pulumi.emulator.http.connection import Connection
 from rtcai_pulumi.emulator.http.response import JSON, Answer, stated, success
 
 _PAGE: Final = "<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><h1>Welcome</h1></body></html>\n"
-"""What a captive portal or a proxy might say."""
+"""A page as a captive portal or a proxy might return it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Ending:
 
     answer: Answer
     cut: Literal["half", "reset"] | None = None
-    """What the client gets of the answer, where not the whole."""
+    """Which part of the answer the client gets, if not all of it."""
 
     async def reach(self, connection: Connection, response: Response) -> None:
-        """Give the client what it gets; `response` is the answer in bytes."""
+        """Send the client what it is to get; `response` is the answer in bytes."""
         match self.cut:
             case None:
                 await connection.answer(response)
@@ -37,7 +37,7 @@ class Ending:
 
 
 class Interference:
-    """The faults of one request, at work."""
+    """Applies the faults of one request."""
 
     def __init__(self, taken: Taken, waits: Waits, connection: Connection) -> None:
         self._taken = taken
@@ -46,23 +46,23 @@ class Interference:
 
     @property
     def works(self) -> bool:
-        """Whether the service does what it is asked for."""
+        """Whether the service does the requested work."""
         return self._taken.outcome is None or self._taken.outcome.work
 
     async def pause(self, at: At) -> None:
-        """Let the request wait at a point: its delay first, then until it is let go on.
+        """Delay the request at a point, then hold it until it is released.
 
         Raises:
-            NoAnswer: the client went away while it was held, or the emulator was reset or stopped.
+            NoAnswer: the client disconnected while the request was held, or the emulator was reset or stopped.
         """
         if seconds := self._taken.seconds(at):
-            # Without an eye on the client: a slow service does not notice that it has gone, and does its work.
+            # The delay does not watch the client: a slow service does not notice a disconnect, and does its work.
             await self._waits.until(asyncio.sleep(seconds))
         if gate := self._taken.gate(at):
             await gate.hold(self._waits, self._connection)
 
     def ending(self, worked: Answer | None, request_id: str) -> Ending:
-        """How the request ends, after the work if it was done."""
+        """Return how the request ends, after the work if it was done."""
         own = worked or success(request_id)
         match self._taken.outcome:
             case Answered() as fault:

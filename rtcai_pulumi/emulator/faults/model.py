@@ -1,4 +1,4 @@
-"""The kinds of faults (``docs/emulator.md`` has the table)."""
+"""The kinds of faults; ``docs/emulator.md`` has a table of them."""
 
 import re
 from collections.abc import Mapping
@@ -13,9 +13,11 @@ from rtcai_pulumi.emulator.errors import NotUnderstood
 from rtcai_pulumi.emulator.strict_model import Statement, understood
 
 Sort = Literal["delay", "stop", "outcome"]
-"""A request takes at most one fault of each sort: it is slowed down, held up, and given another end than a good one."""
+"""A request takes at most one fault of each sort: it is delayed, held, and given another outcome."""
 At = Literal["arrived", "worked"]
-"""A point on a request's way: its bytes are there and nothing is done, or the work is done and nothing is answered."""
+"""A point in the processing of a request: it has arrived and no work is done, or the work is done and no answer is
+sent.
+"""
 MAX_SECONDS: Final = 3600.0
 """The longest delay."""
 
@@ -28,23 +30,23 @@ _Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 
 
 class Fault(Statement):
-    """What every fault says: for which requests it is."""
+    """What all faults have in common: the requests that they apply to."""
 
     sort: ClassVar[Sort]
 
     verb: Verbs
-    """The operation; ``*`` is any."""
+    """The operation; ``*`` means any."""
     kind: str
     times: Annotated[int, Field(ge=1)] | None = 1
-    """For how many requests; None: until it is removed."""
+    """How many requests it applies to; None: all until it is removed."""
     skip: Annotated[int, Field(ge=0)] = 0
-    """How many requests it lets pass first."""
+    """How many requests pass first."""
     cname: Annotated[str, Field(min_length=1)] | None = None
-    """Only for requests about the room of this name."""
+    """Apply it only to requests about the room of this name."""
 
 
 class Latency(Fault):
-    """The answer takes its time. A client that gives up meanwhile changes nothing: the work is done all the same."""
+    """The answer is delayed. If the client gives up during the delay, the work is done nevertheless."""
 
     sort = "delay"
     kind: Literal["latency"]
@@ -62,79 +64,79 @@ class Latency(Fault):
 
 
 class Stop(Fault):
-    """A request is held at one point until it is let go on, or its client goes away."""
+    """A request is held at one point until it is released or its client disconnects."""
 
     sort = "stop"
 
     @property
     def point(self) -> At:
-        """Where."""
+        """The point."""
         raise NotImplementedError
 
 
 class Held(Stop):
-    """For crash tests: who set it waits until requests are held, and lets them go on."""
+    """For crash tests: the test waits until requests are held, and then releases them."""
 
     kind: Literal["hold"]
     at: At = "arrived"
 
     @property
     def point(self) -> At:
-        """Where, as stated."""
+        """The configured point."""
         return self.at
 
 
 class Hang(Stop):
-    """No answer, until the fault is removed."""
+    """The request is not answered until the fault is removed."""
 
     kind: Literal["hang"]
     work: bool = False
-    """The work is done first."""
+    """Whether the work is done first."""
 
     @property
     def point(self) -> At:
-        """Before the work or after it."""
+        """Before or after the work."""
         return "worked" if self.work else "arrived"
 
 
 class Outcome(Fault):
-    """The request ends otherwise than with its own answer."""
+    """The request does not end with its own answer."""
 
     sort = "outcome"
     work: bool = False
-    """The work is done first."""
+    """Whether the work is done first."""
 
 
 class Reset(Outcome):
-    """The connection is reset (TCP RST); no byte is answered."""
+    """The connection is reset (TCP RST); no byte of the answer is sent."""
 
     kind: Literal["reset"]
 
 
 class Half(Outcome):
-    """All headers and half of the body are answered, then the connection is closed."""
+    """All headers and half of the body are sent, then the connection is closed."""
 
     kind: Literal["half"]
 
 
 class Garbage(Outcome):
-    """HTTP 200 with a body that is none of the service's."""
+    """HTTP 200 with a body that is not in the service's format."""
 
     kind: Literal["garbage"]
     form: Literal["html", "broken", "empty"] = "html"
-    """A page of HTML; half of a JSON object that is announced as a whole one; or nothing."""
+    """An HTML page; a JSON object that breaks off although the response is complete; or an empty body."""
 
 
 class Answered(Fault):
-    """Another answer than the service's own."""
+    """The answer is replaced by another one."""
 
     sort = "outcome"
     kind: Literal["answer", "answer-after"]
-    """``answer``: nothing is done. ``answer-after``: the work is done first."""
+    """``answer``: no work is done. ``answer-after``: the work is done first."""
     status: Annotated[int, Field(ge=200, le=599)] = 200
     """HTTP status."""
     code: int | None = None
-    """``code`` of the JSON body; None: no JSON, as from a gateway in front of the service."""
+    """``code`` of the JSON body; None: the body is not JSON, as from a gateway in front of the service."""
     errmsg: str | None = None
     """``errmsg`` of the JSON body."""
     headers: Mapping[str, str] = Field(default_factory=dict)
@@ -183,10 +185,10 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
 
 
 def fault_of(content: Any) -> Fault:
-    """A fault as stated in JSON.
+    """Create a fault from JSON.
 
     Raises:
-        NotUnderstood: it is none; the text names everything that is wrong.
+        NotUnderstood: the fault is not valid; the text names everything that is wrong.
     """
     kind = content.get("kind") if isinstance(content, Mapping) else None
     if isinstance(content, Mapping) and (not isinstance(kind, str) or kind not in KINDS):

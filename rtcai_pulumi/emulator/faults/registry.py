@@ -1,4 +1,4 @@
-"""The active faults in the order in which they were set, and which requests each one hits."""
+"""The active faults, in the order in which they were set, and which requests each one applies to."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from rtcai_pulumi.emulator.state.changes import Changes
 
 
 class Gate:
-    """Closed until `open` is called, then open for good."""
+    """Closed until `open` is called, then open permanently."""
 
     def __init__(self) -> None:
         self.reached = 0
-        """How many requests have come to it."""
+        """How many requests have reached the gate."""
         self.held = 0
-        """How many stand before it now."""
+        """How many requests wait at the gate now."""
         self._opened = asyncio.Event()
         self._moved = asyncio.Event()
 
     async def hold(self, waits: Waits, client: Client) -> None:
-        """Hold a request.
+        """Hold a request until the gate is opened.
 
         Raises:
-            NoAnswer: the client went away, or the emulator was reset or stopped.
+            NoAnswer: the client disconnected, or the emulator was reset or stopped.
         """
         self.reached += 1
         self.held += 1
@@ -38,15 +38,15 @@ class Gate:
             self.held -= 1
 
     def open(self) -> None:
-        """Let everything go on."""
+        """Let all requests continue."""
         self._opened.set()
         self._tell()
 
     async def until_reached(self, count: int) -> None:
-        """Wait until so many requests have come to it, those included that have left again.
+        """Wait until this many requests have reached the gate, including those that have left since.
 
         Raises:
-            LookupError: it was opened before.
+            LookupError: the gate was opened before.
         """
         while self.reached < count:
             if self._opened.is_set():
@@ -64,37 +64,37 @@ _SORTS: Final[tuple[Sort, ...]] = ("delay", "stop", "outcome")
 
 @dataclass(slots=True)
 class SetFault:
-    """One fault from its setting to its removal."""
+    """One fault, from the time it is set until it is removed."""
 
     number: int
     fault: Fault
     passed: int = 0
-    """Requests that it let pass, of those it is to skip."""
+    """Requests that passed because of `skip`."""
     applied: int = 0
-    """Requests that have taken it."""
+    """Requests that the fault was applied to."""
     gate: Gate = field(default_factory=Gate)
-    """Where a `Stop` holds requests; nothing comes to it with the other kinds."""
+    """Where a `Stop` holds requests; the other kinds do not use it."""
     released: bool = False
 
     @property
     def left(self) -> int | None:
-        """For how many requests it still is; None: until it is removed."""
+        """Return how many requests it still applies to; None: all until it is removed."""
         if self.released:
             return 0
         return None if self.fault.times is None else self.fault.times - self.applied
 
     def wants(self, verb: Verb, room: Callable[[], str | None]) -> bool:
-        """Whether it is for such a request, and for one more."""
+        """Whether it applies to such a request, and to one more."""
         fault = self.fault
         return fault.verb in {"*", verb} and self.left != 0 and (fault.cname is None or fault.cname == room())
 
     def release(self) -> None:
-        """Let go on what it holds, and hold nothing more."""
+        """Release the requests that it holds, and hold no further ones."""
         self.released = True
         self.gate.open()
 
     def shown(self) -> dict[str, Any]:
-        """The fault as JSON: as it was stated, and how far it has come."""
+        """Return the fault as JSON: its configuration and its progress."""
         stated = self.fault.model_dump(exclude_defaults=True)
         counted = {"times": self.fault.times, "left": self.left, "applied": self.applied}
         return {"id": self.number, **stated, **counted, **({"held": self.gate.held} if self._stops else {})}
@@ -112,24 +112,24 @@ class Taken:
 
     @property
     def outcome(self) -> Outcome | Answered | None:
-        """How the request ends, where not with its own answer."""
+        """Return the outcome of the request, if a fault replaces its own answer."""
         fault = self._taken["outcome"].fault if "outcome" in self._taken else None
         return fault if isinstance(fault, Outcome | Answered) else None
 
     def seconds(self, at: At) -> float:
-        """The delay at a point."""
+        """Return the delay at a point, in seconds."""
         fault = self._taken["delay"].fault if "delay" in self._taken else None
         if not isinstance(fault, Latency):
             return 0.0
         return fault.before if at == "arrived" else fault.after
 
     def gate(self, at: At) -> Gate | None:
-        """Where the request is held at a point; None: nowhere."""
+        """Return the gate that holds the request at a point; None: the request is not held there."""
         stop = self._taken.get("stop")
         return stop.gate if stop and isinstance(stop.fault, Stop) and stop.fault.point == at else None
 
     def shown(self) -> list[dict[str, Any]]:
-        """Which they are, for the record."""
+        """Return the faults as JSON, for the request log."""
         return [{"id": taken.number, "kind": taken.fault.kind} for taken in self._taken.values()]
 
 
@@ -142,17 +142,17 @@ class FaultList:
         self._set: dict[int, SetFault] = {}
 
     def add(self, fault: Fault) -> SetFault:
-        """Set a fault; it comes after those that are set."""
+        """Add a fault after the existing ones."""
         placed = SetFault(next(self._numbers), fault)
         self._set[placed.number] = placed
         self._changes.touch("fault")
         return placed
 
     def get(self, number: int) -> SetFault:
-        """A fault by its number.
+        """Return a fault by its number.
 
         Raises:
-            LookupError: there is none.
+            LookupError: there is no fault with this number.
         """
         if number not in self._set:
             message = f"no fault {number} is set"
@@ -160,19 +160,19 @@ class FaultList:
         return self._set[number]
 
     def remove(self, number: int) -> None:
-        """Take a fault back; what it holds goes on.
+        """Remove a fault; the requests that it holds continue.
 
         Raises:
-            LookupError: there is none.
+            LookupError: there is no fault with this number.
         """
         self.release(number)
         del self._set[number]
 
     def release(self, number: int) -> SetFault:
-        """Let go on what a fault holds; it holds nothing more, and stays in the list.
+        """Release the requests that a fault holds. It holds no further request and stays in the list.
 
         Raises:
-            LookupError: there is none.
+            LookupError: there is no fault with this number.
         """
         placed = self.get(number)
         placed.release()
@@ -180,15 +180,16 @@ class FaultList:
         return placed
 
     def clear(self) -> None:
-        """Take all of them back."""
+        """Remove all faults."""
         for number in list(self._set):
             self.remove(number)
 
     def take(self, verb: Verb, room: Callable[[], str | None]) -> Taken:
-        """What a request takes: of each sort the first that is for it.
+        """Return the faults that a request takes: the first matching one of each sort.
 
-        `skip` counts the requests that come to a fault, hence not those that an earlier one of its sort took. `room`
-        tells the name of the room that the request is about; it is asked where a fault wants to know.
+        `skip` counts only the requests that reach the fault, so it does not count those that an earlier fault of the
+        same sort took. `room` returns the name of the room that the request is about; it is called only if a fault
+        depends on it.
         """
         taken: dict[Sort, SetFault] = {}
         for sort in _SORTS:
@@ -205,5 +206,7 @@ class FaultList:
         return Taken(taken)
 
     def shown(self) -> list[dict[str, Any]]:
-        """All of them as JSON, in order of setting; those that are used up too, until they are removed."""
+        """Return all faults as JSON, in the order in which they were set. Used-up faults are included until they are
+        removed.
+        """
         return [placed.shown() for placed in self._set.values()]

@@ -11,16 +11,17 @@ from starlette.requests import Request
 
 _OWN_HOST: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 _OWN_SITE: Final = {"same-origin", "none"}
-"""``Sec-Fetch-Site`` of what the page itself asks for, and of what a person has typed."""
+"""``Sec-Fetch-Site`` of requests from the page itself, and of addresses that a user has typed."""
 
 
 def foreign(request: Request) -> str | None:
-    """Why a request does not come from this machine's own programs and pages; None where it does.
+    """Return why a request does not come from this machine's own programs and pages; None if it does.
 
-    Clients that are no browsers send neither Origin nor Sec-Fetch-Site, and browsers let no page leave them out.
+    Clients that are not browsers send neither Origin nor Sec-Fetch-Site. In a browser, no page can leave them out.
     """
     host = request.headers.get("host", "")
-    # A name of another site that leads here (DNS rebinding): to the browser such a page is of the same origin.
+    # The name of another site that resolves to this address (DNS rebinding): the browser treats such a page as
+    # same-origin.
     if not _OWN_HOST.fullmatch(host):
         return "Host: only 127.0.0.1, localhost and [::1] may ask here"
     origin = request.headers.get("origin")
@@ -33,9 +34,10 @@ def foreign(request: Request) -> str | None:
 
 
 def _followed_link(request: Request) -> bool:
-    """Whether a person has followed a link of another site to look: it sees nothing of the answer and changes nothing.
+    """Whether a user has followed a link from another site: that site cannot read the answer and cannot change
+    anything.
 
-    A frame is no such thing: what it shows could be overlaid.
+    A frame does not count, because another page could be placed over its content.
     """
     return (
         request.method in {"GET", "HEAD"}

@@ -1,4 +1,4 @@
-"""One API request: read and parsed once."""
+"""An API request, read and parsed once."""
 
 import json
 from collections.abc import Mapping
@@ -15,13 +15,14 @@ from rtcai_pulumi.emulator.http.response import INVALID, new_request_id
 from rtcai_pulumi.emulator.state.model import State
 
 MAX_BODY: Final = 1024 * 1024
-"""Bytes. The service states no limit; a conversation needs a few thousand."""
+"""Bytes. The service documents no limit; a conversation needs a few thousand."""
 _MAX_DEPTH: Final = 50
-"""Levels of nesting. The create body has five; beyond some hundred, Python's own recursion would give up."""
+"""Levels of nesting. The create body has five; beyond a few hundred, Python's own parser reaches its recursion limit.
+"""
 
 
 class Flavour(StrEnum):
-    """How a request proves who sends it (API page, "请求头参数")."""
+    """How a request proves its sender (API page, "请求头参数")."""
 
     SERVER = "server"
     """Signed with the AppSecret: AppKey, Nonce, CurTime, CheckSum."""
@@ -39,19 +40,19 @@ class Call:
     query: tuple[tuple[str, str], ...]
     path_params: Mapping[str, str]
     headers: Mapping[str, tuple[bytes, ...]]
-    """Values as sent, by lower-case name; more than one where a header came twice."""
+    """Values as sent, by lower-case name; more than one value if a header was sent twice."""
     size: int
     """Bytes of the body."""
     content: Any
-    """What the body says as JSON; None where there is none, or where it could not be read."""
+    """The body parsed as JSON; None if there is no body or it could not be parsed."""
     unreadable: Refused | None
     """Why the body could not be read."""
 
     def header(self, name: str) -> str | None:
-        """The value of a header, read as UTF-8; None where it is missing.
+        """Return the value of a header as UTF-8; None if it is missing.
 
         Raises:
-            Refused: it came twice, or is no UTF-8.
+            Refused: the header was sent twice, or is not valid UTF-8.
         """
         values = self.headers.get(name.lower(), ())
         if len(values) > 1:
@@ -62,20 +63,20 @@ class Call:
             raise Refused(INVALID, f"header {name}: must be UTF-8") from None
 
     def shown_header(self, name: str) -> str | None:
-        """The value of a header for people to look at, whatever its bytes are."""
+        """Return the value of a header for display, even if it is not valid UTF-8."""
         values = self.headers.get(name.lower(), ())
         return b", ".join(values).decode("utf-8", "backslashreplace") if values else None
 
     @property
     def app_key(self) -> str:
-        """Whose request it is, once it is verified; before, who it says it is."""
+        """The AppKey of the sender. It is verified only after authentication; before, it is what the request claims."""
         return self.shown_header("AppKey") or ""
 
     def body(self) -> Any:
-        """The JSON body.
+        """Return the JSON body.
 
         Raises:
-            Refused: it is missing, too large, or no JSON.
+            Refused: the body is missing, too large, or not valid JSON.
         """
         media, _, parameters = (self.header("Content-Type") or "").partition(";")
         charset = parameters.strip().lower().removeprefix("charset=").strip('"')
@@ -86,16 +87,16 @@ class Call:
         return self.content
 
     def without_body(self) -> None:
-        """Make sure that there is no body: the room API documents none for GET and DELETE.
+        """Check that there is no body: the room API documents none for GET and DELETE.
 
         Raises:
-            Refused: there is one.
+            Refused: there is a body.
         """
         if self.size:
             raise Refused(INVALID, f"a {self.method} has no body")
 
     def request_id(self) -> str:
-        """The id that the answer carries: the request's own, else a new one."""
+        """Return the id for the answer: the request's own, else a new one."""
         stated = self.content.get("requestId") if isinstance(self.content, dict) else None
         return stated if isinstance(stated, str) and stated else new_request_id()
 
@@ -104,12 +105,13 @@ async def received(request: Request, flavour: Flavour) -> Call:
     """Read a request to its end.
 
     Raises:
-        starlette.requests.ClientDisconnect: the client went away before the end.
+        starlette.requests.ClientDisconnect: the client disconnected before the end.
     """
     kept, size = bytearray(), 0
     async for chunk in request.stream():
         size += len(chunk)
-        # What is too large is read on and thrown away: a client that still writes would not see the answer.
+        # A body that is too large is read to its end and discarded: a client that is still writing would not see the
+        # answer.
         kept += chunk if size <= MAX_BODY else b""
     content, unreadable = None, None
     try:
@@ -125,21 +127,21 @@ async def received(request: Request, flavour: Flavour) -> Call:
 
 
 def parsed(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
-    """What a body says as JSON.
+    """Parse a body as JSON.
 
     Args:
-        raw: the bytes, as far as they were kept.
-        size: how many there were.
-        limit: how many there may be.
+        raw: the bytes that were kept.
+        size: how many bytes were sent.
+        limit: how many bytes are allowed.
 
     Raises:
-        Refused: it is too large, no JSON, or such as only some parsers take.
+        Refused: the body is too large, not valid JSON, or JSON that only some parsers accept.
     """
     if size > limit:
         raise Refused(INVALID, f"the body is larger than {limit} bytes")
     try:
         content = json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
-        # Infinity that was written as 1e999 and half of a surrogate pair can be read but never written again.
+        # Infinity written as 1e999 and half of a surrogate pair can be parsed but not written again.
         json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise Refused(INVALID, "the body must be JSON in UTF-8") from None
@@ -172,7 +174,7 @@ def _deeper_than(content: Any, depth: int) -> bool:
 
 
 def room_of(verb: Verb, call: Call, state: State) -> str | None:
-    """The name of the room that a request is about; None where it names none that is known."""
+    """Return the name of the room that a request is about; None if it names no known room."""
     body: dict[str, Any] = call.content if isinstance(call.content, dict) else {}
     match verb:
         case "create":

@@ -1,4 +1,4 @@
-"""The HTTP server: a port of this machine, a callback when it is ready, and a quiet shutdown."""
+"""The HTTP server: a loopback port, a callback when it is ready, and a clean shutdown."""
 
 import asyncio
 import errno
@@ -18,22 +18,22 @@ from rtcai_pulumi.emulator.http.connection import TransportProtocol
 
 HOST: Final = "127.0.0.1"
 _KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than clients keep idle connections, so that none is closed while a request is on its way into it."""
+"""Longer than clients keep idle connections, so that no connection is closed while a request is on its way."""
 _GRACE_SECONDS: Final = 1
-"""What a request that still runs gets at the end."""
+"""Seconds that running requests get at shutdown."""
 
 
 def listening(port: int) -> socket.socket:
-    """A socket that listens on a port of the loopback interface; 0 picks a free one.
+    """Return a socket that listens on a loopback port; 0 picks a free one.
 
     Raises:
-        PortTaken: something listens there already.
+        PortTaken: another process listens on the port.
         CannotStart: the system does not allow it.
     """
-    # The protocol is spelled out because asyncio sets TCP_NODELAY only where it sees it; else answers take 40 ms.
+    # The protocol is given explicitly: asyncio sets TCP_NODELAY only if it sees it, and without it answers take 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # A port that the last emulator left a moment ago can be used at once.
+        # Allow immediate reuse of a port that the last emulator has just released.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         listener.listen(2048)
@@ -48,18 +48,18 @@ def listening(port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """The URL that leads to a listening socket."""
+    """Return the URL of a listening socket."""
     return f"http://{HOST}:{listener.getsockname()[1]}"
 
 
 class Server(uvicorn.Server):
-    """Serves until `end`, SIGTERM or SIGINT; a signal is a normal end, so the process may exit with 0.
+    """Serves until `end`, SIGTERM or SIGINT. A signal is a normal end, so the process can exit with 0.
 
     Args:
-        app: what answers.
-        listener: what it listens on; closed at the end.
-        ready: called once connections are accepted.
-        ending: called when the end begins, to let go of requests that would wait for ever.
+        app: the application that answers.
+        listener: the listening socket; closed at the end.
+        ready: called when connections are accepted.
+        ending: called when the shutdown begins, to release requests that would otherwise wait forever.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            date_header=False,  # the emulator's clock tells the date
+            date_header=False,  # the date comes from the emulator's clock
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=2 * _GRACE_SECONDS,
         )
@@ -86,21 +86,23 @@ class Server(uvicorn.Server):
         self._ending = ending
 
     async def serve_until_end(self) -> None:
-        """Accept connections, call back once that is so, and return after the end. The listener is closed then."""
+        """Accept connections, call `ready`, and return after the shutdown. The listener is closed then."""
         await self.serve(sockets=[self._listener])
 
     def end(self) -> None:
-        """Stop serving; a second call does not wait for running requests. To be called in the server's loop."""
+        """Stop serving; a second call does not wait for running requests. Call it in the server's event loop."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept, then tell so."""
+        """Start to accept connections, then call `ready`."""
         await super().startup(sockets=sockets)
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop; who has not sent the whole request, or does not read the answer, is hung up on after the grace."""
+        """Stop. A client that has not sent its whole request, or does not read the answer, is disconnected after the
+        grace period.
+        """
         self._ending()
         hang_up = asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._hang_up)
         try:
@@ -116,7 +118,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Make SIGTERM and SIGINT a normal end; uvicorn's own way raises them again afterwards."""
+        """Treat SIGTERM and SIGINT as a normal end; uvicorn itself raises them again afterwards."""
         if current_thread() is not main_thread():
             yield
             return

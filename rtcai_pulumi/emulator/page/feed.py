@@ -1,8 +1,8 @@
-"""What has changed on the page, as server-sent events.
+"""Sends page changes as server-sent events.
 
-Nothing is queued for anyone: who looks on is told what has changed since the last thing it was told, in its newest
-form. A browser that comes back says what it saw last (``Last-Event-ID``) and goes on from there; where that is too long
-ago, or was another emulator, it is told to look at everything anew.
+There are no queues: each reader gets what has changed since its last event, in its newest form. A browser that
+reconnects sends its last position (``Last-Event-ID``) and continues from there. If that is too long ago, or belongs to
+another emulator, the browser is asked to reload everything.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from rtcai_pulumi.emulator.state.changes import Change
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 MAX_READERS: Final = 24
-"""How many may look on at once: each tab of a browser is one."""
+"""How many readers may be connected at the same time; each browser tab is one."""
 _PAUSE: Final = 0.05
-"""Seconds from a change to its event: what changes within them is told together."""
+"""Seconds from a change to its event; changes within this time are sent together."""
 _TICK: Final = 0.5
-"""Seconds after which is looked whether a task has started or ended by itself."""
+"""Seconds between checks whether a task has started or ended by itself."""
 _SILENCE: Final = 10.0
-"""Seconds after which something is sent, so that it shows when a browser has gone."""
+"""Seconds after which something is sent, so that a disconnected browser is noticed."""
 
 
 class Feed:
@@ -35,10 +35,10 @@ class Feed:
         self._service = service
         self._pieces = pieces
         self.readers = 0
-        """How many look on now."""
+        """How many readers are connected now."""
 
     async def events(self, cursor: str) -> AsyncGenerator[str, None]:
-        """The events from a cursor on, until the emulator ends."""
+        """Yield the events after a cursor, until the emulator ends."""
         self.readers += 1
         try:
             async for event in self._events(self._number(cursor)):
@@ -66,7 +66,7 @@ class Feed:
             seen, spoken = number, time.monotonic()
 
     async def _until_changed(self, seen: int) -> None:
-        """Wait for a change and what comes with it; no longer than until it is time to look at the clock."""
+        """Wait for a change and for those that follow shortly; at the latest until the next check of the clock."""
 
         async def changed() -> None:
             try:
@@ -79,11 +79,11 @@ class Feed:
         try:
             await self._service.waits.until(changed())
         except Dropped:
-            return  # the emulator was reset, which is a change too, or it has ended
+            return  # the emulator was reset, which counts as a change, or has ended
         self._service.advance()
 
     def _update(self, changes: list[Change], told: dict[str, str]) -> dict[str, Any]:
-        """The pieces that have changed; of requests only so many as the page shows."""
+        """Return the changed pieces; of requests, only as many as the page shows."""
         requests = [change.key for change in changes if change.kind == "request"]
         numbers = sorted(number for number in requests if isinstance(number, int))[-PAGE_ROWS:]
         rooms = [change.key for change in changes if change.kind == "room"]
@@ -105,7 +105,7 @@ class Feed:
         return f"id: {self._service.instance}:{number}\nevent: {name}\ndata: {data}\n\n"
 
     def _number(self, cursor: str) -> int:
-        """The number of a cursor; -1, with which nobody has seen anything, where it is another emulator's."""
+        """Return the number of a cursor; -1 if it belongs to another emulator, so that everything counts as changed."""
         instance, _, number = cursor.partition(":")
         known = instance == self._service.instance and number.isascii() and number.isdecimal() and len(number) <= 20
         return int(number) if known else -1

@@ -9,7 +9,7 @@ _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its two largest units, as in ``3 min 12 s``; below ten seconds with a fraction."""
+    """Format a duration in its two largest units, as in ``3 min 12 s``; below ten seconds with a fraction."""
     if seconds < 10:
         return f"{max(seconds, 0):.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     whole = int(seconds)
@@ -22,7 +22,7 @@ def duration(seconds: float) -> str:
 
 
 def fault_text(shown: Mapping[str, Any]) -> str:
-    """What a fault does, as it is shown in JSON."""
+    """Describe what a fault does, from its JSON form."""
     kind = shown["kind"]
     if kind == "latency":
         waits = [f"{shown[name]:g} s {name} the work" for name in ("before", "after") if shown.get(name)]
@@ -47,7 +47,7 @@ def _answer_text(shown: Mapping[str, Any]) -> str:
 
 
 def turns_text(shown: Mapping[str, Any]) -> str:
-    """For which requests a fault still is, and what it has done."""
+    """Describe which requests a fault still applies to, and what it has done."""
     left, applied, skip = shown["left"], shown["applied"], shown.get("skip", 0)
     parts = ["until it is removed" if left is None else "used up" if left == 0 else f"for {left} more"]
     parts += [f"after {skip} that pass"] if skip else []
@@ -61,7 +61,7 @@ _SECRET: Final = re.compile(r"secret|token|passw|credential|authorization|checks
 
 
 class Changed(NamedTuple):
-    """One field that differs; None where it is not stated."""
+    """One field that differs; None if it is not set."""
 
     field: str
     before: str | None
@@ -69,7 +69,7 @@ class Changed(NamedTuple):
 
 
 def masked(value: Any) -> Any:
-    """The same value with every secret masked, at any depth: what stands under a name that speaks of one."""
+    """Return the value with every secret masked, at any depth; a secret is recognised by the name of its field."""
     if isinstance(value, Mapping):
         return {name: MASK if is_secret(str(name)) else masked(inner) for name, inner in value.items()}
     return [masked(inner) for inner in value] if isinstance(value, list | tuple) else value
@@ -81,7 +81,7 @@ def is_secret(name: str) -> bool:
 
 
 def flat(data: Mapping[str, Any], path: str = "") -> dict[str, str]:
-    """Every field with its path, as in ``llm.temperature``, and its value in JSON; secrets are as they are."""
+    """Return every field with its path, as in ``llm.temperature``, and its value in JSON; secrets are not masked."""
     fields: dict[str, str] = {}
     for name, value in data.items():
         if isinstance(value, Mapping) and value:
@@ -92,12 +92,12 @@ def flat(data: Mapping[str, Any], path: str = "") -> dict[str, str]:
 
 
 def shown_fields(data: Mapping[str, Any]) -> dict[str, str]:
-    """Every field with its path and its value, secrets masked."""
+    """Return every field with its path and its value, secrets masked."""
     return {name: _shown(name, value) for name, value in flat(data).items()}
 
 
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Changed]:
-    """The fields that differ, in the order in which they stand. That a secret differs is told, the secret is not."""
+    """Return the fields that differ, in their order. A changed secret is listed, but its value is masked."""
     old, new = flat(before), flat(after)
     names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
     return [Changed(name, _side(old, name), _side(new, name)) for name in names]

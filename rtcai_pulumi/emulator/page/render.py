@@ -1,4 +1,4 @@
-"""Renders parts of the page as HTML; each can be sent alone when it has changed."""
+"""Renders the parts of the page as HTML; a changed part can be sent by itself."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,16 +25,16 @@ _KINDS: Final = {
     "garbage": "garbage for an answer",
     "hold": "hold until released",
 }
-"""What the form calls each kind of fault."""
+"""The form's name for each kind of fault."""
 
 
 class Pieces:
-    """Renders what one emulator shows. To be used in the emulator's event loop."""
+    """Renders the state of one emulator. Use it in the emulator's event loop only."""
 
     def __init__(self, service: EmulatedService) -> None:
         self._service = service
         self._base_ms = service.clock.now_ms()
-        # StrictUndefined: a misspelt name in a template must not pass for an empty text.
+        # StrictUndefined: a misspelt name in a template must raise an error, not render as empty text.
         self._templates = Environment(
             loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
@@ -44,14 +44,14 @@ class Pieces:
 
     @property
     def cursor(self) -> str:
-        """Up to where someone has seen everything who sees everything now."""
+        """Return the position of a reader who has just seen everything."""
         return f"{self._service.instance}:{self._service.changes.number}"
 
     def page(self, before: int | None) -> str:
-        """The whole page.
+        """Render the whole page.
 
         Args:
-            before: the number of a request: the requests before it are shown, instead of the newest.
+            before: number of a request: show the requests before it instead of the newest ones.
         """
         rooms, hidden = room_views(self._service)
         return self._rendered(
@@ -72,35 +72,35 @@ class Pieces:
         )
 
     def room(self, key: RoomKey) -> str | None:
-        """The row of one room; None where nothing is known of it any more."""
+        """Render the row of one room; None if nothing is known about it any more."""
         view = room_view(self._service, key)
         return self._rendered("room.html", room=view, scale=self._scale(), **self._of_room()) if view else None
 
     def agents(self, identifier: str) -> str | None:
-        """What there is to say of the agents of a room; None where there is none."""
+        """Render the details of a room's agents; None if it has none."""
         view = self._found(identifier)
         return self._rendered("agents.html", room=view, agents=agent_views(view)) if view else None
 
     def request(self, number: int) -> str | None:
-        """The row of one request; None where it is forgotten."""
+        """Render the row of one request; None if it was dropped from the log."""
         view = request_view(self._service, number)
         return self._rendered("request.html", request=view) if view else None
 
     def message(self, number: int) -> str | None:
-        """All that is recorded of one request; None where it is forgotten."""
+        """Render everything that is recorded about one request; None if it was dropped from the log."""
         view = request_view(self._service, number)
         return self._rendered("message.html", request=view) if view else None
 
     def requests(self, before: int | None) -> str:
-        """The requests before a number, or the newest."""
+        """Render the requests before a number, or the newest ones."""
         return self._rendered("requests.html", before=before, **self._of_requests(before))
 
     def faults(self) -> str:
-        """The faults that are set."""
+        """Render the active faults."""
         return self._rendered("faults.html", **self._of_faults())
 
     def summary(self) -> str:
-        """The whole in a few numbers."""
+        """Render the summary numbers."""
         return self._rendered("summary.html", **self._of_faults(), **self._of_summary())
 
     def _of_room(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Pieces:
         }
 
     def _scale(self) -> Scale:
-        # Any window will do: the script sets the one that is looked at.
+        # Any window is correct here: the script selects the visible one.
         return Scale(self._base_ms, self._service.clock.now_ms(), WINDOWS[0])
 
     def _found(self, identifier: str) -> RoomView | None:

@@ -1,4 +1,4 @@
-"""What the page says of one request."""
+"""What the page shows about one request."""
 
 import json
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from rtcai_pulumi.emulator.page.format import MASK, is_secret, masked
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 PAGE_ROWS: Final = 100
-"""How many requests are shown at once."""
+"""How many requests are shown at a time."""
 _SIGNATURES: Final = ("CheckSum", "Token")
-"""Headers that prove who asks: that they were there is shown, never what they said."""
+"""Headers that prove the sender: the page shows that they were sent, never their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +21,27 @@ class RequestView:
 
     entry: Entry
     room: str | None
-    """The name of the room that it is about, where that is known."""
+    """Name of the room that the request is about, if it is known."""
 
     @property
     def number(self) -> int:
-        """Its place in the order in which they came."""
+        """Position in order of arrival."""
         return self.entry.number
 
     @property
     def time(self) -> str:
-        """When it came, UTC, to the millisecond."""
+        """Time of arrival, UTC, to the millisecond."""
         return datetime.fromtimestamp(self.entry.started, UTC).strftime("%H:%M:%S.%f")[:-3]
 
     @property
     def query(self) -> str:
-        """Its query, secrets masked; with its question mark."""
+        """The query with its question mark, secrets masked."""
         pairs = [f"{name}={MASK if is_secret(name) else value}" for name, value in self.entry.call.query]
         return f"?{'&'.join(pairs)}" if pairs else ""
 
     @property
     def outcome(self) -> Literal["waiting", "good", "refused", "failed", "cut"]:
-        """What came of it in one word."""
+        """The result in one word."""
         entry = self.entry
         if entry.end is None:
             return "waiting"
@@ -53,7 +53,7 @@ class RequestView:
 
     @property
     def result(self) -> str:
-        """The code of its answer, with the HTTP status where that is not 200; or how it ended without one."""
+        """The code of the answer, with the HTTP status if it is not 200; or how the request ended without an answer."""
         entry = self.entry
         if entry.end is None:
             return "in flight"
@@ -66,43 +66,43 @@ class RequestView:
 
     @property
     def message(self) -> str:
-        """``errmsg`` of its answer."""
+        """``errmsg`` of the answer."""
         content = self.entry.answer.content if self.entry.answer else None
         said = content.get("errmsg") if isinstance(content, dict) else None
         return said if isinstance(said, str) else ""
 
     @property
     def latency(self) -> str:
-        """How long the answer took, in milliseconds."""
+        """Time to the answer, in milliseconds."""
         seconds = self.entry.latency
         return "" if seconds is None else f"{seconds * 1000:.1f}" if seconds < 0.1 else f"{seconds * 1000:.0f}"
 
     @property
     def faults(self) -> str:
-        """The faults that it took."""
+        """The faults that were applied to it."""
         return ", ".join(f"fault {fault.get('id')}: {fault.get('kind')}" for fault in self.entry.faults)
 
     @property
     def headers(self) -> dict[str, str]:
-        """Its headers, as far as the record shows them; of a signature only that there was one."""
+        """The recorded headers; for signatures, only that they were sent."""
         signed = {name: MASK for name in _SIGNATURES if self.entry.call.headers.get(name.lower())}
         return {**self.entry.shown()["headers"], **signed}
 
     @property
     def body(self) -> str:
-        """Its body in JSON, secrets masked; empty where there is none."""
+        """The JSON body, secrets masked; empty if there is none."""
         content = self.entry.call.content
         return "" if content is None else json.dumps(masked(content), ensure_ascii=False, indent=2)
 
 
 def request_view(service: EmulatedService, number: int) -> RequestView | None:
-    """One request; None where it is forgotten."""
+    """Return the view of one request; None if it was dropped from the log."""
     entry = service.record.get(number)
     return _view(service, entry) if entry else None
 
 
 def request_views(service: EmulatedService, before: int | None = None) -> list[RequestView]:
-    """The newest requests that came before a number, or at all; the newest first."""
+    """Return the newest requests, or the newest before a number; newest first."""
     top = service.record.newest + 1
     return [_view(service, entry) for entry in service.record.before(min(before or top, top), PAGE_ROWS)]
 

@@ -1,4 +1,4 @@
-"""What the page says of one room, and of the agents in it."""
+"""What the page shows about one room and its agents."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ from rtcai_pulumi.emulator.state.service import EmulatedService
 KEPT_ROWS: Final = 400
 """How many rooms the page shows: those with an agent or still open come first, then those that ended last."""
 SHOWN_AGENTS: Final = 50
-"""How many agents of one room are drawn and listed: the newest ones, and older ones that still run."""
+"""How many agents of one room are drawn and listed: the newest ones, and older ones that are still running."""
 
 Condition = Literal["running", "starting", "several", "orphaned", "empty", "ended"]
 _ENDINGS: Final[dict[EndedBy | None, str]] = {
@@ -33,14 +33,14 @@ class AgentView:
 
     task: Task
     number: int
-    """Its place among the agents of the room, from 1."""
+    """Position among the agents of the room, from 1."""
     stage: Stage
     ending: str
     fields: dict[str, str]
     changed: list[Changed]
-    """What differs from the agent before."""
+    """The fields that differ from the agent before."""
     between: str
-    """How it followed the agent before, in words; empty for the first."""
+    """How this agent followed the one before it, in words; empty for the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class RoomView:
     """One row of the page."""
 
     id: str
-    """For the page's own addresses: a name may hold anything."""
+    """An id for the page's own URLs: a room name may contain any character."""
     key: RoomKey
     room: Room | None
-    """None where it is not open."""
+    """None if the room is not open."""
     line: Line
     now_ms: int
     total: int
-    """How many agents are known, those included that are not drawn."""
+    """How many agents are known, including those that are not drawn."""
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ class RoomView:
 
     @property
     def order(self) -> str:
-        """By what rows are ordered: their names, numbers in them by value."""
+        """Sort key of the rows: the name, with numbers in it compared by value."""
         return re.sub(r"\d+", lambda digits: digits.group().zfill(20), self.name.casefold())
 
     @property
@@ -74,7 +74,7 @@ class RoomView:
 
     @property
     def condition(self) -> Condition:
-        """What there is to say of it in one word."""
+        """The condition of the room in one word."""
         stages = [task.stage(self.now_ms) for task in self.left]
         if not stages:
             return "empty" if self.room else "ended"
@@ -86,7 +86,7 @@ class RoomView:
 
     @property
     def condition_text(self) -> str:
-        """The same for people."""
+        """The condition of the room in words for people."""
         texts: dict[Condition, str] = {
             "running": "Running",
             "starting": "Starting",
@@ -99,7 +99,7 @@ class RoomView:
 
     @property
     def since_ms(self) -> int | None:
-        """Since when an agent runs; None where none does."""
+        """Time since which an agent has been running; None if none is."""
         return min((max(task.started_ms, task.runs_ms) for task in self.left), default=None)
 
     @property
@@ -109,13 +109,13 @@ class RoomView:
 
     @property
     def latest_ms(self) -> float:
-        """When something last happened in it; infinite where it goes on."""
+        """Time of the last event in the room; infinite while an agent is running."""
         ends = [bar.span.end_ms for bar in self.line.bars]
         return inf if self.room else max(ends, default=0)
 
     @property
     def spoken(self) -> str:
-        """The time line in words."""
+        """The time line in words, for screen readers."""
         line = self.line
         parts = [f"{self.total} agent{'' if self.total == 1 else 's'}"]
         parts += [f"{len(line.gaps)} gap{'' if len(line.gaps) == 1 else 's'}"] if line.gaps else []
@@ -124,12 +124,12 @@ class RoomView:
 
 
 def room_id(key: RoomKey) -> str:
-    """A name for a room that is good in any address."""
+    """Return an id for a room that is valid in any URL."""
     return hashlib.blake2b("\0".join(key).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def room_view(service: EmulatedService, key: RoomKey) -> RoomView | None:
-    """One room; None where nothing is known of it any more."""
+    """Return the view of one room; None if nothing is known about it any more."""
     tasks, room = service.state.tasks_of(key), service.state.rooms.get(key)
     if not tasks and room is None:
         return None
@@ -139,7 +139,7 @@ def room_view(service: EmulatedService, key: RoomKey) -> RoomView | None:
 
 
 def room_views(service: EmulatedService) -> tuple[list[RoomView], int]:
-    """The rooms that the page shows, by name; and how many there are besides."""
+    """Return the rooms that the page shows, sorted by name, and how many more there are."""
     views = [view for key in service.state.room_keys() if (view := room_view(service, key))]
     kept = views
     if len(views) > KEPT_ROWS:
@@ -148,7 +148,7 @@ def room_views(service: EmulatedService) -> tuple[list[RoomView], int]:
 
 
 def agent_views(view: RoomView) -> list[AgentView]:
-    """The agents of a room, the newest first."""
+    """Return the agents of a room, newest first."""
     bars, skipped = view.line.bars, view.total - len(view.line.bars)
     found = []
     for place, bar in enumerate(bars):
@@ -168,15 +168,15 @@ def agent_views(view: RoomView) -> list[AgentView]:
 
 
 def _between(before: list[Span], span: Span) -> str:
-    """How an agent followed those before it."""
+    """Describe how an agent followed those before it."""
     last_ms = max(other.end_ms for other in before)
     if last_ms > span.start_ms:
         both_ms = min(last_ms, span.end_ms)
         how_long = "" if both_ms == inf else f" for {duration((both_ms - span.start_ms) / 1000)}"
-        return f"started beside the agent before: both were in the room{how_long}"
+        return f"started while the agent before was running: both were in the room{how_long}"
     return f"started {duration((span.start_ms - last_ms) / 1000)} after the agent before had ended"
 
 
 def moment(at_ms: float) -> str:
-    """A time in ISO 8601, UTC, to the millisecond."""
+    """Return a time in ISO 8601, UTC, to the millisecond."""
     return iso(at_ms / 1000)[:-4] + "Z"

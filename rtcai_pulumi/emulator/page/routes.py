@@ -1,4 +1,4 @@
-"""The addresses of the page: itself at the root, its pieces, its files and its events below ``/-/page``."""
+"""The routes of the page: the page at the root; its pieces, files and events below ``/-/page``."""
 
 from collections.abc import Callable
 from importlib import resources
@@ -15,8 +15,8 @@ from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _HEADERS: Final = {
-    # No script, style, picture or address but its own, and in nobody's frame: even a name that got through the
-    # templates unescaped could do nothing.
+    # No script, style, image or URL except the page's own, and no other page may frame it: even a name that a template
+    # failed to escape could do no harm.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -33,7 +33,7 @@ _Answer = Callable[[Request], Response]
 
 
 def page_routes(service: EmulatedService) -> list[Route]:
-    """The routes of the page."""
+    """Return the routes of the page."""
     pieces = Pieces(service)
     feed = Feed(service, pieces)
 
@@ -58,7 +58,7 @@ def page_routes(service: EmulatedService) -> list[Route]:
 
     def events(request: Request) -> Response:
         if feed.readers >= MAX_READERS:
-            return _text(f"{feed.readers} pages look on already; close one", 503)
+            return _text(f"{feed.readers} pages are already connected; close one", 503)
         cursor = request.headers.get("last-event-id") or request.query_params.get("since", "")
         return StreamingResponse(feed.events(cursor), media_type="text/event-stream", headers=_HEADERS)
 

@@ -1,7 +1,7 @@
 """Places a room's agents on its time line: lanes, gaps and overlaps.
 
 All rooms share one scale. Bars are placed in seconds from a fixed moment, and the ``viewBox`` of the drawing selects
-the visible window, so no bar is drawn again as time passes.
+the visible window, so no bar has to be drawn again as time passes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,20 +13,20 @@ from typing import Final
 from rtcai_pulumi.emulator.state.model import Task
 
 CONFIGURATIONS: Final = 6
-"""How many configurations of one room are told apart by colour; then the colours begin anew."""
+"""How many configurations of one room have a colour of their own; then the colours repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time, in milliseconds since 1970."""
+    """A period of time, in milliseconds since 1970."""
 
     start_ms: int
     end_ms: float
-    """Infinite where it goes on."""
+    """Infinite if it has not ended."""
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length in seconds."""
         return (self.end_ms - self.start_ms) / 1000
 
 
@@ -37,9 +37,9 @@ class Bar:
     task: Task
     span: Span
     lane: int
-    """From 0; agents that overlap are in lanes of their own."""
+    """From 0; agents that overlap have different lanes."""
     configuration: int
-    """The same number for the same configuration."""
+    """Equal configurations have equal numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,18 @@ class Line:
 
     bars: tuple[Bar, ...]
     gaps: tuple[Span, ...]
-    """Between two agents, where there was none."""
+    """Periods between two agents in which there was none."""
     overlaps: tuple[Span, ...]
-    """Where there was more than one."""
+    """Periods in which there was more than one agent."""
 
     @property
     def lanes(self) -> int:
-        """How many lanes there are; at least one."""
+        """Number of lanes; at least one."""
         return max((bar.lane for bar in self.bars), default=0) + 1
 
 
 def line_of(tasks: Sequence[Task]) -> Line:
-    """The time line of the tasks of one room, whatever their order."""
+    """Return the time line of the tasks of one room, given in any order."""
     free: list[float] = []
     known: list[object] = []
     bars = []
@@ -76,7 +76,7 @@ def line_of(tasks: Sequence[Task]) -> Line:
 
 
 def _counts(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
-    """The stretches between any two starts or ends, and how many of the spans are there."""
+    """Return the periods between any two starts or ends, with the number of spans in each."""
     edges = sorted({edge for span in spans for edge in (span.start_ms, span.end_ms)})
     for start, end in pairwise(edges):
         count = sum(span.start_ms <= start and span.end_ms >= end for span in spans)
@@ -84,7 +84,7 @@ def _counts(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
 
 
 def _joined(spans: Iterator[Span]) -> tuple[Span, ...]:
-    """The same stretches, those that follow each other without a break as one."""
+    """Join periods that follow each other without a gap."""
     joined: list[Span] = []
     for span in spans:
         if joined and joined[-1].end_ms == span.start_ms:
@@ -95,40 +95,40 @@ def _joined(spans: Iterator[Span]) -> tuple[Span, ...]:
 
 
 WINDOWS: Final = (60, 4 * 60, 20 * 60, 3600, 4 * 3600, 86400, 8 * 86400, 32 * 86400)
-"""Seconds that the time lines can show; a quarter of each is a number that people count in."""
+"""Lengths in seconds that the time lines can show; a quarter of each is a round number."""
 ENDLESS: Final = 1e7
-"""The width of a bar that goes on, in seconds: it ends outside of every window."""
+"""The width in seconds of a bar that has not ended: it extends beyond every window."""
 HEIGHT: Final = 24
 _MARKS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What the time lines show."""
+    """The scale of the time lines."""
 
     base_ms: int
-    """The moment that places are counted from, milliseconds since 1970."""
+    """The moment from which positions are counted, milliseconds since 1970."""
     now_ms: int
     seconds: int
-    """How much of the past is shown."""
+    """Seconds of the past that are shown."""
 
     @property
     def view_box(self) -> str:
-        """The window, as the drawings have it."""
+        """The ``viewBox`` of the window."""
         return f"{self.x(self.now_ms) - self.seconds:.3f} 0 {self.seconds} {HEIGHT}"
 
     @property
     def marks(self) -> list[str]:
-        """What stands above the lines, evenly from the left end to now."""
+        """The labels above the lines, evenly spaced from the left end to now."""
         return [_ago(self.seconds * (_MARKS - mark) / _MARKS) for mark in range(_MARKS)] + ["now"]
 
     def x(self, at_ms: float) -> float:
-        """The place of a moment, in seconds."""
+        """Return the position of a moment, in seconds."""
         return round((at_ms - self.base_ms) / 1000, 3)
 
 
 def fitting(base_ms: int, now_ms: int, firsts_ms: Iterable[int | None]) -> Scale:
-    """The smallest window in which all that is shown has room."""
+    """Return the smallest window that contains everything shown."""
     first_ms = min((first for first in firsts_ms if first is not None), default=now_ms)
     seconds = next((window for window in WINDOWS if window * 1000 >= now_ms - first_ms), WINDOWS[-1])
     return Scale(base_ms, now_ms, seconds)

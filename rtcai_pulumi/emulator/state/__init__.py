@@ -1,1 +1,1 @@
-"""What the emulated service remembers: rooms, tasks, and the file that keeps them."""
+"""The state of the emulated service: rooms, tasks, and the file that stores them."""

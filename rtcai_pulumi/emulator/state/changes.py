@@ -1,7 +1,7 @@
-"""The numbers of the newest changes, for subscribers such as the live page.
+"""Numbers the newest changes, for subscribers such as the live page.
 
 A subscriber remembers the last number that it has seen and asks what has changed since. It gets the newest state of
-each thing once, so a slow one needs no buffer.
+each object once, so a slow subscriber needs no buffer.
 """
 
 import asyncio
@@ -13,30 +13,30 @@ from typing import Final, Literal
 Kind = Literal["room", "request", "fault", "setting"]
 """What can change."""
 KEPT_CHANGES: Final = 4096
-"""How many changed things are remembered; who has missed more has to look at everything anew."""
+"""How many changed objects are remembered; a subscriber that has missed more must reload everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that has changed."""
+    """One object that has changed."""
 
     kind: Kind
     key: Hashable
 
 
 class Changes:
-    """The changes of one emulator. Used in one event loop only."""
+    """The changes of one emulator. Use it in one event loop only."""
 
     def __init__(self) -> None:
         self.number = 0
-        """That of the newest change."""
+        """Number of the newest change."""
         self._numbers: OrderedDict[Change, int] = OrderedDict()
         self._unknown = 0
         """Changes up to this number are not remembered."""
         self._came = asyncio.Event()
 
     def touch(self, kind: Kind, key: Hashable = None) -> None:
-        """Note that a thing has changed, came to be, or went away."""
+        """Record that an object was created, changed or removed."""
         self.number += 1
         change = Change(kind, key)
         self._numbers[change] = self.number
@@ -46,14 +46,14 @@ class Changes:
         self._tell()
 
     def start_anew(self) -> None:
-        """Note that so much has changed that everyone has to look at everything anew."""
+        """Record that so much has changed that every subscriber must reload everything."""
         self.number += 1
         self._unknown = self.number
         self._numbers.clear()
         self._tell()
 
     def since(self, number: int) -> list[Change] | None:
-        """What has changed after a number, the oldest first, each thing once; None: look at everything anew."""
+        """Return the changes after a number, oldest first, each object once; None: reload everything."""
         if not self._unknown <= number <= self.number:
             return None
         found = []
@@ -64,7 +64,7 @@ class Changes:
         return found[::-1]
 
     async def after(self, number: int) -> None:
-        """Return once something has changed after a number."""
+        """Return when there is a change after a number."""
         while self.number <= number:
             await self._came.wait()
 

@@ -1,7 +1,7 @@
-"""Keeps rooms and tasks in a file, so that a restarted emulator continues with them.
+"""Stores rooms and tasks in a file, so that a restarted emulator continues with them.
 
-The file is written next to the old one, flushed and renamed: a kill at any moment leaves one of the two. It holds
-prompts, which may be secret, so only its user can read it.
+The new content is written next to the old file, flushed and renamed: after a kill at any moment one of the two is
+complete. The file contains prompts, which may be secret, so only its owner can read it.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ _FORMAT: Final = TypeAdapter(_Stored)
 
 
 class StateFile:
-    """A state file that no other emulator uses, until it is closed.
+    """A state file, locked against other emulators until it is closed.
 
     Raises:
-        StateFileUnusable: it is corrupt (and then left as it is), in use, or cannot be read or written.
+        StateFileUnusable: the file is corrupt (it is left unchanged), in use, or cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +54,8 @@ class StateFile:
         self._lock = self._locked()
         try:
             self.state = self._loaded()
-            # Written back at once: what cannot be written shows now, and a file that others could read is closed.
+            # It is written back immediately: this detects a file that cannot be written, and makes the file private
+            # if other users can read it.
             self._replace(self._snapshot())
         except OSError as error:
             self.close()
@@ -65,10 +66,10 @@ class StateFile:
         self._written = self.state.revision
 
     async def save(self) -> None:
-        """Put every change made until now on the disk. Changes made while the disk is busy share the next write.
+        """Write every change made until now to the disk. Changes made during a write share the next write.
 
         Raises:
-            OSError: the disk is full, or the like; the file is as it was.
+            OSError: for example, the disk is full; the file is unchanged.
         """
         wanted = self.state.revision
         async with self._writing:
@@ -78,7 +79,7 @@ class StateFile:
                 self._written = revision
 
     def close(self) -> None:
-        """Let another emulator use the file."""
+        """Release the file for other emulators."""
         os.close(self._lock)
 
     def _snapshot(self) -> _Stored:
@@ -105,14 +106,16 @@ class StateFile:
         except FileNotFoundError:
             return State()
         except ValidationError as error:
-            # Only the first place, and not what stands there: it may be a prompt.
+            # Only the first location, and not its value, which may be a prompt.
             place = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))
             what = f"is not what an emulator writes (first problem at: {place or 'its very start'})"
-            raise StateFileUnusable(self._sentence(f"{what}; mend it, or move it away to start empty")) from None
+            raise StateFileUnusable(self._sentence(f"{what}; repair it, or move it away to start empty")) from None
         return State(stored.rooms, stored.tasks)
 
     def _locked(self) -> int:
-        """A lock that ends with the process; on a file of its own, because the state file itself is replaced."""
+        """Take a lock that ends with the process. It is on a file of its own, because the state file itself is
+        replaced.
+        """
         try:
             lock = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:

@@ -9,22 +9,22 @@ from uuid import uuid4
 from rtcai_pulumi.emulator.state.changes import Changes
 
 KEPT_ENDED_TASKS: Final = 5000
-"""How many ended tasks are remembered, so that neither memory nor the state file grows for ever."""
+"""How many ended tasks are kept, so that memory and the state file do not grow forever."""
 
 RoomKey = tuple[str, str]
-"""An AppKey and the name of a room: each account has rooms of its own."""
+"""An AppKey and the name of a room: each account has its own rooms."""
 TaskKey = tuple[int, str]
 """The number of a task's room, and its id."""
 TraceKey = tuple[str, str]
 """An AppKey and a trace id that it used."""
 EndedBy = Literal["close", "room", "itself", "admin"]
-"""What ended a task: the API's close, the end of its room, its own time, or the admin path."""
+"""What ended a task: the API's close, the end of its room, its own time limit, or the admin API."""
 Stage = Literal["starting", "running", "ended"]
-"""How far a task has come."""
+"""The stage of a task."""
 
 
 def trace_key(app_key: str | None, trace_id: str | None) -> TraceKey | None:
-    """Under what a create is known to its sender; None where it has no trace id."""
+    """Return the key of a create; None if it has no trace id."""
     return (app_key, trace_id) if app_key and trace_id else None
 
 
@@ -33,18 +33,18 @@ class Room:
     """An open room."""
 
     cid: int
-    """Its number, 64 bits; made anew each time a room of this name is opened."""
+    """Its 64-bit number; a new one each time a room of this name is opened."""
     cname: str
     uid: int
-    """Who opened it; 0 where a create or the emulator's own path did."""
+    """The user who opened it; 0 if a create or the admin API did."""
     opened_ms: int
     """Milliseconds since 1970."""
     app_key: str = ""
-    """Whose it is; empty where a state file of an older emulator does not say."""
+    """Its account; empty if it comes from a state file of an older emulator."""
 
     @property
     def key(self) -> RoomKey:
-        """Under what it is known while it is open."""
+        """Its key while it is open."""
         return self.app_key, self.cname
 
 
@@ -69,37 +69,37 @@ class Task:
     data: Mapping[str, Any]
     """``data`` of the create body as it was sent."""
     app_key: str = ""
-    """Who started it; empty where a state file of an older emulator does not say."""
+    """Its account; empty if it comes from a state file of an older emulator."""
     runs_ms: int = 0
-    """From when on its agent is in the room, milliseconds since 1970; until then it is starting."""
+    """When its agent joins the room, milliseconds since 1970; until then it is starting."""
     due_ms: int | None = None
-    """When it ends by itself; None: never."""
+    """When it ends by itself, milliseconds since 1970; None: never."""
     ended_by: EndedBy | None = None
-    """What ended it; None while it runs, and where a state file of an older emulator does not say."""
+    """What ended it; None while it runs, and if it comes from a state file of an older emulator."""
 
     @property
     def key(self) -> TaskKey:
-        """Under what it is known."""
+        """Its key."""
         return self.cid, self.task_id
 
     @property
     def room_key(self) -> RoomKey:
-        """The room that it is in, by name."""
+        """The key of its room, by name."""
         return self.app_key, self.cname
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended; also while it is starting."""
+        """Whether it has not ended; true also while it is starting."""
         return self.ended_ms is None
 
     def stage(self, now_ms: int) -> Stage:
-        """How far it has come."""
+        """Its stage at the given time."""
         if self.ended_ms is not None:
             return "ended"
         return "starting" if now_ms < self.runs_ms else "running"
 
     def next_ms(self, now_ms: int) -> int | None:
-        """When it goes on to its next stage by itself; None: never."""
+        """When it enters its next stage by itself; None: never."""
         return None if self.ended_ms is not None else self.runs_ms if now_ms < self.runs_ms else self.due_ms
 
 
@@ -111,32 +111,32 @@ class State:
         self.tasks: dict[TaskKey, Task] = {}
         self._running = 0
         self.revision = 0
-        """Goes up with every change."""
+        """Increases with every change."""
         self.changes = Changes()
-        """Who looks on is told here."""
+        """Notifies the subscribers."""
         self._traced: dict[TraceKey, Task] = {}
         self._by_room: dict[RoomKey, dict[TaskKey, None]] = {}
         self._names: dict[int, str] = {room.cid: room.cname for room in self.rooms.values()}
         self._moving: set[TaskKey] = set()
         self._next_ms = 0
-        """Before this time none of the moving ones goes on."""
+        """No running task enters its next stage before this time."""
         for task in tasks:
             self._note(task)
 
     def room_of(self, cid: int) -> Room | None:
-        """The open room with this number."""
+        """Return the open room with this number."""
         return next((room for room in self.rooms.values() if room.cid == cid), None)
 
     def name_of(self, cid: int) -> str | None:
-        """The name of a room by its number; also of one that has ended, where a task of it is known."""
+        """Return the name of a room by its number; also of an ended one, if one of its tasks is known."""
         return self._names.get(cid)
 
     def members(self, cid: int, now_ms: int) -> list[Task]:
-        """The agents that are in a room: the only members that an emulated room has."""
+        """Return the agents in a room: the only members that an emulated room has."""
         return [task for task in self._left_in(cid) if task.stage(now_ms) == "running"]
 
     def tasks_of(self, key: RoomKey) -> list[Task]:
-        """Every task that is known of the rooms that have or had this name, in order of start."""
+        """Return every known task of the rooms that have or had this name, in order of start."""
         return [self.tasks[task] for task in self._by_room.get(key, ())]
 
     @property
@@ -145,11 +145,11 @@ class State:
         return self._running
 
     def room_keys(self) -> list[RoomKey]:
-        """Every room that is open, or of which a task is known."""
+        """Return every room that is open or has a known task."""
         return list(dict.fromkeys([*self._by_room, *self.rooms]))
 
     def open_room(self, cname: str, uid: int, now_ms: int, app_key: str = "", cid: int | None = None) -> Room:
-        """The open room of this name; opened now where there is none, under a new number unless one is given."""
+        """Return the open room of this name. If there is none, open one, with a new number unless one is given."""
         key = (app_key, cname)
         if key not in self.rooms:
             self.rooms[key] = room = Room(cid or new_number(), cname, uid, now_ms, app_key)
@@ -158,7 +158,7 @@ class State:
         return self.rooms[key]
 
     def end_room(self, room: Room, now_ms: int, *, end_tasks: bool = True) -> None:
-        """Close a room for good, and by default end the agents in it."""
+        """End a room, and by default the agents in it."""
         del self.rooms[room.key]
         self._forget_name(room.cid, room.key)
         self._changed(room.key)
@@ -178,7 +178,7 @@ class State:
         runs_ms: int = 0,
         due_ms: int | None = None,
     ) -> Task:
-        """Start an agent in a room, beside those that are there."""
+        """Start an agent in a room, in addition to those that are there."""
         task = Task(
             room.cid, uuid4().hex, room.cname, new_number(), mode, now_ms, None, request_id, trace_id, data,
             room.app_key, runs_ms, due_ms,
@@ -187,17 +187,17 @@ class State:
         return task
 
     def add_task(self, task: Task) -> None:
-        """Have a task as it is, running or ended."""
+        """Add a task as it is, running or ended."""
         self._note(task)
         self._changed(task.room_key)
 
     def running_task(self, cid: int, task_id: str) -> Task | None:
-        """The running task with this id in this room; None where either is unknown, or the task has ended."""
+        """Return the running task with this id in this room; None if either is unknown or the task has ended."""
         task = self.tasks.get((cid, task_id))
         return task if task and task.running else None
 
     def traced(self, key: TraceKey) -> Task | None:
-        """The first task that was started under a trace id, as it was at its start; it may have ended."""
+        """Return the first task that was started under a trace id, as it was at its start; it may have ended."""
         return self._traced.get(key)
 
     def end_task(self, task: Task, now_ms: int, ended_by: EndedBy = "close") -> None:
@@ -212,7 +212,7 @@ class State:
                 self._forget(self.tasks.pop(key))
 
     def advance(self, now_ms: int) -> None:
-        """Let the tasks whose time has come go on: into their room, or to their end."""
+        """Move the tasks whose time has come to their next stage: into their room, or to their end."""
         if not self._moving or now_ms < self._next_ms:
             return
         for task in [self.tasks[key] for key in self._moving]:
@@ -223,7 +223,9 @@ class State:
         self._look_ahead(now_ms)
 
     def adopt(self, app_key: str) -> None:
-        """Give everything that belongs to nobody to an account: an older emulator had only one, and did not note it."""
+        """Assign everything without an account to the given one: an older emulator had only one account and did not
+        store it.
+        """
         rooms = [replace(room, app_key=room.app_key or app_key) for room in self.rooms.values()]
         tasks = [replace(task, app_key=task.app_key or app_key) for task in self.tasks.values()]
         revision = self.revision
@@ -235,7 +237,7 @@ class State:
             self._note(task)
 
     def clear(self) -> None:
-        """Forget every room and task."""
+        """Delete all rooms and tasks."""
         for forgetful in (self.rooms, self.tasks, self._traced, self._by_room, self._names, self._moving):
             forgetful.clear()
         self._running = 0
@@ -273,7 +275,7 @@ class State:
     def _forget(self, task: Task) -> None:
         key = trace_key(task.app_key, task.trace_id)
         first = self._traced.get(key) if key else None
-        if key and first and first.task_id == task.task_id:  # else another had the id, or had it and is forgotten
+        if key and first and first.task_id == task.task_id:  # else the id belongs to another or a dropped task
             del self._traced[key]
         of_room = self._by_room[task.room_key]
         del of_room[task.key]
@@ -284,5 +286,5 @@ class State:
 
 
 def new_number() -> int:
-    """A number above 2^53, where one that went through a float has lost digits, and below 2^63."""
+    """Return a number above 2^53, where a number converted to a float loses digits, and below 2^63."""
     return 2**53 + secrets.randbelow(2**62)

@@ -1,7 +1,8 @@
-"""What an emulator starts from: rooms, tasks and requests as JSON, in the form in which the admin path shows them.
+"""The initial content of an emulator: rooms, tasks and requests as JSON, in the form in which the admin API returns
+them.
 
-So what one emulator shows (``GET /-/rooms``, ``/-/tasks``, ``/-/requests``) another can be seeded with. All of it is
-looked at before anything is added: a seed is taken whole, or not at all.
+So the output of one emulator (``GET /-/rooms``, ``/-/tasks``, ``/-/requests``) can seed another. Everything is checked
+before anything is added: a seed is added completely or not at all.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from rtcai_pulumi.emulator.strict_model import Statement
 
 
 def _seconds(stated: Any) -> Any:
-    """Seconds since 1970 of a time in ISO 8601; what has no offset is taken for UTC."""
+    """Return the seconds since 1970 of a time in ISO 8601; a time without an offset is UTC."""
     if not isinstance(stated, str):
         return stated
     moment = datetime.fromisoformat(stated)
@@ -38,31 +39,31 @@ _Text = Annotated[str, Field(min_length=1)]
 
 
 class SeedRoom(Statement):
-    """A room that is open."""
+    """An open room."""
 
     cname: _Text
     cid: _Number | None = None
-    """Its number; made up where it is left out."""
+    """Its number; generated if omitted."""
     app_key: _Text | None = Field(None, alias="appKey")
-    """Whose it is; the first account's where it is left out."""
+    """Its account; the first account if omitted."""
     opened_at: _Time | None = Field(None, alias="openedAt")
-    """ISO 8601; now where it is left out."""
+    """ISO 8601; now if omitted."""
 
 
 class SeedTask(Statement):
-    """A task that runs, or has ended."""
+    """A task, running or ended."""
 
     cname: _Text
     data: Mapping[str, Any]
     """``data`` of the create body."""
     cid: _Number | None = None
-    """Where it is left out the task is in the open room of this name, which is opened for one that runs."""
+    """If omitted, the task is in the open room of this name, which is opened for a task that is running."""
     task_id: _Text | None = Field(None, alias="taskId")
     app_key: _Text | None = Field(None, alias="appKey")
     mode: str | None = None
-    """Follows from ``data``: looked at for nothing else than that it fits."""
+    """Follows from ``data``; only checked for consistency with it."""
     state: Stage | None = None
-    """Follows from ``endedAt`` and the settings, like ``mode``; ``ended`` without a time has ended now."""
+    """Follows from ``endedAt`` and the settings; checked like ``mode``. ``ended`` without a time means ended now."""
     started_at: _Time | None = Field(None, alias="startedAt")
     ended_at: _Time | None = Field(None, alias="endedAt")
     ended_by: EndedBy | None = Field(None, alias="endedBy")
@@ -71,7 +72,7 @@ class SeedTask(Statement):
 
 
 class SeedRequest(Statement):
-    """A request that was made, for the record alone: nothing is done."""
+    """A past request, for the request log only; it is not executed."""
 
     path: _Text
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "POST"
@@ -87,7 +88,7 @@ class SeedRequest(Statement):
 
 
 class Seed(Statement):
-    """Everything that is added at once."""
+    """Everything that is added in one step."""
 
     rooms: list[SeedRoom] = Field(default_factory=list)
     tasks: list[SeedTask] = Field(default_factory=list)
@@ -96,17 +97,17 @@ class Seed(Statement):
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """What a seed comes to, before anything is added."""
+    """The checked content of a seed, before it is added."""
 
     rooms: dict[tuple[str, str], Room]
     tasks: dict[tuple[int, str], Task]
 
 
 def plant(service: EmulatedService, seed: Seed) -> dict[str, int]:
-    """Add a seed to what there is; how many rooms, tasks and requests it has added.
+    """Add a seed to the existing content; return how many rooms, tasks and requests it has added.
 
     Raises:
-        NotUnderstood: it makes no sense here, and nothing was added; the text names everything that is wrong.
+        NotUnderstood: the seed is not valid here, and nothing was added; the text names everything that is wrong.
     """
     problems: list[str] = []
     checked = _Checked({}, {})

@@ -30,7 +30,7 @@ class EmulatedService:
     windows: Windows = field(default_factory=Windows)
     gauge: Gauge = field(default_factory=Gauge)
     instance: str = field(default_factory=lambda: uuid4().hex)
-    """A random id: tells a restarted emulator from the one before."""
+    """A random id that distinguishes a restarted emulator from the previous one."""
     record: Record = field(init=False)
     faults: FaultList = field(init=False)
     duplicates: Duplicates = field(init=False)
@@ -42,33 +42,33 @@ class EmulatedService:
 
     @property
     def changes(self) -> Changes:
-        """What has changed, for those who look on."""
+        """The changes, for subscribers."""
         return self.state.changes
 
     @classmethod
     def started(cls, settings: Settings, clock: Clock, state_file: StateFile | None) -> Self:
-        """A service that goes on where its state file was; an empty one without."""
+        """Create a service that continues with the content of its state file; an empty one if there is none."""
         state = state_file.state if state_file else State()
         state.adopt(settings.app_key)
         return cls(settings, clock, state, state_file)
 
     def advance(self) -> None:
-        """Let tasks start and end whose time has come; before anything looks at them or acts on them."""
+        """Start and end the tasks whose time has come. Call it before anything reads or changes tasks."""
         self.state.advance(self.clock.now_ms())
 
     async def keep(self) -> None:
-        """Put what has changed on the disk, where the state is kept in a file; before any answer that tells of it."""
+        """Write the changes to the state file, if there is one. Call it before any answer that reports them."""
         if self.state_file:
             await self.state_file.save()
 
     async def open_room(self, cname: str, app_key: str, uid: int = 0) -> Room:
-        """The open room of this name in an account, opened where there is none."""
+        """Return the open room of this name in an account; open one if there is none."""
         room = self.state.open_room(cname, uid, self.clock.now_ms(), app_key)
         await self.keep()
         return room
 
     async def end_room(self, room: Room, *, end_tasks: bool | None = None) -> None:
-        """End a room, and the tasks in it; None: as the settings have it."""
+        """End a room and, if the argument or by default the setting says so, the tasks in it."""
         ending = self.settings.tasks_end_with_room if end_tasks is None else end_tasks
         self.state.end_room(room, self.clock.now_ms(), end_tasks=ending)
         await self.keep()
@@ -79,12 +79,12 @@ class EmulatedService:
         await self.keep()
 
     async def reset(self) -> None:
-        """Forget everything that happened, and every fault; what waits is hung up on and does no work any more."""
+        """Delete all state and every fault; waiting requests are disconnected and do no work."""
         self.waits.drop()
         for forgetful in (self.state, self.nonces, self.record, self.faults, self.windows, self.gauge):
             forgetful.clear()
         await self.keep()
 
     def end(self) -> None:
-        """Hang up on everything that waits: nobody will let it go on."""
+        """Disconnect every waiting request, because nothing will release it."""
         self.waits.end()
