@@ -91,17 +91,11 @@ def _run(command: Sequence[str]) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-<<<<<<< HEAD
 # The engine's tests wait for processes, for the disk and for time to pass: with three workers, two cores were idle for
 # two fifths of the time.
 _CORES: Final = os.cpu_count() or 1
 PARALLEL: Final = ("-n", str(_CORES + 1), "--dist", "worksteal")
 PARALLEL_ENGINE: Final = ("-n", str(2 * _CORES + 1), "--dist", "worksteal")
-=======
-# The engine tests wait for processes that wait for each other: one worker more than there are cores keeps all cores
-# busy.
-PARALLEL: Final = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
->>>>>>> 3ebda28d472deb26ba21a835b6775d7a33fbb860
 CHECKS: Final[Mapping[str, Callable[[], Iterator[Part]]]] = {
     "lint": lint,
     "test": _test,
