@@ -103,7 +103,7 @@ def emulator(
     when tasks start and end by themselves, and /-/clock sets its time.
     """
     try:
-        from rtcai_pulumi.emulator import command  # noqa: PLC0415  the extra "emulator" may be missing
+        from rtcai_pulumi.emulator import serve  # noqa: PLC0415  the extra "emulator" may be missing
         from rtcai_pulumi.emulator.errors import CannotStart  # noqa: PLC0415  as above
         from rtcai_pulumi.emulator.settings import Dedup, Rooms, settings_from  # noqa: PLC0415  as above
     except ModuleNotFoundError as missing:
@@ -124,7 +124,7 @@ def emulator(
             end_seconds=end_seconds,
             tasks_end_with_room=not tasks_outlive_rooms,
         )
-        command.run(settings, port, state, seed, log_level)
+        serve.run(settings, port, state, seed, log_level)
     except CannotStart as error:
         tell_error(f"rtcai emulator: {error}")
         raise typer.Exit(1) from None
