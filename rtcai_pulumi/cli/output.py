@@ -16,6 +16,7 @@ import typer
 from rtcai_pulumi.service.errors import RtcAiError
 from rtcai_pulumi.service.printable import one_line, printable
 from rtcai_pulumi.service.settings import HOW_TO_SET
+from rtcai_pulumi.stack import UnreadableExport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -122,6 +123,6 @@ def failing(command: str) -> Iterator[None]:
     """Print any error that users may get, and exit with code 1."""
     try:
         yield
-    except (CannotDo, RtcAiError) as error:
+    except (CannotDo, UnreadableExport, RtcAiError) as error:
         tell_error(f"rtcai {command}: {for_the_environment(str(error))}")
         raise typer.Exit(1) from None

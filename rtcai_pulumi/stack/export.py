@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.canonical import digest
-from rtcai_pulumi.service.errors import RtcAiError
+from rtcai_pulumi.stack import UnreadableExport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,10 +20,6 @@ STDIN: Final = "-"
 _MARKER: Final = "4dabf18193072939515e22adb298388d"
 """The key that marks an object in a state as a secret."""
 _HOW: Final = "make it by `pulumi stack export --file FILE`"
-
-
-class UnreadableExport(RtcAiError):
-    """The file is not an export of a stack, or is incomplete. No decision is based on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,4 +275,5 @@ def _id(source: str, told: frozenset[StackId], stack: str | None, project: str |
 
 def _unreadable(source: str, reason: str, how: str = _HOW) -> UnreadableExport:
     name = "standard input" if source == STDIN else source
-    return UnreadableExport(f"The stack's export ({name}) cannot be used: {reason}.", advice=how)
+    to_do = f"\n  to do: {how}" if how else ""
+    return UnreadableExport(f"The stack's export ({name}) cannot be used: {reason}.{to_do}")

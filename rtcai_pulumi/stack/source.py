@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from rtcai_pulumi.stack import UnreadableExport
 from rtcai_pulumi.stack.backend import BACKEND_VARIABLE, Backend, backend_of
-from rtcai_pulumi.stack.export import StackExport, UnreadableExport, parse_export, read_export
+from rtcai_pulumi.stack.export import StackExport, parse_export, read_export
 from rtcai_pulumi.stack.owner import absolute
 from rtcai_pulumi.stack.project import Project, project_folder, project_in
 

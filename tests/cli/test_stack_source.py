@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.stack.export import UnreadableExport
+from rtcai_pulumi.stack import UnreadableExport
 from rtcai_pulumi.stack.owner import owner_prefix
 from rtcai_pulumi.stack.source import Source, state_of, why_locked
 from tests.cli.journals import export, resource, started
