@@ -156,7 +156,7 @@ def test_what_only_the_provider_reads_is_an_update_without_a_request(stack: Stac
     stack.program(hall(more=", force=True"))
     assert "1 updated" in stack.up().succeeded().output
     assert len(emulator.requests()) == before
-    assert '"force":true' in stack.state_text()
+    assert '"force":true' in stack.state_text().replace(" ", "")  # engines format the file differently
 
 
 @pytest.mark.everyday
