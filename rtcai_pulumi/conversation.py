@@ -18,7 +18,7 @@ from rtcai_pulumi.config.wire import flat_inputs
 from rtcai_pulumi.options import CONVERSATION_TYPE, Kind, WireName, register, understand, wire_name
 from rtcai_pulumi.provider import ConversationProvider
 from rtcai_pulumi.registration import (
-    as_stated,
+    as_inputs,
     former_owners_of,
     held_back,
     owner_of,
@@ -147,7 +147,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
     def _declare(self, name: str, stated: Conversation | dict[str, Any], opts: ResourceOptions | None) -> None:
         require_text_and_options(type(self).__name__, name, opts)
         try:
-            self._register(name, as_stated(stated, f"RealtimeConversation {name!r}"), opts)
+            self._register(name, as_inputs(stated, f"RealtimeConversation {name!r}"), opts)
         except RecursionError:  # too deep for Python, or an object that contains itself
             message = f"conversation {name!r} cannot be read: {TOO_DEEP}"
             raise InvalidBody(message) from None

@@ -8,7 +8,6 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -17,12 +16,10 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.resource import all_aliases
 
-from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.output_text import REASON, is_of_an_output
 from rtcai_pulumi.config.problems import Problem, path_of
 from rtcai_pulumi.config.rules import TOO_DEEP, unsendable
-from rtcai_pulumi.config.values import UNKNOWN
-from rtcai_pulumi.config.wire import in_order
+from rtcai_pulumi.config.values import UNKNOWN, as_data
 from rtcai_pulumi.options import Understood, watch_transforms
 from rtcai_pulumi.stack.owner import NO_ORGANIZATION, stated_owner
 from rtcai_pulumi.stack.project import project_in
@@ -115,8 +112,8 @@ def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
         raise TypeError(message)
 
 
-def as_stated(value: Any, label: str, location: tuple[str | int, ...] = ()) -> Any:
-    """A value in the engine's form: blocks as objects with the names in the request, enums as their values.
+def as_inputs(value: Any, label: str, location: tuple[str | int, ...] = ()) -> Any:
+    """A value in the engine's form: blocks as objects with the names in the request, enums as their values, no None.
 
     If an output has a value that the engine cannot carry, the run fails with our message once the value is known;
     otherwise the SDK would show a traceback.
@@ -126,30 +123,29 @@ def as_stated(value: Any, label: str, location: tuple[str | int, ...] = ()) -> A
         label: the name of the resource in messages.
         location: its location in the resource's inputs.
     """
-    if isinstance(value, pulumi.Output):
-        return value.apply(lambda known: _carried(known, label, location))
-    if isinstance(value, Block):
-        names = {python: wire for wire, python in type(value).wire_names().items()} | {"extra": "extra"}
-        value = {names[field]: getattr(value, field) for field in value.model_fields_set}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {key: as_stated(item, label, (*location, key)) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [as_stated(item, label, (*location, number)) for number, item in enumerate(in_order(value))]
-    return value
+    return _watch_outputs(as_data(value), label, location)
 
 
-def _carried(known: Any, label: str, location: tuple[str | int, ...]) -> Any:
+def _watch_outputs(data: Any, label: str, location: tuple[str | int, ...]) -> Any:
+    if isinstance(data, pulumi.Output):
+        return data.apply(lambda known: _require_sendable(known, label, location))
+    if isinstance(data, dict):
+        return {key: _watch_outputs(item, label, (*location, key)) for key, item in data.items() if item is not None}
+    if isinstance(data, list):
+        return [_watch_outputs(item, label, (*location, number)) for number, item in enumerate(data)]
+    return data
+
+
+def _require_sendable(known: Any, label: str, location: tuple[str | int, ...]) -> Any:
     try:
-        stated = as_stated(known, label, location)
-        problem = next(unsendable(_plain_part(stated), location), None)
+        inputs = as_inputs(known, label, location)
+        problem = next(unsendable(_plain_part(inputs), location), None)
     except RecursionError:
         problem = Problem(path_of(location), TOO_DEEP)
     if problem is not None:
         message = f"{label} has a problem: {problem}"
         raise InvalidProgram(message)
-    return stated
+    return inputs
 
 
 def refused(problems: Iterable[str]) -> pulumi.Output[None]:

@@ -13,7 +13,7 @@ from rtcai_pulumi.config.setting import Setting
 from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
 from rtcai_pulumi.options import ROOM_TYPE, Kind, register, understand, wire_name
 from rtcai_pulumi.provider import RoomProvider
-from rtcai_pulumi.registration import as_stated, former_owners_of, held_back, owner_of, require_text_and_options
+from rtcai_pulumi.registration import as_inputs, former_owners_of, held_back, owner_of, require_text_and_options
 
 _KIND = register(
     Kind(
@@ -78,7 +78,7 @@ class Room(Resource, module="rtcai", name="Room"):
         if opts is not None and opts.urn is not None:  # it is read from the state, and nothing is registered
             super().__init__(RoomProvider(), name, every, opts)
             return
-        inputs: dict[str, Any] = as_stated(stated, f"Room {name!r}")
+        inputs: dict[str, Any] = as_inputs(stated, f"Room {name!r}")
         options = understand(opts, _KIND)
         if former := former_owners_of(_KIND.type_, name, opts):
             options.hidden["formerOwners"] = former

@@ -15,8 +15,8 @@ def main() -> None:
         if missing.name not in {"typer", "rich"}:
             raise
         sys.exit('rtcai needs the extra "cli": pip install "rtcai-pulumi[cli]"')
-    _take_any_output()
-    sys.argv[1:] = map(_as_utf_8, sys.argv[1:])
+    _tolerate_any_text()
+    sys.argv[1:] = map(_decode, sys.argv[1:])
     try:
         try:
             import_module("rtcai_pulumi.cli.app").app()
@@ -29,7 +29,7 @@ def main() -> None:
         sys.exit(f"rtcai: the output cannot be written: {error.strerror or error}")
 
 
-def _take_any_output() -> None:
+def _tolerate_any_text() -> None:
     """Print characters that the locale cannot encode as escapes, and discard output to a stream that was closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -39,7 +39,7 @@ def _take_any_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _as_utf_8(argument: str) -> str:
+def _decode(argument: str) -> str:
     """Return an argument as it was typed, also in a locale that supports ASCII only."""
     try:
         return os.fsencode(argument).decode("utf-8")

@@ -8,14 +8,14 @@ import typer
 from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES
 
 
-def not_empty(value: str | None) -> str | None:
+def _require_text(value: str | None) -> str | None:
     """Refuse an empty text: it comes from a variable that was meant to have a value."""
     if value == "":
         raise typer.BadParameter("it is empty; name one, or leave the option out")
     return value
 
 
-def _a_file(value: Path | None) -> Path | None:
+def _require_file(value: Path | None) -> Path | None:
     if value == Path():
         raise typer.BadParameter("it is empty; name a file, or leave the option out")
     return value
@@ -27,7 +27,7 @@ JournalFile = Annotated[
         "--journal",
         metavar="FILE",
         help="The journal. Default: RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
-        callback=_a_file,
+        callback=_require_file,
     ),
 ]
 StackOption = Annotated[
@@ -37,7 +37,7 @@ StackOption = Annotated[
         "-s",
         metavar="NAME",
         help="The stack. Its state is read with `pulumi stack export`; see --cwd.",
-        callback=not_empty,
+        callback=_require_text,
     ),
 ]
 ProjectFolder = Annotated[
@@ -47,6 +47,14 @@ ProjectFolder = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 TaskId = Annotated[str, typer.Argument(metavar="CID/TASK", help="The task, as in rtcai ls and in the resource's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+StackExportFile = Annotated[
+    str | None,
+    typer.Option(
+        "--stack-export",
+        metavar="FILE",
+        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
+    ),
+]
 OtherExports = Annotated[
     list[str] | None,
     typer.Option(
@@ -63,7 +71,7 @@ BackendUrl = Annotated[
         metavar="URL",
         help="URL of the stack's backend, as in Pulumi.yaml. Default: PULUMI_BACKEND_URL, else the project's, else the "
         "current login. With --stack, the state is read there.",
-        callback=not_empty,
+        callback=_require_text,
     ),
 ]
 StackName = Annotated[
@@ -72,7 +80,7 @@ StackName = Annotated[
         "--stack-name",
         metavar="NAME",
         help="The stack, if its export is empty (after a destroy); ORG/NAME if the backend has organizations.",
-        callback=not_empty,
+        callback=_require_text,
     ),
 ]
 ProjectName = Annotated[
@@ -81,12 +89,12 @@ ProjectName = Annotated[
         "--project-name",
         metavar="NAME",
         help="The project, if the export is empty (after a destroy).",
-        callback=not_empty,
+        callback=_require_text,
     ),
 ]
 
 
-def room_of_the_service(cname: str | None) -> str | None:
+def require_room_name(cname: str | None) -> str | None:
     """Refuse what cannot be the name of any room. Names that are hard to type are allowed, because such a room may
     exist.
     """

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from rtcai_pulumi.journal.journal import Journal
     from rtcai_pulumi.journal.record import Record
 
 

@@ -18,7 +18,7 @@ DEEPEST: Final = 30
 object takes three."""
 TOO_DEEP: Final = f"nested too deeply: at most {DEEPEST} objects and lists can be in each other"
 _SHOWN_OF_A_DEEP_PATH: Final = 4
-_PULUMI_KEY: Final = "4dabf18193072939515e22adb298388d"
+PULUMI_KEY: Final = "4dabf18193072939515e22adb298388d"
 """The engine marks objects that represent a secret, an asset or a resource by this key."""
 _PULUMI_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
@@ -177,14 +177,14 @@ def _unsendable_key(key: Any) -> str | None:
         return "has a key that is not a text; write the key in quotes"
     if _has_half_a_character(key):
         return "has a key with half of a character, which cannot be sent"
-    return "has a key that Pulumi keeps for itself; it cannot be sent" if key == _PULUMI_KEY else None
+    return "has a key that Pulumi reserves; it cannot be sent" if key == PULUMI_KEY else None
 
 
 def _unsendable_text(value: str) -> str | None:
     if _has_half_a_character(value):
         return "holds half of a character, which cannot be sent"
     is_pulumis = value == _PULUMI_UNKNOWN
-    return "is what Pulumi writes for a value that nobody knows yet; it cannot be sent" if is_pulumis else None
+    return "is the text that Pulumi uses for an unknown value; it cannot be sent" if is_pulumis else None
 
 
 def _unsendable_value(value: Any) -> str | None:

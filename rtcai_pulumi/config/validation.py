@@ -13,8 +13,11 @@ from rtcai_pulumi.config.wire import flat_inputs, nested_blocks
 _BODY_NAMES: Final = ("cname", "requestId", "taskType", "data")
 
 
-def input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
-    """Every independent problem of flat inputs, one per location; empty if there is none."""
+def check(inputs: Mapping[str, Any]) -> list[Problem]:
+    """Every independent problem of flat inputs, one per location, without a value in its text; empty if there is none.
+
+    Unknown values are left alone at any depth.
+    """
     found: dict[str, Problem] = {}
     for problem in (*field_problems(inputs), *rule_problems(inputs)):
         found.setdefault(problem.path, problem)
@@ -29,7 +32,7 @@ def body_problems(body: Any) -> list[Problem]:
         flat = {"cname": body.get("cname"), "requestId": body.get("requestId")}
         data = {name: block for name, block in body["data"].items() if name in BLOCK_NAMES}
         inputs = {name: value for name, value in {**flat, **data}.items() if value is not None}
-        for problem in (*input_problems(inputs), *_extra_on_the_wire(body["data"], Data, ())):
+        for problem in (*check(inputs), *_extra_on_the_wire(body["data"], Data, ())):
             top = problem.path in {"cname", "requestId", "data"}
             path = problem.path if top else f"data.{problem.path}"
             found.setdefault(path, replace(problem, path=path))
@@ -77,8 +80,3 @@ def _extra_on_the_wire(owner: Mapping[str, Any], model: type[Block], location: t
             if "extra" in block:
                 yield unlisted_field(path_of((*location, name, "extra")), "extra", inner)
             yield from _extra_on_the_wire(block, inner, (*location, name))
-
-
-def check(inputs: Mapping[str, Any]) -> list[Problem]:
-    """Every independent problem of the inputs, without a value in its text; unknowns are left alone at any depth."""
-    return input_problems(inputs)

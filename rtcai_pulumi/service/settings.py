@@ -126,7 +126,7 @@ def environment_name(key: str) -> str:
     return "RTCAI_" + "".join(f"_{char}" if char.isupper() else char.upper() for char in key)
 
 
-def _wrong_with_url(url: str) -> str | None:
+def _url_problem(url: str) -> str | None:
     """What is wrong with an endpoint's URL; None if it is valid."""
     if not url.isprintable() or " " in url:
         return "it has a blank, or a character that cannot be seen"
@@ -170,7 +170,7 @@ class _Source:
         return value if math.isfinite(value) else 0
 
     def wrong_url(self, key: str) -> str | None:
-        reason = _wrong_with_url(self.text(key) or TASK_ENDPOINT)
+        reason = _url_problem(self.text(key) or TASK_ENDPOINT)
         return f"{_both(key)} must be a URL such as {TASK_ENDPOINT}: {reason}" if reason else None
 
     def wrong_text(self, key: str) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.canonical import digest
+from rtcai_pulumi.config.rules import PULUMI_KEY
 from rtcai_pulumi.stack import UnreadableExport
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 CONVERSATION: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 STDIN: Final = "-"
-_MARKER: Final = "4dabf18193072939515e22adb298388d"
-"""The key that marks an object in a state as a secret."""
 _HOW: Final = "make it by `pulumi stack export --file FILE`"
 
 
@@ -242,7 +241,7 @@ def _begun(resource: dict[str, Any]) -> Begun:
 def _is_sealed(value: Any) -> bool:
     """Whether a value contains ciphertext, at any depth."""
     if isinstance(value, dict):
-        return _MARKER in value or any(map(_is_sealed, value.values()))
+        return PULUMI_KEY in value or any(map(_is_sealed, value.values()))
     return isinstance(value, list) and any(map(_is_sealed, value))
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rtcai_pulumi.config.conversation import Conversation
-from rtcai_pulumi.config.validation import input_problems
+from rtcai_pulumi.config.validation import check
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.lifecycle.room import check_room
 from tests.anything import EVENT, ROOM, SAMPLES, anything, without_outputs
@@ -96,7 +96,7 @@ def is_right(case: Case) -> bool:
         return not check_room({name: item for name, item in value.items() if item is not None})
     names = {python: wire for wire, python in Conversation.wire_names().items()} | {"extra": "extra"}
     stated = {names[name]: item for name, item in _without_nulls(value).items()}
-    return not input_problems(stated)
+    return not check(stated)
 
 
 def _without_nulls(value: Any) -> Any:

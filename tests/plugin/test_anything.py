@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rtcai_pulumi.config.rules import DEEPEST
 from rtcai_pulumi.emulator import Emulator
 from tests.anything import SAMPLES, anything, changed, places
-from tests.plugin.plugin import UNKNOWN, Plugin, running_plugin, struct
+from tests.plugin.plugin import UNKNOWN, Plugin, struct
 
 KEYWORDS = ["extra", "waitForRoom", "requestId", "replaceStrategy", "pipeline"]
 stated = st.sampled_from(SAMPLES).flatmap(lambda sample: anything(sample, KEYWORDS, marks=()))
@@ -20,14 +20,6 @@ stated = st.sampled_from(SAMPLES).flatmap(lambda sample: anything(sample, KEYWOR
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     with Emulator(allow_unknown_fields=True) as running:  # the purpose of `extra`
-        yield running
-
-
-@pytest.fixture(scope="module")
-def plugin(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
-    journal = tmp_path_factory.mktemp("state") / "journal.db"
-    with running_plugin(journal, **emulator.environment) as running:
-        running.configure()
         yield running
 
 

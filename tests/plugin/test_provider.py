@@ -4,7 +4,6 @@ import base64
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +18,6 @@ from tests.samples import INVALID, VALID, invalid_paths, load, parameters
 
 # The states of every release contain this string: it must load forever.
 STORED_REFERENCE = "gASVNQAAAAAAAACMFXJ0Y2FpX3B1bHVtaS5wcm92aWRlcpSMFENvbnZlcnNhdGlvblByb3ZpZGVylJOUKYGULg=="
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def plugin(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
-    environment = {
-        "RTCAI_APP_KEY": emulator.app_key,
-        "RTCAI_APP_SECRET": emulator.app_secret,
-        "RTCAI_ENDPOINT": emulator.url,
-    }
-    with running_plugin(tmp_path_factory.mktemp("state") / "journal.db", **environment) as running:
-        running.configure()
-        yield running
 
 
 def reported(plugin: Plugin, inputs: dict[str, Any]) -> list[str]:

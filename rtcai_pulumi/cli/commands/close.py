@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import typer
 
-from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of, room_of_the_service
+from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of, require_room_name
 from rtcai_pulumi.cli.output import NOT_CONFIRMED, CannotDo, confirmed, failing, say, show_json, tell
 from rtcai_pulumi.cli.session import opened_or_made, path_of, records_in, service_and
 from rtcai_pulumi.journal.journal import Journal
@@ -30,7 +30,7 @@ _Room = Annotated[
         "--cname",
         metavar="ROOM",
         help="The task's room; needed only if the journal does not know the task.",
-        callback=room_of_the_service,
+        callback=require_room_name,
     ),
 ]
 

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes, room_of_the_service
+from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes, require_room_name
 from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirmed, failing, say, show_json, tell
 from rtcai_pulumi.cli.session import opened_or_made, path_of, records_in, service_and
 from rtcai_pulumi.journal.record import Record, State
 from rtcai_pulumi.maintenance.rooms import end_room as ended_with
 from rtcai_pulumi.maintenance.rooms import known_in, number_of
 
-_Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.", callback=room_of_the_service)]
+_Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.", callback=require_room_name)]
 
 
 def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_json: AsJson = False) -> None:

@@ -14,6 +14,7 @@ from rtcai_pulumi.cli.options import (
     OtherExports,
     ProjectFolder,
     ProjectName,
+    StackExportFile,
     StackName,
     StackOption,
 )
@@ -24,14 +25,6 @@ from rtcai_pulumi.maintenance.agents import Line, duration, lines_of_records, li
 from rtcai_pulumi.stack.export import name_of, stack_of, tasks_of
 from rtcai_pulumi.stack.source import Source, StackState, state_of
 
-_StackExportFile = Annotated[
-    str | None,
-    typer.Option(
-        "--stack-export",
-        metavar="FILE",
-        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
-    ),
-]
 _All = Annotated[bool, typer.Option("--all", help="List closed ones, too.")]
 _HEAD: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
 
@@ -41,7 +34,7 @@ def ls(
     journal: JournalFile = None,
     stack: StackOption = None,
     cwd: ProjectFolder = Path(),
-    stack_export: _StackExportFile = None,
+    stack_export: StackExportFile = None,
     other_export: OtherExports = None,
     backend: BackendUrl = None,
     stack_name: StackName = None,

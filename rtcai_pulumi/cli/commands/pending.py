@@ -2,32 +2,31 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, ProjectName, StackName, StackOption
+from rtcai_pulumi.cli.options import (
+    AsJson,
+    BackendUrl,
+    JournalFile,
+    ProjectFolder,
+    ProjectName,
+    StackExportFile,
+    StackName,
+    StackOption,
+)
 from rtcai_pulumi.cli.output import failing, say, show_json, tell
 from rtcai_pulumi.cli.session import existing, existing_path_of, records_in
 from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, line_of, unknown_creates
 from rtcai_pulumi.maintenance.pending import as_json as begun_as_json
 from rtcai_pulumi.stack.source import Source, state_of
 
-_StackExportFile = Annotated[
-    str | None,
-    typer.Option(
-        "--stack-export",
-        metavar="FILE",
-        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
-    ),
-]
-
 
 def pending(
     *,
     stack: StackOption = None,
     cwd: ProjectFolder = Path(),
-    stack_export: _StackExportFile = None,
+    stack_export: StackExportFile = None,
     journal: JournalFile = None,
     backend: BackendUrl = None,
     stack_name: StackName = None,

@@ -18,6 +18,7 @@ from rtcai_pulumi.cli.options import (
     OtherExports,
     ProjectFolder,
     ProjectName,
+    StackExportFile,
     StackName,
     StackOption,
     Yes,
@@ -40,14 +41,6 @@ from rtcai_pulumi.maintenance.sweep import Outcome, Swept, carry_out, elsewhere,
 from rtcai_pulumi.stack.export import STDIN, Begun, tasks_of
 from rtcai_pulumi.stack.source import Source, StackState, state_of, why_locked
 
-_StackExportFile = Annotated[
-    str | None,
-    typer.Option(
-        "--stack-export",
-        metavar="FILE",
-        help="Instead of --stack: the JSON of `pulumi stack export`, or - for the standard input.",
-    ),
-]
 _EndRoom = Annotated[
     bool,
     typer.Option(
@@ -79,7 +72,7 @@ def sweep(
     *,
     stack: StackOption = None,
     cwd: ProjectFolder = Path(),
-    stack_export: _StackExportFile = None,
+    stack_export: StackExportFile = None,
     yes: Yes = False,
     end_room: _EndRoom = False,
     journal: JournalFile = None,

@@ -13,14 +13,15 @@ from rtcai_pulumi.service.settings import resolve
 from rtcai_pulumi.service.signing import TTL_DEFAULT, TTL_MAX, room_token_of
 
 
-def _usable(cname: str) -> str:
+def _require_typeable(cname: str) -> str:
     if problem := room_name_problem(cname):
         raise typer.BadParameter(problem)
     return cname
 
 
 _Room = Annotated[
-    str, typer.Argument(metavar="ROOM", help="The room's name; an empty name means any room.", callback=_usable)
+    str,
+    typer.Argument(metavar="ROOM", help="The room's name; an empty name means any room.", callback=_require_typeable),
 ]
 _Uid = Annotated[int, typer.Argument(metavar="UID", min=0, max=2**64 - 1, help="The user's number.")]
 _Ttl = Annotated[int, typer.Option(min=1, max=TTL_MAX, help="Seconds until it expires.")]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime import rpc
 
 from rtcai_pulumi.config.output_text import REASON
 from rtcai_pulumi.config.problems import NULL, field_problems
@@ -97,6 +98,12 @@ HALF = "holds half of a character, which cannot be sent"
         ({"number": 10**400}, "extra.new.number", "too large: the engine keeps numbers exact below 2^53 only"),
         ({"number": math.nan}, "extra.new.number", "must be a finite number"),
         ({"list": [1, None]}, "extra.new.list[1]", NULL),
+        (
+            {"secret": {rpc._special_sig_key: "1b47061264138c4ac30d75fd1eb44270"}},
+            "extra.new.secret",
+            "has a key that Pulumi",
+        ),
+        ({"text": rpc.UNKNOWN}, "extra.new.text", "is the text that Pulumi uses for an unknown value"),
         (nested(DEEPEST), "extra.new.in.in", TOO_DEEP),
     ],
 )

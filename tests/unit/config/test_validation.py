@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.config.validation import body_problems, input_problems, nesting_problems
+from rtcai_pulumi.config.validation import body_problems, check, nesting_problems
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import flat_inputs
 from tests.samples import INVALID, VALID, invalid_paths, load, parameters
@@ -26,7 +26,7 @@ near_misses = st.recursive(
 
 
 def paths(inputs: dict[str, Any]) -> list[str]:
-    return [problem.path for problem in input_problems(inputs)]
+    return [problem.path for problem in check(inputs)]
 
 
 @pytest.mark.parametrize("name", VALID)
@@ -73,7 +73,7 @@ def test_a_field_of_the_wrong_type_does_not_hide_a_rule_between_others() -> None
     ],
 )
 def test_unknown_values_are_left_alone_at_any_depth(inputs: dict[str, Any]) -> None:
-    assert input_problems(inputs) == []
+    assert check(inputs) == []
 
 
 def test_known_values_beside_unknown_ones_are_still_checked() -> None:
@@ -98,14 +98,14 @@ def test_an_own_prompt_must_not_be_empty_in_either_way(own: dict[str, Any]) -> N
 
 def test_a_hole_without_a_keyword_is_named() -> None:
     llm = {"role": 0, "customPromptKeyWord": {"name": "Le"}, "customPromptFormat": "I am {{name}}, {{age}}."}
-    (problem,) = input_problems(parameters(llm=llm))
+    (problem,) = check(parameters(llm=llm))
     assert problem.path == "llm.customPromptFormat"
     assert "{{age}}" in problem.reason
 
 
 def test_a_hole_that_is_no_keyword_is_counted_instead_of_shown() -> None:
     llm = {"role": 0, "customPromptKeyWord": {"name": "Le"}, "customPromptFormat": "{{name}} {{my secret is 42}}"}
-    (problem,) = input_problems(parameters(llm=llm))
+    (problem,) = check(parameters(llm=llm))
     assert "42" not in problem.reason
     assert "number 2" in problem.reason
 
@@ -154,7 +154,7 @@ def test_extra_takes_fields_that_are_not_listed() -> None:
     ],
 )
 def test_a_reason_names_the_limits_and_the_nearest_good_value(inputs: dict[str, Any], words: str) -> None:
-    (problem,) = input_problems(inputs)
+    (problem,) = check(inputs)
     assert words in problem.reason
 
 
@@ -168,7 +168,7 @@ def test_a_value_is_never_shown(secret: str, block: str) -> None:
         "tts": ["speed", "language", "gender", "ignoreBracketTextSet"],
         "pipeline": ["interruptMode", "interruptWords"],
     }
-    problems = input_problems(parameters(**{block: dict.fromkeys(fields[block], secret)}))
+    problems = check(parameters(**{block: dict.fromkeys(fields[block], secret)}))
     assert len(problems) >= len(fields[block])
     assert not any(secret in str(problem) for problem in problems)
 
@@ -181,7 +181,7 @@ def test_a_body_of_any_json_never_raises(value: Any) -> None:
 
 @given(st.dictionaries(field_names | st.text(), near_misses, max_size=8))
 def test_inputs_of_any_json_never_raise(inputs: dict[str, Any]) -> None:
-    assert isinstance(input_problems(inputs), list)
+    assert isinstance(check(inputs), list)
 
 
 def test_nulls_are_found_at_any_depth() -> None:
