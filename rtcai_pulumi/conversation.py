@@ -22,6 +22,7 @@ from rtcai_pulumi.registration import (
     former_owners_of,
     held_back,
     owner_of,
+    possible_roommates,
     require_text_and_options,
     warn_of_shared_room,
 )
@@ -161,6 +162,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         options = understand(opts, _KIND)
         if former := former_owners_of(_KIND.type_, name, opts):
             options.hidden["formerOwners"] = former
+        if inputs.get("adopt") is not None:
+            options.hidden["roommates"] = possible_roommates(name, inputs.get("cname"))
         if options.hidden:
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)

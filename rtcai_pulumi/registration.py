@@ -36,6 +36,8 @@ class _Run:
     stack: pulumi.Resource | None
     rooms: dict[str, tuple[object, str]] = field(default_factory=dict)
     """The first conversation of each room: a token that identifies it, and its label."""
+    conversations: list[tuple[str, object]] = field(default_factory=list)
+    """The name and the room of every conversation, as the program gives them."""
     unreported: list[str] = field(default_factory=list)
     """The problems of plain values, one sentence each, until they are reported."""
     problems: int = 0
@@ -166,12 +168,32 @@ def refused(problems: Iterable[str]) -> pulumi.Output[None]:
     return pulumi.Output.from_input(never())
 
 
+def possible_roommates(name: str, cname: Any) -> pulumi.Output[list[str]]:
+    """The names of the other conversations of the program that are, or may be, in the same room.
+
+    With this, a create can tell an agent that another resource still has from one that no program declares any more:
+    the engine may create one resource before it calls `diff` for the other.
+    """
+    run = _this_run()
+
+    async def names() -> list[str]:
+        # Everything is declared now. A room that is an output may be any room; to wait for it could be a deadlock.
+        return sorted({other for other, room in run.conversations if other != name and _may_be_same(room, cname)})
+
+    return pulumi.Output.from_input(names())
+
+
 def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
     """Warn, as soon as the room's name is known, if another conversation of the program is in the same room."""
     if not isinstance(cname, str | pulumi.Output):
         return  # a wrong type is reported by check
     run, token = _this_run(), object()
+    run.conversations.append((name, cname))
     pulumi.Output.from_input(cname).apply(lambda room: _warn_of_shared_room(run, room, token, _label(name, opts)))
+
+
+def _may_be_same(room: object, other: object) -> bool:
+    return room == other if isinstance(room, str) and isinstance(other, str) else True
 
 
 def _label(name: str, opts: pulumi.ResourceOptions | None) -> str:

@@ -103,8 +103,9 @@ OPTION_NAMES: Final = {
     "import": "import_",
     "problems": "problems",
     "formerOwners": "aliases",
+    "roommates": "adopt",
 }
-"""The keys that `Conversation.options` may have, each with the name of the Pulumi option in Python."""
+"""The keys that `Conversation.options` may have, each with the name in Python of the option or input it comes from."""
 
 
 def options_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -116,6 +117,12 @@ def options_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
 def former_owners(inputs: Mapping[str, Any]) -> list[str]:
     """The former owners of a resource, from Pulumi's option ``aliases``, in the form of `Conversation.owner`."""
     names = options_of(inputs).get("formerOwners")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def roommates(inputs: Mapping[str, Any]) -> list[str]:
+    """The names of the program's other conversations that may be in the same room; known where ``adopt`` is given."""
+    names = options_of(inputs).get("roommates")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 

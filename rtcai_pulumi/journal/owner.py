@@ -19,6 +19,11 @@ def urn_of(owner: str) -> str:
     return owner.partition(":")[2]
 
 
+def name_of(owner: str) -> str:
+    """Return the name of an owner's resource, which may contain ``::`` itself; empty if the owner has no URN."""
+    return "".join(owner.split("::", 3)[3:])
+
+
 def stack_part_of(owner: str) -> str:
     """Return the part of an owner that is the same for all resources of one stack in one backend."""
     return "::".join(owner.split("::")[:2])

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from rtcai_pulumi.config.canonical import digest
-from rtcai_pulumi.config.conversation import Mode, former_owners, starts_first
+from rtcai_pulumi.config.conversation import Mode, former_owners, roommates, starts_first
 from rtcai_pulumi.config.wire import create_body, data_of
-from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
 from rtcai_pulumi.journal.record import Kept, Record, State, kept_of
 from rtcai_pulumi.lifecycle.context import require_account
 from rtcai_pulumi.lifecycle.recovery import close_last, judged_by_the_state, lost, settle
@@ -36,7 +36,7 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
         return None
     known = run.journal.records_of_task(str(named))
     retained = next((record for record in known if record.unfinished and record.kept is Kept.RETAINED), None)
-    if known and (retained is None or named in run.staying):
+    if known and (retained is None or named in run.staying or _is_declared(retained, inputs, owner)):
         if any(record.unfinished and record.owner != owner for record in known):
             run.tell(
                 f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "
@@ -62,6 +62,11 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
     asked = Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id)
     taken = replace(asked, state=State.OPEN, cid=int(cid), task_id=task_id, handed=True)
     return run.journal.add(taken)
+
+
+def _is_declared(retained: Record, inputs: Mapping[str, Any], owner: str) -> bool:
+    """Whether the program still declares a retained agent's resource, for which `diff` may not have been called yet."""
+    return is_same_stack(retained.owner, owner) and name_of(retained.owner) in roommates(inputs)
 
 
 ADDED_OUTPUTS: Final = ("requestId", "cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
@@ -188,7 +193,7 @@ def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
         if record.kept is Kept.RETAINED:
             run.tell(
                 f"warning: room {cname}: task {record.task} of {whose} was retained (retain_on_delete) and talks in "
-                f"it, too; `rtcai close {record.task}` stops it"
+                f"it, too. Where no program declares that one any more, `rtcai close {record.task}` stops it"
             )
             continue
         if record.task is None:

@@ -181,12 +181,21 @@ def test_what_else_replaces_a_retained_agent_is_warned_of_at_preview(
     assert calls(emulator) == ["create"]
 
 
-def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(stack: Stack, emulator: Emulator) -> None:
+@pytest.mark.parametrize("order", ["any order", "adopting first"])
+def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(
+    stack: Stack, emulator: Emulator, order: str
+) -> None:
     stack.program(RETAINED)
     stack.up().succeeded()
     (retained,) = live(emulator)
     task = f"{retained['cid']}/{retained['taskId']}"
-    stack.program(RETAINED + one_room(more=f", adopt={task!r}").replace('"host"', '"mod"'))
+    adopting = one_room(more=f", adopt={task!r}").replace(
+        'RealtimeConversation("host"', 'mod = RealtimeConversation("mod"'
+    )
+    if order == "adopting first":
+        stack.program(adopting + program(retain_on_delete=True, depends_on="[mod]"))
+    else:
+        stack.program(RETAINED + adopting)
     run = stack.up().succeeded()
     assert f"adopt is ignored, because the journal knows task {task} as another resource's" in run.output
     in_state = [one["outputs"]["taskId"] for one in stack.conversations().values()]

@@ -32,8 +32,8 @@ can wait.
 
 ## What a test of the engine costs
 
-Processor time of one command on a stack of one room, engine 3.259.0, two quiet cores (medians of six runs; parts sampled
-from one run):
+Processor time of one command on a stack of one room, engine 3.259.0, two quiet cores (medians of six runs; parts
+sampled from one run):
 
 | command | seconds |
 |---|---|
