@@ -7,20 +7,20 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import Resource
 
-from rtcai_pulumi.config.block import misspelt_keyword
+from rtcai_pulumi.config.block import describe_misspelt_keyword
 from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation, ReplaceStrategy
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.rules import TOO_DEEP
 from rtcai_pulumi.config.setting import BlockSetting, Setting
-from rtcai_pulumi.config.validation import check, nesting_problems
+from rtcai_pulumi.config.validation import check, check_nesting
 from rtcai_pulumi.config.wire import flat_inputs
-from rtcai_pulumi.options import CONVERSATION_TYPE, Kind, WireName, register, understand, wire_name
+from rtcai_pulumi.options import CONVERSATION_TYPE, ResourceKind, WireName, register, resolve_options, wire_name
 from rtcai_pulumi.provider import ConversationProvider
 from rtcai_pulumi.registration import (
     as_inputs,
+    delay_registration,
     former_owners_of,
-    held_back,
     owner_of,
     possible_roommates,
     require_text_and_options,
@@ -39,7 +39,7 @@ _OUTPUT_ONLY = {
     "mode": "mode",
 }
 _KIND = register(
-    Kind(
+    ResourceKind(
         CONVERSATION_TYPE,
         Conversation,
         _OUTPUT_ONLY,
@@ -103,7 +103,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         """
         for keyword in misspelt:
             known = [field for field in Conversation.model_fields if field not in HIDDEN]
-            raise TypeError(misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
+            raise TypeError(describe_misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
         stated = Conversation(
             cname=cname,
             agent=agent,
@@ -134,7 +134,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
                 resource.
         """
         try:
-            problems = nesting_problems(body)
+            problems = check_nesting(body)
         except RecursionError:
             problems = [Problem("(root)", TOO_DEEP)]
         if problems:
@@ -159,7 +159,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         if opts is not None and opts.urn is not None:  # it is read from the state, and nothing is registered
             super().__init__(ConversationProvider(), name, every, opts)
             return
-        options = understand(opts, _KIND)
+        options = resolve_options(opts, _KIND)
         if former := former_owners_of(_KIND.type_, name, opts):
             options.hidden["formerOwners"] = former
         if inputs.get("adopt") is not None:
@@ -167,10 +167,12 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         if options.hidden:
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)
-        inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="RealtimeConversation", judge=check)
+        inputs["owner"] = delay_registration(
+            owner, name, inputs, opts, options, type_="RealtimeConversation", judge=check
+        )
         warn_of_shared_room(name, inputs.get("cname"), opts)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
-        super().__init__(ConversationProvider(), name, _named({"owner": None, **every, **inputs}), options.opts)
+        super().__init__(ConversationProvider(), name, _mark_names({"owner": None, **every, **inputs}), options.opts)
 
     def translate_input_property(self, prop: str) -> str:
         """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""
@@ -272,14 +274,14 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         return output
 
 
-def _named(value: Any) -> Any:
+def _mark_names(value: Any) -> Any:
     """A value whose keys the SDK does not translate, at any depth. The SDK translates names of properties and of
     options with the same function, and keys that a program chose must not be taken for names of properties.
     """
     if isinstance(value, Output):
-        return value.apply(_named)
+        return value.apply(_mark_names)
     if isinstance(value, Mapping):
-        return {WireName(key) if isinstance(key, str) else key: _named(item) for key, item in value.items()}
+        return {WireName(key) if isinstance(key, str) else key: _mark_names(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_named(item) for item in value]
+        return [_mark_names(item) for item in value]
     return value

@@ -18,7 +18,7 @@ from pulumi.runtime import get_root_resource, settings
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import HIDDEN
-from rtcai_pulumi.config.paths import ALL, parts_of, wire_path
+from rtcai_pulumi.config.paths import ALL, split_path, to_wire_path
 
 ROOM_TYPE: Final = "pulumi-python:dynamic/rtcai:Room"
 CONVERSATION_TYPE: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
@@ -33,7 +33,7 @@ _CANNOT: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ResourceKind:
     """What the functions of this module need to know about a resource class."""
 
     type_: str
@@ -56,16 +56,16 @@ class WireName(str):
     __slots__ = ()
 
 
-def wire_name(path: str, kind: Kind) -> str:
+def wire_name(path: str, kind: ResourceKind) -> str:
     """The path of a property with the names in the request; a path that is not valid is returned unchanged."""
     try:
-        return wire_path(path, kind.inputs, kind.outputs)
+        return to_wire_path(path, kind.inputs, kind.outputs)
     except ValueError:
         return path
 
 
 @dataclass(slots=True)
-class Understood:
+class ResolvedOptions:
     """A resource's options, after reading them."""
 
     opts: ResourceOptions
@@ -78,26 +78,26 @@ class Understood:
     """Whether a parent or transforms may still change the options: then a transform reads the result."""
 
 
-def understand(opts: ResourceOptions | None, kind: Kind) -> Understood:
+def resolve_options(opts: ResourceOptions | None, kind: ResourceKind) -> ResolvedOptions:
     """Read the options that a program gives to a resource of this package.
 
     Args:
         opts: the options as given; never changed.
         kind: the resource's class.
     """
-    found = Understood(ResourceOptions.merge(opts, None))
+    found = ResolvedOptions(ResourceOptions.merge(opts, None))
     opts = opts or ResourceOptions()
     for option in _PATHS:
         if paths := getattr(opts, option):
-            setattr(found.opts, option, _translated(option, paths, kind, found.problems))
+            setattr(found.opts, option, _translate_paths(option, paths, kind, found.problems))
     found.problems += [f"{name}: {why}" for name, why in _CANNOT.items() if getattr(opts, name) is not None]
     if opts.import_ is not None or opts.id is not None:
         name = "import_" if opts.import_ is not None else "id"
         found.problems.append(f"{name}: it cannot be read from the service by an id; {kind.how_to_take}")
     if opts.deleted_with is not None:
-        _understand_deleted_with(opts.deleted_with, kind, found)
+        _resolve_deleted_with(opts.deleted_with, kind, found)
     if kind.ends_with_a_room:
-        found.hidden |= _order_and_retention(opts)
+        found.hidden |= _read_order_and_retention(opts)
     if found.opts.replace_on_changes:
         found.hidden["replaceOnChanges"] = list(found.opts.replace_on_changes)
     found.may_change = opts.parent is not None or bool(opts.transforms or _transformations(opts))
@@ -110,12 +110,12 @@ def _transformations(opts: ResourceOptions) -> list[Any]:
     return [*(opts.transformations or []), *(getattr(above, "_transformations", None) or [])]
 
 
-def _translated(option: str, paths: Iterable[str], kind: Kind, problems: list[str]) -> list[str]:
+def _translate_paths(option: str, paths: Iterable[str], kind: ResourceKind, problems: list[str]) -> list[str]:
     """Paths with the names in the request, in the form that each option needs; adds invalid paths to `problems`."""
     found: dict[str, None] = {}
     for path in paths:
         try:
-            wire = wire_path(path, kind.inputs, kind.outputs)
+            wire = to_wire_path(path, kind.inputs, kind.outputs)
         except ValueError as error:
             problems.append(f"{option}: {error}")
             continue
@@ -123,13 +123,13 @@ def _translated(option: str, paths: Iterable[str], kind: Kind, problems: list[st
             # Not the hidden inputs: the provider would never receive a new name or changed options.
             found |= dict.fromkeys(name for name in (*kind.inputs.wire_names(), "extra") if name not in HIDDEN)
         elif option == "additional_secret_outputs":
-            found[str((parts_of(wire) or [wire])[0])] = None  # the engine supports only top-level properties here
+            found[str((split_path(wire) or [wire])[0])] = None  # the engine supports only top-level properties here
         else:
             found[wire] = None
     return list(found)
 
 
-def _order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
+def _read_order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
     hidden: dict[str, Any] = {}
     if opts.retain_on_delete:
         hidden["retainOnDelete"] = True
@@ -138,7 +138,7 @@ def _order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
     return hidden
 
 
-def _understand_deleted_with(other: pulumi.Resource, kind: Kind, found: Understood) -> None:
+def _resolve_deleted_with(other: pulumi.Resource, kind: ResourceKind, found: ResolvedOptions) -> None:
     """Have the agent stopped before its room is ended: with the option itself, the engine would only drop it."""
     if kind.ends_with_a_room and other.pulumi_resource_type == ROOM_TYPE:
         _stop_before(other, found.opts)
@@ -169,10 +169,10 @@ def _stop_before(room: pulumi.Resource, opts: ResourceOptions) -> None:
     opts.replace_with = [*(opts.replace_with or []), room]
 
 
-_kinds: Final[dict[str, Kind]] = {}
+_kinds: Final[dict[str, ResourceKind]] = {}
 
 
-def register(kind: Kind) -> Kind:
+def register(kind: ResourceKind) -> ResourceKind:
     """Make a resource class known to `watch_transforms`."""
     _kinds[kind.type_] = kind
     return kind
@@ -208,10 +208,10 @@ def _transforms_of(callbacks: Any) -> Mapping[Any, str]:
 
 async def _stack_transform(args: ResourceTransformArgs) -> ResourceTransformResult | None:
     kind = _kinds.get(args.type_)
-    return await _effective(args, kind) if kind else None
+    return await _read_effective_options(args, kind) if kind else None
 
 
-async def _effective(args: ResourceTransformArgs, kind: Kind) -> ResourceTransformResult | None:
+async def _read_effective_options(args: ResourceTransformArgs, kind: ResourceKind) -> ResourceTransformResult | None:
     """The provider's data about options that were inherited or changed by a transform; None if nothing changed."""
     opts, props = args.opts, dict(args.props)
     stated: Any = props.get("options") or {}
@@ -219,13 +219,13 @@ async def _effective(args: ResourceTransformArgs, kind: Kind) -> ResourceTransfo
     changed = False
     for option in _PATHS:
         paths = list(getattr(opts, option, None) or [])
-        wire = _translated(option, paths, kind, problems)
+        wire = _translate_paths(option, paths, kind, problems)
         if wire != paths:
             setattr(opts, option, wire)
             changed = True
     hidden = {name: value for name, value in stated.items() if name not in _EFFECTIVE}
     if kind.ends_with_a_room:
-        hidden |= _order_and_retention(opts)
+        hidden |= _read_order_and_retention(opts)
     if opts.replace_on_changes:
         hidden["replaceOnChanges"] = list(opts.replace_on_changes)
     if opts.import_:

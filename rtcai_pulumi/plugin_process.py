@@ -184,7 +184,7 @@ class Engine:
 
     def _watch(self) -> None:
         pause = threading.Event()
-        while self.lives() or not self.idle or serves_a_call():
+        while self.lives() or not self.idle or is_serving():
             pause.wait(_LOOK_SECONDS)
         # There is nothing left to write or to report: each call has written its journal before it ended.
         os._exit(0)
@@ -223,7 +223,7 @@ def cancel(*arguments: Any) -> Any:
 _cancel_listeners: Final[list[tuple[Callable[[], None], FunctionType]]] = []
 
 
-def serves_a_call() -> bool:
+def is_serving() -> bool:
     """Whether any thread runs an operation of any dynamic provider of this process."""
     codes = {method.__code__ for method in vars(_servicer()).values() if isinstance(method, FunctionType)}
     return any(_is_within(frame, codes) for frame in sys._current_frames().values())

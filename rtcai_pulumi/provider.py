@@ -50,9 +50,9 @@ from rtcai_pulumi.plugin_process import (
 )
 from rtcai_pulumi.service.errors import JournalError, SettingsError
 from rtcai_pulumi.service.printable import printable
-from rtcai_pulumi.service.retry import Retrier, within
+from rtcai_pulumi.service.retry import Retrier, limit_time
 from rtcai_pulumi.service.settings import HOW_TO_SET, concurrency_of, missing_credentials, resolve
-from rtcai_pulumi.stack.owner import resolved_owner
+from rtcai_pulumi.stack.owner import resolve_owner
 from rtcai_pulumi.stack.project import project_folder, project_in
 from rtcai_pulumi.stack.state import stack_state
 
@@ -104,7 +104,7 @@ class _Process:
             takes_all=self._cli.destroys_all,
         )
         print_without_frames()
-        if not on_cancel(self._cancelled):
+        if not on_cancel(self._is_cancelled):
             self.engine.debug("rtcai: the plugin's Cancel was not found; a Ctrl-C does not end waits")
         widen_pool(concurrency_of(os.environ, config), self.engine.debug)
 
@@ -125,7 +125,7 @@ class _Process:
             if resolved is None:
                 folder = project_folder(self._cli.folder)
                 backend = _project_backend(folder)
-                resolved = self._owners[stated] = resolved_owner(stated, os.environ, backend, folder)
+                resolved = self._owners[stated] = resolve_owner(stated, os.environ, backend, folder)
             return resolved
 
     def _read_state(self, owner: str) -> StackState | None:
@@ -136,13 +136,13 @@ class _Process:
                 self._state.append(stack_state(exported_state(self._cli, stack)) if stack else None)
             return self._state[0]
 
-    def _cancelled(self) -> None:
+    def _is_cancelled(self) -> None:
         """Handle the engine's stop request. If no call runs here, the run may have ended with its state written."""
         self.engine.stopping.set()
         journal = self._journal
         if journal is not None and self.engine.idle:
             with suppress(JournalError):
-                journal.stored()
+                journal.record_stored()
 
     def _connect(self) -> Client:
         """The one client of this process, created at the first request."""
@@ -151,7 +151,7 @@ class _Process:
                 from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
 
                 self._client = Client(self._settings())
-                for doubt in self._client.doubts:
+                for doubt in self._client.proxy_warnings:
                     _tell(f"warning: {doubt}; it is left out")
             return self._client
 
@@ -165,7 +165,7 @@ class _Process:
                     self._snapshot.close()
                     self._snapshot = None
                 self._journal = Journal(journal_path(os.environ))
-                if doubt := self._journal.doubt:
+                if doubt := self._journal.location_warning:
                     _tell(f"warning: {doubt}")
             return self._journal
 
@@ -204,7 +204,7 @@ class _Process:
             return None
 
 
-class _Door(ResourceProvider):
+class _DynamicProvider(ResourceProvider):
     """What the providers have in common. The engine configures each of them, in one process."""
 
     serialize_as_secret_always = False  # the reference is a constant; as a secret it would be ciphertext in every state
@@ -214,10 +214,10 @@ class _Door(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         """Store the stack's config. Settings are resolved at the first request, because a preview needs none."""
-        with _Door._configuring:
-            if _Door._process is None:
-                _Door._process = _Process(req.config.get)
-            self._shared = _Door._process
+        with _DynamicProvider._configuring:
+            if _DynamicProvider._process is None:
+                _DynamicProvider._process = _Process(req.config.get)
+            self._shared = _DynamicProvider._process
             self._run = self._shared.run
             self._engine = self._shared.engine
 
@@ -225,12 +225,12 @@ class _Door(ResourceProvider):
     def _call(self) -> Iterator[None]:
         """Mark a call that must be finished, within the time that ``custom_timeouts`` allows."""
         request = request_of_call()
-        with self._engine.call(), within(getattr(request, "timeout", None)):
+        with self._engine.call(), limit_time(getattr(request, "timeout", None)):
             yield
 
     def _inputs(self, props: Any) -> Any:
         """The inputs of a program in the lifecycle's form: with the owner as in journal and state."""
-        inputs = _properties(props)
+        inputs = _to_properties(props)
         if isinstance(inputs.get("owner"), str):
             inputs["owner"] = self._shared.owner(inputs["owner"])
         if former := former_owners(inputs):
@@ -238,7 +238,7 @@ class _Door(ResourceProvider):
         return inputs
 
 
-class ConversationProvider(_Door):
+class ConversationProvider(_DynamicProvider):
     """Serves `check`, `diff`, `create`, `read`, `update` and `delete` of a conversation.
 
     The state of every stack has a reference to this class by its name, forever: module and name must not change, and an
@@ -248,16 +248,16 @@ class ConversationProvider(_Door):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
         self._shared.warn_of_missing_credentials()
-        problems = check(_properties(news))
+        problems = check(_to_properties(news))
         if not _olds and not problems:
             foresee(self._inputs(news), self._run)
         return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the agent if the canonical forms differ, or if the journal says that it has ended."""
-        difference = diff(_id, _properties(_olds), self._inputs(_news), self._run)
+        difference = diff(_id, _to_properties(_olds), self._inputs(_news), self._run)
         return DiffResult(
-            changes=bool(difference.replaces) or difference.settles,
+            changes=bool(difference.replaces) or difference.needs_recovery,
             replaces=list(difference.replaces),
             delete_before_replace=difference.stop_first,
         )
@@ -270,7 +270,7 @@ class ConversationProvider(_Door):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Remove the agent from the state if its room is definitely gone."""
-        reading = read(id_, _properties(props), self._run)
+        reading = read(id_, _to_properties(props), self._run)
         if reading.warning:
             _tell(f"warning: {reading.warning}")
         return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
@@ -278,15 +278,15 @@ class ConversationProvider(_Door):
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Close other agents of this resource that an earlier run left next to the agent."""
         with self._call():
-            return UpdateResult(update(_id, _properties(_olds), self._inputs(_news), self._run))
+            return UpdateResult(update(_id, _to_properties(_olds), self._inputs(_news), self._run))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Stop the agent."""
         with self._call():
-            delete(_id, _properties(_props), self._run)
+            delete(_id, _to_properties(_props), self._run)
 
 
-class RoomProvider(_Door):
+class RoomProvider(_DynamicProvider):
     """Serves `check`, `diff`, `create`, `read`, `update` and `delete` of a room.
 
     The state of every stack has a reference to this class by its name, forever: module and name must not change, and an
@@ -296,11 +296,11 @@ class RoomProvider(_Door):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
         self._shared.warn_of_missing_credentials()
-        return CheckResult(news, [CheckFailure("", str(problem)) for problem in check_room(_properties(news))])
+        return CheckResult(news, [CheckFailure("", str(problem)) for problem in check_room(_to_properties(news))])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the room if its name differs; the new room is opened before the old one is ended."""
-        changes, replaces = diff_room(_id, _properties(_olds), self._inputs(_news), self._run)
+        changes, replaces = diff_room(_id, _to_properties(_olds), self._inputs(_news), self._run)
         return DiffResult(changes=changes, replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -311,7 +311,7 @@ class RoomProvider(_Door):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Remove the room from the state if it is definitely gone."""
-        reading = read_room(_properties(props), self._run)
+        reading = read_room(_to_properties(props), self._run)
         if reading.warning:
             _tell(f"warning: {reading.warning}")
         return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
@@ -319,12 +319,12 @@ class RoomProvider(_Door):
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Store the inputs that only the provider reads; no request is sent."""
         with self._call():
-            return UpdateResult(update_room(_id, _properties(_olds), self._inputs(_news), self._run))
+            return UpdateResult(update_room(_id, _to_properties(_olds), self._inputs(_news), self._run))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """End the room if no one is in it."""
         with self._call():
-            delete_room(_properties(_props), self._run)
+            delete_room(_to_properties(_props), self._run)
 
 
 def _project_backend(folder: Path) -> str | None:
@@ -350,10 +350,10 @@ def _tell(line: str) -> None:
         sys.stderr.write(f"{printable(line)}\n")
 
 
-def _properties(props: Any) -> Any:
+def _to_properties(props: Any) -> Any:
     """Properties in the lifecycle's form: with its own marker for unknowns at any depth, and without the engine's."""
     if isinstance(props, dict):
-        return {key: _properties(value) for key, value in props.items() if key != _PROVIDER_KEY}
+        return {key: _to_properties(value) for key, value in props.items() if key != _PROVIDER_KEY}
     if isinstance(props, list):
-        return [_properties(value) for value in props]
+        return [_to_properties(value) for value in props]
     return UNKNOWN if isinstance(props, Unknown) else props

@@ -16,12 +16,12 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.resource import all_aliases
 
-from rtcai_pulumi.config.output_text import REASON, is_of_an_output
+from rtcai_pulumi.config.output_text import REASON, is_output_text
 from rtcai_pulumi.config.problems import Problem, path_of
-from rtcai_pulumi.config.rules import TOO_DEEP, unsendable
+from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
 from rtcai_pulumi.config.values import UNKNOWN, as_data
-from rtcai_pulumi.options import Understood, watch_transforms
-from rtcai_pulumi.stack.owner import NO_ORGANIZATION, stated_owner
+from rtcai_pulumi.options import ResolvedOptions, watch_transforms
+from rtcai_pulumi.stack.owner import NO_ORGANIZATION, program_owner
 from rtcai_pulumi.stack.project import project_in
 
 
@@ -42,7 +42,7 @@ class _Run:
     """The problems of plain values, one sentence each, until they are reported."""
     problems: int = 0
 
-    def note(self, problems: Iterable[str]) -> None:
+    def add_problems(self, problems: Iterable[str]) -> None:
         """Keep problems for the report; from now on nothing is registered."""
         known = len(self.unreported)
         self.unreported += problems
@@ -53,12 +53,12 @@ class _Run:
 _runs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Run] = WeakKeyDictionary()
 
 
-def held_back(
+def delay_registration(
     owner: pulumi.Output[str | None],
     name: str,
     inputs: Mapping[str, Any],
     opts: pulumi.ResourceOptions | None,
-    options: Understood,
+    options: ResolvedOptions,
     *,
     type_: str,
     judge: Callable[[Mapping[str, Any]], list[Problem]],
@@ -82,16 +82,16 @@ def held_back(
     """
     run = _this_run()
     label = f"{type_} {_label(name, opts)}"
-    found = judge(_plain_part(inputs))
-    if is_of_an_output(name):
+    found = judge(_replace_outputs(inputs))
+    if is_output_text(name):
         found.insert(0, Problem("name", REASON))
         label = type_
     elif not name.isprintable():
         found.insert(0, Problem("name", "has a character that cannot be seen; take it out"))
-    run.note(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
+    run.add_problems(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
 
     async def may_go_on() -> None:
-        _report(run)
+        _report_problems(run)
         await watch_transforms(wanted=options.may_change)
         for named in ("cname", "requestId"):
             if isinstance(inputs.get(named), pulumi.Output) and await inputs[named].is_secret():
@@ -141,7 +141,7 @@ def _watch_outputs(data: Any, label: str, location: tuple[str | int, ...]) -> An
 def _require_sendable(known: Any, label: str, location: tuple[str | int, ...]) -> Any:
     try:
         inputs = as_inputs(known, label, location)
-        problem = next(unsendable(_plain_part(inputs), location), None)
+        problem = next(find_unsendable(_replace_outputs(inputs), location), None)
     except RecursionError:
         problem = Problem(path_of(location), TOO_DEEP)
     if problem is not None:
@@ -150,7 +150,7 @@ def _require_sendable(known: Any, label: str, location: tuple[str | int, ...]) -
     return inputs
 
 
-def refused(problems: Iterable[str]) -> pulumi.Output[None]:
+def refuse_component(problems: Iterable[str]) -> pulumi.Output[None]:
     """Report the problems of a component that declares resources itself, and so cannot declare them.
 
     Args:
@@ -160,10 +160,10 @@ def refused(problems: Iterable[str]) -> pulumi.Output[None]:
         An output that never has a value: as an input of a resource it fails the run, with the problems of all others.
     """
     run = _this_run()
-    run.note(problems)
+    run.add_problems(problems)
 
     async def never() -> None:
-        _report(run)
+        _report_problems(run)
 
     return pulumi.Output.from_input(never())
 
@@ -243,7 +243,7 @@ def _owners_of_this_program() -> Callable[[str], str]:
     told: str | None = pulumi.get_root_directory()  # None in an inline program, or with an older language host
     folder = Path(told or "")
     backend = project_in(folder).backend if told else None
-    return lambda urn: stated_owner(urn, organization, backend, folder)
+    return lambda urn: program_owner(urn, organization, backend, folder)
 
 
 def _this_run() -> _Run:
@@ -258,18 +258,18 @@ def _this_run() -> _Run:
     return run
 
 
-def _plain_part(value: Any) -> Any:
+def _replace_outputs(value: Any) -> Any:
     """A value with its outputs as unknowns: no code may wait for an output before everything is declared."""
     if isinstance(value, pulumi.Output) or inspect.isawaitable(value):
         return UNKNOWN
     if isinstance(value, Mapping):
-        return {key: _plain_part(item) for key, item in value.items()}
+        return {key: _replace_outputs(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain_part(item) for item in value]
+        return [_replace_outputs(item) for item in value]
     return value
 
 
-def _report(run: _Run) -> None:
+def _report_problems(run: _Run) -> None:
     for problem in run.unreported:
         pulumi.log.error(problem)
     run.unreported.clear()

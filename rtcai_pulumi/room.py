@@ -6,17 +6,23 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import Resource
 
-from rtcai_pulumi.config.block import misspelt_keyword
+from rtcai_pulumi.config.block import describe_misspelt_keyword
 from rtcai_pulumi.config.conversation import HIDDEN
 from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.setting import Setting
 from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
-from rtcai_pulumi.options import ROOM_TYPE, Kind, register, understand, wire_name
+from rtcai_pulumi.options import ROOM_TYPE, ResourceKind, register, resolve_options, wire_name
 from rtcai_pulumi.provider import RoomProvider
-from rtcai_pulumi.registration import as_inputs, former_owners_of, held_back, owner_of, require_text_and_options
+from rtcai_pulumi.registration import (
+    as_inputs,
+    delay_registration,
+    former_owners_of,
+    owner_of,
+    require_text_and_options,
+)
 
 _KIND = register(
-    Kind(
+    ResourceKind(
         ROOM_TYPE,
         RoomInputs,
         {"cid": "cid", "appKey": "app_key", "roomEndpoint": "room_endpoint"},
@@ -61,7 +67,7 @@ class Room(Resource, module="rtcai", name="Room"):
         """
         for keyword in misspelt:
             known = [field for field in RoomInputs.model_fields if field not in {*HIDDEN, "extra", "take_over"}]
-            raise TypeError(misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
+            raise TypeError(describe_misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
         self._declare(name, {"cname": cname, "uid": uid, "adoptExisting": adopt_existing, "force": force}, opts)
 
     @classmethod
@@ -79,13 +85,13 @@ class Room(Resource, module="rtcai", name="Room"):
             super().__init__(RoomProvider(), name, every, opts)
             return
         inputs: dict[str, Any] = as_inputs(stated, f"Room {name!r}")
-        options = understand(opts, _KIND)
+        options = resolve_options(opts, _KIND)
         if former := former_owners_of(_KIND.type_, name, opts):
             options.hidden["formerOwners"] = former
         if options.hidden:
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)
-        inputs["owner"] = held_back(owner, name, inputs, opts, options, type_="Room", judge=check_room)
+        inputs["owner"] = delay_registration(owner, name, inputs, opts, options, type_="Room", judge=check_room)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
         super().__init__(RoomProvider(), name, {"owner": None, **every, **inputs}, options.opts)
 

@@ -8,7 +8,7 @@ import pulumi
 from pulumi import Input, Output
 from pulumi.runtime.config import get_config
 
-from rtcai_pulumi.config.output_text import REASON, is_of_an_output
+from rtcai_pulumi.config.output_text import REASON, is_output_text
 from rtcai_pulumi.service.errors import SettingsError
 from rtcai_pulumi.service.settings import missing_credentials, resolve
 from rtcai_pulumi.service.signing import TTL_DEFAULT, room_token_of
@@ -45,7 +45,7 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
     def made(values: dict[str, object]) -> str:
         name = values["cname"]
         try:
-            if not isinstance(name, str) or is_of_an_output(name):
+            if not isinstance(name, str) or is_output_text(name):
                 raise ValueError(f"cname: {REASON if isinstance(name, str) else 'must be a text'}")
             return room_token_of(settings, name, _whole("uid", values), _whole("ttl", values), time.time())
         except ValueError as error:

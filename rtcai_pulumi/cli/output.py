@@ -71,7 +71,7 @@ NOT_CONFIRMED: Final = 2
 """Exit code: nothing was done, because the command was not confirmed."""
 
 
-def confirmed(question: str, *, yes: bool, can_ask: bool = True, undone: str = "Nothing was done") -> bool:
+def confirm(question: str, *, yes: bool, can_ask: bool = True, undone: str = "Nothing was done") -> bool:
     """Ask the user to confirm; without a terminal, ``--yes`` is required.
 
     Args:
@@ -103,11 +103,11 @@ _HOW_TO_SET_HERE: Final = (
 )
 
 
-class CannotDo(Exception):
+class CommandError(Exception):
     """A command cannot do what it was asked to do; the message says why, and what to do."""
 
 
-class Unknown(CannotDo):
+class NotInJournal(CommandError):
     """The journal does not know the object that the user names."""
 
 
@@ -119,10 +119,10 @@ def for_the_environment(text: str) -> str:
 
 
 @contextmanager
-def failing(command: str) -> Iterator[None]:
+def exit_on_error(command: str) -> Iterator[None]:
     """Print any error that users may get, and exit with code 1."""
     try:
         yield
-    except (CannotDo, UnreadableExport, RtcAiError) as error:
+    except (CommandError, UnreadableExport, RtcAiError) as error:
         tell_error(f"rtcai {command}: {for_the_environment(str(error))}")
         raise typer.Exit(1) from None

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rtcai_pulumi.cli.output import Unknown, tell
+from rtcai_pulumi.cli.output import NotInJournal, tell
 from rtcai_pulumi.journal.journal import Journal, journal_path
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.service.errors import JournalError
@@ -27,7 +27,7 @@ def path_of(env: Mapping[str, str], stated: Path | None) -> Path:
     return stated or journal_path(env)
 
 
-def existing_path_of(env: Mapping[str, str], stated: Path | None) -> Path:
+def require_path_of(env: Mapping[str, str], stated: Path | None) -> Path:
     """Return the path of the journal, for a command that only reads: a file that the user names must exist.
 
     Raises:
@@ -35,12 +35,12 @@ def existing_path_of(env: Mapping[str, str], stated: Path | None) -> Path:
         JournalError: there is no place for the journal.
     """
     if stated is not None and not _is_there(stated):
-        raise Unknown(f"There is no journal {stated}.\n  to do: name one that is there, or leave --journal out")
+        raise NotInJournal(f"There is no journal {stated}.\n  to do: name one that is there, or leave --journal out")
     return path_of(env, stated)
 
 
 @contextmanager
-def existing(path: Path, tell: Callable[[str], None] = tell) -> Iterator[Journal | None]:
+def open_existing(path: Path, tell: Callable[[str], None] = tell) -> Iterator[Journal | None]:
     """Open the journal. If there is none yet, print a message and yield None.
 
     Raises:
@@ -59,7 +59,7 @@ def existing(path: Path, tell: Callable[[str], None] = tell) -> Iterator[Journal
 
 
 @contextmanager
-def opened_or_made(path: Path, *, made: bool) -> Iterator[Journal]:
+def open_or_create(path: Path, *, made: bool) -> Iterator[Journal]:
     """Open the journal, for a command that may have to write to it; `made` allows it to be created.
 
     Raises:
@@ -67,12 +67,12 @@ def opened_or_made(path: Path, *, made: bool) -> Iterator[Journal]:
         JournalError: the journal cannot be used.
     """
     if not made and not _is_there(path):
-        raise Unknown(f"There is no journal {path}.\n  to do: name it with --journal or RTCAI_JOURNAL")
+        raise NotInJournal(f"There is no journal {path}.\n  to do: name it with --journal or RTCAI_JOURNAL")
     with Journal(path) as journal:
         yield journal
 
 
-def records_in(journal: Journal) -> list[Record]:
+def all_records(journal: Journal) -> list[Record]:
     """Return all records, oldest first.
 
     Raises:
@@ -94,9 +94,9 @@ def records_of(journal: Journal | None, task: str) -> list[Record]:
     Raises:
         Unknown: the journal has none.
     """
-    found = [record for record in records_in(journal) if record.task == task] if journal else []
+    found = [record for record in all_records(journal) if record.task == task] if journal else []
     if not found:
-        raise Unknown(f"The journal knows no task {task}.\n  to do: `rtcai ls --all` lists those that it knows")
+        raise NotInJournal(f"The journal knows no task {task}.\n  to do: `rtcai ls --all` lists those that it knows")
     return found
 
 
@@ -111,7 +111,7 @@ def _is_there(path: Path) -> bool:
 
 
 @contextmanager
-def service_and(journal: Journal) -> Iterator[Run]:
+def open_service(journal: Journal) -> Iterator[Run]:
     """Open the service for the verbs of the lifecycle; credentials come from the environment.
 
     Raises:

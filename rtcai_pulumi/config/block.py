@@ -27,21 +27,21 @@ else:
                 raise TypeError(message)
             for keyword in fields:
                 if keyword not in cls.model_fields:
-                    raise TypeError(misspelt_keyword(cls.__name__, keyword, cls.model_fields))
+                    raise TypeError(describe_misspelt_keyword(cls.__name__, keyword, cls.model_fields))
             return cls.model_construct(_fields_set=set(fields), **fields)
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
+def find_nearest(name: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant, ignoring case and underscores; None if no name is similar."""
     plain = {candidate.replace("_", "").casefold(): candidate for candidate in names}
     found = difflib.get_close_matches(name.replace("_", "").casefold(), plain, n=1)
     return plain[found[0]] if found else None
 
 
-def misspelt_keyword(owner: str, keyword: str, known: Iterable[str]) -> str:
+def describe_misspelt_keyword(owner: str, keyword: str, known: Iterable[str]) -> str:
     """The message of the TypeError for a keyword that does not exist."""
     names = list(known)
-    near = nearest(keyword, names)
+    near = find_nearest(keyword, names)
     hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(names)}"
     return f"{owner}() got an unexpected keyword argument {keyword!r}; {hint}"
 

@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import Data, Mode
 from rtcai_pulumi.config.values import UNKNOWN, contains_unknown
-from rtcai_pulumi.config.wire import data_of, nested_blocks, plain
+from rtcai_pulumi.config.wire import data_of, nested_blocks, to_json
 
 _UNORDERED: Final = frozenset({"ignoreBracketTextSet", "interruptWords"})
 _OWN_PROMPT: Final = ("customPrompt", "customPromptKeyWord", "customPromptFormat")
@@ -32,12 +32,12 @@ def canonical(inputs: Mapping[str, Any]) -> dict[str, Any]:
     extra = {name: block for name, block in data.items() if name not in blocks}
     if Mode.of(data) is Mode.PARAMETERS:
         # In the other modes a field that is left out comes from the agent, so setting a default can change something.
-        blocks = _with_defaults(Data, blocks)
-    form = {"cname": inputs.get("cname"), **_ordered(Data, blocks), "extra": extra}
+        blocks = _fill_defaults(Data, blocks)
+    form = {"cname": inputs.get("cname"), **_sort_sets(Data, blocks), "extra": extra}
     return {name: value for name, value in form.items() if value is not None and value != {}}
 
 
-def same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
     """Whether two values are the same in the request. Unlike in Python, true is not 1. An unknown equals nothing."""
     return not contains_unknown([one, other]) and _text(one) == _text(other)
 
@@ -51,7 +51,7 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
-def _with_defaults(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
+def _fill_defaults(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
     """A block with the documented defaults of the fields that it leaves out, at any depth."""
     inner = nested_blocks(model)
     filled = dict(block)
@@ -59,22 +59,22 @@ def _with_defaults(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
         wire_name = field.alias or name
         if wire_name in inner:
             nested = filled.get(wire_name, {})
-            filled[wire_name] = _with_defaults(inner[wire_name], nested) if isinstance(nested, dict) else nested
+            filled[wire_name] = _fill_defaults(inner[wire_name], nested) if isinstance(nested, dict) else nested
         elif wire_name not in filled and field.default not in {None, PydanticUndefined}:
-            filled[wire_name] = plain(field.default)
+            filled[wire_name] = to_json(field.default)
     if "role" not in block and any(block.get(name) for name in _OWN_PROMPT):
         # It is not documented that no role with an own prompt means role 0: setting it may change something.
         filled.pop("role", None)
     return filled
 
 
-def _ordered(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
+def _sort_sets(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
     """A block with sorted sets and without empty blocks, at any depth."""
     inner = nested_blocks(model)
     form: dict[str, Any] = {}
     for name, value in block.items():
         if name in inner and isinstance(value, dict):
-            form[name] = _ordered(inner[name], value)
+            form[name] = _sort_sets(inner[name], value)
         elif name in _UNORDERED and isinstance(value, list) and UNKNOWN not in value:
             form[name] = sorted(value, key=_text)
         else:

@@ -19,7 +19,7 @@ CNAME_MAX_BYTES: Final = 64
 ReplaceStrategy = Literal["stop-first", "start-first"]
 
 
-def _room_name(cname: str) -> str:
+def _check_room_name(cname: str) -> str:
     """Reject names that no one could type, see or send; which characters a room's name may have is not documented."""
     if len(cname.encode("utf-8", "surrogatepass")) > CNAME_MAX_BYTES:
         raise PydanticCustomError("string_too_long", "longer than 64 bytes of UTF-8", {"max_length": CNAME_MAX_BYTES})
@@ -37,13 +37,13 @@ def _room_name(cname: str) -> str:
 def room_name_problem(cname: str) -> str | None:
     """What is wrong with a room's name that is not empty; None if it is valid."""
     try:
-        _room_name(cname)
+        _check_room_name(cname)
     except PydanticCustomError as error:
         return error.message()
     return None
 
 
-RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_room_name)]
+RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_check_room_name)]
 """Name of a room, 1 to 64 bytes of UTF-8, without invisible characters, and without spaces at its start or end."""
 
 TaskName = Annotated[str, Field(pattern=r"^[1-9][0-9]*/\S+$")]

@@ -34,7 +34,9 @@ def create_body_schema() -> dict[str, Any]:
     inputs = Conversation.model_json_schema(schema_generator=_WireSchema)["properties"]
     data = Data.model_json_schema(schema_generator=_WireSchema)
     definitions = data.pop("$defs")
-    definitions["Pipeline"] |= _when("interruptMode", 4, {"interruptWords": {"minItems": 1}}, ["interruptWords"])
+    definitions["Pipeline"] |= _require_when(
+        "interruptMode", 4, {"interruptWords": {"minItems": 1}}, ["interruptWords"]
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Create body of a real-time conversation",
@@ -43,7 +45,7 @@ def create_body_schema() -> dict[str, Any]:
             "cname": inputs["cname"],
             "requestId": inputs["requestId"],
             "taskType": {"type": "integer", "const": TASK_TYPE},
-            "data": data | _modes(),
+            "data": data | _mode_schema(),
         },
         "required": ["cname", "taskType", "data"],
         "additionalProperties": False,
@@ -51,14 +53,14 @@ def create_body_schema() -> dict[str, Any]:
     }
 
 
-def _when(name: str, value: object, properties: JsonSchemaValue, required: list[str]) -> JsonSchemaValue:
+def _require_when(name: str, value: object, properties: JsonSchemaValue, required: list[str]) -> JsonSchemaValue:
     return {
         "if": {"required": [name], "properties": {name: {"const": value}}},
         "then": {"properties": properties, "required": required},
     }
 
 
-def _modes() -> JsonSchemaValue:
+def _mode_schema() -> JsonSchemaValue:
     """The three modes, with the same rules as in `rules`."""
     others = {name: False for name in Data.wire_names() if name != "agent"}
     required: JsonSchemaValue = {block: {"required": [vendor]} for block, vendor in _VENDORS.items()}

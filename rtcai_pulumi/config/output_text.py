@@ -14,21 +14,21 @@ _MARKS: Final = (" on an output", "<pulumi.output.")
 """Parts of the result of ``str()`` and ``repr()`` of an Output, in lower case: a program may have changed the case."""
 
 
-def is_of_an_output(value: Any) -> bool:
+def is_output_text(value: Any) -> bool:
     """Whether a value is a text that was made from an Output."""
     return isinstance(value, str) and any(mark in value.lower() for mark in _MARKS)
 
 
-def places_of_outputs(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def find_output_texts(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """The locations of such texts, at any depth; for a key, the location of the object that has the key."""
-    if is_of_an_output(value):
+    if is_output_text(value):
         yield location
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            if is_of_an_output(key):
+            if is_output_text(key):
                 yield location
             else:
-                yield from places_of_outputs(item, (*location, key))
+                yield from find_output_texts(item, (*location, key))
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):
-            yield from places_of_outputs(item, (*location, number))
+            yield from find_output_texts(item, (*location, number))

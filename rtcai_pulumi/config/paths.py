@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from rtcai_pulumi.config.block import Block, nearest
+from rtcai_pulumi.config.block import Block, find_nearest
 from rtcai_pulumi.config.wire import nested_blocks
 
 _PART: Final = re.compile(r'\.?([^.\[\]"]+)|\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]')
 ALL: Final = "*"
 
 
-def parts_of(path: str) -> list[str | int] | None:
+def split_path(path: str) -> list[str | int] | None:
     """The parts of a path; None if it is not a valid path."""
     parts: list[str | int] = []
     at = 0
@@ -33,7 +33,7 @@ def parts_of(path: str) -> list[str | int] | None:
     return parts or None
 
 
-def wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> str:
+def to_wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> str:
     """A path with the names in the request; names that have this form already, and keys chosen by the user, stay.
 
     Args:
@@ -45,16 +45,16 @@ def wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> str:
     Raises:
         ValueError: there is no such property; the message names the nearest one.
     """
-    parts = parts_of(path)
+    parts = split_path(path)
     if parts is None:
         message = f"{path!r} is not the path of a property, as in 'llm.custom_prompt'"
         raise ValueError(message)
-    return _joined(_renamed(parts, root, outputs, path))
+    return _join_parts(_rename_parts(parts, root, outputs, path))
 
 
-def values_at(inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
+def find_values(inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
     """The values at a path, by their top-level property; missing values are left out."""
-    parts = parts_of(path) or []
+    parts = split_path(path) or []
     found: dict[str, Any] = {}
     for name in inputs if parts[:1] == [ALL] else map(str, parts[:1]):
         if name in inputs and name not in _NEVER_COMPARED:
@@ -82,7 +82,9 @@ def _values(value: Any, parts: list[str | int]) -> Iterator[Any]:
         yield from _values(item, rest)
 
 
-def _renamed(parts: list[str | int], root: type[Block], outputs: Mapping[str, str], path: str) -> Iterator[str | int]:
+def _rename_parts(
+    parts: list[str | int], root: type[Block], outputs: Mapping[str, str], path: str
+) -> Iterator[str | int]:
     model: type[Block] | None = root
     for depth, part in enumerate(parts):
         if model is None or not isinstance(part, str) or part == ALL:
@@ -92,7 +94,7 @@ def _renamed(parts: list[str | int], root: type[Block], outputs: Mapping[str, st
         names = {wire: python for wire, python in names.items() if depth or wire not in _NEVER_COMPARED}
         wire = next((wire for wire, python in names.items() if part in {wire, python}), None)
         if wire is None:
-            near = nearest(part, [python for python in names.values() if python not in _NEVER_COMPARED])
+            near = find_nearest(part, [python for python in names.values() if python not in _NEVER_COMPARED])
             hint = f"; did you mean {near!r}?" if near else ""
             message = f"there is no property {part!r} in {path!r}{hint}"
             raise ValueError(message)
@@ -100,7 +102,7 @@ def _renamed(parts: list[str | int], root: type[Block], outputs: Mapping[str, st
         model = nested_blocks(model).get(wire)
 
 
-def _joined(parts: Iterable[str | int]) -> str:
+def _join_parts(parts: Iterable[str | int]) -> str:
     path = ""
     for part in parts:
         if isinstance(part, int) or (part == ALL and path):

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rtcai_pulumi.config.block import Block, nearest
+from rtcai_pulumi.config.block import Block, find_nearest
 from rtcai_pulumi.config.conversation import Conversation
-from rtcai_pulumi.config.output_text import REASON, places_of_outputs
+from rtcai_pulumi.config.output_text import REASON, find_output_texts
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import nested_blocks
 
@@ -57,9 +57,9 @@ class Problem:
         return f"{self.path}: {self.reason}"
 
 
-def field_problems(inputs: Mapping[str, Any], root: type[Block] = Conversation) -> list[Problem]:
+def check_fields(inputs: Mapping[str, Any], root: type[Block] = Conversation) -> list[Problem]:
     """The problems of single fields: names, types and ranges. Unknown values are left alone at any depth."""
-    found = [Problem(path_of(location), REASON) for location in places_of_outputs(inputs)]
+    found = [Problem(path_of(location), REASON) for location in find_output_texts(inputs)]
     try:
         root.model_validate(dict(inputs))
     except ValidationError as error:
@@ -82,9 +82,9 @@ def path_of(location: Iterable[str | int]) -> str:
     return path or "(root)"
 
 
-def unlisted_field(path: str, name: str, owner: type[Block]) -> Problem:
+def unlisted_field_problem(path: str, name: str, owner: type[Block]) -> Problem:
     """The problem of a field that its block does not have."""
-    near = nearest(name, owner.wire_names())
+    near = find_nearest(name, owner.wire_names())
     hint = f"did you mean {near}?" if near else f"the fields here are {', '.join(owner.wire_names())}"
     return Problem(path, f"unknown field; {hint} (a field that the API page does not list belongs into extra)", True)
 
@@ -94,7 +94,7 @@ def _problem(details: ErrorDetails, root: type[Block]) -> Problem:
     owner, field = _field(location, root)
     path = path_of(location)
     if details["type"] == "extra_forbidden":
-        return unlisted_field(path, str(location[-1]), owner)
+        return unlisted_field_problem(path, str(location[-1]), owner)
     if details["input"] is None:
         return Problem(path, NULL)
     return Problem(path, _reason(details, field))
@@ -132,7 +132,7 @@ def _reason(details: ErrorDetails, field: FieldInfo | None) -> str:
 
 
 def _choice(value: object, options: list[str]) -> str:
-    near = nearest(value, options) if isinstance(value, str) else None
+    near = find_nearest(value, options) if isinstance(value, str) else None
     return f"must be {' or '.join(options)}" + (f"; the nearest is {near}" if near else "")
 
 

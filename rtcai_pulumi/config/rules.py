@@ -24,22 +24,30 @@ _PULUMI_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
 
 
-def rule_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+def check_rules(inputs: Mapping[str, Any]) -> list[Problem]:
     """Every cross-field problem of flat inputs."""
-    rules = (_modes, _prompts, _holes, _interrupt_words, _extras, unsendable, _options)
+    rules = (
+        _check_mode,
+        _check_prompts,
+        _check_placeholders,
+        _check_interrupt_words,
+        _check_extras,
+        find_unsendable,
+        _check_options,
+    )
     return [problem for rule in rules for problem in rule(inputs)]
 
 
-def _block(owner: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+def _get_block(owner: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     """A block whose fields can be checked; None if it is absent, unknown or not an object."""
     block = owner.get(name)
     return block if isinstance(block, dict) else None
 
 
-def _modes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_mode(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """API page, "请求体示例": three ways to call, each with its own required fields."""
     stated = [name for name in BLOCK_NAMES if inputs.get(name) is not None]
-    llm = _block(inputs, "llm")
+    llm = _get_block(inputs, "llm")
     if "agent" in stated:
         for name in stated:
             if name != "agent":
@@ -60,16 +68,16 @@ def _modes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         )
         return
     for name, vendor in _VENDORS.items():
-        block = _block(inputs, name)
+        block = _get_block(inputs, name)
         if name not in stated:
             yield Problem(name, f"required in mode {Mode.PARAMETERS}, which takes asr, llm and tts")
         elif block is not None and vendor not in block:
             yield Problem(f"{name}.{vendor}", f"required in mode {Mode.PARAMETERS}")
 
 
-def _prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """API page, "LLM 角色": a preset, or your own prompt in one of two ways."""
-    llm = _block(inputs, "llm")
+    llm = _get_block(inputs, "llm")
     role = llm.get("role") if llm else None
     if llm is None or role is UNKNOWN or isinstance(role, bool) or not isinstance(role, int | float):
         return
@@ -88,9 +96,9 @@ def _prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("llm", "role 0 needs customPrompt, or customPromptKeyWord with customPromptFormat; not empty")
 
 
-def _holes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_placeholders(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """A placeholder without a keyword would be spoken as it is written."""
-    llm = _block(inputs, "llm") or {}
+    llm = _get_block(inputs, "llm") or {}
     template, keywords = llm.get("customPromptFormat"), llm.get("customPromptKeyWord")
     if not isinstance(template, str) or not isinstance(keywords, dict):
         return
@@ -101,28 +109,28 @@ def _holes(inputs: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem("llm.customPromptFormat", f"no keyword for the hole {name}; add it to customPromptKeyWord")
 
 
-def _interrupt_words(inputs: Mapping[str, Any]) -> Iterator[Problem]:
-    pipeline = _block(inputs, "pipeline") or {}
+def _check_interrupt_words(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    pipeline = _get_block(inputs, "pipeline") or {}
     mode = pipeline.get("interruptMode")
     if mode == 4 and not isinstance(mode, bool) and pipeline.get("interruptWords", []) == []:
         yield Problem("pipeline.interruptWords", "interruptMode 4 needs at least one word")
 
 
-def _extras(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_extras(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """A field that the model has must be set there and not in `extra`, so it is validated and compared."""
     top = Conversation.wire_names() | {"taskType": "", "data": ""}
-    yield from _extra(inputs.get("extra"), "extra", top)
-    yield from _inner_extras(inputs, Data, "")
+    yield from _check_extra(inputs.get("extra"), "extra", top)
+    yield from _check_inner_extras(inputs, Data, "")
 
 
-def _inner_extras(owner: Mapping[str, Any], model: type[Block], path: str) -> Iterator[Problem]:
+def _check_inner_extras(owner: Mapping[str, Any], model: type[Block], path: str) -> Iterator[Problem]:
     for name, inner in nested_blocks(model).items():
-        if (block := _block(owner, name)) is not None:
-            yield from _extra(block.get("extra"), f"{path}{name}.extra", inner.wire_names())
-            yield from _inner_extras(block, inner, f"{path}{name}.")
+        if (block := _get_block(owner, name)) is not None:
+            yield from _check_extra(block.get("extra"), f"{path}{name}.extra", inner.wire_names())
+            yield from _check_inner_extras(block, inner, f"{path}{name}.")
 
 
-def _extra(extra: Any, path: str, named: Mapping[str, str]) -> Iterator[Problem]:
+def _check_extra(extra: Any, path: str, named: Mapping[str, str]) -> Iterator[Problem]:
     if not isinstance(extra, dict):
         return
     for key in extra:
@@ -130,7 +138,7 @@ def _extra(extra: Any, path: str, named: Mapping[str, str]) -> Iterator[Problem]
             yield Problem(f"{path}.{key}", "has a name of its own: state it there, not in extra")
 
 
-def _options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """Pulumi options that would not do here what Pulumi documents."""
     options, strategy = options_of(inputs), inputs.get("replaceStrategy")
     order = options.get("deleteBeforeReplace")
@@ -155,43 +163,43 @@ def _options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
-def unsendable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+def find_unsendable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
     """Values that the engine cannot carry or would change: it carries JSON, with every number as a 64-bit float."""
     if not isinstance(value, Mapping | list | tuple):
-        if reason := _unsendable_value(value):
+        if reason := _check_value(value):
             yield Problem(path_of(location), reason)
     elif len(location) >= DEEPEST:
         yield Problem(path_of(location[:_SHOWN_OF_A_DEEP_PATH]), TOO_DEEP)
     else:
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            if isinstance(value, Mapping) and (reason := _unsendable_key(key)):
+            if isinstance(value, Mapping) and (reason := _check_key(key)):
                 yield Problem(path_of(location), reason)
             elif item is None and not isinstance(value, Mapping):  # in an object, null is the same as left out
                 yield Problem(path_of((*location, key)), NULL)
             else:
-                yield from unsendable(item, (*location, key))
+                yield from find_unsendable(item, (*location, key))
 
 
-def _unsendable_key(key: Any) -> str | None:
+def _check_key(key: Any) -> str | None:
     if not isinstance(key, str):
         return "has a key that is not a text; write the key in quotes"
-    if _has_half_a_character(key):
+    if _has_lone_surrogate(key):
         return "has a key with half of a character, which cannot be sent"
     return "has a key that Pulumi reserves; it cannot be sent" if key == PULUMI_KEY else None
 
 
-def _unsendable_text(value: str) -> str | None:
-    if _has_half_a_character(value):
+def _check_text(value: str) -> str | None:
+    if _has_lone_surrogate(value):
         return "holds half of a character, which cannot be sent"
     is_pulumis = value == _PULUMI_UNKNOWN
     return "is the text that Pulumi uses for an unknown value; it cannot be sent" if is_pulumis else None
 
 
-def _unsendable_value(value: Any) -> str | None:
+def _check_value(value: Any) -> str | None:
     if value is None or value is UNKNOWN:
         return None
     if isinstance(value, str):
-        return _unsendable_text(value)
+        return _check_text(value)
     if not isinstance(value, int | float):
         return "must be a text, a number, true or false, a list or an object; nothing else can be sent"
     if isinstance(value, float) and math.isnan(value):  # isnan fails for a very large int
@@ -200,6 +208,6 @@ def _unsendable_value(value: Any) -> str | None:
     return "too large: the engine keeps numbers exact below 2^53 only; write it as a string" if too_large else None
 
 
-def _has_half_a_character(text: str) -> bool:
+def _has_lone_surrogate(text: str) -> bool:
     """Whether a text has a surrogate without its other half; UTF-8 cannot encode that."""
     return any("\ud800" <= char <= "\udfff" for char in text)

@@ -31,9 +31,9 @@ else:
     BlockSetting = Setting
 
 
-def _whole(value: object) -> object:
+def _to_whole_number(value: object) -> object:
     """Convert 7.0 to 7: the engine carries every number as a float, and JSON Schema counts 7.0 as an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Integer = Annotated[int, BeforeValidator(_whole)]
+Integer = Annotated[int, BeforeValidator(_to_whole_number)]

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from rtcai_pulumi.config.block import Block, nearest
+from rtcai_pulumi.config.block import Block, find_nearest
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, TASK_TYPE, Data
-from rtcai_pulumi.config.problems import NULL, Problem, field_problems, path_of, unlisted_field
-from rtcai_pulumi.config.rules import rule_problems
+from rtcai_pulumi.config.problems import NULL, Problem, check_fields, path_of, unlisted_field_problem
+from rtcai_pulumi.config.rules import check_rules
 from rtcai_pulumi.config.wire import flat_inputs, nested_blocks
 
 _BODY_NAMES: Final = ("cname", "requestId", "taskType", "data")
@@ -19,31 +19,31 @@ def check(inputs: Mapping[str, Any]) -> list[Problem]:
     Unknown values are left alone at any depth.
     """
     found: dict[str, Problem] = {}
-    for problem in (*field_problems(inputs), *rule_problems(inputs)):
+    for problem in (*check_fields(inputs), *check_rules(inputs)):
         found.setdefault(problem.path, problem)
     return list(found.values())
 
 
-def body_problems(body: Any) -> list[Problem]:
+def check_body(body: Any) -> list[Problem]:
     """Every problem of a whole create body, with paths from its root (``data.asr.asrVendor``)."""
-    found = {problem.path: problem for problem in nesting_problems(body)}
+    found = {problem.path: problem for problem in check_nesting(body)}
     if isinstance(body, dict) and isinstance(body.get("data"), dict):
         # Flat inputs other than the blocks must not be taken from inside data.
         flat = {"cname": body.get("cname"), "requestId": body.get("requestId")}
         data = {name: block for name, block in body["data"].items() if name in BLOCK_NAMES}
         inputs = {name: value for name, value in {**flat, **data}.items() if value is not None}
-        for problem in (*check(inputs), *_extra_on_the_wire(body["data"], Data, ())):
+        for problem in (*check(inputs), *_check_extra_of_body(body["data"], Data, ())):
             top = problem.path in {"cname", "requestId", "data"}
             path = problem.path if top else f"data.{problem.path}"
             found.setdefault(path, replace(problem, path=path))
     return list(found.values())
 
 
-def nesting_problems(body: Any) -> list[Problem]:
+def check_nesting(body: Any) -> list[Problem]:
     """Problems that inputs cannot express: nulls, a wrong ``taskType``, blocks outside ``data`` and the like."""
     if not isinstance(body, Mapping):
         return [Problem("(root)", "must be an object with cname, taskType and data")]
-    found = list(_nulls(body, ()))
+    found = list(_find_nulls(body, ()))
     found += [Problem(name, "required") for name in ("cname", "taskType", "data") if name not in body]
     task_type = body.get("taskType", TASK_TYPE)
     if isinstance(task_type, bool) or task_type != TASK_TYPE:
@@ -51,11 +51,13 @@ def nesting_problems(body: Any) -> list[Problem]:
     if not isinstance(body.get("data", {}), Mapping):
         found.append(Problem("data", "must be an object with the blocks"))
     for name in body.keys() - set(_BODY_NAMES):
-        near = nearest(name, _BODY_NAMES)
+        near = find_nearest(name, _BODY_NAMES)
         hint = "blocks belong into data" if name in BLOCK_NAMES else f"did you mean {near}?" if near else "not listed"
         found.append(Problem(name, f"unknown field; {hint}", True))
     if isinstance(body.get("data"), Mapping):
-        found += [unlisted_field(f"data.{name}", name, Data) for name in body["data"] if name not in BLOCK_NAMES]
+        found += [
+            unlisted_field_problem(f"data.{name}", name, Data) for name in body["data"] if name not in BLOCK_NAMES
+        ]
     return found
 
 
@@ -64,19 +66,19 @@ def inputs_of_body(body: Any) -> dict[str, Any]:
     return flat_inputs(body)
 
 
-def _nulls(value: Any, location: tuple[str | int, ...]) -> Iterator[Problem]:
+def _find_nulls(value: Any, location: tuple[str | int, ...]) -> Iterator[Problem]:
     if value is None:
         yield Problem(path_of(location), NULL)
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
-        yield from _nulls(item, (*location, key))
+        yield from _find_nulls(item, (*location, key))
 
 
-def _extra_on_the_wire(owner: Mapping[str, Any], model: type[Block], location: tuple[str, ...]) -> Iterator[Problem]:
+def _check_extra_of_body(owner: Mapping[str, Any], model: type[Block], location: tuple[str, ...]) -> Iterator[Problem]:
     """`extra` exists only for the provider; in the request it would be one more unknown field."""
     for name, inner in nested_blocks(model).items():
         block = owner.get(name)
         if isinstance(block, dict):
             if "extra" in block:
-                yield unlisted_field(path_of((*location, name, "extra")), "extra", inner)
-            yield from _extra_on_the_wire(block, inner, (*location, name))
+                yield unlisted_field_problem(path_of((*location, name, "extra")), "extra", inner)
+            yield from _check_extra_of_body(block, inner, (*location, name))

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block
-from rtcai_pulumi.config.wire import in_order
+from rtcai_pulumi.config.wire import sort_set
 
 
 class Unknown(Enum):
@@ -36,12 +36,12 @@ def as_data(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: as_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [as_data(item) for item in in_order(value)]
+        return [as_data(item) for item in sort_set(value)]
     return value
 
 
-def without_nulls(value: Any) -> Any:
+def drop_nulls(value: Any) -> Any:
     """Objects without values that are None, at any depth: in a program, None is the same as left out."""
     if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+        return {key: drop_nulls(item) for key, item in value.items() if item is not None}
     return value

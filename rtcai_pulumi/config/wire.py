@@ -22,31 +22,33 @@ def nested_blocks(model: type[Block]) -> dict[str, type[Block]]:
     }
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """A value as JSON: whole floats as integers (the engine makes every number a float), without nulls."""
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_LIMIT:
         return int(value)
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items() if item is not None}
+        return {key: to_json(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_json(item) for item in value]
     return value
 
 
-def _merged(model: type[Block], block: Any) -> Any:
+def _merge_extra(model: type[Block], block: Any) -> Any:
     """A block with its `extra` merged in, at any depth; a value that is not an object is left unchanged."""
     if not isinstance(block, dict):
         return block
     inner = nested_blocks(model)
     extra = block.get("extra")
-    stated = {key: _merged(inner[key], item) if key in inner else item for key, item in block.items() if key != "extra"}
+    stated = {
+        key: _merge_extra(inner[key], item) if key in inner else item for key, item in block.items() if key != "extra"
+    }
     return {**(extra if isinstance(extra, dict) else {}), **stated}
 
 
 def data_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The ``data`` of the create body: only the configured fields, with each `extra` merged into its place."""
     stated = {name: inputs[name] for name in (*BLOCK_NAMES, "extra") if inputs.get(name) is not None}
-    merged: dict[str, Any] = _merged(Data, plain(stated))
+    merged: dict[str, Any] = _merge_extra(Data, to_json(stated))
     return merged
 
 
@@ -66,7 +68,7 @@ def flat_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**named, **body["data"]}
 
 
-def in_order(values: Collection[Any]) -> list[Any]:
+def sort_set(values: Collection[Any]) -> list[Any]:
     """A list; a set is sorted, because otherwise the same program would produce another list in each run."""
     if isinstance(values, set | frozenset):
         return sorted(values, key=lambda value: (type(value).__name__, repr(value)))

@@ -10,7 +10,7 @@ from rtcai_pulumi.emulator.admin.admin import Admin
 from rtcai_pulumi.emulator.admin.routes import admin_routes
 from rtcai_pulumi.emulator.api import rooms as room_api
 from rtcai_pulumi.emulator.api import tasks as task_api
-from rtcai_pulumi.emulator.http.request import Flavour
+from rtcai_pulumi.emulator.http.request import AuthScheme
 from rtcai_pulumi.emulator.page.routes import page_routes
 from rtcai_pulumi.emulator.pipeline import Exchange, Operation
 from rtcai_pulumi.emulator.state.service import EmulatedService
@@ -22,8 +22,8 @@ _ROOM_DELETE: Final = Operation("room-delete", room_api.delete)
 _OPERATIONS: Final = (
     ("POST", "/v1/api/task/create", Operation("create", task_api.create)),
     ("POST", "/v1/api/task/close", Operation("close", task_api.close)),
-    ("POST", "/ai/task/create", Operation("create", task_api.create, Flavour.CLIENT)),
-    ("POST", "/ai/task/close", Operation("close", task_api.close, Flavour.CLIENT)),
+    ("POST", "/ai/task/create", Operation("create", task_api.create, AuthScheme.CLIENT)),
+    ("POST", "/ai/task/close", Operation("close", task_api.close, AuthScheme.CLIENT)),
     ("POST", "/v2/api/room", Operation("room-create", room_api.create)),
     ("GET", "/v2/api/rooms/{cid}", _ROOM_QUERY),
     ("GET", "/v3/api/rooms", _ROOM_QUERY),
@@ -35,7 +35,7 @@ _OPERATIONS: Final = (
 )
 
 
-class _Elsewhere(BaseRoute):
+class _AnyOtherRoute(BaseRoute):
     """Matches every path and method that no other route takes. A path pattern would miss paths that contain a line
     break.
     """
@@ -58,5 +58,5 @@ def application(service: EmulatedService) -> Starlette:
     routes: list[BaseRoute] = [*page_routes(service), Mount("/-", routes=admin_routes(Admin(service), service.clock))]
     routes += [Route(path, Exchange(service, operation), methods=[method]) for method, path, operation in _OPERATIONS]
     # Unknown paths are recorded like the others, so that a client with a wrong endpoint can be found.
-    routes.append(_Elsewhere(Exchange(service, None)))
+    routes.append(_AnyOtherRoute(Exchange(service, None)))
     return Starlette(routes=routes)

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from rtcai_pulumi.emulator.strict_model import Statement
+from rtcai_pulumi.emulator.strict_model import StrictModel
 
 MAX_OFFSET: Final = 1e9
 """Seconds: about thirty years, so that every time within the offset is a valid date."""
@@ -37,7 +37,7 @@ class Clock:
         return formatdate(self.now(), usegmt=True)
 
 
-class ClockOffset(Statement):
+class ClockOffset(StrictModel):
     """The offset to give the emulator's clock."""
 
     offset: Annotated[float, Field(ge=-MAX_OFFSET, le=MAX_OFFSET)]

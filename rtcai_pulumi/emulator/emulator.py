@@ -14,11 +14,11 @@ from rtcai_pulumi.emulator.api.rate_limit import Verbs
 from rtcai_pulumi.emulator.app import application
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.faults.model import At
-from rtcai_pulumi.emulator.http.server import Server, listening, url_of
-from rtcai_pulumi.emulator.settings import PLACEHOLDER_APP_KEY, PLACEHOLDER_APP_SECRET, Settings, SettingsChange
+from rtcai_pulumi.emulator.http.server import Server, listen, url_of
+from rtcai_pulumi.emulator.settings import PLACEHOLDER_APP_KEY, PLACEHOLDER_APP_SECRET, EmulatorSettings, SettingsChange
 from rtcai_pulumi.emulator.state.file import StateFile
 from rtcai_pulumi.emulator.state.service import EmulatedService
-from rtcai_pulumi.emulator.strict_model import understood
+from rtcai_pulumi.emulator.strict_model import parse_strict
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ _PATIENCE: Final = 30.0
 """Seconds that a caller waits for the emulator's thread before `TimeoutError` is raised."""
 
 
-class Running:
+class EmulatorThread:
     """An emulator from the moment it accepts connections until it has ended."""
 
     def __init__(self, admin: Admin, server: Callable[[Callable[[], None]], Server]) -> None:
@@ -73,7 +73,7 @@ class Hold:
     As a context manager, it releases the requests at the end of the block.
     """
 
-    def __init__(self, running: Running, fault: int) -> None:
+    def __init__(self, running: EmulatorThread, fault: int) -> None:
         self._running = running
         self.fault = fault
         """Number of the fault that holds the requests."""
@@ -96,9 +96,9 @@ class Hold:
         if self._running.ended:
             message = "the emulator has stopped"
             raise LookupError(message)
-        self._running.ask(lambda admin: admin.until_held(self.fault, count, timeout), timeout)
+        self._running.ask(lambda admin: admin.wait_until_held(self.fault, count, timeout), timeout)
 
-    def held(self) -> int:
+    def count_held(self) -> int:
         """Return how many requests are held now.
 
         Raises:
@@ -116,7 +116,7 @@ class Hold:
                 return  # removed or reset before: its requests already continue or were disconnected
 
 
-class Changes(TypedDict, total=False):
+class SettingsArguments(TypedDict, total=False):
     """The keyword arguments of `Emulator.change_settings`."""
 
     rooms: Literal["auto", "required"]
@@ -128,7 +128,7 @@ class Changes(TypedDict, total=False):
     tasks_end_with_room: bool
 
 
-class Parts(TypedDict, total=False):
+class FaultArguments(TypedDict, total=False):
     """The further keyword arguments of `Emulator.fault`, which depend on the kind of the fault."""
 
     status: int
@@ -205,8 +205,8 @@ class Emulator:
             "end_seconds": end_seconds,
             "tasks_end_with_room": tasks_end_with_room,
         }
-        self._settings = understood(SettingsChange, change, by_name=True).applied_to(
-            Settings(
+        self._settings = parse_strict(SettingsChange, change, by_name=True).apply_to(
+            EmulatorSettings(
                 app_key,
                 app_secret,
                 accounts=dict(accounts or {}),
@@ -217,7 +217,7 @@ class Emulator:
         )
         self._port = port
         self._state_path = None if state is None else Path(state)
-        self._running: Running | None = None
+        self._running: EmulatorThread | None = None
         self._left = ExitStack()
 
     def __enter__(self) -> Self:
@@ -226,11 +226,11 @@ class Emulator:
             message = "this emulator runs already; make another one"
             raise RuntimeError(message)
         with ExitStack() as undone:
-            listener = undone.enter_context(listening(self._port))
+            listener = undone.enter_context(listen(self._port))
             state_file = undone.enter_context(closing(StateFile(self._state_path))) if self._state_path else None
-            service = EmulatedService.started(self._settings, self.clock, state_file)
+            service = EmulatedService.load(self._settings, self.clock, state_file)
             self.url = url_of(listener)
-            self._running = Running(
+            self._running = EmulatorThread(
                 Admin(service), lambda ready: Server(application(service), listener, ready, service.end)
             )
             self._left = undone.pop_all()
@@ -275,13 +275,13 @@ class Emulator:
         """Return the settings that can be changed, as ``GET /-/settings`` does."""
         return self._ask(Admin.settings)
 
-    def change_settings(self, **changes: Unpack[Changes]) -> None:
+    def change_settings(self, **changes: Unpack[SettingsArguments]) -> None:
         """Change settings from the next request on, as in ``change_settings(dedup="replay", max_rps=50)``.
 
         Raises:
             ValueError: a setting is not valid; the message names it.
         """
-        change = understood(SettingsChange, changes, by_name=True)
+        change = parse_strict(SettingsChange, changes, by_name=True)
         self._ask(lambda admin: admin.change_settings(change))
 
     def fault(
@@ -292,7 +292,7 @@ class Emulator:
         times: int | None = 1,
         skip: int = 0,
         cname: str | None = None,
-        **parts: Unpack[Parts],
+        **parts: Unpack[FaultArguments],
     ) -> int:
         """Set a fault; ``docs/emulator.md`` lists the kinds and the arguments of each.
 
@@ -337,7 +337,7 @@ class Emulator:
             ValueError: an argument is not valid; the message names every one that is wrong.
         """
         number = self.fault(verb, "hold", at=at, times=times, skip=skip, cname=cname)
-        return Hold(self._served(), number)
+        return Hold(self._require_running(), number)
 
     def faults(self) -> list[dict[str, Any]]:
         """Return every fault, in the order of setting, with what each has done, as ``GET /-/faults`` does."""
@@ -412,9 +412,9 @@ class Emulator:
         self._ask(lambda admin: admin.end_task(int(cid), task_id))
 
     def _ask(self, work: Callable[[Admin], Coroutine[Any, Any, T]]) -> T:
-        return self._served().ask(work)
+        return self._require_running().ask(work)
 
-    def _served(self) -> Running:
+    def _require_running(self) -> EmulatorThread:
         if self._running is None:
             message = "the emulator does not run: use it within `with Emulator() as emulator:`"
             raise RuntimeError(message)

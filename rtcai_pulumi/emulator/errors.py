@@ -15,7 +15,7 @@
 """
 
 
-class Refused(Exception):
+class Rejection(Exception):
     """The service refuses one request. The text names fields and rules, never a value of the request."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -35,14 +35,14 @@ class ClientGone(NoAnswer):
         super().__init__("client gone")
 
 
-class Dropped(NoAnswer):
+class RequestDropped(NoAnswer):
     """The emulator was reset or stopped while the request waited; the client is disconnected."""
 
     def __init__(self) -> None:
         super().__init__("dropped")
 
 
-class NotUnderstood(ValueError):
+class InvalidStatement(ValueError):
     """A fault, a setting, a time or a seed is not valid. The message names each wrong key and the reason."""
 
 

@@ -8,18 +8,25 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from rtcai_pulumi.emulator.admin.request_log import Entry
+from rtcai_pulumi.emulator.admin.request_log import RequestEntry
 from rtcai_pulumi.emulator.api.auth import verify_checksum, verify_token
 from rtcai_pulumi.emulator.api.deduplication import Turn
 from rtcai_pulumi.emulator.api.rate_limit import Verb, group_of
-from rtcai_pulumi.emulator.errors import NoAnswer, Refused
+from rtcai_pulumi.emulator.errors import NoAnswer, Rejection
 from rtcai_pulumi.emulator.faults.injection import Ending, Interference
 from rtcai_pulumi.emulator.http.connection import Connection
-from rtcai_pulumi.emulator.http.request import Call, Flavour, received, room_of
-from rtcai_pulumi.emulator.http.response import INTERNAL, NO_SUCH_PATH, Answer, failure, response, too_fast
+from rtcai_pulumi.emulator.http.request import AuthScheme, Call, read_call, room_of
+from rtcai_pulumi.emulator.http.response import (
+    INTERNAL,
+    NO_SUCH_PATH,
+    EmulatedAnswer,
+    failure_answer,
+    to_response,
+    too_fast_answer,
+)
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
-Work = Callable[[EmulatedService, Call, str], Awaitable[Answer]]
+Work = Callable[[EmulatedService, Call, str], Awaitable[EmulatedAnswer]]
 """The work of an operation for an authenticated request: takes a call and a request id, returns the answer."""
 
 
@@ -30,7 +37,7 @@ class Operation:
     verb: Verb
     """The name that logs, faults and counts use."""
     work: Work
-    flavour: Flavour = Flavour.SERVER
+    flavour: AuthScheme = AuthScheme.SERVER
 
 
 _log = logging.getLogger("rtcai_pulumi.emulator")
@@ -50,9 +57,9 @@ class Exchange:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        flavour = self._operation.flavour if self._operation else Flavour.SERVER
+        flavour = self._operation.flavour if self._operation else AuthScheme.SERVER
         try:
-            call = await received(Request(scope, receive), flavour)
+            call = await read_call(Request(scope, receive), flavour)
         except ClientDisconnect:
             _log.debug("a client went away before the end of its request")
             return
@@ -61,7 +68,7 @@ class Exchange:
         if self._operation is None:
             await self._end(Ending(NO_SUCH_PATH), entry, connection)
             return
-        with self._service.gauge.counted(self._operation.verb):
+        with self._service.gauge.count(self._operation.verb):
             try:
                 ending = await self._ending(self._operation, entry, connection)
             except NoAnswer as reason:
@@ -71,7 +78,7 @@ class Exchange:
             else:
                 await self._end(ending, entry, connection)
 
-    async def _end(self, ending: Ending, entry: Entry, connection: Connection) -> None:
+    async def _end(self, ending: Ending, entry: RequestEntry, connection: Connection) -> None:
         call, answer = entry.call, ending.answer
         # Headers, query and body are left out: this log must never contain a CheckSum, a token or a prompt.
         if ending.cut:
@@ -80,21 +87,21 @@ class Exchange:
         else:
             _log.info("%s %a: HTTP %d, code %s", call.method, call.path, answer.status, answer.code)
             entry.finish(answer, time.perf_counter())
-        await ending.reach(connection, response(answer, self._service.clock))
+        await ending.reach(connection, to_response(answer, self._service.clock))
 
-    async def _ending(self, operation: Operation, entry: Entry, connection: Connection) -> Ending:
+    async def _ending(self, operation: Operation, entry: RequestEntry, connection: Connection) -> Ending:
         service, call, request_id = self._service, entry.call, entry.call.request_id()
         settings = service.settings
         # The rate limit comes first, as in a gateway in front of the service: a request above it uses up neither a
         # nonce nor a fault. All unknown AppKeys share one count: keys that a client invents must not fill the memory.
         known = call.app_key if call.app_key in settings.secrets else ""
         if seconds := service.windows.admit(group_of(operation.verb), settings.max_rps, service.clock.now(), known):
-            service.gauge.throttled()
-            return Ending(too_fast(seconds, request_id, retry_after=settings.retry_after))
+            service.gauge.count_throttled()
+            return Ending(too_fast_answer(seconds, request_id, retry_after=settings.retry_after))
         taken = service.faults.take(operation.verb, lambda: room_of(operation.verb, call, service.state))
-        entry.faults = taken.shown()
+        entry.faults = taken.to_json()
         interference = Interference(taken, service.waits, connection)
-        turn = service.duplicates.arrived(call) if operation.verb == "create" else None
+        turn = service.duplicates.register(call) if operation.verb == "create" else None
         try:
             await interference.pause("arrived")
             worked = await self._worked(operation, call, request_id, turn, connection) if interference.works else None
@@ -106,10 +113,10 @@ class Exchange:
 
     async def _worked(
         self, operation: Operation, call: Call, request_id: str, turn: Turn | None, connection: Connection
-    ) -> Answer:
+    ) -> EmulatedAnswer:
         service = self._service
 
-        async def work() -> Answer:
+        async def work() -> EmulatedAnswer:
             return await operation.work(service, call, request_id)
 
         try:
@@ -117,18 +124,18 @@ class Exchange:
             service.advance()
             if turn is None:
                 return await work()
-            return await service.duplicates.once(turn, service.state, service.settings.dedup, connection, work)
-        except Refused as refused:
-            return failure(refused, request_id)
+            return await service.duplicates.run_once(turn, service.state, service.settings.dedup, connection, work)
+        except Rejection as refused:
+            return failure_answer(refused, request_id)
         except NoAnswer:
             raise
         except Exception:  # any failure, for example a full disk, is answered in the documented form
             _log.exception("%s failed inside the emulator", operation.verb)
-            return failure(Refused(INTERNAL, "the emulator failed; see its log"), request_id)
+            return failure_answer(Rejection(INTERNAL, "the emulator failed; see its log"), request_id)
 
     def _verify(self, call: Call) -> None:
         service = self._service
-        if call.flavour is Flavour.SERVER:
+        if call.flavour is AuthScheme.SERVER:
             verify_checksum(call, service.settings.secrets, service.clock, service.nonces)
         else:
             verify_token(call, service.settings.secrets, service.clock)

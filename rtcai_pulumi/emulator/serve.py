@@ -8,17 +8,17 @@ from pathlib import Path
 
 from rtcai_pulumi.emulator.app import application
 from rtcai_pulumi.emulator.clock import Clock
-from rtcai_pulumi.emulator.errors import NotUnderstood, Refused, SeedUnusable
-from rtcai_pulumi.emulator.http.request import parsed
-from rtcai_pulumi.emulator.http.server import Server, listening, url_of
-from rtcai_pulumi.emulator.settings import Settings
+from rtcai_pulumi.emulator.errors import InvalidStatement, Rejection, SeedUnusable
+from rtcai_pulumi.emulator.http.request import parse_json
+from rtcai_pulumi.emulator.http.server import Server, listen, url_of
+from rtcai_pulumi.emulator.settings import EmulatorSettings
 from rtcai_pulumi.emulator.state.file import StateFile
 from rtcai_pulumi.emulator.state.seed import Seed, plant
 from rtcai_pulumi.emulator.state.service import EmulatedService
-from rtcai_pulumi.emulator.strict_model import understood
+from rtcai_pulumi.emulator.strict_model import parse_strict
 
 
-def run(settings: Settings, port: int, state: Path | None, seed: Path | None, log_level: str) -> None:
+def run(settings: EmulatorSettings, port: int, state: Path | None, seed: Path | None, log_level: str) -> None:
     """Serve until SIGTERM or SIGINT; print a line on stdout when connections are accepted.
 
     Args:
@@ -33,9 +33,9 @@ def run(settings: Settings, port: int, state: Path | None, seed: Path | None, lo
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     with ExitStack() as undone:
-        listener = undone.enter_context(listening(port))
+        listener = undone.enter_context(listen(port))
         state_file = undone.enter_context(closing(StateFile(state))) if state else None
-        service = EmulatedService.started(settings, Clock(), state_file)
+        service = EmulatedService.load(settings, Clock(), state_file)
         if seed and not service.state.tasks and not service.state.rooms:
             _plant(service, seed)
 
@@ -54,14 +54,14 @@ def _plant(service: EmulatedService, path: Path) -> None:
     """
     try:
         content = path.read_bytes()
-        plant(service, understood(Seed, parsed(content, len(content), len(content))))
+        plant(service, parse_strict(Seed, parse_json(content, len(content), len(content))))
     except OSError as error:
         message = f"the seed {path} cannot be read: {error.strerror}"
         raise SeedUnusable(message) from None
-    except Refused as refused:
+    except Rejection as refused:
         message = f"the seed {path} cannot be used: {refused.reason}"
         raise SeedUnusable(message) from None
-    except NotUnderstood as error:
+    except InvalidStatement as error:
         message = f"the seed {path} cannot be used: {error}"
         raise SeedUnusable(message) from None
     asyncio.run(service.keep())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field
 
 from rtcai_pulumi.emulator.errors import CannotStart
-from rtcai_pulumi.emulator.strict_model import Statement
+from rtcai_pulumi.emulator.strict_model import StrictModel
 
 MAX_SECONDS: Final = 1e7
 """The longest time that a task may take to start or to end: about four months."""
@@ -16,7 +16,7 @@ PLACEHOLDER_APP_KEY: Final = "emulator-app-key"
 PLACEHOLDER_APP_SECRET: Final = "emulator-app-secret"  # noqa: S105  a placeholder, documented, good for this machine only
 
 
-class Rooms(StrEnum):
+class RoomPolicy(StrEnum):
     """What a create does in a room that does not exist."""
 
     AUTO = "auto"
@@ -37,12 +37,12 @@ class Dedup(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class EmulatorSettings:
     """The behaviour of one emulator. The fields of `SettingsChange` can be changed while it runs."""
 
     app_key: str = PLACEHOLDER_APP_KEY
     app_secret: str = PLACEHOLDER_APP_SECRET
-    rooms: Rooms = Rooms.AUTO
+    rooms: RoomPolicy = RoomPolicy.AUTO
     allow_unknown_fields: bool = False
     """Accept fields that the API page does not list; everything else stays strict."""
     room_missing_code: int = 404
@@ -74,10 +74,10 @@ class Settings:
         return runs_ms, None if self.end_seconds is None else runs_ms + round(self.end_seconds * 1000)
 
 
-class SettingsChange(Statement):
+class SettingsChange(StrictModel):
     """The settings that can be changed while an emulator runs; omitted ones stay as they are."""
 
-    rooms: Annotated[Rooms, Field(strict=False)] = Rooms.AUTO
+    rooms: Annotated[RoomPolicy, Field(strict=False)] = RoomPolicy.AUTO
     dedup: Annotated[Dedup, Field(strict=False)] = Dedup.IGNORE
     max_rps: Annotated[int, Field(ge=1)] | None = Field(None, alias="maxRps")
     retry_after: bool = Field(default=False, alias="retryAfter")
@@ -85,24 +85,24 @@ class SettingsChange(Statement):
     end_seconds: Annotated[float, Field(ge=0, le=MAX_SECONDS)] | None = Field(None, alias="endSeconds")
     tasks_end_with_room: bool = Field(default=True, alias="tasksEndWithRoom")
 
-    def applied_to(self, settings: Settings) -> Settings:
+    def apply_to(self, settings: EmulatorSettings) -> EmulatorSettings:
         """Return the settings with these changes."""
         return replace(settings, **{name: getattr(self, name) for name in self.model_fields_set})
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: EmulatorSettings) -> Self:
         """Return the current values of the settings that can be changed."""
         return cls.model_validate({name: getattr(settings, name) for name in cls.model_fields}, by_name=True)
 
 
-def settings_from(environment: Mapping[str, str], **stated: Any) -> Settings:
+def settings_from(environment: Mapping[str, str], **stated: Any) -> EmulatorSettings:
     """Build the settings from the given values and the credentials in the environment; empty variables count as not
     set.
 
     Raises:
         CannotStart: the list of accounts in the environment is not valid.
     """
-    return Settings(
+    return EmulatorSettings(
         accounts=_accounts(environment.get("RTCAI_EMULATOR_ACCOUNTS", "")),
         app_key=environment.get("RTCAI_EMULATOR_APP_KEY") or PLACEHOLDER_APP_KEY,
         app_secret=environment.get("RTCAI_EMULATOR_APP_SECRET") or PLACEHOLDER_APP_SECRET,

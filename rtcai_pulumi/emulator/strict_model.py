@@ -5,21 +5,21 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rtcai_pulumi.emulator.errors import NotUnderstood
+from rtcai_pulumi.emulator.errors import InvalidStatement
 
-S = TypeVar("S", bound="Statement")
+S = TypeVar("S", bound="StrictModel")
 
 _SHOWN: Final = 40
 """How many characters of a wrong value a message repeats."""
 
 
-class Statement(BaseModel):
+class StrictModel(BaseModel):
     """A JSON object with known keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-def understood(model: type[S], content: Any, *, by_name: bool = False) -> S:
+def parse_strict(model: type[S], content: Any, *, by_name: bool = False) -> S:
     """Validate content as a model.
 
     Args:
@@ -32,15 +32,15 @@ def understood(model: type[S], content: Any, *, by_name: bool = False) -> S:
     """
     if not isinstance(content, Mapping):
         message = "(root): must be an object"
-        raise NotUnderstood(message)
+        raise InvalidStatement(message)
     try:
         return model.model_validate(content, by_name=by_name, by_alias=not by_name)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        raise NotUnderstood("; ".join(_problem(model, problem, by_name=by_name) for problem in problems)) from None
+        raise InvalidStatement("; ".join(_problem(model, problem, by_name=by_name) for problem in problems)) from None
 
 
-def _problem(model: type[Statement], problem: Mapping[str, Any], *, by_name: bool) -> str:
+def _problem(model: type[StrictModel], problem: Mapping[str, Any], *, by_name: bool) -> str:
     path = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         fields = model.model_fields.items()

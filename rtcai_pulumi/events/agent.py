@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtcai_pulumi.config.conversation import AgentSettings
-from rtcai_pulumi.config.problems import NULL, field_problems, path_of
+from rtcai_pulumi.config.problems import NULL, check_fields, path_of
 from rtcai_pulumi.config.values import UNKNOWN
-from rtcai_pulumi.events.document import Location, Mistake, Source
-from rtcai_pulumi.events.secrets import Reference, looks_like_reference, misplaced, reference_problem, takes_text
+from rtcai_pulumi.events.document import EventProblem, EventSource, Location
+from rtcai_pulumi.events.secrets import Reference, check_location, looks_like_reference, reference_problem, takes_text
 
 PROMPT_FILES: Final = {"customPromptFile": "customPrompt", "customPromptFormatFile": "customPromptFormat"}
 """Fields of the block ``llm`` in an event file, each with the field that receives the file's text."""
 
 
-class PromptFileWrong(Exception):
+class PromptFileError(Exception):
     """A prompt file cannot be used; the message gives the reason."""
 
 
@@ -31,21 +31,21 @@ def prompt_in(folder: Path, name: Any) -> str:
         PromptFileWrong: the file does not exist, is outside the folder, is not valid UTF-8, or is empty.
     """
     if not isinstance(name, str) or not name:
-        raise PromptFileWrong("must be the path of a file, from the event file's folder")
+        raise PromptFileError("must be the path of a file, from the event file's folder")
     try:
         file = (folder / name).resolve()
         if not file.is_relative_to(folder.resolve()):
-            raise PromptFileWrong("must be inside of the event file's folder")
+            raise PromptFileError("must be inside of the event file's folder")
         if not file.is_file():
-            raise PromptFileWrong("no such file in the event file's folder")
+            raise PromptFileError("no such file in the event file's folder")
         text = file.read_text(encoding="utf-8-sig").rstrip("\n")
     except UnicodeDecodeError:
-        raise PromptFileWrong("the file is no text in UTF-8") from None
+        raise PromptFileError("the file is no text in UTF-8") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = error.strerror if isinstance(error, OSError) else None
-        raise PromptFileWrong(f"the file cannot be read: {reason or 'its path is none'}") from None
+        raise PromptFileError(f"the file cannot be read: {reason or 'its path is none'}") from None
     if not text.strip():
-        raise PromptFileWrong("the file is empty")
+        raise PromptFileError("the file is empty")
     return text
 
 
@@ -57,7 +57,7 @@ _MISSING: Final = "required"
 
 
 @dataclass(slots=True)
-class Part:
+class EventPart:
     """An agent, or changes to one, with its references and prompt files read."""
 
     location: Location
@@ -66,7 +66,7 @@ class Part:
     """Its fields; secrets are references."""
     places: dict[str, Location] = field(default_factory=dict)
     """Location in the event of each path in the agent; for a prompt, the location of the field that names its file."""
-    mistakes: list[Mistake] = field(default_factory=list)
+    mistakes: list[EventProblem] = field(default_factory=list)
 
     def states(self, path: str) -> bool:
         """Whether the part itself contains a path."""
@@ -85,7 +85,7 @@ class Part:
         return path_of(self.location) + (f".{path}" if path not in {"", "data", "(root)"} else "")
 
 
-def read_part(raw: Any, location: Location, source: Source, is_late: IsLate, *, may_remove: bool) -> Part:
+def read_part(raw: Any, location: Location, source: EventSource, is_late: IsLate, *, may_remove: bool) -> EventPart:
     """Read a part, and check each of its fields separately: a part need not be a complete agent.
 
     Args:
@@ -95,35 +95,35 @@ def read_part(raw: Any, location: Location, source: Source, is_late: IsLate, *, 
         is_late: whether a value is not known yet, so it is not checked.
         may_remove: whether null removes a field, as it does in a room.
     """
-    part = Part(location)
+    part = EventPart(location)
     if not isinstance(raw, Mapping):
         return part
     part.data = _Reader(part, source, may_remove=may_remove).object(raw, (), location)
-    judged = known(part.data, is_late, null=UNKNOWN if may_remove else None)
-    for problem in field_problems(judged, AgentSettings):
+    judged = to_known(part.data, is_late, null=UNKNOWN if may_remove else None)
+    for problem in check_fields(judged, AgentSettings):
         if problem.reason != _MISSING:
             place = part.nearest(problem.path)
-            part.mistakes.append(source.mistake(place, problem.reason, part.path_of(problem.path)))
+            part.mistakes.append(source.problem(place, problem.reason, part.path_of(problem.path)))
     return part
 
 
-def known(value: Any, is_late: IsLate, null: Any = None) -> Any:
+def to_known(value: Any, is_late: IsLate, null: Any = None) -> Any:
     """Return a value in the form that `check` accepts: secrets and values not known yet become unknowns, and None in an
     object becomes `null`.
     """
     if isinstance(value, Reference) or is_late(value):
         return UNKNOWN
     if isinstance(value, dict):
-        return {key: null if item is None else known(item, is_late, null) for key, item in value.items()}
+        return {key: null if item is None else to_known(item, is_late, null) for key, item in value.items()}
     if isinstance(value, list):
-        return [known(item, is_late, null) for item in value]
+        return [to_known(item, is_late, null) for item in value]
     return value
 
 
 class _Reader:
     """Reads references and prompt files."""
 
-    def __init__(self, part: Part, source: Source, *, may_remove: bool) -> None:
+    def __init__(self, part: EventPart, source: EventSource, *, may_remove: bool) -> None:
         self._part = part
         self._source = source
         self._may_remove = may_remove
@@ -154,7 +154,7 @@ class _Reader:
         return "extra" not in path and takes_text(path) is True
 
     def _reference(self, raw: Mapping[str, Any], path: Location, place: Location) -> Any:
-        problem = reference_problem(raw) or misplaced(path)
+        problem = reference_problem(raw) or check_location(path)
         if problem is not None:
             self._mistake(place, problem)
             return UNKNOWN
@@ -175,15 +175,15 @@ class _Reader:
         if raw[key] is not None and self._source.folder is not None:
             try:
                 value[stands_for] = prompt_in(self._source.folder, raw[key])
-            except PromptFileWrong as wrong:
+            except PromptFileError as wrong:
                 self._mistake(place, str(wrong))
                 value[stands_for] = UNKNOWN
 
     def _mistake(self, place: Location, reason: str) -> None:
-        self._part.mistakes.append(self._source.mistake(place, reason))
+        self._part.mistakes.append(self._source.problem(place, reason))
 
 
-def merged(default: Any, changes: Any) -> Any:
+def merge(default: Any, changes: Any) -> Any:
     """Merge changes into the default: objects are merged at any depth, None removes a field, any other value replaces.
 
     Neither argument is changed. Anything except a plain object is one value: a list, a secret reference, a Pulumi
@@ -196,5 +196,5 @@ def merged(default: Any, changes: Any) -> Any:
         if change is None:
             result.pop(key, None)
         else:
-            result[key] = merged(result.get(key), change)
+            result[key] = merge(result.get(key), change)
     return result

@@ -30,7 +30,7 @@ _QUOTED: Final = re.compile(r"'(?!<)[^']{2,}'")
 
 
 @dataclass(frozen=True, slots=True)
-class Slip:
+class SyntaxProblem:
     """One mistake in the text itself."""
 
     location: Location
@@ -45,7 +45,7 @@ class Document:
     data: Any = None
     lines: dict[Location, int] = field(default_factory=dict)
     """The line of each value's key, or of a list's item; from 1."""
-    slips: list[Slip] = field(default_factory=list)
+    slips: list[SyntaxProblem] = field(default_factory=list)
 
     def line_of(self, location: Location) -> int:
         """Return the line of a location; if it is not in the text, the line of the nearest object around it."""
@@ -77,12 +77,12 @@ def read(text: str) -> Document:
         node = _CoreLoader(text).get_single_node()
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        document.slips.append(Slip((), line, "a control character, which YAML does not allow"))
+        document.slips.append(SyntaxProblem((), line, "a control character, which YAML does not allow"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        document.slips.append(Slip((), mark.line + 1 if mark else 1, _sentence(error)))
+        document.slips.append(SyntaxProblem((), mark.line + 1 if mark else 1, _sentence(error)))
     except RecursionError:
-        document.slips.append(Slip((), 1, _TOO_DEEP))
+        document.slips.append(SyntaxProblem((), 1, _TOO_DEEP))
     else:
         _Reading(document).read(node)
     return document
@@ -138,13 +138,13 @@ class _Reading:
                 continue
             self._document.lines[inner] = key.start_mark.line + 1
             value[key.value] = self._value(item, inner)
-        for source in self._merged(node, location):
+        for source in self._merge(node, location):
             for key, item in source.items():
                 if key not in value:
                     value[key] = item
         return value
 
-    def _merged(self, node: yaml.MappingNode, location: Location) -> Iterator[dict[str, Any]]:
+    def _merge(self, node: yaml.MappingNode, location: Location) -> Iterator[dict[str, Any]]:
         """Yield the objects of the merge keys (``<<``), highest precedence first; values of the mapping itself keep
         their lines.
         """
@@ -189,7 +189,7 @@ class _Reading:
             self._slip(location, node, "a value with a tag that event files do not have")
 
     def _slip(self, location: Location, node: yaml.Node, reason: str) -> None:
-        self._document.slips.append(Slip(location, node.start_mark.line + 1, reason))
+        self._document.slips.append(SyntaxProblem(location, node.start_mark.line + 1, reason))
 
 
 def _own_pairs(node: yaml.MappingNode) -> Iterator[tuple[Any, yaml.Node]]:
@@ -225,7 +225,7 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class EventProblem:
     """One mistake in an event. It never contains a value, which may be a secret."""
 
     path: str
@@ -245,14 +245,14 @@ class Mistake:
 class InvalidEvent(Exception):
     """An event has mistakes. All of them are listed in the message, and in `mistakes`; fix them."""
 
-    def __init__(self, what: str, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, what: str, mistakes: Sequence[EventProblem]) -> None:
         self.mistakes = tuple(mistakes)
         count = f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)}"
         super().__init__(f"{what} has {count}:" + "".join(f"\n  {mistake}" for mistake in mistakes))
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class EventSource:
     """Where an event is declared: in a file, or in a program."""
 
     file: str | None = None
@@ -261,10 +261,10 @@ class Source:
     """The folder that contains the prompt files; None if there can be none."""
     document: Document | None = None
 
-    def mistake(self, location: Location, reason: str, path: str | None = None) -> Mistake:
+    def problem(self, location: Location, reason: str, path: str | None = None) -> EventProblem:
         """Return a mistake at a location of the event; `path` names a field inside it that is not in the event."""
         line = self.document.line_of(location) if self.document else None
-        return Mistake(path or path_of(location), reason, self.file, line)
+        return EventProblem(path or path_of(location), reason, self.file, line)
 
     def place(self, location: Location) -> str:
         """Return a location as messages name it."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rtcai_pulumi.events.document import Document, InvalidEvent, Mistake, Source, read
+from rtcai_pulumi.events.document import Document, EventProblem, EventSource, InvalidEvent, read
 from rtcai_pulumi.events.model import Event
 from rtcai_pulumi.events.validation import Plan, plan
 
@@ -16,10 +16,10 @@ def plan_of(file: str | Path) -> Plan:
         content = path.read_bytes()
     except OSError as error:
         reason = f"the event file cannot be read: {error.strerror}; name one that is there"
-        return Plan(None, False, (), (Mistake("(root)", reason, shown),))
-    source = Source(shown, path.parent, _document(content))
+        return Plan(None, False, (), (EventProblem("(root)", reason, shown),))
+    source = EventSource(shown, path.parent, _document(content))
     if source.document is None:
-        return Plan(None, False, (), (Mistake("(root)", "is no text in UTF-8", shown),))
+        return Plan(None, False, (), (EventProblem("(root)", "is no text in UTF-8", shown),))
     return plan(source.document.data, source)
 
 

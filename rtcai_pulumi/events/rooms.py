@@ -14,14 +14,14 @@ from pulumi import Output, ResourceOptions
 
 from rtcai_pulumi.config.conversation import Conversation
 from rtcai_pulumi.config.rules import TOO_DEEP
-from rtcai_pulumi.config.values import as_data, without_nulls
+from rtcai_pulumi.config.values import as_data, drop_nulls
 from rtcai_pulumi.conversation import RealtimeConversation
-from rtcai_pulumi.events.document import Source
+from rtcai_pulumi.events.document import EventSource
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
 from rtcai_pulumi.events.model import Event, is_address
 from rtcai_pulumi.events.secrets import Reference
 from rtcai_pulumi.events.validation import Plan, RoomPlan, plan
-from rtcai_pulumi.registration import refused
+from rtcai_pulumi.registration import refuse_component
 from rtcai_pulumi.room import Room
 
 _MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~#&]")
@@ -80,14 +80,14 @@ def missing_secrets(values: list[Any]) -> list[str]:
     return [f"{place}: {problem}" for place, problem in found.items()]
 
 
-def revealed(value: Any) -> Any:
+def reveal(value: Any) -> Any:
     """Return a value in which secret outputs replace the references."""
     if isinstance(value, Reference):
         return pulumi.Output.secret(_read(value))
     if isinstance(value, dict):
-        return {key: revealed(item) for key, item in value.items()}
+        return {key: reveal(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [revealed(item) for item in value]
+        return [reveal(item) for item in value]
     return value
 
 
@@ -143,11 +143,11 @@ class EventRooms(pulumi.ComponentResource):
                 if a block is an output, a room's changes replace it as a whole and are not merged.
             opts: Pulumi's options.
         """
-        source = Source()
+        source = EventSource()
         try:
-            found = plan(_stated(event), source, _is_late, Output.concat)
+            found = plan(_as_event_data(event), source, _is_late, Output.concat)
         except RecursionError:  # nested deeper than Python can follow, or an object inside itself
-            found = Plan(None, False, (), (source.mistake((), TOO_DEEP),))
+            found = Plan(None, False, (), (source.problem((), TOO_DEEP),))
         self._declare(name, found, [f"EventRooms {name!r} has a problem: {one}" for one in found.mistakes], opts)
 
     @classmethod
@@ -170,7 +170,7 @@ class EventRooms(pulumi.ComponentResource):
         problems = problems or missing_secrets([room.inputs for room in found.rooms])
         # If the event has mistakes, the component itself cannot be registered: so the run fails, and no room is
         # deleted.
-        props = {"event": refused(problems)} if problems else None
+        props = {"event": refuse_component(problems)} if problems else None
         super().__init__("rtcai:index:EventRooms", name, props, opts)
         # Children inherit protect, retain_on_delete and deleted_with from a component, but not depends_on.
         inherited = ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
@@ -193,7 +193,7 @@ class EventRooms(pulumi.ComponentResource):
 
 
 def _conversation(name: str, room: RoomPlan, opts: ResourceOptions, *, with_room: bool) -> RealtimeConversation:
-    inputs = {_PYTHON_NAMES[key]: value for key, value in revealed(room.inputs).items()}
+    inputs = {_PYTHON_NAMES[key]: value for key, value in reveal(room.inputs).items()}
     if with_room:
         inputs["cname"] = Room._of_event(name, inputs["cname"], opts).cname
     return RealtimeConversation(name, **inputs, opts=opts)
@@ -207,7 +207,7 @@ def _link(link: Any) -> str | None:
 _PYTHON_NAMES = {**Conversation.wire_names(), "extra": "extra"}
 
 
-def _stated(event: Event | Mapping[str, Any]) -> Any:
+def _as_event_data(event: Event | Mapping[str, Any]) -> Any:
     """Return an event as data. In a program, None means omitted, except in a room's changes, where it removes a
     field.
     """
@@ -216,7 +216,7 @@ def _stated(event: Event | Mapping[str, Any]) -> Any:
         return data
     stated = {key: value for key, value in data.items() if value is not None}
     if isinstance(stated.get("agent"), dict):
-        stated["agent"] = without_nulls(stated["agent"])
+        stated["agent"] = drop_nulls(stated["agent"])
     if isinstance(stated.get("rooms"), dict):
         stated["rooms"] = {
             key: {name: value for name, value in room.items() if value is not None} if isinstance(room, dict) else room

@@ -35,7 +35,7 @@ def event_schema() -> _Schema:
         _allow_secrets(models[name])
     _add_prompt_files(models["Llm"])
     agent_models = {"AgentSettings", *_block_names()}
-    changes = {name + _CHANGES: _as_changes(models[name], agent_models) for name in agent_models}
+    changes = {name + _CHANGES: _make_changes_schema(models[name], agent_models) for name in agent_models}
     models["EventRoom"]["properties"]["agent"]["$ref"] += _CHANGES
     made["properties"]["rooms"] |= {
         "propertyNames": {"pattern": KEY_PATTERN},
@@ -76,20 +76,20 @@ def _secret() -> _Schema:
 def _allow_secrets(schema: _Schema) -> None:
     """Allow a reference wherever a text is allowed."""
     for name, field in schema["properties"].items():
-        schema["properties"][name] = _or_secret(field)
+        schema["properties"][name] = _add_secret(field)
 
 
-def _or_secret(schema: _Schema) -> _Schema:
+def _add_secret(schema: _Schema) -> _Schema:
     if schema.get("type") == "string":
-        outside, inside = _parted(schema)
+        outside, inside = _split(schema)
         return {**outside, "anyOf": [inside, _SECRET]}
     for inner in ("items", "additionalProperties"):
         if isinstance(schema.get(inner), dict):
-            schema[inner] = _or_secret(schema[inner])
+            schema[inner] = _add_secret(schema[inner])
     return schema
 
 
-def _parted(schema: _Schema) -> tuple[_Schema, _Schema]:
+def _split(schema: _Schema) -> tuple[_Schema, _Schema]:
     """Split a schema into the description of a field and the rules for its value."""
     outside = {key: value for key, value in schema.items() if key in {"description", "default"}}
     return outside, {key: value for key, value in schema.items() if key not in outside}
@@ -110,18 +110,18 @@ def _add_prompt_files(schema: _Schema) -> None:
     ]
 
 
-def _as_changes(schema: _Schema, agent_models: set[str]) -> _Schema:
+def _make_changes_schema(schema: _Schema, agent_models: set[str]) -> _Schema:
     """Return the schema of an object in a room's changes: null removes any of its fields."""
     changed = copy.deepcopy(schema)
     for name, field in changed["properties"].items():
-        changed["properties"][name] = _or_null(field, agent_models)
+        changed["properties"][name] = _add_null(field, agent_models)
     return changed
 
 
-def _or_null(field: _Schema, agent_models: set[str]) -> _Schema:
-    outside, inside = _parted(field)
+def _add_null(field: _Schema, agent_models: set[str]) -> _Schema:
+    outside, inside = _split(field)
     if isinstance(inside.get("additionalProperties"), dict):
-        inside["additionalProperties"] = _or_null(inside["additionalProperties"], agent_models)
+        inside["additionalProperties"] = _add_null(inside["additionalProperties"], agent_models)
     if "$ref" in inside and inside["$ref"].rpartition("/")[2] in agent_models:
         inside["$ref"] += _CHANGES
     options = inside["anyOf"] if set(inside) == {"anyOf"} else [inside]

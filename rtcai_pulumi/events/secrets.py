@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal, cast
 
-from rtcai_pulumi.config.block import nearest
+from rtcai_pulumi.config.block import find_nearest
 from rtcai_pulumi.config.conversation import AgentSettings, Data
 from rtcai_pulumi.events.document import Location
 
@@ -44,7 +44,7 @@ def reference_problem(value: Mapping[Any, Any]) -> str | None:
         return "a reference has one key: $config or $env"
     ((kind, name),) = value.items()
     if kind not in KINDS:
-        near = nearest(str(kind), KINDS)
+        near = find_nearest(str(kind), KINDS)
         return f"unknown reference; did you mean {near}?" if near else "unknown reference: there are $config and $env"
     if not isinstance(name, str) or re.fullmatch(KINDS[cast("Kind", kind)], name) is None:
         what = "a key of the stack's config" if kind == "$config" else "the name of an environment variable"
@@ -52,7 +52,7 @@ def reference_problem(value: Mapping[Any, Any]) -> str | None:
     return None
 
 
-def misplaced(location: Location) -> str | None:
+def check_location(location: Location) -> str | None:
     """Return why a reference is not allowed at a location of an agent; locations that an agent does not have are
     checked elsewhere.
     """
@@ -70,17 +70,17 @@ def takes_text(location: Location) -> bool | None:
             return True
         if node is None:
             return None
-    return _resolved(node).get("type") == "string"
+    return _resolve(node).get("type") == "string"
 
 
 def _inner(node: Any, part: str | int) -> Any:
-    node = _resolved(node)
+    node = _resolve(node)
     if isinstance(part, int):
         return node.get("items")
     return node.get("properties", {}).get(part) or node.get("additionalProperties") or None
 
 
-def _resolved(node: dict[str, Any]) -> dict[str, Any]:
+def _resolve(node: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in node:
         found: dict[str, Any] = _agent_schema()["$defs"][node["$ref"].rpartition("/")[2]]
         return found

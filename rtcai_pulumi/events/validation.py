@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rtcai_pulumi.config.block import Block, nearest
+from rtcai_pulumi.config.block import Block, find_nearest
 from rtcai_pulumi.config.conversation import AgentSettings
-from rtcai_pulumi.config.output_text import is_of_an_output
-from rtcai_pulumi.config.problems import NULL, Problem, field_problems
+from rtcai_pulumi.config.output_text import is_output_text
+from rtcai_pulumi.config.problems import NULL, Problem, check_fields
 from rtcai_pulumi.config.validation import check
 from rtcai_pulumi.config.values import UNKNOWN
-from rtcai_pulumi.events.agent import IsLate, Part, known, merged, read_part
-from rtcai_pulumi.events.document import Location, Mistake, Source
+from rtcai_pulumi.events.agent import EventPart, IsLate, merge, read_part, to_known
+from rtcai_pulumi.events.document import EventProblem, EventSource, Location
 from rtcai_pulumi.events.model import KEY_RULE, Event, EventRoom, is_key
 from rtcai_pulumi.events.secrets import NOT_HERE, looks_like_reference
 
@@ -43,7 +43,7 @@ class RoomPlan:
     """Flat inputs by their wire names; secrets are references."""
     link: Any = None
     """The link for joining: a text, or an output; None if there is none."""
-    part: Part = field(default_factory=lambda: Part(()))
+    part: EventPart = field(default_factory=lambda: EventPart(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Plan:
     name: str | None
     create_rooms: bool
     rooms: tuple[RoomPlan, ...]
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[EventProblem, ...]
     """Empty if there are none; otherwise the other fields must not be used."""
     event: dict[str, Any] = field(default_factory=dict)
     """The event as data, with prompt files and references read."""
@@ -64,7 +64,7 @@ def never(_: Any) -> bool:
     return False
 
 
-def plan(data: Any, source: Source, is_late: IsLate = never, join: Join = operator.add) -> Plan:
+def plan(data: Any, source: EventSource, is_late: IsLate = never, join: Join = operator.add) -> Plan:
     """Read an event.
 
     Args:
@@ -77,14 +77,14 @@ def plan(data: Any, source: Source, is_late: IsLate = never, join: Join = operat
 
 
 class _Planning:
-    def __init__(self, source: Source, is_late: IsLate, join: Join) -> None:
+    def __init__(self, source: EventSource, is_late: IsLate, join: Join) -> None:
         self._source = source
         self._is_late = is_late
         self._join = join
-        self._found: dict[str, Mistake] = {}
+        self._found: dict[str, EventProblem] = {}
         for slip in source.document.slips if source.document else ():
-            mistake = source.mistake(slip.location, slip.reason)
-            self._add(Mistake(mistake.path, mistake.reason, mistake.file, slip.line))
+            mistake = source.problem(slip.location, slip.reason)
+            self._add(EventProblem(mistake.path, mistake.reason, mistake.file, slip.line))
 
     def plan(self, data: Any) -> Plan:
         if not isinstance(data, Mapping):
@@ -103,7 +103,7 @@ class _Planning:
         read = {**data, "agent": default.data, "rooms": self._rooms_read(data, plans)}
         return Plan(name if isinstance(name, str) else None, create_rooms is True, plans, self._mistakes(), read)
 
-    def _rooms(self, data: Mapping[str, Any], default: Part) -> Iterator[RoomPlan]:
+    def _rooms(self, data: Mapping[str, Any], default: EventPart) -> Iterator[RoomPlan]:
         rooms = data.get("rooms")
         if "rooms" not in data:
             self._at(("rooms",), "required: the rooms, each by a key of its own, as in `keynote: {}`")
@@ -111,7 +111,7 @@ class _Planning:
             self._at(("rooms",), _NO_OUTPUT if self._is_late(rooms) else _NO_OBJECT)
         for key, room in rooms.items() if isinstance(rooms, Mapping) else ():
             location = ("rooms", key)
-            if self._is_late(key) or is_of_an_output(key):
+            if self._is_late(key) or is_output_text(key):
                 self._at(("rooms",), f"has a key that is an Output, or was made from one: {_ROOMS_ARE_KNOWN}")
                 continue
             if not isinstance(key, str) or not is_key(key):
@@ -121,11 +121,11 @@ class _Planning:
                 continue
             yield self._room(data, key, room or {}, default)
 
-    def _room(self, data: Mapping[str, Any], key: str, room: Mapping[str, Any], default: Part) -> RoomPlan:
+    def _room(self, data: Mapping[str, Any], key: str, room: Mapping[str, Any], default: EventPart) -> RoomPlan:
         location = ("rooms", key)
         self._fields(room, EventRoom, location, {"agent"})
         part = self._part(room, location, may_remove=True)
-        agent = merged(default.data, part.data)
+        agent = merge(default.data, part.data)
         inputs = {name: value for name, value in agent.items() if name in _AGENT_NAMES}
         prefix, link = data.get("roomPrefix"), room.get("link", data.get("link"))
         known_prefix = prefix if isinstance(prefix, str) or self._is_late(prefix) else ""
@@ -134,7 +134,7 @@ class _Planning:
             inputs["adopt"] = room["adopt"]
         return RoomPlan(str(key), inputs, link if isinstance(link, str) or self._is_late(link) else None, part)
 
-    def _part(self, owner: Mapping[str, Any], location: Location, *, may_remove: bool) -> Part:
+    def _part(self, owner: Mapping[str, Any], location: Location, *, may_remove: bool) -> EventPart:
         raw, location = owner.get("agent"), (*location, "agent")
         if "agent" in owner and not isinstance(raw, Mapping):
             self._at(location, NULL if raw is None else _NO_OBJECT)
@@ -148,17 +148,17 @@ class _Planning:
         names = model.wire_names()
         for name in data:
             if name not in names:
-                near = nearest(str(name), names)
+                near = find_nearest(str(name), names)
                 hint = f"did you mean {near}?" if near else f"the fields here are {', '.join(names)}"
                 self._at((*location, name), f"unknown field; {hint}")
         plain = {name: value for name, value in data.items() if name in names and name not in later}
         for name, value in plain.items():
             if isinstance(value, Mapping) and looks_like_reference(value):
                 self._at((*location, name), NOT_HERE)
-        judged = known(plain, self._is_late)
+        judged = to_known(plain, self._is_late)
         if "rooms" in later:
             judged["rooms"] = {}
-        for problem in field_problems(judged, model):
+        for problem in check_fields(judged, model):
             self._at((*location, problem.path.partition(".")[0]), problem.reason)
 
     def _same_rooms(self, plans: tuple[RoomPlan, ...]) -> None:
@@ -170,28 +170,28 @@ class _Planning:
                 reason = f"the same room as {other}, where two agents would talk to each other; give it another cname"
                 self._at(("rooms", room.key, "cname"), reason)
 
-    def _agents(self, default: Part, plans: tuple[RoomPlan, ...]) -> None:
+    def _agents(self, default: EventPart, plans: tuple[RoomPlan, ...]) -> None:
         """Run `check` on the agents of the rooms, after merging."""
-        alone = {**_only_fields(known(default.data, self._is_late)), "cname": _SOME_ROOM}
+        alone = {**_only_fields(to_known(default.data, self._is_late)), "cname": _SOME_ROOM}
         by_default = set(check(alone))
-        by_room = [(room, check(known(room.inputs, self._is_late))) for room in plans]
+        by_room = [(room, check(to_known(room.inputs, self._is_late))) for room in plans]
         for room, problems in by_room:
             for problem in problems:
                 everywhere = all(problem in others for _, others in by_room)
                 self._one_agent(problem, room, default, is_default=problem in by_default, everywhere=everywhere)
 
     def _one_agent(
-        self, problem: Problem, room: RoomPlan, default: Part, *, is_default: bool, everywhere: bool
+        self, problem: Problem, room: RoomPlan, default: EventPart, *, is_default: bool, everywhere: bool
     ) -> None:
         path = problem.path
         if path in {"cname", "adopt"}:
             self._at(("rooms", room.key, path), problem.reason)
         elif is_default and not room.part.states(path) and (default.states(path) or everywhere):
-            self._add(self._source.mistake(default.nearest(path), problem.reason, default.path_of(path)))
+            self._add(self._source.problem(default.nearest(path), problem.reason, default.path_of(path)))
         else:
             # If the default agent lacks a value, the rooms may be meant to set it: then the problem belongs to this
             # room.
-            self._add(self._source.mistake(room.part.nearest(path), problem.reason, room.part.path_of(path)))
+            self._add(self._source.problem(room.part.nearest(path), problem.reason, room.part.path_of(path)))
 
     def _rooms_read(self, data: Mapping[str, Any], plans: tuple[RoomPlan, ...]) -> dict[str, Any]:
         raw = data.get("rooms")
@@ -199,12 +199,12 @@ class _Planning:
         return {room.key: {**(stated.get(room.key) or {}), "agent": room.part.data} for room in plans}
 
     def _at(self, location: Location, reason: str) -> None:
-        self._add(self._source.mistake(location, reason))
+        self._add(self._source.problem(location, reason))
 
-    def _add(self, mistake: Mistake) -> None:
+    def _add(self, mistake: EventProblem) -> None:
         self._found.setdefault(mistake.path, mistake)
 
-    def _mistakes(self) -> tuple[Mistake, ...]:
+    def _mistakes(self) -> tuple[EventProblem, ...]:
         return tuple(sorted(self._found.values(), key=lambda mistake: mistake.line or 0))
 
 

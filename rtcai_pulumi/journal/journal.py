@@ -26,17 +26,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from rtcai_pulumi.journal.record import Kept, Record, RoomRecord, State
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, RoomRecord
 from rtcai_pulumi.journal.schema import (
     COLUMNS,
     ROOM_COLUMNS,
     Snapshot,
-    doubt_about,
-    opened_locks,
-    opened_reader,
-    opened_snapshot,
-    opened_writer,
-    unusable,
+    find_location_warning,
+    journal_error,
+    open_locks,
+    open_reader,
+    open_snapshot,
+    open_writer,
 )
 from rtcai_pulumi.service.errors import JournalError
 
@@ -98,7 +98,7 @@ class JournalReader(ABC):
 
     def records_in_room(self, cid: int, *, app_key: str) -> list[Record]:
         """The unfinished records of the tasks in a room, of all owners."""
-        return self._found("cid = ? AND app_key = ? AND state != ?", cid, app_key, State.CLOSED)
+        return self._found("cid = ? AND app_key = ? AND state != ?", cid, app_key, RecordState.CLOSED)
 
     def others_in_room(self, cname: str, *, app_key: str, endpoint: str, owner: str) -> list[Record]:
         """The unfinished records of a room of one account that no run of this owner closes, oldest first.
@@ -109,7 +109,7 @@ class JournalReader(ABC):
         where = (
             "cname = ? AND app_key = ? AND endpoint = ? AND process != ? AND state != ? AND (owner != ? OR kept != '')"
         )
-        return self._found(where, cname, app_key, endpoint, self.process, State.CLOSED, owner)
+        return self._found(where, cname, app_key, endpoint, self.process, RecordState.CLOSED, owner)
 
     def room(self, cid: int, *, app_key: str, room_endpoint: str) -> RoomRecord | None:
         """The room of one account with the given number."""
@@ -214,10 +214,10 @@ class JournalSnapshot(JournalReader):
         # Another process writes all the time. So the files of the WAL exist already, and SQLite may read with its
         # locks.
         try:
-            with closing(opened_reader(self.path)) as database:
+            with closing(open_reader(self.path)) as database:
                 return database.execute(query, values).fetchall()
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise unusable(self.path, error) from None
+            raise journal_error(self.path, error) from None
 
     def _current(self) -> Snapshot | None:
         """The connection to the file as it is now; None if there is no file."""
@@ -227,7 +227,7 @@ class JournalSnapshot(JournalReader):
                 self._forget()
                 self._seen = seen
                 if seen is not None:
-                    self._snapshot = opened_snapshot(self.path, has_log=bool(seen[-1]))
+                    self._snapshot = open_snapshot(self.path, has_log=bool(seen[-1]))
             return self._snapshot
 
     def _forget(self) -> None:
@@ -243,7 +243,7 @@ def _signature(path: Path) -> tuple[Any, ...] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise unusable(path, error) from None
+        raise journal_error(path, error) from None
     try:
         log = path.with_name(f"{path.name}-wal").stat()
     except FileNotFoundError:
@@ -264,10 +264,10 @@ class Journal(JournalReader):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._work: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._locks = opened_locks(path)
+        self._locks = open_locks(path)
         try:
-            writer = opened_writer(path)
-            self._reader = opened_reader(path)
+            writer = open_writer(path)
+            self._reader = open_reader(path)
         except JournalError:
             self._locks.close()
             raise
@@ -307,7 +307,7 @@ class Journal(JournalReader):
         self._do(lambda database: database.execute(statement, tuple(asdict(written).values())))
         return written
 
-    def answered(self, record: Record, cid: int, task_id: str) -> Record | None:
+    def record_response(self, record: Record, cid: int, task_id: str) -> Record | None:
         """Write the response to a create, if this process still owns the record.
 
         Returns:
@@ -316,10 +316,10 @@ class Journal(JournalReader):
         return self._change(
             record.trace_id,
             "state = ?, cid = ?, task_id = ? WHERE trace_id = ? AND process = ? AND state = ?",
-            (State.OPEN, cid, task_id, record.trace_id, self.process, State.ASKED),
+            (RecordState.OPEN, cid, task_id, record.trace_id, self.process, RecordState.ASKED),
         )
 
-    def closing(self, record: Record) -> bool:
+    def begin_close(self, record: Record) -> bool:
         """Write that this process is about to close a task, unless the task is closed already.
 
         Returns:
@@ -329,27 +329,27 @@ class Journal(JournalReader):
         def change(database: sqlite3.Connection) -> bool:
             found = database.execute("SELECT state FROM records WHERE trace_id = ?", (record.trace_id,)).fetchone()
             statement = "UPDATE records SET changed_at = ?, state = ?, process = ? WHERE trace_id = ? AND state != ?"
-            values = (_now(), State.CLOSING, self.process, record.trace_id, State.CLOSED)
+            values = (_now(), RecordState.CLOSING, self.process, record.trace_id, RecordState.CLOSED)
             database.execute(statement, values)
-            return found is not None and found[0] == State.OPEN
+            return found is not None and found[0] == RecordState.OPEN
 
         return self._do(change)
 
-    def not_closing(self, record: Record) -> None:
+    def cancel_close(self, record: Record) -> None:
         """Write that the close was definitely refused, if this process still owns the record."""
         self._change(
             record.trace_id,
             "state = ? WHERE trace_id = ? AND process = ? AND state = ?",
-            (State.OPEN, record.trace_id, self.process, State.CLOSING),
+            (RecordState.OPEN, record.trace_id, self.process, RecordState.CLOSING),
         )
 
-    def closed(self, task: str) -> None:
+    def record_close(self, task: str) -> None:
         """Write that a task, ``{cid}/{taskId}``, is closed: in all its records, whichever process owns them."""
         cid, _, task_id = task.partition("/")
         statement = "UPDATE records SET changed_at = ?, state = ? WHERE task_id = ? AND cid = ?"
-        self._do(lambda database: database.execute(statement, (_now(), State.CLOSED, task_id, int(cid))))
+        self._do(lambda database: database.execute(statement, (_now(), RecordState.CLOSED, task_id, int(cid))))
 
-    def hand_over(self, record: Record, *, kept: Kept) -> None:
+    def record_return(self, record: Record, *, kept: KeepReason) -> None:
         """Write that a task is about to be returned to an engine.
 
         Args:
@@ -359,7 +359,7 @@ class Journal(JournalReader):
         """
         self._change(record.trace_id, "handed = 1, kept = ? WHERE trace_id = ?", (kept, record.trace_id))
 
-    def claim(self, task: str, *, owner: str, kept: Kept) -> None:
+    def claim(self, task: str, *, owner: str, kept: KeepReason) -> None:
         """Write that the engine has a task, ``{cid}/{taskId}``, in its state: the task's owner, and whether to retain
         it.
 
@@ -370,10 +370,10 @@ class Journal(JournalReader):
         """
         cid, _, task_id = task.partition("/")
         statement = "UPDATE records SET owner = ?, kept = ?, stored = 1 WHERE task_id = ? AND cid = ? AND state != ?"
-        values = (owner, kept, task_id, int(cid), State.CLOSED)
+        values = (owner, kept, task_id, int(cid), RecordState.CLOSED)
         self._do(lambda database: database.execute(statement, values))
 
-    def adopt(self, record: Record, *, owner: str, kept: Kept) -> Record | None:
+    def adopt(self, record: Record, *, owner: str, kept: KeepReason) -> Record | None:
         """Write that a retained task belongs to another resource now; None if its record no longer exists."""
         return self._change(
             record.trace_id,
@@ -381,15 +381,17 @@ class Journal(JournalReader):
             (owner, kept, self.process, record.trace_id),
         )
 
-    def stored(self) -> None:
+    def record_stored(self) -> None:
         """Write that this process's engine, which now ends normally, has stored the tasks that were returned to it."""
         statement = "UPDATE records SET stored = 1 WHERE process = ? AND handed = 1"
         self._do(lambda database: database.execute(statement, (self.process,)))
 
-    def refused(self, record: Record) -> None:
+    def record_refusal(self, record: Record) -> None:
         """Write that the service refuses to close a task that another machine's run has replaced."""
         self._change(
-            record.trace_id, "state = ?, kept = ? WHERE trace_id = ?", (State.OPEN, Kept.REFUSED, record.trace_id)
+            record.trace_id,
+            "state = ?, kept = ? WHERE trace_id = ?",
+            (RecordState.OPEN, KeepReason.REFUSED, record.trace_id),
         )
 
     def disown(self, record: Record) -> None:
@@ -397,10 +399,10 @@ class Journal(JournalReader):
         self._change(
             record.trace_id,
             "kept = ? WHERE trace_id = ? AND owner = ?",
-            (Kept.DISOWNED, record.trace_id, record.owner),
+            (KeepReason.DISOWNED, record.trace_id, record.owner),
         )
 
-    def hold_room(self, room: RoomRecord) -> None:
+    def record_room(self, room: RoomRecord) -> None:
         """Write which resource owns a room."""
         marks = ", ".join("?" * len(ROOM_COLUMNS))
         statement = f"INSERT OR REPLACE INTO rooms ({', '.join(ROOM_COLUMNS)}) VALUES ({marks})"  # noqa: S608
@@ -423,10 +425,10 @@ class Journal(JournalReader):
     def forget(self, record: Record) -> None:
         """Delete a record whose request was definitely not accepted, if this process still owns the record."""
         statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"
-        values = (record.trace_id, self.process, State.ASKED)
+        values = (record.trace_id, self.process, RecordState.ASKED)
         self._do(lambda database: database.execute(statement, values))
 
-    def not_sent(self, record: Record) -> None:
+    def record_unsent(self, record: Record) -> None:
         """Write that a request was never sent, if this process still owns the record: it is closed without a task.
 
         The record stays, because the state still shows the create as pending and `rtcai pending` looks for it.
@@ -434,32 +436,32 @@ class Journal(JournalReader):
         self._change(
             record.trace_id,
             "state = ? WHERE trace_id = ? AND process = ? AND state = ?",
-            (State.CLOSED, record.trace_id, self.process, State.ASKED),
+            (RecordState.CLOSED, record.trace_id, self.process, RecordState.ASKED),
         )
 
-    def leave(self, record: Record) -> None:
-        """Undo `closing` for a task that another process holds; does nothing if a later process closes it now."""
+    def undo_close(self, record: Record) -> None:
+        """Undo `begin_close` for a task that another process holds; does nothing if a later process closes it now."""
         statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"
-        values = (record.trace_id, self.process, State.CLOSING)
+        values = (record.trace_id, self.process, RecordState.CLOSING)
         self._do(lambda database: database.execute(statement, values))
 
     def drop(self, record: Record) -> None:
         """Delete a record: a user has decided that it no longer has to be tracked."""
         self._do(lambda database: database.execute("DELETE FROM records WHERE trace_id = ?", (record.trace_id,)))
 
-    def damage(self) -> list[str]:
+    def find_damage(self) -> list[str]:
         """The damage that SQLite finds in the file; empty if the file is intact."""
         found = [row[0] for row in self._rows("PRAGMA integrity_check")]
         return [] if found == ["ok"] else found
 
-    def lives(self, process: int) -> bool:
+    def is_running(self, process: int) -> bool:
         """Whether a process that wrote records still runs: it holds the lock of its number until it ends."""
         return process == self.process or self._locks.is_held(process)
 
     @property
-    def doubt(self) -> str | None:
+    def location_warning(self) -> str | None:
         """Why the file should be in another place although it works; None if there is no reason."""
-        return doubt_about(self.path)
+        return find_location_warning(self.path)
 
     def _register(self) -> int:
         """Draw the next number and hold its lock.
@@ -473,7 +475,7 @@ class Journal(JournalReader):
                 if self._locks.hold(number):
                     return number
             except OSError as error:
-                raise unusable(self.path, error) from None
+                raise journal_error(self.path, error) from None
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         """Read on a separate connection, so that a read does not wait until other threads' writes are on disk."""
@@ -481,7 +483,7 @@ class Journal(JournalReader):
             with self._reading:
                 return self._reader.execute(query, values).fetchall()
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise unusable(self.path, error) from None
+            raise journal_error(self.path, error) from None
 
     def _change(self, trace_id: str, what: str, values: tuple[Any, ...]) -> Record | None:
         def change(database: sqlite3.Connection) -> Record | None:
@@ -501,7 +503,7 @@ class Journal(JournalReader):
         done: Future[T] = Future()
         with self._admitting:
             if self._ended:
-                raise unusable(self.path, RuntimeError("nothing can be written any more"))
+                raise journal_error(self.path, RuntimeError("nothing can be written any more"))
             self._work.put((work, done))
         return done.result()
 
@@ -528,7 +530,7 @@ class Journal(JournalReader):
                 asked += filter(None, [self._work.get()])
             for _, done in asked:
                 if not done.done():
-                    done.set_exception(unusable(self.path, RuntimeError("its writer has ended")))
+                    done.set_exception(journal_error(self.path, RuntimeError("its writer has ended")))
             database.close()
 
     def _write_batch(self, database: sqlite3.Connection, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
@@ -543,7 +545,7 @@ class Journal(JournalReader):
             outcomes = [error] * len(batch)
         for (_, done), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Exception):
-                done.set_exception(unusable(self.path, outcome))
+                done.set_exception(journal_error(self.path, outcome))
             else:
                 done.set_result(outcome)
 
@@ -570,7 +572,7 @@ def _by_itself(work: Work[T], database: sqlite3.Connection) -> T | Exception:
 def _record(row: tuple[Any, ...]) -> Record:
     values = dict(zip(COLUMNS, row, strict=True))
     flags = {name: bool(values[name]) for name in ("handed", "stored")}
-    return Record(**{**values, **flags, "state": State(values["state"]), "kept": Kept(values["kept"])})
+    return Record(**{**values, **flags, "state": RecordState(values["state"]), "kept": KeepReason(values["kept"])})
 
 
 def _now() -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.service.settings import Settings
 
 
-class State(StrEnum):
+class RecordState(StrEnum):
     """The progress of a create and of the task that it started."""
 
     ASKED = "asked"
@@ -39,7 +39,7 @@ NOBODY: Final = ""
 """The owner of a room that is about to end: a state that still names it is out of date, because the run was killed."""
 
 
-class Kept(StrEnum):
+class KeepReason(StrEnum):
     """Why a task that no state has any more is left alone."""
 
     NO = ""
@@ -69,15 +69,15 @@ class Record:
     digest: str
     """SHA-256 of the canonical form of the configuration."""
     process: int
-    """The plugin process that owns the record; see `Journal.lives`."""
-    state: State = State.ASKED
+    """The plugin process that owns the record; see `Journal.is_running`."""
+    state: RecordState = RecordState.ASKED
     cid: int | None = None
     task_id: str | None = None
     handed: bool = False
     """Whether the task was returned to an engine, which may or may not have stored it."""
     stored: bool = False
     """Whether an engine definitely has the task in its state: its run ended normally, or it named the task later."""
-    kept: Kept = Kept.NO
+    kept: KeepReason = KeepReason.NO
     began_at: str = ""
     """When the record was written, before its first request: ISO 8601, UTC."""
     changed_at: str = ""
@@ -113,12 +113,12 @@ class Record:
             request_id=str(outputs.get("requestId") or ""),
             digest=digest(outputs),
             process=process,
-            state=State.OPEN,
+            state=RecordState.OPEN,
             cid=int(cid),
             task_id=task_id,
             handed=True,
             stored=True,
-            kept=kept_of(outputs),
+            kept=keep_reason_of(outputs),
         )
 
     @classmethod
@@ -144,7 +144,7 @@ class Record:
             request_id=str(inputs.get("requestId") or new_id()),
             digest=digest(inputs),
             process=process,
-            kept=kept_of(inputs),
+            kept=keep_reason_of(inputs),
         )
 
     @property
@@ -158,17 +158,19 @@ class Record:
         return datetime.fromisoformat(self.changed_at)
 
     @property
-    def left_alone(self) -> bool:
+    def is_left_alone(self) -> bool:
         """Whether no run closes the task because of this record.
 
         A retained task is left alone only after an engine has it in its state; a task that a killed run started is not.
         """
-        return self.kept in {Kept.REFUSED, Kept.DISOWNED} or (self.kept is Kept.RETAINED and self.stored)
+        return self.kept in {KeepReason.REFUSED, KeepReason.DISOWNED} or (
+            self.kept is KeepReason.RETAINED and self.stored
+        )
 
     @property
-    def unfinished(self) -> bool:
+    def is_unfinished(self) -> bool:
         """Whether this record means that an agent may be in the room."""
-        return self.state is not State.CLOSED
+        return self.state is not RecordState.CLOSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +212,6 @@ class StackState:
     """The rooms by number, each with the owner that its resource names."""
 
 
-def kept_of(inputs: Mapping[str, Any]) -> Kept:
+def keep_reason_of(inputs: Mapping[str, Any]) -> KeepReason:
     """Whether a task is left alone when its resource is no longer declared."""
-    return Kept.RETAINED if options_of(inputs).get("retainOnDelete") is True else Kept.NO
+    return KeepReason.RETAINED if options_of(inputs).get("retainOnDelete") is True else KeepReason.NO

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from rtcai_pulumi.journal.locks import Locks, locks_work_in
-from rtcai_pulumi.journal.record import Record, RoomRecord, State
+from rtcai_pulumi.journal.record import Record, RecordState, RoomRecord
 from rtcai_pulumi.service.errors import JournalError
 
 COLUMNS: Final = tuple(field.name for field in fields(Record))
@@ -44,7 +44,7 @@ _WAL: Final = "PRAGMA journal_mode = WAL"
 _ELSEWHERE: Final = "name a file on a local disk in RTCAI_JOURNAL"
 
 
-def opened_locks(path: Path) -> Locks:
+def open_locks(path: Path) -> Locks:
     """Open the file next to the journal in which running processes hold locks; it is created if it is missing.
 
     Raises:
@@ -54,16 +54,16 @@ def opened_locks(path: Path) -> Locks:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         works = locks_work_in(path.parent)
     except OSError as error:
-        raise unusable(path, error) from None
+        raise journal_error(path, error) from None
     if not works:
         raise JournalError(f"The journal {path} lies where locks do not work.", advice=_ELSEWHERE)
     try:
         return Locks(path.with_name(f"{path.name}-processes"))
     except OSError as error:
-        raise unusable(path, error) from None
+        raise journal_error(path, error) from None
 
 
-def doubt_about(path: Path) -> str | None:
+def find_location_warning(path: Path) -> str | None:
     """Why a journal that works should still be in another place; None if there is no reason."""
     kind = _file_system(path.parent)
     if kind not in _SHARED_FILE_SYSTEMS:
@@ -74,7 +74,7 @@ def doubt_about(path: Path) -> str | None:
     )
 
 
-def opened_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes; a commit returns when it is on disk. The file is created if it is missing.
 
     Raises:
@@ -84,38 +84,38 @@ def opened_writer(path: Path) -> sqlite3.Connection:
         # Created before SQLite does it, so that no other user can read it at any moment. SQLite gives the files that
         # it puts next to it the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        database = _connected(path)
+        database = _connect(path)
     except (OSError, sqlite3.Error) as error:
-        raise unusable(path, error) from None
+        raise journal_error(path, error) from None
     try:
         _use_wal(database, path)
         database.execute("PRAGMA synchronous = FULL")
         database.execute("BEGIN IMMEDIATE")
         _migrate(database, path)
         limit = (datetime.now(UTC) - timedelta(days=_CLOSED_KEPT_DAYS)).isoformat()
-        database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (State.CLOSED, limit))
+        database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (RecordState.CLOSED, limit))
         database.execute("DELETE FROM rooms WHERE owner = '' AND changed_at < ?", (limit,))
         database.execute("COMMIT")
     except sqlite3.Error as error:
         database.close()
-        raise unusable(path, error) from None
+        raise journal_error(path, error) from None
     except JournalError:
         database.close()
         raise
     return database
 
 
-def opened_reader(path: Path) -> sqlite3.Connection:
+def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that reads everything committed before each query, and does not wait for writers.
 
     Raises:
         JournalError: the file cannot be read.
     """
     try:
-        database = _connected(path)
+        database = _connect(path)
         database.execute("PRAGMA query_only = 1")
     except sqlite3.Error as error:
-        raise unusable(path, error) from None
+        raise journal_error(path, error) from None
     return database
 
 
@@ -130,7 +130,7 @@ class Snapshot:
     """Whether there is a table of rooms."""
 
 
-def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
+def open_snapshot(path: Path, *, has_log: bool) -> Snapshot:
     """A connection that reads the file as it is now and changes nothing: no lock, no new file, no migration.
 
     SQLite's own way to read in WAL mode creates files. Without locks, a reader can see a half-written page while
@@ -150,7 +150,7 @@ def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         (version,) = database.execute("PRAGMA user_version").fetchone()
     except (OSError, sqlite3.Error) as error:
-        raise unusable(path, error) from None
+        raise journal_error(path, error) from None
     if version > _VERSION:
         database.close()
         raise _too_new(path, version)
@@ -160,16 +160,16 @@ def opened_snapshot(path: Path, *, has_log: bool) -> Snapshot:
     return Snapshot(database, select, has_rooms=version >= _VERSION)
 
 
-def unusable(path: Path, error: Exception) -> JournalError:
+def journal_error(path: Path, error: Exception) -> JournalError:
     """The error of a journal that fails; if one of its files belongs to another user, the error names that file."""
     advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
-    in_the_way = next(_of_others(path), None)
+    in_the_way = next(_find_foreign_files(path), None)
     if in_the_way:
         advice = f"{in_the_way}: give it back (chown), or name another file in RTCAI_JOURNAL"
     return JournalError(f"The journal {path} cannot be used: {error}.", advice=advice)
 
 
-def _of_others(path: Path) -> Iterator[str]:
+def _find_foreign_files(path: Path) -> Iterator[str]:
     """The journal's files and its folder, as far as they belong to another user and cannot be written."""
     beside = [path.with_name(f"{path.name}{ending}") for ending in ("", "-processes", "-wal", "-shm")]
     for each in (*beside, path.parent):
@@ -178,7 +178,7 @@ def _of_others(path: Path) -> Iterator[str]:
                 yield f"{each} belongs to {each.owner()}"
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from rtcai_pulumi.journal.record import Record, StackState, State
+from rtcai_pulumi.journal.record import Record, RecordState, StackState
 from rtcai_pulumi.lifecycle.recovery_rules import is_superseded, may_send
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
@@ -51,7 +51,7 @@ class Run:
     """Returns the journal; raises JournalError if it cannot be used."""
     engine_lives: Callable[[], bool] = lambda: True
     """Whether the engine still waits for the results of this process."""
-    tell: Callable[[str], None] = _nothing
+    report: Callable[[str], None] = _nothing
     """Shows a line to the user."""
     retrier: Retrier = field(default_factory=Retrier)
     sleep: Callable[[float], bool | None] = time.sleep
@@ -102,7 +102,7 @@ class Run:
         """The journal, for reading."""
         return self.read_journal() if self.read_journal else self.journal
 
-    def telling_why(self, cname: str) -> Callable[[RtcAiError, float], None]:
+    def make_wait_reporter(self, cname: str) -> Callable[[RtcAiError, float], None]:
         """Return a function that reports why a call about a room waits, if the wait is long enough to notice."""
         told_at: float | None = None
 
@@ -112,7 +112,7 @@ class Run:
             long = seconds >= _LONG_WAIT or isinstance(error, RoomNotFound)
             if long and (told_at is None or now - told_at >= _TELL_AGAIN):
                 told_at = now
-                self.tell(f"room {cname}: {error.summary} Trying again in {seconds:.1f} seconds.")
+                self.report(f"room {cname}: {error.summary} Trying again in {seconds:.1f} seconds.")
 
         return tell
 
@@ -147,8 +147,8 @@ class Run:
             RtcAiError: the agent may still be in the room; if it definitely is, the record says "open" again.
         """
         require_account(record, self.client.settings)
-        was_open = self.journal.closing(record)
-        unknown, tell = False, self.telling_why(record.cname)
+        was_open = self.journal.begin_close(record)
+        unknown, tell = False, self.make_wait_reporter(record.cname)
 
         def waiting(error: RtcAiError, seconds: float) -> None:
             nonlocal unknown
@@ -160,17 +160,17 @@ class Run:
         except (Refused, ConnectionFailed):
             # The outcome of an earlier request is unknown: it may have closed the task.
             if was_open and not unknown:
-                self.journal.not_closing(record)
+                self.journal.cancel_close(record)
             raise
-        self.journal.closed(str(record.task))
+        self.journal.record_close(str(record.task))
 
-    def close_unwritten(self, record: Record) -> None:
+    def close_without_journal(self, record: Record) -> None:
         """Close a task without the journal, because the journal cannot be written.
 
         Raises:
             RtcAiError: the agent may still be in the room.
         """
-        self._request_close(record, self.telling_why(record.cname))
+        self._request_close(record, self.make_wait_reporter(record.cname))
 
     def _request_close(self, record: Record, waiting: Callable[[RtcAiError, float], None]) -> None:
         """Send the close request; a task or room that no longer exists counts as success."""
@@ -184,10 +184,10 @@ class Run:
         except (TaskNotFound, RoomNotFound):
             return
         except Refused:
-            if not self.room_is_gone(record):  # if the room is gone, there is nothing left to close
+            if not self.is_room_gone(record):  # if the room is gone, there is nothing left to close
                 raise
 
-    def room_is_gone(self, record: Record) -> bool:
+    def is_room_gone(self, record: Record) -> bool:
         """Whether a task's room, and so the task, is definitely gone; if there is any doubt, the result is False."""
         try:
             require_room_api(record, self.client.settings)
@@ -198,7 +198,7 @@ class Run:
             return False
         return room.cid != record.cid
 
-    def settled_by_its_process(self, record: Record) -> Record | None:
+    def wait_for_process(self, record: Record) -> Record | None:
         """Wait while another process still works on a record, for at most the time that one of its attempts can take.
 
         Returns:
@@ -208,8 +208,8 @@ class Run:
         current: Record | None = record
         if record.process == self.journal.process:
             return self.journal.record(record.trace_id)
-        while current is not None and current.state is State.ASKED and current.process == record.process:
-            if not self.journal.lives(record.process) or self.clock() >= until:
+        while current is not None and current.state is RecordState.ASKED and current.process == record.process:
+            if not self.journal.is_running(record.process) or self.clock() >= until:
                 break
             if self.sleep(_GLANCE):
                 message = "The agent was not started: the run was interrupted."

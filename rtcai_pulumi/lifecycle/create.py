@@ -12,11 +12,11 @@ from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import Mode, former_owners, roommates, starts_first
 from rtcai_pulumi.config.wire import create_body, data_of
 from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
-from rtcai_pulumi.journal.record import Kept, Record, State, kept_of
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, keep_reason_of
 from rtcai_pulumi.lifecycle.context import require_account
-from rtcai_pulumi.lifecycle.recovery import close_last, judged_by_the_state, lost, settle
-from rtcai_pulumi.lifecycle.recovery_rules import Step, before_create
-from rtcai_pulumi.lifecycle.result import hand_over, note_answer
+from rtcai_pulumi.lifecycle.recovery import close_last, explain_lost_create, filter_by_state, recover
+from rtcai_pulumi.lifecycle.recovery_rules import Step, steps_before_create
+from rtcai_pulumi.lifecycle.result import record_response, record_return
 from rtcai_pulumi.service.errors import Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
 from rtcai_pulumi.service.retry import HARMLESS, Policy
 from rtcai_pulumi.service.settings import room_endpoint_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:
+def adopt_task(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:
     """Adopt a running task that this stack did not start; None if none is named, or if it was managed before.
 
     Raises:
@@ -35,10 +35,10 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
     if not named or named in run.adopted:  # this replaces an agent that was adopted before
         return None
     known = run.journal.records_of_task(str(named))
-    retained = next((record for record in known if record.unfinished and record.kept is Kept.RETAINED), None)
+    retained = next((record for record in known if record.is_unfinished and record.kept is KeepReason.RETAINED), None)
     if known and (retained is None or named in run.staying or _is_declared(retained, inputs, owner)):
-        if any(record.unfinished and record.owner != owner for record in known):
-            run.tell(
+        if any(record.is_unfinished and record.owner != owner for record in known):
+            run.report(
                 f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "
                 f"resource's. Where no program declares that any more, it talks on: `rtcai close {named}` stops it, "
                 f"`rtcai release {named}` lets it be adopted"
@@ -49,7 +49,7 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
     facts = Facts(room=cname, cid=cid, task=task_id)
     advice = "name a task that runs, or leave adopt out to start an agent"
     try:
-        room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.telling_why(cname))
+        room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.make_wait_reporter(cname))
     except RoomNotFound:
         summary = "There is nothing to adopt: the room does not exist."
         raise RoomNotFound(summary, facts, advice) from None
@@ -57,10 +57,10 @@ def adopted(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[]
         summary = f"There is nothing to adopt: the room has the number {room.cid} now."
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
-        return run.journal.adopt(retained, owner=owner, kept=kept_of(inputs))
+        return run.journal.adopt(retained, owner=owner, kept=keep_reason_of(inputs))
     # In one write: the next run would send a create for a record without a task, which would start a second agent.
     asked = Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id)
-    taken = replace(asked, state=State.OPEN, cid=int(cid), task_id=task_id, handed=True)
+    taken = replace(asked, state=RecordState.OPEN, cid=int(cid), task_id=task_id, handed=True)
     return run.journal.add(taken)
 
 
@@ -74,7 +74,7 @@ ADDED_OUTPUTS: Final = ("requestId", "cid", "taskId", "traceId", "createdAt", "a
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class StartedAgent:
     """A started agent, as the engine stores it."""
 
     id: str
@@ -89,7 +89,7 @@ def create(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: str(uuid4()),
-) -> Created:
+) -> StartedAgent:
     """Recover unfinished records of this resource, then start one agent. Both are journaled before the result is
     returned.
 
@@ -100,15 +100,15 @@ def create(
         RtcAiError: no agent was started.
     """
     owner = str(inputs.get("owner") or "")
-    left = _left(inputs, owner, run) if owner else []
-    kept = settle(left, inputs, run)
+    left = _find_leftovers(inputs, owner, run) if owner else []
+    kept = recover(left, inputs, run)
     try:
-        record = kept or adopted(inputs, owner, run, new_id) or _started(inputs, owner, run, new_id)
-        hand_over(record, kept_of(inputs), run)
+        record = kept or adopt_task(inputs, owner, run, new_id) or _start_agent(inputs, owner, run, new_id)
+        record_return(record, keep_reason_of(inputs), run)
     except TakenOver:
         raise
     except RtcAiError as error:
-        raise _without_an_agent(error, inputs, owner, run) from None
+        raise _explain_error(error, inputs, owner, run) from None
     run.staying.add(str(record.task))
     close_last(left, run)
     added = (
@@ -124,10 +124,10 @@ def create(
     outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
     if record.room_endpoint != room_endpoint_of(record.endpoint):
         outputs["roomEndpoint"] = record.room_endpoint  # in the other cases the endpoint determines it
-    return Created(f"{record.cid}/{record.task_id}", outputs)
+    return StartedAgent(f"{record.cid}/{record.task_id}", outputs)
 
 
-def _left(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record, Step]]:
+def _find_leftovers(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record, Step]]:
     """The unfinished records of earlier runs of this owner, under all its names, and the recovery step for each.
 
     Raises:
@@ -135,7 +135,7 @@ def _left(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record,
     """
     journal, cname = run.journal, str(inputs["cname"])
     owners = [owner, *former_owners(inputs)]
-    steps = before_create(
+    steps = steps_before_create(
         [record for each in owners for record in journal.records(each)],
         process=journal.process,
         lost=run.lost,
@@ -143,16 +143,16 @@ def _left(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record,
         cname=cname,
         start_first=starts_first(inputs),
     )
-    left = judged_by_the_state(steps, owners, cname, run)
+    left = filter_by_state(steps, owners, cname, run)
     for record, step in left:
         if step is Step.CLOSE_LAST:
             require_account(record, run.client.settings)
     return left
 
 
-def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
+def _start_agent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
     """Start an agent: journal the create, send the request, journal the response; each is on disk before the next."""
-    _tell_of_others(inputs, owner, run)
+    _warn_of_others(inputs, owner, run)
     record = run.journal.add(Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id))
     body = create_body(inputs, record.request_id)
     client = run.client
@@ -165,20 +165,20 @@ def _started(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[
 
     policy = Policy(repeats_unknown_outcomes=False, wait_for_room=float(inputs.get("waitForRoom") or 0))
     try:
-        cid, task_id = run.retrier.run(attempt, policy, run.telling_why(record.cname))
+        cid, task_id = run.retrier.run(attempt, policy, run.make_wait_reporter(record.cname))
     except OutcomeUnknown as error:
         run.lost.add(record.trace_id)
-        raise lost(error) from None
+        raise explain_lost_create(error) from None
     except TakenOver:
-        run.journal.not_sent(record)
+        run.journal.record_unsent(record)
         raise
     except RtcAiError:
         run.journal.forget(record)  # definitely not accepted
         raise
-    return note_answer(record, cid, task_id, run)
+    return record_response(record, cid, task_id, run)
 
 
-def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
+def _warn_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
     """Warn of tasks of other resources in the same room, because two agents there would talk to each other.
 
     A renamed resource or stack is another owner for the journal until `diff` has received its task. No run would
@@ -190,8 +190,8 @@ def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
         whose = urn_of(record.owner) or "no resource"
         if record.task in run.staying:
             continue  # the program declares it; a shared room is reported while the program declares its resources
-        if record.kept is Kept.RETAINED:
-            run.tell(
+        if record.kept is KeepReason.RETAINED:
+            run.report(
                 f"warning: room {cname}: task {record.task} of {whose} was retained (retain_on_delete) and talks in "
                 f"it, too. Where no program declares that one any more, `rtcai close {record.task}` stops it"
             )
@@ -202,16 +202,16 @@ def _tell_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
         else:
             other = f"the journal knows another agent in it, task {record.task} of {whose}"
             ends = f"`rtcai close {record.task}` stops it"
-        run.tell(
+        run.report(
             f"warning: room {cname}: {other}. Where no program declares that one any more, as after a killed run or a "
             f"change of name, {ends}"
         )
 
 
-def _without_an_agent(error: RtcAiError, inputs: Mapping[str, Any], owner: str, run: Run) -> RtcAiError:
+def _explain_error(error: RtcAiError, inputs: Mapping[str, Any], owner: str, run: Run) -> RtcAiError:
     """The error of a create; if this run stopped the old agent before, it says that the room has no agent now."""
     stopped = any(
-        record.state is State.CLOSED
+        record.state is RecordState.CLOSED
         and record.task is not None
         and record.process == run.journal.process
         and record.cname == inputs["cname"]

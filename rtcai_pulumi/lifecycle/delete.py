@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.journal.record import Record
-from rtcai_pulumi.lifecycle.recovery import settle
-from rtcai_pulumi.lifecycle.recovery_rules import after_delete, is_closed
+from rtcai_pulumi.lifecycle.recovery import recover
+from rtcai_pulumi.lifecycle.recovery_rules import is_closed, steps_after_delete
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,13 +35,13 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     # The engine keeps the outputs of an unchanged resource: after a rename only the journal has the new owner.
     owners = {record.owner for record in known if record.owner}
     for owner in sorted(owners):
-        settle(after_delete(journal.records(owner), process=journal.process, lost=run.lost), outputs, run)
+        recover(steps_after_delete(journal.records(owner), process=journal.process, lost=run.lost), outputs, run)
     former = str(outputs.get("owner") or "")
     if former and former not in owners:
-        left = after_delete(_of_ended_runs(journal, former), process=journal.process, lost=run.lost)
-        settle(left, outputs, run)
+        left = steps_after_delete(_records_of_ended_runs(journal, former), process=journal.process, lost=run.lost)
+        recover(left, outputs, run)
 
 
-def _of_ended_runs(journal: Journal, owner: str) -> list[Record]:
+def _records_of_ended_runs(journal: Journal, owner: str) -> list[Record]:
     """The records of a former name of this resource. The name may be used again: records of a running process stay."""
-    return [record for record in journal.records(owner) if record.handed or not journal.lives(record.process)]
+    return [record for record in journal.records(owner) if record.handed or not journal.is_running(record.process)]

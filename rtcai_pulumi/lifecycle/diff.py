@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.config.canonical import canonical, same
+from rtcai_pulumi.config.canonical import canonical, is_same
 from rtcai_pulumi.config.conversation import options_of, starts_first
-from rtcai_pulumi.config.paths import values_at
-from rtcai_pulumi.journal.record import Kept, Record, kept_of
+from rtcai_pulumi.config.paths import find_values
+from rtcai_pulumi.journal.record import KeepReason, Record, keep_reason_of
 from rtcai_pulumi.lifecycle.context import require_account
 from rtcai_pulumi.lifecycle.foresee import warn_of_two
-from rtcai_pulumi.lifecycle.recovery_rules import beside_a_task, is_over, is_stale
+from rtcai_pulumi.lifecycle.recovery_rules import is_over, is_stale, steps_next_to_task
 from rtcai_pulumi.service.errors import OtherAccount
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Difference:
     """The properties that require another agent; empty if the running agent is right."""
     stop_first: bool = True
     """Whether the old agent is stopped before the new one starts."""
-    settles: bool = False
+    needs_recovery: bool = False
     """Whether the running agent is right, but an update must correct the journal or close other agents next to it."""
 
 
@@ -49,32 +49,34 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     if isinstance(olds.get("adopt"), str):
         run.adopted.add(olds["adopt"])
     records, owner = run.records.records_of_task(resource_id), news.get("owner")
-    replaces = tuple(_changed(olds, news))
+    replaces = tuple(_find_changes(olds, news))
     if not replaces and (is_over(records, resource_id) or int(resource_id.partition("/")[0]) in run.ended):
         replaces = ("taskId",)
     _compare_accounts(resource_id, olds, run, replaced=bool(replaces))
     stop_first = "cname" not in replaces and not starts_first(news)
     if replaces:
-        if kept_of(news) is Kept.RETAINED and news.get("cname") == olds.get("cname"):
+        if keep_reason_of(news) is KeepReason.RETAINED and news.get("cname") == olds.get("cname"):
             warn_of_two(resource_id, str(olds.get("cname")), run)
         return Difference(replaces, stop_first)
     run.staying.add(resource_id)
     of_owner = run.records.records(owner) if isinstance(owner, str) else []
-    beside = beside_a_task(of_owner, process=run.records.process, lost=run.lost, task=resource_id)
-    stale = any(is_stale(record, owner=owner, kept=kept_of(news)) for record in records)
-    stale = stale or (kept_of(news) is Kept.RETAINED and not records)  # else no record here says that it is retained
-    return Difference(stop_first=stop_first, settles=bool(beside) or stale)
+    beside = steps_next_to_task(of_owner, process=run.records.process, lost=run.lost, task=resource_id)
+    stale = any(is_stale(record, owner=owner, kept=keep_reason_of(news)) for record in records)
+    stale = stale or (
+        keep_reason_of(news) is KeepReason.RETAINED and not records
+    )  # else no record here says that it is retained
+    return Difference(stop_first=stop_first, needs_recovery=bool(beside) or stale)
 
 
-def _changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
+def _find_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
     """The properties that require another agent if they change, and those that ``replace_on_changes`` names."""
     old, new = canonical(olds), canonical(news)
-    found = [name for name in dict.fromkeys((*new, *old)) if not same(old.get(name), new.get(name))]
+    found = [name for name in dict.fromkeys((*new, *old)) if not is_same(old.get(name), new.get(name))]
     yield from found
-    yield from (name for name in named_changes(olds, news) if name not in found)
+    yield from (name for name in find_named_changes(olds, news) if name not in found)
 
 
-def named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+def find_named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
     """The properties that Pulumi's option ``replace_on_changes`` names and that have changed.
 
     The engine cannot find them: a dynamic provider returns which properties replace, but not which merely change.
@@ -82,8 +84,8 @@ def named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]
     found: dict[str, None] = {}
     for path in options_of(news).get("replaceOnChanges") or ():
         # Outputs that the service or the provider adds are not inputs; a program does not change them.
-        before, after = values_at({name: olds[name] for name in olds if name in news}, path), values_at(news, path)
-        found |= {name: None for name in (*after, *before) if not same(before.get(name), after.get(name))}
+        before, after = find_values({name: olds[name] for name in olds if name in news}, path), find_values(news, path)
+        found |= {name: None for name in (*after, *before) if not is_same(before.get(name), after.get(name))}
     return list(found)
 
 
@@ -101,4 +103,4 @@ def _compare_accounts(resource_id: str, olds: Mapping[str, Any], run: Run, *, re
     except OtherAccount as error:
         if replaced:
             raise
-        run.tell(f"warning: {error}")
+        run.report(f"warning: {error}")

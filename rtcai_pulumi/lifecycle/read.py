@@ -39,13 +39,13 @@ def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
     """
     if is_closed(run.records.records_of_task(resource_id), resource_id):
         return Reading(gone=True)
-    reading = _ask(Record.from_state(resource_id, outputs, process=0), run)
+    reading = _query_room(Record.from_state(resource_id, outputs, process=0), run)
     if reading.gone:
         run.gone.add(resource_id)
     return reading
 
 
-def _ask(task: Record, run: Run) -> Reading:
+def _query_room(task: Record, run: Run) -> Reading:
     try:
         client = run.client
         require_account(task, client.settings)

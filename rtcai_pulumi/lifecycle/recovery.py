@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.context import require_account
-from rtcai_pulumi.lifecycle.recovery_rules import Step, is_closed, is_left, is_over, is_replaced_elsewhere
-from rtcai_pulumi.lifecycle.result import note_answer
+from rtcai_pulumi.lifecycle.recovery_rules import Step, is_closed, is_leftover, is_over, is_replaced_elsewhere
+from rtcai_pulumi.lifecycle.result import record_response
 from rtcai_pulumi.service.errors import (
     DuplicateRequest,
     NotAuthenticated,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run: Run) -> Record | None:
+def recover(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run: Run) -> Record | None:
     """Recover each record; if another process still works on one, wait until it has finished.
 
     Args:
@@ -47,12 +47,12 @@ def settle(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run:
     for record, step in steps:
         if step is Step.CLOSE_LAST:
             continue
-        taken = _taken_over(record, run)
+        taken = _take_over(record, run)
         if taken is None:
             continue
         run.lost.add(taken.trace_id)  # if this fails, a repeated call must find the record, although it is ours now
         try:
-            kept = _settled(taken, step, inputs, run) or kept
+            kept = _recover_one(taken, step, inputs, run) or kept
         except OtherAccount as error:
             ends = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
             advice = f"{error.advice}; where no agent can be there any more, `{ends}` ends this"
@@ -70,13 +70,13 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
     for record, step in steps:
         if step is Step.CLOSE_LAST:
             try:
-                if taken := _taken_over(record, run):
+                if taken := _take_over(record, run):
                     run.close(taken)
             except RtcAiError as error:
-                run.tell(f"warning: room {record.cname}: the agent before (task {record.task}) still runs. {error}")
+                run.report(f"warning: room {record.cname}: the agent before (task {record.task}) still runs. {error}")
 
 
-def judged_by_the_state(
+def filter_by_state(
     steps: Iterable[tuple[Record, Step]], owners: Collection[str], cname: str, run: Run
 ) -> list[tuple[Record, Step]]:
     """Select the steps that belong to this resource, by the state of the stack; the other tasks are not ours any more.
@@ -88,13 +88,13 @@ def judged_by_the_state(
     another room it is left alone.
 
     Args:
-        steps: the steps that `recovery_rules.before_create` returned.
+        steps: the steps that `recovery_rules.steps_before_create` returned.
         owners: the names of the resource that is created: its own, and its aliases.
         cname: its room.
         run: the state, and the journal.
     """
     steps = list(steps)
-    if not any(_was_told(record) for record, _ in steps):
+    if not any(_is_returned(record) for record, _ in steps):
         return steps
     state = run.state(next(iter(owners)))
     holders = {agent.task: agent.urn for agent in state.agents} if state else {}
@@ -102,11 +102,11 @@ def judged_by_the_state(
     found = []
     for record, step in steps:
         holder = holders.get(str(record.task))
-        if not _was_told(record) or holder in urns:
+        if not _is_returned(record) or holder in urns:
             found.append((record, step))
         elif holder is not None or (record.stored and record.cname != cname):
             run.journal.disown(record)
-            _tell_of_another(record, holder, cname, run)
+            _warn_of_another(record, holder, cname, run)
         else:
             if state is not None and record.stored:
                 run.elsewhere.add(str(record.task))
@@ -114,32 +114,32 @@ def judged_by_the_state(
     return found
 
 
-def _was_told(record: Record) -> bool:
-    return record.state is State.OPEN and record.handed
+def _is_returned(record: Record) -> bool:
+    return record.state is RecordState.OPEN and record.handed
 
 
-def _tell_of_another(record: Record, holder: str | None, cname: str, run: Run) -> None:
+def _warn_of_another(record: Record, holder: str | None, cname: str, run: Run) -> None:
     if holder is None:
-        run.tell(
+        run.report(
             f"room {record.cname}: task {record.task} is left alone: it had this resource's name, and the state names "
             f"it no more. Where no other name or stack has it, `rtcai close {record.task}` stops it"
         )
     elif record.cname == cname:
-        run.tell(
+        run.report(
             f"warning: room {cname}: task {record.task} of {holder} is in it, too: two agents will talk to each other"
         )
 
 
-def _settled(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
+def _recover_one(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
     """Recover one record that this process now owns; returns the record if its response is kept."""
-    if record.state is not State.ASKED:
-        close_left(record, run)
+    if record.state is not RecordState.ASKED:
+        close_leftover(record, run)
         return None
-    answered = _ask_again(record, inputs, run)
-    return answered if answered is not None and _keeps(answered, step, run) else None
+    answered = _repeat_create(record, inputs, run)
+    return answered if answered is not None and _keeps_response(answered, step, run) else None
 
 
-def close_left(record: Record, run: Run) -> None:
+def close_leftover(record: Record, run: Run) -> None:
     """Close a task that an earlier run left.
 
     If another machine's run has dealt with it, the service's refusal is reported once, and no run tries again.
@@ -148,9 +148,9 @@ def close_left(record: Record, run: Run) -> None:
         RtcAiError: the agent may still be in the room.
     """
     if record.task in run.gone:
-        run.journal.closed(str(record.task))
+        run.journal.record_close(str(record.task))
         return
-    run.tell(f"room {record.cname}: closing task {record.task}, which an earlier run started")
+    run.report(f"room {record.cname}: closing task {record.task}, which an earlier run started")
     try:
         run.close(record)
     except (NotAuthenticated, RateLimited, WrongEndpoint):
@@ -159,20 +159,20 @@ def close_left(record: Record, run: Run) -> None:
         replaced = is_replaced_elsewhere(record, run.journal.records(record.owner))
         if not replaced and record.task not in run.elsewhere:
             raise
-        run.journal.refused(record)
-        run.tell(
+        run.journal.record_refusal(record)
+        run.report(
             f"warning: room {record.cname}: task {record.task}, which another machine's run has replaced or stopped, "
             "cannot be closed, and is not tried again; `rtcai ls` shows it as refused, "
             f"`rtcai close {record.task}` tries once more. {error}"
         )
 
 
-def _taken_over(record: Record, run: Run) -> Record | None:
+def _take_over(record: Record, run: Run) -> Record | None:
     """Take over a record; None if there is nothing left to recover, or a later run owns it."""
     current: Record | None = record
     while current is not None:
-        current = run.settled_by_its_process(current)
-        if current is None or not is_left(current, process=run.journal.process, lost=run.lost):
+        current = run.wait_for_process(current)
+        if current is None or not is_leftover(current, process=run.journal.process, lost=run.lost):
             return None
         taken = run.journal.take_over(current)
         if taken is not None:
@@ -181,21 +181,21 @@ def _taken_over(record: Record, run: Run) -> Record | None:
     return None
 
 
-def _keeps(answered: Record, step: Step, run: Run) -> bool:
+def _keeps_response(answered: Record, step: Step, run: Run) -> bool:
     """Whether the response serves as the response of the current create; if not, the task is closed."""
     task = str(answered.task)
     others = [other for other in run.journal.records(answered.owner) if other.trace_id != answered.trace_id]
     # The service may have repeated the response of a task that was closed since, or whose room has ended.
     if is_closed(others, task):
-        run.journal.closed(task)
+        run.journal.record_close(task)
         return False
-    if step is Step.ASK_AND_KEEP and not is_over(others, task) and not run.room_is_gone(answered):
+    if step is Step.ASK_AND_KEEP and not is_over(others, task) and not run.is_room_gone(answered):
         return True
     run.close(answered)
     return False
 
 
-def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | None:
+def _repeat_create(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | None:
     """Send a create again under its own trace id, because its response never arrived.
 
     A service that detects duplicates by that id responds with the task of the first request. It is not documented that
@@ -209,7 +209,7 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
         RtcAiError: it is not known whether there is an agent; the record stays.
     """
     require_account(record, run.client.settings)
-    run.tell(
+    run.report(
         f"warning: room {record.cname}: an earlier create was never answered (request id {record.request_id}, trace "
         f"id {record.trace_id}). It is asked for again under the same trace id. Where the service does not know it as "
         "the same request, a second agent may be in the room: look, and end the room if so."
@@ -224,18 +224,18 @@ def _ask_again(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | 
         return task.cid, task.task_id
 
     try:
-        cid, task_id = run.retrier.run(attempt, ONCE, run.telling_why(record.cname))
+        cid, task_id = run.retrier.run(attempt, ONCE, run.make_wait_reporter(record.cname))
     except RoomNotFound:
         run.journal.forget(record)
         return None
     except DuplicateRequest as error:
         raise type(error)(_KNOWN_BUT_NOT_TOLD, error.facts, _lost_advice(error)) from None
     except OutcomeUnknown as error:
-        raise lost(error) from None
-    return note_answer(record, cid, task_id, run)
+        raise explain_lost_create(error) from None
+    return record_response(record, cid, task_id, run)
 
 
-def lost(error: OutcomeUnknown) -> OutcomeUnknown:
+def explain_lost_create(error: OutcomeUnknown) -> OutcomeUnknown:
     """The error of a create whose outcome is unknown, with advice."""
     summary = f"{error.summary} An agent may be in the room that no state knows of."
     return type(error)(summary, error.facts, _lost_advice(error))

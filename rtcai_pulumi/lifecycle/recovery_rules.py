@@ -9,7 +9,7 @@ sequences. ``test_crashes.py`` and ``test_sequences.py`` in ``tests/engine/`` ru
 from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 
-from rtcai_pulumi.journal.record import Kept, Record, State
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 
 
 class Step(Enum):
@@ -25,7 +25,7 @@ class Step(Enum):
     """No response is known, and it does not match: send it again under its own trace id, then close the task."""
 
 
-def left_by_earlier_runs(
+def find_leftovers(
     records: Iterable[Record],
     *,
     process: int,
@@ -43,11 +43,11 @@ def left_by_earlier_runs(
     return [
         record
         for record in records
-        if is_left(record, process=process, lost=lost) and (record.task is None or record.task != beside)
+        if is_leftover(record, process=process, lost=lost) and (record.task is None or record.task != beside)
     ]
 
 
-def is_left(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
+def is_leftover(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
     """Whether there may be an agent because of a record that an earlier process owns.
 
     Processes are numbered in the order in which they start. A plugin that outlives its engine must not touch what a
@@ -55,10 +55,10 @@ def is_left(record: Record, *, process: int, lost: Collection[str] = ()) -> bool
     count too.
     """
     is_left = record.process < process or record.trace_id in lost
-    return record.unfinished and not record.left_alone and is_left
+    return record.is_unfinished and not record.is_left_alone and is_left
 
 
-def is_taken_care_of(records: Iterable[Record], *, process: int, lives: Callable[[int], bool]) -> bool:
+def is_managed(records: Iterable[Record], *, process: int, lives: Callable[[int], bool]) -> bool:
     """Whether a later process has a task, and has returned it to its engine or still runs and can do so.
 
     Args:
@@ -66,11 +66,11 @@ def is_taken_care_of(records: Iterable[Record], *, process: int, lives: Callable
         process: the number of the current process.
         lives: whether a process still runs.
     """
-    later = [record for record in records if record.state is State.OPEN and record.process > process]
+    later = [record for record in records if record.state is RecordState.OPEN and record.process > process]
     return any(record.handed or lives(record.process) for record in later)
 
 
-def before_create(
+def steps_before_create(
     records: Iterable[Record],
     *,
     process: int,
@@ -95,20 +95,20 @@ def before_create(
     """
     steps = []
     kept = False
-    for record in left_by_earlier_runs(records, process=process, lost=lost):
-        keep = record.state is State.ASKED and record.digest == digest and not kept
+    for record in find_leftovers(records, process=process, lost=lost):
+        keep = record.state is RecordState.ASKED and record.digest == digest and not kept
         kept = kept or keep
-        closed_last = record.state is State.OPEN and (start_first or record.cname != cname)
+        closed_last = record.state is RecordState.OPEN and (start_first or record.cname != cname)
         steps.append((record, Step.CLOSE_LAST if closed_last else _step(record, keep=keep)))
     # A create whose response may be kept comes after the agents that must be closed before it.
     return sorted(steps, key=lambda step: _ORDER.get(step[1], 0))
 
 
-def beside_a_task(
+def steps_next_to_task(
     records: Iterable[Record], *, process: int, lost: Collection[str] = (), task: str
 ) -> list[tuple[Record, Step]]:
     """What `update` recovers: everything next to the one task that the engine knows and keeps."""
-    left = left_by_earlier_runs(records, process=process, lost=lost, beside=task)
+    left = find_leftovers(records, process=process, lost=lost, beside=task)
     return [(record, _step(record, keep=False)) for record in left]
 
 
@@ -125,7 +125,9 @@ def is_replaced_elsewhere(record: Record, others: Iterable[Record]) -> bool:
     return any(other.is_from_state and other.began_at > record.began_at for other in others)
 
 
-def after_delete(records: Iterable[Record], *, process: int, lost: Collection[str] = ()) -> list[tuple[Record, Step]]:
+def steps_after_delete(
+    records: Iterable[Record], *, process: int, lost: Collection[str] = ()
+) -> list[tuple[Record, Step]]:
     """What `delete` recovers afterwards: only tasks never returned to an engine, or replaced by another machine.
 
     A replacement that starts first has two tasks that an engine knows; if the other one were closed here, the room
@@ -133,7 +135,7 @@ def after_delete(records: Iterable[Record], *, process: int, lost: Collection[st
     """
     records = list(records)
     handed = {record.task for record in records if record.handed}
-    left = left_by_earlier_runs(records, process=process, lost=lost)
+    left = find_leftovers(records, process=process, lost=lost)
     return [
         (record, _step(record, keep=False))
         for record in left
@@ -143,15 +145,15 @@ def after_delete(records: Iterable[Record], *, process: int, lost: Collection[st
 
 def is_over(records: Iterable[Record], task: str) -> bool:
     """Whether the journal has a task as closing or closed: the state's data about it is out of date."""
-    return any(record.task == task and record.state in {State.CLOSING, State.CLOSED} for record in records)
+    return any(record.task == task and record.state in {RecordState.CLOSING, RecordState.CLOSED} for record in records)
 
 
 def is_closed(records: Iterable[Record], task: str) -> bool:
     """Whether the journal has a task as closed, so that no request is needed to close it."""
-    return any(record.task == task and record.state is State.CLOSED for record in records)
+    return any(record.task == task and record.state is RecordState.CLOSED for record in records)
 
 
-def is_stale(record: Record, *, owner: object, kept: Kept) -> bool:
+def is_stale(record: Record, *, owner: object, kept: KeepReason) -> bool:
     """Whether the journal must be updated with the task's current owner, or with whether the task is retained.
 
     A resource or its stack may have been renamed: a new resource with the old name must not find this task as one that
@@ -163,13 +165,13 @@ def is_stale(record: Record, *, owner: object, kept: Kept) -> bool:
         kept: whether the program retains the task.
     """
     renamed = isinstance(owner, str) and record.owner != owner
-    unsure = kept is Kept.RETAINED and not record.stored
-    return record.unfinished and (renamed or record.kept is not kept or unsure)
+    unsure = kept is KeepReason.RETAINED and not record.stored
+    return record.is_unfinished and (renamed or record.kept is not kept or unsure)
 
 
 def may_send(record: Record | None, *, process: int, engine_lives: bool) -> bool:
     """Whether a process may send its record's request: it still owns the record, and an engine waits for the result."""
-    return record is not None and record.process == process and record.state is State.ASKED and engine_lives
+    return record is not None and record.process == process and record.state is RecordState.ASKED and engine_lives
 
 
 def is_superseded(records: Iterable[Record], *, process: int) -> bool:
@@ -181,11 +183,11 @@ def is_superseded(records: Iterable[Record], *, process: int) -> bool:
         records: all records of one owner.
         process: the number of the current process.
     """
-    return any(record.process > process and record.state in {State.ASKED, State.OPEN} for record in records)
+    return any(record.process > process and record.state in {RecordState.ASKED, RecordState.OPEN} for record in records)
 
 
 def _step(record: Record, *, keep: bool) -> Step:
-    if record.state is not State.ASKED:
+    if record.state is not RecordState.ASKED:
         return Step.CLOSE
     return Step.ASK_AND_KEEP if keep else Step.ASK_AND_CLOSE
 

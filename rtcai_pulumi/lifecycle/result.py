@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rtcai_pulumi.journal.record import Kept, Record, State
-from rtcai_pulumi.lifecycle.recovery_rules import is_taken_care_of
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
+from rtcai_pulumi.lifecycle.recovery_rules import is_managed
 from rtcai_pulumi.service.errors import Facts, JournalError, RtcAiError, TakenOver
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def note_answer(record: Record, cid: int, task_id: str, run: Run) -> Record:
+def record_response(record: Record, cid: int, task_id: str, run: Run) -> Record:
     """Write the task from the service's response into the record of the create.
 
     Raises:
@@ -24,12 +24,12 @@ def note_answer(record: Record, cid: int, task_id: str, run: Run) -> Record:
     """
     facts = Facts(room=record.cname, cid=cid, task=task_id, request_id=record.request_id, trace_id=record.trace_id)
     try:
-        answered = run.journal.answered(record, cid, task_id)
+        answered = run.journal.record_response(record, cid, task_id)
         if answered is not None and run.engine_lives() and not run.is_superseded(answered):
             return answered
-        unwanted = answered or _orphan(record, cid, task_id, run)
+        unwanted = answered or _record_orphan(record, cid, task_id, run)
     except JournalError as error:
-        raise _closed_unwritten(record, facts, run, error) from None
+        raise _close_unrecorded(record, facts, run, error) from None
     reason = "another run has taken it over" if run.engine_lives() else "the engine that asked for it is gone"
     if unwanted is None:
         raise TakenOver(f"The agent is left to the run that was told of it: {reason}.", facts)
@@ -37,7 +37,7 @@ def note_answer(record: Record, cid: int, task_id: str, run: Run) -> Record:
     raise TakenOver(f"The agent was stopped as soon as it had started: {reason}.", facts)
 
 
-def _orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
+def _record_orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
     """A separate record for a task whose record belongs to another run now; None if that run has the same task.
 
     The service may return the same task to the other run. The new record is written as closing before either run
@@ -47,16 +47,18 @@ def _orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
     """
     trace_id = f"{record.trace_id}-{run.journal.process}"
     orphan = run.journal.add(
-        replace(record, trace_id=trace_id, process=run.journal.process, state=State.CLOSING, cid=cid, task_id=task_id)
+        replace(
+            record, trace_id=trace_id, process=run.journal.process, state=RecordState.CLOSING, cid=cid, task_id=task_id
+        )
     )
     journal = run.journal
-    if is_taken_care_of(journal.records_of_task(f"{cid}/{task_id}"), process=journal.process, lives=journal.lives):
-        journal.leave(orphan)
+    if is_managed(journal.records_of_task(f"{cid}/{task_id}"), process=journal.process, lives=journal.is_running):
+        journal.undo_close(orphan)
         return None
     return orphan
 
 
-def hand_over(record: Record, kept: Kept, run: Run) -> None:
+def record_return(record: Record, kept: KeepReason, run: Run) -> None:
     """Write that the task of a record is about to be returned to an engine; an adopted task has this from the start.
 
     Args:
@@ -70,29 +72,29 @@ def hand_over(record: Record, kept: Kept, run: Run) -> None:
     if record.handed:
         return
     try:
-        run.journal.hand_over(record, kept=kept)
+        run.journal.record_return(record, kept=kept)
     except JournalError as error:
         ids = Facts(room=record.cname, cid=record.cid, task=record.task_id)
         facts = replace(ids, request_id=record.request_id, trace_id=record.trace_id)
-        raise _closed_unwritten(record, facts, run, error) from None
+        raise _close_unrecorded(record, facts, run, error) from None
 
 
-def _closed_unwritten(record: Record, facts: Facts, run: Run, error: JournalError) -> JournalError:
+def _close_unrecorded(record: Record, facts: Facts, run: Run, error: JournalError) -> JournalError:
     """The error of a response that cannot be written: its task is closed now, because no record would have it."""
     task = f"{facts.cid}/{facts.task}"
     try:
-        run.close_unwritten(replace(record, cid=int(facts.cid or 0), task_id=facts.task))
+        run.close_without_journal(replace(record, cid=int(facts.cid or 0), task_id=facts.task))
     except RtcAiError as failure:
         summary = f"An agent runs that no journal knows of: {failure.summary} {error.summary}"
         return JournalError(summary, facts, f"close it: rtcai close {task} --cname ROOM; {error.advice}")
     advice = error.advice
     try:
-        if record.state is State.ASKED:
+        if record.state is RecordState.ASKED:
             run.journal.forget(record)
         else:
-            run.journal.closed(task)
+            run.journal.record_close(task)
     except JournalError:
-        if record.state is State.ASKED:
+        if record.state is RecordState.ASKED:
             # If the create is sent again under its trace id, the service might repeat the task that was just closed.
             advice = f"{advice}; then, before the next up: rtcai forget {record.trace_id}"
     return JournalError(f"The agent was stopped as soon as it had started. {error.summary}", facts, advice)

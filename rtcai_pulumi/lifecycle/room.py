@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.conversation import former_owners
-from rtcai_pulumi.config.problems import Problem, field_problems
+from rtcai_pulumi.config.problems import Problem, check_fields
 from rtcai_pulumi.config.room import UID_MAX, RoomInputs
 from rtcai_pulumi.journal.owner import is_same_stack, stack_part_of, urn_of
 from rtcai_pulumi.journal.record import NOBODY, RoomRecord, StackState
-from rtcai_pulumi.lifecycle.diff import named_changes
-from rtcai_pulumi.lifecycle.room_end import ended_with_its_resource, give_up, opened_anew
+from rtcai_pulumi.lifecycle.diff import find_named_changes
+from rtcai_pulumi.lifecycle.room_end import end_with_resource, record_end, reopen_room
 from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import HARMLESS, QUERY
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
-    from rtcai_pulumi.service.client import Room
+    from rtcai_pulumi.service.client import RoomInfo
     from rtcai_pulumi.service.settings import Settings
 
 ADDED_OUTPUTS: Final = ("cid", "appKey", "roomEndpoint")
@@ -46,7 +46,7 @@ class RoomReading:
 
 def check_room(inputs: Mapping[str, Any]) -> list[Problem]:
     """Every independent problem of the inputs, without a value in its text; unknowns are left alone."""
-    return field_problems(inputs, RoomInputs)
+    return check_fields(inputs, RoomInputs)
 
 
 def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> tuple[bool, list[str]]:
@@ -64,7 +64,7 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     names = ("cname", "uid", "adoptExisting", "force")
     changed = [name for name in names if olds.get(name) != news.get(name)]
     replaces = [name for name in changed if name == "cname" or (name == "uid" and news.get(name) is not None)]
-    replaces += [name for name in named_changes(olds, news) if name not in replaces]
+    replaces += [name for name in find_named_changes(olds, news) if name not in replaces]
     known = run.records.room(cid, app_key=str(olds["appKey"]), room_endpoint=str(olds["roomEndpoint"]))
     if not replaces and known is not None and known.owner == NOBODY:
         replaces = ["cid"]
@@ -72,7 +72,7 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     if replaces:
         return True, replaces
     run.rooms.add(cid)
-    return bool(changed) or _is_to_be_told(known, owner, news, run), []
+    return bool(changed) or _needs_new_owner(known, owner, news, run), []
 
 
 def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any]]:
@@ -88,11 +88,11 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
     """
     cname = str(inputs["cname"])
     found = _query(cname, run)
-    cid = _open(inputs, run) if found is None else _taken(found, inputs, run)
+    cid = _open_room(inputs, run) if found is None else _take_room(found, inputs, run)
     settings = run.client.settings
     added = (str(cid), settings.app_key, settings.room_endpoint)
     outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
-    _hold(cid, outputs, inputs, run)
+    _record_owner(cid, outputs, inputs, run)
     run.rooms.add(cid)
     return str(cid), outputs
 
@@ -100,30 +100,35 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
 def update_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Store the inputs that only the provider reads, and write who owns the room now; no request is sent."""
     outputs = {**{name: olds.get(name) for name in ADDED_OUTPUTS}, **news}
-    _hold(int(resource_id), outputs, news, run)
+    _record_owner(int(resource_id), outputs, news, run)
     run.rooms.add(int(resource_id))
     return outputs
 
 
-def _hold(cid: int, outputs: Mapping[str, Any], inputs: Mapping[str, Any], run: Run) -> None:
+def _record_owner(cid: int, outputs: Mapping[str, Any], inputs: Mapping[str, Any], run: Run) -> None:
     """Write who owns a room. A room that was adopted from another stack stays that stack's, which will end it."""
     account = {"app_key": str(outputs["appKey"]), "room_endpoint": str(outputs["roomEndpoint"])}
     owner, known = str(inputs.get("owner") or ""), run.journal.room(cid, **account)
-    if known is None or not _is_a_stranger_s(known, owner, inputs):
-        run.journal.hold_room(RoomRecord(**account, cid=cid, cname=str(inputs["cname"]), owner=owner))
+    if known is None or not _belongs_to_other_stack(known, owner, inputs):
+        run.journal.record_room(RoomRecord(**account, cid=cid, cname=str(inputs["cname"]), owner=owner))
 
 
-def _is_a_stranger_s(known: RoomRecord, owner: str, inputs: Mapping[str, Any]) -> bool:
+def _belongs_to_other_stack(known: RoomRecord, owner: str, inputs: Mapping[str, Any]) -> bool:
     """Whether a room was adopted from another stack."""
     return inputs.get("adoptExisting") is True and known.owner != NOBODY and not is_same_stack(known.owner, owner)
 
 
-def _is_to_be_told(known: RoomRecord | None, owner: object, inputs: Mapping[str, Any], run: Run) -> bool:
+def _needs_new_owner(known: RoomRecord | None, owner: object, inputs: Mapping[str, Any], run: Run) -> bool:
     """Whether the journal names another owner than the state, so that the journal must be updated.
 
     It does not have to be if two resources of the stack hold the room: the room belongs to the one that took it.
     """
-    if known is None or not isinstance(owner, str) or known.owner == owner or _is_a_stranger_s(known, owner, inputs):
+    if (
+        known is None
+        or not isinstance(owner, str)
+        or known.owner == owner
+        or _belongs_to_other_stack(known, owner, inputs)
+    ):
         return False
     if known.owner in former_owners(inputs) or not is_same_stack(known.owner, owner):
         return True
@@ -161,35 +166,35 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
     _require_account(outputs, run.client.settings)
     label = f"room {cname} (cid {cid})"
     if cid in run.rooms:
-        run.tell(f"{label} stays open: the program still declares it")
+        run.report(f"{label} stays open: the program still declares it")
         return
     account = {"app_key": str(outputs["appKey"]), "room_endpoint": str(outputs["roomEndpoint"])}
     known = run.journal.room(cid, **account)
     if holder := _other_holder(cid, owner, known, outputs, run):
-        run.tell(f"{label} stays open: it belongs to {urn_of(holder)}")
+        run.report(f"{label} stays open: it belongs to {urn_of(holder)}")
         return
     found = _query(cname, run)
     if found is None or found.cid != cid:
-        give_up(cid, cname, run)
-    elif not ended_with_its_resource(found, cname, owner, run, force=outputs.get("force") is True):
+        record_end(cid, cname, run)
+    elif not end_with_resource(found, cname, owner, run, force=outputs.get("force") is True):
         run.journal.drop_room(cid, **account)
 
 
 def _other_holder(cid: int, owner: str, known: RoomRecord | None, outputs: Mapping[str, Any], run: Run) -> str | None:
     """Another owner that keeps the room: a resource in this stack's state, or the stack it was adopted from."""
-    if known is not None and _is_a_stranger_s(known, owner, outputs):
+    if known is not None and _belongs_to_other_stack(known, owner, outputs):
         return known.owner
     run.dropped.add(owner)
     state = run.state(owner) or StackState()
     return next((other for number, other in state.rooms if number == cid and other not in run.dropped), None)
 
 
-def _open(inputs: Mapping[str, Any], run: Run) -> int:
+def _open_room(inputs: Mapping[str, Any], run: Run) -> int:
     cname, uid = str(inputs["cname"]), _creator(inputs)
-    return run.retrier.run(lambda: run.client.open_room(cname, uid), HARMLESS, run.telling_why(cname))
+    return run.retrier.run(lambda: run.client.open_room(cname, uid), HARMLESS, run.make_wait_reporter(cname))
 
 
-def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
+def _take_room(found: RoomInfo, inputs: Mapping[str, Any], run: Run) -> int:
     """The number of an open room that is, or becomes, this resource's own."""
     cname, settings, stated = str(inputs["cname"]), run.client.settings, inputs.get("uid")
     known = run.journal.room(found.cid, app_key=settings.app_key, room_endpoint=settings.room_endpoint)
@@ -198,8 +203,8 @@ def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
     owners = [owner, *former_owners(inputs)]
     # If the journal names an owner, only that owner counts: the creator's number is not proof of ownership.
     is_own = (holder != NOBODY and holder in owners) or (found.cid, owner) in run.named
-    if is_own or (holder == NOBODY and found.creator in {_creator(inputs), *_marks(owners, cname)}):
-        return opened_anew(found, inputs, run, _open) if other_creator else found.cid
+    if is_own or (holder == NOBODY and found.creator in {_creator(inputs), *_creator_marks(owners, cname)}):
+        return reopen_room(found, inputs, run, _open_room) if other_creator else found.cid
     facts = Facts(room=cname, cid=found.cid)
     if inputs.get("adoptExisting") is True and other_creator:
         summary = f"The room {cname} is open already, with another creator ({found.creator}), which adopting keeps."
@@ -227,7 +232,7 @@ def _taken(found: Room, inputs: Mapping[str, Any], run: Run) -> int:
     raise RoomExists(summary, facts, advice)
 
 
-def _query(cname: str, run: Run) -> Room | None:
+def _query(cname: str, run: Run) -> RoomInfo | None:
     """The open room with this name; None if there is none."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname), HARMLESS)
@@ -242,7 +247,7 @@ def _creator(inputs: Mapping[str, Any]) -> int:
     )
 
 
-def _marks(owners: list[str], cname: str) -> set[int]:
+def _creator_marks(owners: list[str], cname: str) -> set[int]:
     """The creator numbers that mark a room as opened by this stack, whatever the journal knows about it.
 
     The mark is that of the stack, not of the resource, so that a renamed resource finds its room even with a new
@@ -271,7 +276,7 @@ def _compare_accounts(olds: Mapping[str, Any], run: Run, *, replaced: bool) -> N
     except OtherAccount as error:
         if replaced:
             raise
-        run.tell(f"warning: {error}")
+        run.report(f"warning: {error}")
 
 
 def _require_account(outputs: Mapping[str, Any], settings: Settings) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import is_same_stack, urn_of
-from rtcai_pulumi.journal.record import NOBODY, Kept, Record, RoomRecord, StackState
-from rtcai_pulumi.lifecycle.recovery import close_left
+from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RoomRecord, StackState
+from rtcai_pulumi.lifecycle.recovery import close_leftover
 from rtcai_pulumi.lifecycle.recovery_rules import is_closed, is_replaced_elsewhere
 from rtcai_pulumi.service.errors import Facts, RoomInUse, RoomNotFound
 from rtcai_pulumi.service.retry import HARMLESS
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rtcai_pulumi.lifecycle.context import Run
-    from rtcai_pulumi.service.client import Room
+    from rtcai_pulumi.service.client import RoomInfo
 
 _PATIENCE: Final = 2.0
 """How many seconds to wait for a close in the same run: without a dependency the engine does both at the same time."""
 _GLANCE: Final = 0.05
 
 
-def ended_with_its_resource(found: Room, cname: str, owner: str, run: Run, *, force: bool) -> bool:
+def end_with_resource(found: RoomInfo, cname: str, owner: str, run: Run, *, force: bool) -> bool:
     """End a room whose resource is deleted; agents that are deleted with it are stopped first.
 
     Args:
@@ -47,28 +47,28 @@ def ended_with_its_resource(found: Room, cname: str, owner: str, run: Run, *, fo
     for record in inside:
         # The engine does not call the provider for some agents: it drops them with the room (`deleted_with`).
         dropped = in_state.get(str(record.task)) == urn_of(owner)
-        if _is_to_go(record, owner, in_state, run) or (dropped and not record.left_alone):
+        if _is_to_go(record, owner, in_state, run) or (dropped and not record.is_left_alone):
             _close(_known(record, run), run)
-    agents = _left_after_closes(found.cid, owner, run)
+    agents = _find_left_after_closes(found.cid, owner, run)
     staying = [record for record in agents if _stays(record, in_state, run)]
     if staying:
-        why = "is retained" if staying[0].kept is Kept.RETAINED else "of this program is in it"
-        run.tell(f"warning: {label} is left open and dropped from the state: task {staying[0].task} {why}")
+        why = "is retained" if staying[0].kept is KeepReason.RETAINED else "of this program is in it"
+        run.report(f"warning: {label} is left open and dropped from the state: task {staying[0].task} {why}")
         return False
     if inside and not agents:
-        found = _again(found, cname, run)
+        found = _query_again(found, cname, run)
     if force or is_empty(found, agents):
         _end(found, agents, cname, run)
         return True
-    run.tell(
-        f"warning: {label} is left open and dropped from the state: {_who(found, agents)}. It ends when the last one "
-        "leaves; force=True ends it with the resource"
+    run.report(
+        f"warning: {label} is left open and dropped from the state: {_describe_members(found, agents)}. It ends when "
+        "the last one leaves; force=True ends it with the resource"
     )
     return False
 
 
-def opened_anew(
-    found: Room, inputs: Mapping[str, Any], run: Run, open_room: Callable[[Mapping[str, Any], Run], int]
+def reopen_room(
+    found: RoomInfo, inputs: Mapping[str, Any], run: Run, open_room: Callable[[Mapping[str, Any], Run], int]
 ) -> int:
     """End a resource's own room and open it with another creator, if no one is in it or `force` is set.
 
@@ -78,28 +78,29 @@ def opened_anew(
     cname, owner = str(inputs["cname"]), str(inputs.get("owner") or "")
     agents = _agents_in(found.cid, owner, run)
     facts = Facts(room=cname, cid=found.cid)
-    summary = f"The room {cname} cannot get another creator (uid) while somebody is in it: {_who(found, agents)}."
+    members = _describe_members(found, agents)
+    summary = f"The room {cname} cannot get another creator (uid) while somebody is in it: {members}."
     if not is_empty(found, agents) and inputs.get("force") is not True:
         raise RoomInUse(
             summary, facts, "state the uid that it was opened with, wait until it is empty, or set force=True"
         )
-    if any(record.left_alone or record.task in run.staying for record in agents):
+    if any(record.is_left_alone or record.task in run.staying for record in agents):
         advice = "have the agent take its cname from the Room, so that it is started anew; or close it (rtcai close)"
         raise RoomInUse(summary, facts, advice)
     _end(found, agents, cname, run)
     return open_room(inputs, run)
 
 
-def is_empty(found: Room, agents: list[Record]) -> bool:
+def is_empty(found: RoomInfo, agents: list[Record]) -> bool:
     """Whether it is certain that no one is in a room."""
     return found.members == 0 and not agents
 
 
-def give_up(cid: int, cname: str, run: Run) -> None:
+def record_end(cid: int, cname: str, run: Run) -> None:
     """Write that a room is about to end, or has ended, because this run may be killed before the engine stores it."""
     settings = run.client.settings
     account = {"app_key": settings.app_key, "room_endpoint": settings.room_endpoint}
-    run.journal.hold_room(RoomRecord(**account, cid=cid, cname=cname, owner=NOBODY))
+    run.journal.record_room(RoomRecord(**account, cid=cid, cname=cname, owner=NOBODY))
 
 
 def _agents_in(cid: int, owner: str, run: Run) -> list[Record]:
@@ -132,23 +133,23 @@ def _known(record: Record, run: Run) -> Record:
 def _close(record: Record, run: Run) -> None:
     """Close an agent together with its room; if another machine has replaced it, a refused close is not an error."""
     if is_replaced_elsewhere(record, run.journal.records(record.owner)):
-        close_left(record, run)
+        close_leftover(record, run)
     else:
         run.close(record)
 
 
 def _is_to_go(record: Record, owner: str, in_state: Mapping[str, str | None], run: Run) -> bool:
     """Whether this run deletes an agent, in whatever order the engine does; or no engine definitely had it."""
-    of_stack = run.takes_all and not record.left_alone and is_same_stack(record.owner, owner)
+    of_stack = run.takes_all and not record.is_left_alone and is_same_stack(record.owner, owner)
     return of_stack and (record.task in in_state or not record.stored)
 
 
 def _stays(record: Record, in_state: Mapping[str, str | None], run: Run) -> bool:
     """Whether an agent must keep running: its state names it after this run, too, or it is retained."""
-    return record.left_alone or record.task in run.staying or record.task in in_state
+    return record.is_left_alone or record.task in run.staying or record.task in in_state
 
 
-def _left_after_closes(cid: int, owner: str, run: Run) -> list[Record]:
+def _find_left_after_closes(cid: int, owner: str, run: Run) -> list[Record]:
     """The agents in a room, after a short wait for those that the same run may be stopping."""
     until = run.clock() + _PATIENCE
     while True:
@@ -160,10 +161,10 @@ def _left_after_closes(cid: int, owner: str, run: Run) -> list[Record]:
 
 
 def _may_be_stopping(record: Record, owner: str, run: Run) -> bool:
-    return is_same_stack(record.owner, owner) and not record.left_alone and record.task not in run.staying
+    return is_same_stack(record.owner, owner) and not record.is_left_alone and record.task not in run.staying
 
 
-def _again(found: Room, cname: str, run: Run) -> Room:
+def _query_again(found: RoomInfo, cname: str, run: Run) -> RoomInfo:
     """The room as it is now; the old data if it has ended since."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname), HARMLESS)
@@ -171,19 +172,19 @@ def _again(found: Room, cname: str, run: Run) -> Room:
         return found
 
 
-def _who(found: Room, agents: list[Record]) -> str:
+def _describe_members(found: RoomInfo, agents: list[Record]) -> str:
     members = "nobody knows how many" if found.members is None else str(found.members)
     known = [f"task {record.task} is known in it (`rtcai close {record.task}` stops it)" for record in agents]
     return "; ".join([f"members: {members}", *known])
 
 
-def _end(found: Room, agents: list[Record], cname: str, run: Run) -> None:
+def _end(found: RoomInfo, agents: list[Record], cname: str, run: Run) -> None:
     """End a room; the known agents in it are stopped first, so that the journal has them as closed."""
     run.ended.add(found.cid)
     for record in agents:
         _close(_known(record, run), run)
-    give_up(found.cid, cname, run)
+    record_end(found.cid, cname, run)
     try:
-        run.retrier.run(lambda: run.client.end_room(found.cid, cname=cname), HARMLESS, run.telling_why(cname))
+        run.retrier.run(lambda: run.client.end_room(found.cid, cname=cname), HARMLESS, run.make_wait_reporter(cname))
     except RoomNotFound:
         return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.journal.record import Record, kept_of
+from rtcai_pulumi.journal.record import Record, keep_reason_of
 from rtcai_pulumi.lifecycle.create import ADDED_OUTPUTS
-from rtcai_pulumi.lifecycle.recovery import settle
-from rtcai_pulumi.lifecycle.recovery_rules import beside_a_task
+from rtcai_pulumi.lifecycle.recovery import recover
+from rtcai_pulumi.lifecycle.recovery_rules import steps_next_to_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], r
     journal, owner = run.journal, str(news["owner"])
     if not journal.records_of_task(resource_id):  # another machine's run has started it
         journal.add(Record.from_state(resource_id, {**olds, "owner": owner}, process=journal.process))
-    journal.claim(resource_id, owner=owner, kept=kept_of(news))
-    left = beside_a_task(journal.records(owner), process=journal.process, lost=run.lost, task=resource_id)
-    settle(left, news, run)
+    journal.claim(resource_id, owner=owner, kept=keep_reason_of(news))
+    left = steps_next_to_task(journal.records(owner), process=journal.process, lost=run.lost, task=resource_id)
+    recover(left, news, run)
     return {**news, **{name: olds[name] for name in (*ADDED_OUTPUTS, "roomEndpoint") if name in olds}}

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import make_owner, urn_of
-from rtcai_pulumi.journal.record import Kept, State
+from rtcai_pulumi.journal.record import KeepReason, RecordState
 from rtcai_pulumi.stack.export import name_of, stack_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Mark(StrEnum):
     """The journal does not know it: it was started on another machine, or long ago."""
 
 
-def belongs(record: Record, export: StackExport, backend: Backend) -> bool:
+def belongs_to_stack(record: Record, export: StackExport, backend: Backend) -> bool:
     """Whether a record belongs to a stack in this backend: a stack with the same name in another backend is another
     stack.
     """
@@ -48,16 +48,16 @@ def mark_of(record: Record, export: StackExport | None, backend: Backend | None,
     """Return the mark of a record; None if neither the state nor the record gives it one."""
     if export is not None and record.task in export.tasks:
         return Mark.IN_STATE
-    if record.unfinished and record.left_alone and record.kept is not Kept.DISOWNED:
+    if record.is_unfinished and record.is_left_alone and record.kept is not KeepReason.DISOWNED:
         return Mark(record.kept)
     if export is None or backend is None:
         return None
-    claimed = record.task in others or not record.unfinished
-    return Mark.UNCLAIMED if not claimed and belongs(record, export, backend) else None
+    claimed = record.task in others or not record.is_unfinished
+    return Mark.UNCLAIMED if not claimed and belongs_to_stack(record, export, backend) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class AgentLine:
     """One agent, or one create that was never answered."""
 
     record: Record | None
@@ -98,17 +98,17 @@ class Line:
         }
 
 
-def line_of(record: Record, *, lives: bool, now: datetime, mark: Mark | None = None) -> Line:
+def line_of(record: Record, *, lives: bool, now: datetime, mark: Mark | None = None) -> AgentLine:
     """Return a record as a line. A create without an answer is lost when no process waits for the answer any more."""
-    lost = record.state is State.ASKED and not lives
-    return Line(
+    lost = record.state is RecordState.ASKED and not lives
+    return AgentLine(
         record=record,
         cname=record.cname,
         task=record.task,
         urn=urn_of(record.owner),
         state="lost" if lost else str(record.state),
         lives=lives,
-        uptime=max((now - record.start_time).total_seconds(), 0.0) if record.unfinished else None,
+        uptime=max((now - record.start_time).total_seconds(), 0.0) if record.is_unfinished else None,
         mark=mark,
     )
 
@@ -120,20 +120,20 @@ def lines_of_records(
     now: datetime,
     closed: bool,
     mark: Callable[[Record], Mark | None],
-) -> list[Line]:
+) -> list[AgentLine]:
     """Return the unfinished records and, if requested, the closed ones."""
     return [
         line_of(record, lives=lives(record.process), now=now, mark=mark(record))
         for record in records
-        if closed or record.unfinished
+        if closed or record.is_unfinished
     ]
 
 
-def lines_of_state(export: StackExport, records: Iterable[Record]) -> list[Line]:
+def lines_of_state(export: StackExport, records: Iterable[Record]) -> list[AgentLine]:
     """Return the conversations that only the state knows."""
     known = {record.task for record in records}
     return [
-        Line(
+        AgentLine(
             record=None,
             cname=stored.cname,
             task=stored.task,

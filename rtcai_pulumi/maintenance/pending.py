@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.journal.record import State
-from rtcai_pulumi.maintenance.agents import belongs
+from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.maintenance.agents import belongs_to_stack
 from rtcai_pulumi.stack.export import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rtcai_pulumi.journal.record import Record
-    from rtcai_pulumi.stack.export import Begun, StackExport
-    from rtcai_pulumi.stack.source import StackState
+    from rtcai_pulumi.stack.export import PendingCreate, StackExport
+    from rtcai_pulumi.stack.source import ExportedState
 
 UNKNOWN: Final = "A killed run was starting these agents, and the journal does not tell whether it did"
 ADVICE: Final = (
@@ -23,7 +23,7 @@ ADVICE: Final = (
 )
 
 
-def unknown_creates(state: StackState, records: Iterable[Record]) -> list[Begun]:
+def find_unknown_creates(state: ExportedState, records: Iterable[Record]) -> list[PendingCreate]:
     """Return the creates that were in progress and have no record: the journal is lost, or older than the state.
 
     A create has a record if one asks for the same configuration, whatever its state: a plugin whose engine was killed
@@ -37,7 +37,7 @@ def unknown_creates(state: StackState, records: Iterable[Record]) -> list[Begun]
     of its configuration.
     """
     export = state.export
-    records = [record for record in records if belongs(record, export, state.backend)]
+    records = [record for record in records if belongs_to_stack(record, export, state.backend)]
     found = [
         begun
         for begun in export.pending_creates
@@ -47,17 +47,17 @@ def unknown_creates(state: StackState, records: Iterable[Record]) -> list[Begun]
     return list({(begun.urn, begun.cname): begun for begun in found}.values())
 
 
-def line_of(begun: Begun) -> str:
+def line_of(begun: PendingCreate) -> str:
     """Return the create as a line for people."""
     return f"room {begun.cname if begun.cname is not None else '(secret)'} ({name_of(begun.urn)})"
 
 
-def as_json(begun: Begun) -> dict[str, Any]:
+def as_json(begun: PendingCreate) -> dict[str, Any]:
     """Return the create for ``--json``."""
     return {"cname": begun.cname, "resource": name_of(begun.urn), "urn": begun.urn}
 
 
-def _is_known(begun: Begun, records: list[Record], export: StackExport) -> bool:
+def _is_known(begun: PendingCreate, records: list[Record], export: StackExport) -> bool:
     """Whether one of a resource's records is the record of its create."""
     # A run may be killed after the agent was returned to the engine and before the state was written: then this record
     # is the one of the pending create.
@@ -67,7 +67,9 @@ def _is_known(begun: Begun, records: list[Record], export: StackExport) -> bool:
     if begun.digest is not None:
         return any(record.digest == begun.digest for record in records)
     newest = export.changed_at
-    return any(record.state is State.ASKED or (newest is not None and record.start_time > newest) for record in records)
+    return any(
+        record.state is RecordState.ASKED or (newest is not None and record.start_time > newest) for record in records
+    )
 
 
 def _is_passed(record: Record, export: StackExport) -> bool:
@@ -75,4 +77,4 @@ def _is_passed(record: Record, export: StackExport) -> bool:
     stopped.
     """
     running = {stored.task for stored in export.conversations if not stored.stopped}
-    return record.state is State.OPEN and record.handed and record.task not in running
+    return record.state is RecordState.OPEN and record.handed and record.task not in running

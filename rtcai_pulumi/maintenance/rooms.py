@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def number_of(cname: str, run: Run) -> int | None:
+def query_number(cname: str, run: Run) -> int | None:
     """Return the current number of a room; None if there is no room of this name."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname).cid, QUERY)
@@ -21,13 +21,13 @@ def number_of(cname: str, run: Run) -> int | None:
         return None
 
 
-def known_in(cid: int, run: Run) -> list[Record]:
+def find_tasks_in_room(cid: int, run: Run) -> list[Record]:
     """Return the tasks that, according to the journal, run in a room of this account."""
     account = (run.client.settings.app_key, run.client.settings.room_endpoint)
     return [
         record
         for record in run.journal.records()
-        if record.cid == cid and record.unfinished and (record.app_key, record.room_endpoint) == account
+        if record.cid == cid and record.is_unfinished and (record.app_key, record.room_endpoint) == account
     ]
 
 
@@ -43,7 +43,7 @@ def end_room(cid: int, cname: str, run: Run) -> list[Record]:
     """
     with suppress(RoomNotFound):
         run.retrier.run(lambda: run.client.end_room(cid, cname=cname), HARMLESS)
-    ended = known_in(cid, run)
+    ended = find_tasks_in_room(cid, run)
     for record in ended:
-        run.journal.closed(str(record.task))
+        run.journal.record_close(str(record.task))
     return ended

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.context import require_account, require_room_api
-from rtcai_pulumi.maintenance.agents import Mark, belongs, line_of, mark_of
-from rtcai_pulumi.maintenance.rooms import end_room, number_of
+from rtcai_pulumi.maintenance.agents import Mark, belongs_to_stack, line_of, mark_of
+from rtcai_pulumi.maintenance.rooms import end_room, query_number
 from rtcai_pulumi.service.errors import RtcAiError
 from rtcai_pulumi.stack.export import name_of, stack_of
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.stack.export import StackExport
 
 
-class Outcome(StrEnum):
+class SweepOutcome(StrEnum):
     """What is planned for a record, or was done."""
 
     TO_CLOSE = "to close"
@@ -44,15 +44,15 @@ class Outcome(StrEnum):
     """A lost create whose room was ended, or was already gone."""
 
 
-_TO_DO: Final = frozenset({Outcome.TO_CLOSE, Outcome.TO_END_ROOM})
+_TO_DO: Final = frozenset({SweepOutcome.TO_CLOSE, SweepOutcome.TO_END_ROOM})
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepItem:
     """A record and its outcome."""
 
     record: Record
-    outcome: Outcome
+    outcome: SweepOutcome
     error: str | None = None
 
     @property
@@ -62,7 +62,7 @@ class Swept:
 
     def as_json(self, now: datetime) -> dict[str, Any]:
         """Return the record for ``--json``, as in `rtcai ls`, with the outcome and the error."""
-        line = line_of(self.record, lives=self.outcome is Outcome.LIVES, now=now)
+        line = line_of(self.record, lives=self.outcome is SweepOutcome.LIVES, now=now)
         shown = {name: value for name, value in line.as_json().items() if name != "mark"}
         return {**shown, "outcome": self.outcome, "error": self.error}
 
@@ -80,7 +80,7 @@ def plan(
     others: frozenset[str],
     lives: Callable[[int], bool],
     end_room: bool = False,
-) -> list[Swept]:
+) -> list[SweepItem]:
     """Plan what to do about the records of the exported stack that are missing from its state.
 
     Args:
@@ -93,42 +93,47 @@ def plan(
     """
     unclaimed = (record for record in records if mark_of(record, export, backend, others) is Mark.UNCLAIMED)
     return [
-        Swept(record, _outcome(record, export, alive=lives(record.process), end_room=end_room)) for record in unclaimed
+        SweepItem(record, _outcome(record, export, alive=lives(record.process), end_room=end_room))
+        for record in unclaimed
     ]
 
 
-def _outcome(record: Record, export: StackExport, *, alive: bool, end_room: bool) -> Outcome:
+def _outcome(record: Record, export: StackExport, *, alive: bool, end_room: bool) -> SweepOutcome:
     if alive:
-        return Outcome.LIVES
-    if record.state is State.ASKED:
-        return Outcome.TO_END_ROOM if end_room else Outcome.LOST
-    return Outcome.NEWER if record.change_time > export.made_at else Outcome.TO_CLOSE
+        return SweepOutcome.LIVES
+    if record.state is RecordState.ASKED:
+        return SweepOutcome.TO_END_ROOM if end_room else SweepOutcome.LOST
+    return SweepOutcome.NEWER if record.change_time > export.made_at else SweepOutcome.TO_CLOSE
 
 
-def elsewhere(records: Iterable[Record], export: StackExport, backend: Backend) -> int:
+def count_elsewhere(records: Iterable[Record], export: StackExport, backend: Backend) -> int:
     """Return how many unfinished records belong to a stack of the same name in another backend."""
     return sum(
-        record.unfinished and stack_of(urn_of(record.owner)) == export.id and not belongs(record, export, backend)
+        record.is_unfinished
+        and stack_of(urn_of(record.owner)) == export.id
+        and not belongs_to_stack(record, export, backend)
         for record in records
     )
 
 
-def neighbours(swept: Iterable[Swept], records: Iterable[Record], export: StackExport) -> list[str]:
+def find_neighbours(swept: Iterable[SweepItem], records: Iterable[Record], export: StackExport) -> list[str]:
     """Return the other agents in the rooms to be ended: they would be ended with the rooms."""
-    rooms = {each.record.cname for each in swept if each.outcome is Outcome.TO_END_ROOM}
-    known = {record.task: record.cname for record in records if record.unfinished and record.task}
+    rooms = {each.record.cname for each in swept if each.outcome is SweepOutcome.TO_END_ROOM}
+    known = {record.task: record.cname for record in records if record.is_unfinished and record.task}
     stored = {each.task: each.cname for each in export.conversations}
     return sorted(f"task {task} in room {cname}" for task, cname in {**known, **stored}.items() if cname in rooms)
 
 
-def carry_out(planned: Iterable[Swept], run: Run, tell: Callable[[str], None], *, at_once: int = 8) -> Iterator[Swept]:
+def carry_out(
+    planned: Iterable[SweepItem], run: Run, tell: Callable[[str], None], *, at_once: int = 8
+) -> Iterator[SweepItem]:
     """Carry out the plan, with several records at the same time. A failure affects only its own record.
 
     Yields:
         Each record as soon as it is done, so in no particular order. It is safe to run the remaining records again.
     """
     with ThreadPoolExecutor(at_once) as pool:
-        waiting = {pool.submit(_carried_out, each, run) for each in planned if each.to_do}
+        waiting = {pool.submit(_carry_out_one, each, run) for each in planned if each.to_do}
         try:
             for done in as_completed(waiting):
                 yield done.result()
@@ -140,32 +145,36 @@ def carry_out(planned: Iterable[Swept], run: Run, tell: Callable[[str], None], *
             pool.shutdown(cancel_futures=True)
 
 
-def _carried_out(swept: Swept, run: Run) -> Swept:
+def _carry_out_one(swept: SweepItem, run: Run) -> SweepItem:
     record = swept.record
     try:
         require_account(record, run.client.settings)
         current = run.journal.record(record.trace_id)
-        if current is None or not current.unfinished:
-            return Swept(current or record, Outcome.CLOSED)  # another run has closed it since it was listed
+        if current is None or not current.is_unfinished:
+            return SweepItem(current or record, SweepOutcome.CLOSED)  # another run has closed it since it was listed
         # If another process has taken the record over or changed it, that process has newer information than the
         # export.
-        if current != record or run.journal.lives(record.process) or (taken := run.journal.take_over(record)) is None:
-            return Swept(current, Outcome.LIVES)
-        if swept.outcome is Outcome.TO_END_ROOM:
+        if (
+            current != record
+            or run.journal.is_running(record.process)
+            or (taken := run.journal.take_over(record)) is None
+        ):
+            return SweepItem(current, SweepOutcome.LIVES)
+        if swept.outcome is SweepOutcome.TO_END_ROOM:
             _end_room(taken, run)
         else:
             run.close(taken)
     except RtcAiError as error:
-        return Swept(record, Outcome.FAILED, str(error))
-    done = Outcome.ROOM_ENDED if swept.outcome is Outcome.TO_END_ROOM else Outcome.CLOSED
-    return Swept(run.journal.record(record.trace_id) or record, done)
+        return SweepItem(record, SweepOutcome.FAILED, str(error))
+    done = SweepOutcome.ROOM_ENDED if swept.outcome is SweepOutcome.TO_END_ROOM else SweepOutcome.CLOSED
+    return SweepItem(run.journal.record(record.trace_id) or record, done)
 
 
 def _end_room(record: Record, run: Run) -> None:
     """End the room of a lost create; a room that no longer exists counts as success."""
     require_room_api(record, run.client.settings)
     # It is unknown which cid the lost create was for: a room of this name that was opened again since is ended, too.
-    cid = number_of(record.cname, run)
+    cid = query_number(record.cname, run)
     if cid is not None:
         end_room(cid, record.cname, run)
     run.journal.forget(record)

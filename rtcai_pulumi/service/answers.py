@@ -81,7 +81,7 @@ class Answer:
         code = (self.body or {}).get("code")
         if isinstance(code, float):
             return int(code) if code.is_integer() else None
-        return code if isinstance(code, int) and not isinstance(code, bool) else whole_number(code)
+        return code if isinstance(code, int) and not isinstance(code, bool) else parse_whole_number(code)
 
     @property
     def text(self) -> str | None:
@@ -92,12 +92,12 @@ class Answer:
         return None
 
     @property
-    def successful(self) -> bool:
+    def is_success(self) -> bool:
         """HTTP 200 and code 200: only both together are a success."""
         return self.status == 200 and self.code == 200
 
 
-def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
+def error_of_answer(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
     """The error for a response.
 
     Args:
@@ -108,11 +108,13 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
     """
     facts = replace(facts, status=answer.status, code=answer.code, retry_after=seconds_to_wait(answer, now))
     if answer.status >= 500 or 500 <= (answer.code or 0) < 600:  # whatever the text says, the outcome is unknown
-        return _failed(errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again")
+        return _make_error(
+            errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again"
+        )
     if answer.code == 200 or (answer.code is None and 200 <= answer.status < 300):
         summary = f"The service was asked to {verb}, and its answer is not one that the API page shows."
         return errors.AnswerUnreadable(summary, facts, "look at the room; report the answer with its ids")
-    if missing := _missing(verb, answer, facts):
+    if missing := _not_found_error(verb, answer, facts):
         return missing
     if answer.code is None and (answer.status == 404 or 300 <= answer.status < 400):
         summary = f"Something answered at {facts.endpoint} that is not the service."
@@ -122,12 +124,12 @@ def failure(verb: str, answer: Answer, facts: Facts, now: float) -> RtcAiError:
     if kind is errors.NotAuthenticated and (skew := clock_skew(answer, now)) is not None:
         reason = f"this machine's clock is {abs(skew) / 60:.0f} minutes {'ahead' if skew > 0 else 'behind'}"
         advice = "set the clock: a signature is valid for five minutes"
-    return _failed(kind, verb, reason, facts, advice or "report code, text and ids to the service's support")
+    return _make_error(kind, verb, reason, facts, advice or "report code, text and ids to the service's support")
 
 
 def clock_skew(answer: Answer, now: float) -> float | None:
     """How many seconds this machine's clock is wrong, if that is enough to make a signature invalid; else None."""
-    there = moment(answer.date)
+    there = parse_http_date(answer.date)
     return now - there if there is not None and abs(now - there) > CHECK_SUM_SECONDS else None
 
 
@@ -136,11 +138,11 @@ def seconds_to_wait(answer: Answer, now: float) -> float | None:
     asked = answer.retry_after or ""
     if asked.strip().isdecimal():
         return float(asked)
-    until, there = moment(answer.retry_after), moment(answer.date)
+    until, there = parse_http_date(answer.retry_after), parse_http_date(answer.date)
     return max(until - (now if there is None else there), 0.0) if until is not None else None
 
 
-def moment(date: str | None) -> float | None:
+def parse_http_date(date: str | None) -> float | None:
     """An HTTP date as seconds since 1970; None if it is not a valid date."""
     try:
         return parsedate_to_datetime(date).timestamp() if date else None
@@ -148,7 +150,7 @@ def moment(date: str | None) -> float | None:
         return None
 
 
-def whole_number(value: Any) -> int | None:
+def parse_whole_number(value: Any) -> int | None:
     """A whole number, 0 or more, of at most twenty digits; None if the value is something else.
 
     Some JSON libraries write numbers as strings.
@@ -158,11 +160,11 @@ def whole_number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _failed(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice: str) -> RtcAiError:
+def _make_error(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice: str) -> RtcAiError:
     return kind(f"The service did not {verb}: {reason}.", facts, advice)
 
 
-def _missing(verb: str, answer: Answer, facts: Facts) -> RtcAiError | None:
+def _not_found_error(verb: str, answer: Answer, facts: Facts) -> RtcAiError | None:
     """The error of a response that says that the room or the task does not exist.
 
     Its number is not documented (api.md has only the text 房间不存在), so the text decides, whatever the number is. If

@@ -20,9 +20,9 @@ import httpx
 
 from rtcai_pulumi.config.wire import close_body
 from rtcai_pulumi.service import errors
-from rtcai_pulumi.service.answers import Answer, failure, whole_number
+from rtcai_pulumi.service.answers import Answer, error_of_answer, parse_whole_number
 from rtcai_pulumi.service.errors import Facts, RateLimited, RtcAiError
-from rtcai_pulumi.service.network import Route, how_to_trust, route_to, trusted, without_user
+from rtcai_pulumi.service.network import Route, drop_user, how_to_trust, load_trusted, route_to
 from rtcai_pulumi.service.rate import Pace
 from rtcai_pulumi.service.redaction import redact, texts_in
 from rtcai_pulumi.service.settings import Settings, environment_name
@@ -43,7 +43,7 @@ _IDLE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class CreatedTask:
     """The ids of a task that the service has started; returned once, with no way to query them later."""
 
     cid: int
@@ -53,7 +53,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class RoomInfo:
     """What the room API returns about a room."""
 
     cid: int
@@ -98,11 +98,11 @@ class Client:
         made: dict[str | None, httpx.Client] = {}
         for route in self.routes.values():
             if route.proxy not in made:
-                made[route.proxy] = self._connected(route, transport)
+                made[route.proxy] = self._connect(route, transport)
         self._http = {url: made[route.proxy] for url, route in self.routes.items()}
 
     @property
-    def doubts(self) -> list[str]:
+    def proxy_warnings(self) -> list[str]:
         """Entries of ``no_proxy`` that cannot be parsed. The user is warned, because the proxy is used despite them."""
         return list(dict.fromkeys(doubt for route in self.routes.values() for doubt in route.doubts))
 
@@ -119,7 +119,7 @@ class Client:
 
     def create_task(
         self, body: Mapping[str, Any], *, trace_id: str, before_sending: Callable[[], None] = lambda: None
-    ) -> Task:
+    ) -> CreatedTask:
         """Start the agent that a create body describes (API page, "开启实时对话").
 
         Args:
@@ -147,7 +147,7 @@ class Client:
         facts = Facts(room=cname, cid=cid, task=task_id, trace_id=trace_id)
         self._task_call("close", "stop the agent", close_body(cid, task_id), facts)
 
-    def query_room(self, cname: str) -> Room:
+    def query_room(self, cname: str) -> RoomInfo:
         """The room that has a name now (room API, ``GET /v3/api/rooms``).
 
         Raises:
@@ -160,8 +160,8 @@ class Client:
         cid = _cid_of(body)
         if cid is None or body.get("cname", cname) != cname:
             raise self._failure(verb, answer, facts, ())
-        members, creator = whole_number(body.get("total")), whole_number(body.get("uid"))
-        return Room(cid, ended=body.get("stats") in {3, 4}, members=members, creator=creator)
+        members, creator = parse_whole_number(body.get("total")), parse_whole_number(body.get("uid"))
+        return RoomInfo(cid, ended=body.get("stats") in {3, 4}, members=members, creator=creator)
 
     def open_room(self, cname: str, uid: int) -> int:
         """Create a room; no user has to join it first (room API, ``POST /v2/api/room``).
@@ -207,7 +207,7 @@ class Client:
         url = f"{self.settings.endpoint}/v1/api/task/close"
         return self._send("GET", url, {}, Facts(endpoint=self.settings.endpoint))
 
-    def _connected(self, route: Route, transport: httpx.BaseTransport | None) -> httpx.Client:
+    def _connect(self, route: Route, transport: httpx.BaseTransport | None) -> httpx.Client:
         """The library's client for a route. The library reads no environment variables; `network` does that.
 
         Raises:
@@ -220,22 +220,22 @@ class Client:
         if transport is None:
             try:
                 transport = httpx.HTTPTransport(
-                    verify=self._trusted(route), limits=limits, proxy=route.proxy, trust_env=False
+                    verify=self._load_trusted(route), limits=limits, proxy=route.proxy, trust_env=False
                 )
             except ImportError:
                 summary = f"{route.because} names a SOCKS proxy, for which a package is missing."
                 advice = "pip install 'httpx[socks]' into the program's environment, or name an HTTP proxy"
                 raise errors.SettingsError(summary, advice=advice) from None
             except (ValueError, httpx.InvalidURL) as error:
-                summary = f"{route.because} names a proxy that cannot be used: {self._words(error)}."
+                summary = f"{route.because} names a proxy that cannot be used: {self._describe(error)}."
                 raise errors.SettingsError(summary, advice="state it as http://host:port") from None
         return httpx.Client(timeout=self.settings.timeout, transport=transport, trust_env=False)
 
-    def _trusted(self, route: Route) -> ssl.SSLContext:
+    def _load_trusted(self, route: Route) -> ssl.SSLContext:
         """The trusted certificates; none are read if no connection of this client uses TLS, for example on loopback."""
         urls = (self.settings.endpoint, self.settings.room_endpoint, route.proxy or "")
         if any(url.startswith("https://") for url in urls):
-            return trusted(self._env)[0]
+            return load_trusted(self._env)[0]
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def _room_call(
@@ -247,10 +247,10 @@ class Client:
             advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
             raise errors.SettingsError("The room API cannot be asked without an AppSecret.", facts, advice)
         content = None if body is None else _encoded(body)
-        with self._turn():
+        with self._wait_for_turn():
             headers = self._signature(secret) | ({"Content-Type": _CONTENT_TYPE} if content else {})
             answer = self._send(method, self.settings.room_endpoint + path, headers, facts, content)
-        if not answer.successful:
+        if not answer.is_success:
             raise self._failure(verb, answer, facts, ())
         return answer
 
@@ -265,7 +265,7 @@ class Client:
         settings = self.settings
         facts = replace(facts, endpoint=settings.endpoint)
         content = _encoded(body)
-        with self._turn():
+        with self._wait_for_turn():
             if settings.app_secret is not None:
                 path, headers = f"/v1/api/task/{call}", self._signature(settings.app_secret)
             else:
@@ -273,12 +273,12 @@ class Client:
             headers |= {"Content-Type": _CONTENT_TYPE, "X-custom-traceid": facts.trace_id or ""}
             before_sending()
             answer = self._send("POST", settings.endpoint + path, headers, facts, content)
-        if not answer.successful:
+        if not answer.is_success:
             raise self._failure(verb, answer, facts, texts_in(body.get("data")))
         return answer
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _wait_for_turn(self) -> Iterator[None]:
         """Wait for a free connection and for the rate limit; sign only after that, because a signature expires."""
         with self._places:
             self._pace.wait()
@@ -293,20 +293,20 @@ class Client:
             with self._http[str(facts.endpoint)].stream(method, url, headers=encoded, content=content) as response:
                 answered = self._read(response)
         except _NOT_SENT as error:
-            raise self._not_connected(error, facts) from None
+            raise self._connection_error(error, facts) from None
         except httpx.HTTPError as error:
             summary = "The connection broke before the answer was complete."
             if isinstance(error, httpx.TimeoutException):
                 summary = f"The service did not answer within {self.settings.timeout:g} seconds."
-            raise errors.AnswerLost(summary, replace(facts, reason=self._words(error))) from None
+            raise errors.AnswerLost(summary, replace(facts, reason=self._describe(error))) from None
         headers_back = response.headers
         return Answer(
             response.status_code, _json_object(answered), headers_back.get("Date"), headers_back.get("Retry-After")
         )
 
-    def _not_connected(self, error: Exception, facts: Facts) -> errors.ConnectionFailed:
+    def _connection_error(self, error: Exception, facts: Facts) -> errors.ConnectionFailed:
         route = self.routes[str(facts.endpoint)]
-        known = replace(facts, proxy=f"{without_user(route.proxy)} ({route.because})" if route.proxy else None)
+        known = replace(facts, proxy=f"{drop_user(route.proxy)} ({route.because})" if route.proxy else None)
         refusal = _refused_certificate(error)
         if refusal is not None:
             host = httpx.URL(str(facts.endpoint)).host
@@ -318,7 +318,7 @@ class Client:
         advice = f"check the network, {route.because if route.proxy else 'whether a proxy is needed'}, and {stated}"
         way = f" through the proxy {known.proxy}" if known.proxy else ""
         summary = f"No connection to {facts.endpoint}{way}: nothing was sent."
-        return errors.ConnectionFailed(summary, replace(known, reason=self._words(error)), advice)
+        return errors.ConnectionFailed(summary, replace(known, reason=self._describe(error)), advice)
 
     def _read(self, response: httpx.Response) -> bytes:
         """The whole body of a response. The library's own time limit starts again with each piece.
@@ -336,7 +336,7 @@ class Client:
     def _failure(self, verb: str, answer: Answer, facts: Facts, inputs: Iterable[str]) -> RtcAiError:
         """The error of a response; the service's own text may repeat what was sent, so it is redacted."""
         text = redact(answer.text, [*self.settings.secrets, *inputs]) if answer.text else None
-        error = failure(verb, answer, replace(facts, text=text), self._clock())
+        error = error_of_answer(verb, answer, replace(facts, text=text), self._clock())
         if isinstance(error, RateLimited):
             self._pace.slow_down()
         return error
@@ -350,7 +350,7 @@ class Client:
         token, uid = self.settings.token or "", self.settings.uid or ""
         return {"AppKey": self.settings.app_key, "Token": token, "Cname": cname, "Uid": uid}
 
-    def _words(self, error: Exception) -> str:
+    def _describe(self, error: Exception) -> str:
         if isinstance(error, httpx.ProtocolError):
             return type(error).__name__  # its text quotes the invalid part: a header, or the body sent back
         return redact(f"{type(error).__name__}: {error}", self.settings.secrets)
@@ -389,15 +389,15 @@ def _json_object(content: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _task_of(body: Mapping[str, Any]) -> Task | None:
+def _task_of(body: Mapping[str, Any]) -> CreatedTask | None:
     """The task in the response to a create; None if the response lacks what a success must have."""
     cid, result = _cid_of(body), body.get("result")
     task_id = result.get("taskId") if isinstance(result, dict) else None
     if cid is None or not isinstance(task_id, str) or not task_id.isprintable() or not task_id:
         return None
-    return Task(cid, task_id)
+    return CreatedTask(cid, task_id)
 
 
 def _cid_of(body: Mapping[str, Any]) -> int | None:
-    cid = whole_number(body.get("cid"))
+    cid = parse_whole_number(body.get("cid"))
     return cid if cid is not None and 0 < cid < 2**63 else None

@@ -55,11 +55,11 @@ class Route:
     """Entries of ``no_proxy`` that cannot be parsed, each with its variable."""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The route in words, without a password."""
         if self.proxy is None:
             return f"directly ({self.because})"
-        return f"through the proxy {without_user(self.proxy)} ({self.because})"
+        return f"through the proxy {drop_user(self.proxy)} ({self.because})"
 
 
 def route_to(url: str, env: Mapping[str, str]) -> Route:
@@ -79,7 +79,7 @@ def route_to(url: str, env: Mapping[str, str]) -> Route:
     name, proxy = _proxy_for(parts.scheme, env)
     if not proxy:
         return Route()
-    bypass, stated = _first(env, "no_proxy")
+    bypass, stated = _read_variable(env, "no_proxy")
     doubts = []
     for entry in re.split(r"[,\s]+", stated):
         verdict = _matches(entry, host, port) if entry else False
@@ -89,7 +89,7 @@ def route_to(url: str, env: Mapping[str, str]) -> Route:
             doubts.append(f"{bypass} has {entry!r}, which is neither a host nor a network")
     if not stated and name == _SYSTEM and proxy_bypass(host):
         return Route(because=f"{_SYSTEM} leave {host} out")
-    return Route(_checked(name, proxy), name, tuple(doubts))
+    return Route(_check_proxy(name, proxy), name, tuple(doubts))
 
 
 def is_loopback(host: str) -> bool:
@@ -103,7 +103,7 @@ def is_loopback(host: str) -> bool:
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
-def trusted(env: Mapping[str, str]) -> tuple[ssl.SSLContext, str]:
+def load_trusted(env: Mapping[str, str]) -> tuple[ssl.SSLContext, str]:
     """The trusted certificates, and a text that says where they come from.
 
     If SSL_CERT_FILE or SSL_CERT_DIR is set, only their certificates are trusted, as with Go and OpenSSL; if not, those
@@ -123,7 +123,7 @@ def trusted(env: Mapping[str, str]) -> tuple[ssl.SSLContext, str]:
             context = ssl.create_default_context()
             context.load_verify_locations(cafile=certifi.where())
     except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
-        summary = f"The certificates of {' and '.join(stated) or 'the system'} cannot be read: {_said(error)}."
+        summary = f"The certificates of {' and '.join(stated) or 'the system'} cannot be read: {_describe(error)}."
         advice = "name a file of certificates in PEM form in SSL_CERT_FILE, or take the variable away"
         raise SettingsError(summary, advice=advice) from None
     return context, " and ".join(stated) or "the system's and certifi's"
@@ -140,7 +140,7 @@ def how_to_trust(env: Mapping[str, str]) -> str:
     return advice
 
 
-def without_user(url: str) -> str:
+def drop_user(url: str) -> str:
     """A URL without user and password."""
     head, _, tail = url.rpartition("@")
     return f"{head.partition('://')[0]}://{tail}" if head else url
@@ -152,15 +152,15 @@ _SYSTEM: Final = "the system's settings"
 def _proxy_for(scheme: str, env: Mapping[str, str]) -> tuple[str, str]:
     """The variable that names the proxy for a scheme, and its value."""
     for key in (f"{scheme}_proxy", "all_proxy"):
-        name, value = _first(env, key)
+        name, value = _read_variable(env, key)
         if value:
             return name, value
-    if sys.platform == "darwin" and not any(_first(env, f"{each}_proxy")[1] for each in ("http", "https")):
+    if sys.platform == "darwin" and not any(_read_variable(env, f"{each}_proxy")[1] for each in ("http", "https")):
         return _SYSTEM, getproxies().get(scheme, "")
     return "", ""
 
 
-def _first(env: Mapping[str, str], key: str) -> tuple[str, str]:
+def _read_variable(env: Mapping[str, str], key: str) -> tuple[str, str]:
     """A variable that may be in lower or upper case, and its value."""
     for name in (key, key.upper()):
         if value := env.get(name, "").strip():
@@ -168,7 +168,7 @@ def _first(env: Mapping[str, str], key: str) -> tuple[str, str]:
     return key.upper(), ""
 
 
-def _checked(name: str, proxy: str) -> str:
+def _check_proxy(name: str, proxy: str) -> str:
     """The proxy's URL; without a scheme it is an HTTP proxy, as for curl.
 
     Raises:
@@ -182,7 +182,7 @@ def _checked(name: str, proxy: str) -> str:
     except ValueError:
         good = False
     if not good:
-        summary = f"{name} names a proxy that cannot be used: {printable(without_user(url))}."
+        summary = f"{name} names a proxy that cannot be used: {printable(drop_user(url))}."
         advice = f"state it as http://host:port ({', '.join(_SCHEMES)} are known), or take the variable away"
         raise SettingsError(summary, advice=advice)
     return url
@@ -246,5 +246,5 @@ def _old_address(host: str) -> _Address | None:
         return None
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

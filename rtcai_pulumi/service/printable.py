@@ -3,7 +3,7 @@
 
 def printable(text: str) -> str:
     """Return the text without characters that control a terminal; line breaks are kept."""
-    return "".join(char if char.isprintable() or char == "\n" else _seen(char) for char in text)
+    return "".join(char if char.isprintable() or char == "\n" else _make_visible(char) for char in text)
 
 
 def one_line(text: str) -> str:
@@ -11,6 +11,6 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
-def _seen(char: str) -> str:
+def _make_visible(char: str) -> str:
     number = ord(char)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -18,7 +18,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     are unlikely to be secrets, and removing them would make the text unreadable.
     """
     hidden = [False] * len(text)
-    for piece in {piece for secret in secrets for form in _written(secret) for piece in _pieces(form)}:
+    for piece in {piece for secret in secrets for form in _written_forms(secret) for piece in _pieces(form)}:
         at = text.find(piece)
         while at >= 0:
             hidden[at : at + len(piece)] = [True] * len(piece)
@@ -30,7 +30,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]} …"
 
 
-def _written(secret: str) -> Iterator[str]:
+def _written_forms(secret: str) -> Iterator[str]:
     """The forms in which a secret may appear in a text."""
     yield secret
     for ascii_only in (True, False):

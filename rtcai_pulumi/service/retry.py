@@ -23,8 +23,8 @@ row; if each is refused immediately, they take four to eight seconds. "The room 
 result is not an error). The count and the time start again after a wait for the room: if many rooms open at the same
 moment, the service is likely to return 429.
 
-Pulumi's option ``custom_timeouts`` may limit a call (`within`), and a Ctrl-C ends every wait: then the last error is
-raised as if it were final.
+Pulumi's option ``custom_timeouts`` may limit a call (`limit_time`), and a Ctrl-C ends every wait: then the last error
+is raised as if it were final.
 """
 
 import random
@@ -55,7 +55,7 @@ _time_limit: ContextVar[float | None] = ContextVar("time_limit", default=None)
 
 
 @contextmanager
-def within(seconds: float | None) -> Iterator[None]:
+def limit_time(seconds: float | None) -> Iterator[None]:
     """Limit the time of everything that this thread retries in the block; a running attempt is not interrupted.
 
     Args:
@@ -149,11 +149,11 @@ class Retrier:
                 wait = self._wait(error, number, policy, waited)
                 limit = _time_limit.get()
                 if limit is not None and self.clock() + wait > limit:
-                    raise _final(error, "The time of custom_timeouts is up.") from None
+                    raise _explain_last(error, "The time of custom_timeouts is up.") from None
                 if tell:
                     tell(error, wait)
                 if self.sleep(wait):
-                    raise _final(error, "The run was interrupted, and it was not tried again.") from None
+                    raise _explain_last(error, "The run was interrupted, and it was not tried again.") from None
 
     def _wait(self, error: RtcAiError, number: int, policy: Policy, waited: float) -> float:
         grown = min(_FIRST_WAIT * 2.0 ** (number - 1), _LONGEST_WAIT)
@@ -164,5 +164,5 @@ class Retrier:
         return max(wait, min(asked, _LONGEST_RETRY_AFTER))
 
 
-def _final(error: RtcAiError, why: str) -> RtcAiError:
+def _explain_last(error: RtcAiError, why: str) -> RtcAiError:
     return type(error)(f"{error.summary} {why}", error.facts, error.advice)

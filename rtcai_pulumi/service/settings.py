@@ -80,11 +80,11 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
     max_rps = found.number("maxRps", DEFAULT_MAX_RPS)
     concurrency = found.number("concurrency", DEFAULT_CONCURRENCY)
     if not timeout > 0:
-        wrong.append(f"{_both('timeout')} must be a number of seconds above 0")
+        wrong.append(f"{_name_both('timeout')} must be a number of seconds above 0")
     if not max_rps > 0:
-        wrong.append(f"{_both('maxRps')} must be a number of requests a second above 0")
+        wrong.append(f"{_name_both('maxRps')} must be a number of requests a second above 0")
     if not (concurrency >= 1 and concurrency == int(concurrency)):
-        wrong.append(f"{_both('concurrency')} must be a whole number of operations, 1 or more")
+        wrong.append(f"{_name_both('concurrency')} must be a whole number of operations, 1 or more")
     if missing:
         wrong.insert(0, f"no credentials: {' and '.join(missing)}")
     if wrong:
@@ -142,7 +142,7 @@ def _url_problem(url: str) -> str | None:
     return None if parts.hostname and port != 0 else "it has no host, or the port 0"
 
 
-def _both(key: str) -> str:
+def _name_both(key: str) -> str:
     return f"{environment_name(key)} (config rtcai:{key})"
 
 
@@ -171,9 +171,9 @@ class _Source:
 
     def wrong_url(self, key: str) -> str | None:
         reason = _url_problem(self.text(key) or TASK_ENDPOINT)
-        return f"{_both(key)} must be a URL such as {TASK_ENDPOINT}: {reason}" if reason else None
+        return f"{_name_both(key)} must be a URL such as {TASK_ENDPOINT}: {reason}" if reason else None
 
     def wrong_text(self, key: str) -> str | None:
         """Report a value that is not valid in a header: tools that encode a token may break it into lines."""
         good = (self.text(key) or "").isprintable()
-        return None if good else f"{_both(key)} holds a line break or another character that cannot be printed"
+        return None if good else f"{_name_both(key)} holds a line break or another character that cannot be printed"

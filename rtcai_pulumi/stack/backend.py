@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from rtcai_pulumi.stack.owner import NO_ORGANIZATION, absolute, backend_url, owner_prefix
+from rtcai_pulumi.stack.owner import NO_ORGANIZATION, backend_url, make_absolute, owner_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def backend_of(
     url = stated or env.get(BACKEND_VARIABLE) or project
     known = {**env, BACKEND_VARIABLE: url or ""}
     digest = owner_prefix(known, None, folder, organization)
-    location = absolute(backend_url(known, None) or "", folder) or None
+    location = make_absolute(backend_url(known, None) or "", folder) or None
     if url is None:
         return Backend("the current login", None, digest, location, organization)
     source = "--backend" if stated else BACKEND_VARIABLE if env.get(BACKEND_VARIABLE) else "the project file"

@@ -33,7 +33,7 @@ class StackId:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredAgent:
     """A conversation in a state, also if it is pending deletion: the engine will delete it."""
 
     urn: str
@@ -45,7 +45,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class PendingCreate:
     """A conversation whose create was in progress; no task was returned to the engine."""
 
     urn: str
@@ -60,14 +60,14 @@ class StackExport:
     """The state of one stack."""
 
     id: StackId
-    conversations: tuple[Stored, ...]
+    conversations: tuple[StoredAgent, ...]
     pending_operations: tuple[str, ...]
     """URNs of the operations that were in progress when the state was last written: a run was killed, or has not
     ended.
     """
     made_at: datetime
     """The latest time at which the export was made; later entries of the journal may be missing from it."""
-    pending_creates: tuple[Begun, ...] = ()
+    pending_creates: tuple[PendingCreate, ...] = ()
     changed_at: datetime | None = None
     """When the newest of its resources was created or modified."""
 
@@ -143,9 +143,9 @@ def tasks_of(sources: Iterable[str]) -> frozenset[str]:
 @dataclass(frozen=True, slots=True)
 class _Content:
     stacks: frozenset[StackId]
-    conversations: tuple[Stored, ...]
+    conversations: tuple[StoredAgent, ...]
     pending_operations: tuple[str, ...]
-    pending_creates: tuple[Begun, ...]
+    pending_creates: tuple[PendingCreate, ...]
     changed_at: datetime | None
 
 
@@ -158,8 +158,8 @@ def _content(text: str, source: str) -> _Content:
     resources = [*kept, *operations]
     stacks = frozenset(_stack_of(source, resource) for resource in resources)
     created = [resource for each, resource in zip(pending, operations, strict=True) if each.get("type") == "creating"]
-    creates = tuple(_begun(resource) for resource in created if resource.get("type") == CONVERSATION)
-    stored = {resource["id"]: _stored(resource) for resource in resources if _is_started_conversation(resource)}
+    creates = tuple(_read_pending_create(resource) for resource in created if resource.get("type") == CONVERSATION)
+    stored = {resource["id"]: _read_agent(resource) for resource in resources if _is_started_conversation(resource)}
     times = [time for resource in kept for time in _times(source, resource)]
     urns = tuple(each["urn"] for each in operations)
     return _Content(stacks, tuple(stored.values()), urns, creates, max(times, default=None))
@@ -223,19 +223,21 @@ def _is_started_conversation(resource: dict[str, Any]) -> bool:
     return resource.get("type") == CONVERSATION and isinstance(resource.get("id"), str) and bool(resource["id"])
 
 
-def _stored(resource: dict[str, Any]) -> Stored:
+def _read_agent(resource: dict[str, Any]) -> StoredAgent:
     # A resource that is being created has inputs, but no id.
     properties = resource.get("outputs") or resource.get("inputs")
     cname = properties.get("cname") if isinstance(properties, dict) else None
     cname = cname if isinstance(cname, str) else None
     stopped = resource.get("pendingReplacement") is True
-    return Stored(resource["urn"], str(resource.get("id") or ""), cname, stopped)
+    return StoredAgent(resource["urn"], str(resource.get("id") or ""), cname, stopped)
 
 
-def _begun(resource: dict[str, Any]) -> Begun:
+def _read_pending_create(resource: dict[str, Any]) -> PendingCreate:
     inputs = resource.get("inputs")
     known = {name: value for name, value in inputs.items() if name != "__provider"} if isinstance(inputs, dict) else {}
-    return Begun(resource["urn"], _stored(resource).cname, None if not known or _is_sealed(known) else digest(known))
+    return PendingCreate(
+        resource["urn"], _read_agent(resource).cname, None if not known or _is_sealed(known) else digest(known)
+    )
 
 
 def _is_sealed(value: Any) -> bool:

@@ -37,7 +37,7 @@ def owner_prefix(
         folder: the project's folder: the same relative path is another backend in another folder.
         organization: organization of the stack, if the backend has organizations.
     """
-    place = absolute(backend_url(env, project_backend) or "", folder or Path.cwd()).rstrip("/")
+    place = make_absolute(backend_url(env, project_backend) or "", folder or Path.cwd()).rstrip("/")
     if organization != NO_ORGANIZATION:
         place = f"{place} {organization}"
     return hashlib.sha256(place.encode()).hexdigest()[:DIGEST_LENGTH]
@@ -48,13 +48,13 @@ def backend_url(env: Mapping[str, str], project_backend: str | None) -> str | No
     return env.get("PULUMI_BACKEND_URL") or project_backend or _current_login(env)
 
 
-def absolute(url: str, folder: Path) -> str:
+def make_absolute(url: str, folder: Path) -> str:
     """Return a backend's URL; a path relative to the project's folder is made absolute."""
     path = url.removeprefix("file://")
     return f"file://{os.path.normpath(folder / path)}" if path != url and path.startswith(".") else url
 
 
-def stated_owner(urn: str, organization: str, project_backend: str | None, folder: Path) -> str:
+def program_owner(urn: str, organization: str, project_backend: str | None, folder: Path) -> str:
     """Return the owner of a task as far as the program knows it: only the plugin process knows the backend.
 
     With the Automation API, the program runs in a process that has neither the environment nor the folder of the CLI.
@@ -71,11 +71,11 @@ def stated_owner(urn: str, organization: str, project_backend: str | None, folde
     return f"{whose}{named}{urn}"
 
 
-def resolved_owner(stated: str, env: Mapping[str, str], project_backend: str | None, folder: Path) -> str:
+def resolve_owner(stated: str, env: Mapping[str, str], project_backend: str | None, folder: Path) -> str:
     """Return the owner that journal and state store, from the owner that the program has sent.
 
     Args:
-        stated: the result of `stated_owner`.
+        stated: the result of `program_owner`.
         env: the environment of the CLI, which its plugins inherit.
         project_backend: URL from the CLI's project file, if there is one and the program did not know it.
         folder: the folder of the CLI, to which a relative URL refers.

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from rtcai_pulumi.stack import UnreadableExport
 from rtcai_pulumi.stack.backend import BACKEND_VARIABLE, Backend, backend_of
 from rtcai_pulumi.stack.export import StackExport, parse_export, read_export
-from rtcai_pulumi.stack.owner import absolute
+from rtcai_pulumi.stack.owner import make_absolute
 from rtcai_pulumi.stack.project import Project, project_folder, project_in
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _SECONDS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class StateSource:
     """The options that select a stack."""
 
     stack: str | None
@@ -38,7 +38,7 @@ class Source:
     backend: str | None
 
     @property
-    def named(self) -> bool:
+    def is_selected(self) -> bool:
         """Whether a stack was selected."""
         return self.stack is not None or self.export is not None
 
@@ -54,14 +54,14 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class StackState:
+class ExportedState:
     """A stack's state and its backend."""
 
     export: StackExport
     backend: Backend
 
 
-def state_of(source: Source, env: Mapping[str, str], began: datetime | None = None) -> StackState:
+def state_of(source: StateSource, env: Mapping[str, str], began: datetime | None = None) -> ExportedState:
     """Read the state of the stack that the options select.
 
     Args:
@@ -81,18 +81,18 @@ def state_of(source: Source, env: Mapping[str, str], began: datetime | None = No
     stack = source.stack_name.rpartition("/")[2] if source.stack_name else None
     if source.stack is None:
         export = read_export(source.export or "", began, stack=stack, project=source.project_name)
-        return StackState(export, backend)
+        return ExportedState(export, backend)
     export = parse_export(
-        _asked(["stack", "export", "--stack", source.stack], source, env),
+        _run_cli(["stack", "export", "--stack", source.stack], source, env),
         began,
         f"stack {source.stack}",
         stack=stack or source.stack.rpartition("/")[2],
         project=source.project_name or project.name,
     )
-    return StackState(export, backend)
+    return ExportedState(export, backend)
 
 
-def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str | None:
+def why_locked(state: ExportedState, source: StateSource, env: Mapping[str, str]) -> str | None:
     """Return who holds the lock of the stack; None if it is not locked, or if the backend does not show its locks.
 
     A file backend keeps its locks next to its states, and the CLI reports the locks of the hosted one. The locks of
@@ -107,14 +107,14 @@ def why_locked(state: StackState, source: Source, env: Mapping[str, str]) -> str
     if state.backend.hosted and source.stack is not None:
         running = [
             each.get("name", "").rpartition("/")[2]
-            for each in _listed(_asked(["stack", "ls", "--json"], source, env))
+            for each in _parse_list(_run_cli(["stack", "ls", "--json"], source, env))
             if each.get("updateInProgress")
         ]
         return "an update is in progress" if stack.stack in running else None
     return None
 
 
-def _organization(source: Source, env: Mapping[str, str]) -> str:
+def _organization(source: StateSource, env: Mapping[str, str]) -> str:
     """Return the organization of the stack: from its name, else the default organization, else the user, as the CLI
     does.
 
@@ -125,15 +125,15 @@ def _organization(source: Source, env: Mapping[str, str]) -> str:
     if named:
         return whose
     try:
-        told = _asked(["org", "get-default"], source, env).strip()
+        told = _run_cli(["org", "get-default"], source, env).strip()
         # If there is no default organization, the CLI prints a sentence.
-        return told if told and " " not in told else _asked(["whoami"], source, env).strip()
+        return told if told and " " not in told else _run_cli(["whoami"], source, env).strip()
     except UnreadableExport as error:
         why, how = str(error).partition("\n")[0], "name it by --stack ORG/NAME, with --stack-export by --stack-name"
         raise UnreadableExport(f"Which organization's stack it is cannot be told. {why}\n  to do: {how}") from None
 
 
-def _listed(text: str) -> list[dict[str, Any]]:
+def _parse_list(text: str) -> list[dict[str, Any]]:
     try:
         found = json.loads(text)
     except ValueError:
@@ -152,7 +152,7 @@ def _holder(lock: Path) -> str:
         return f"the lock {lock.name}"
 
 
-def _asked(arguments: list[str], source: Source, env: Mapping[str, str]) -> str:
+def _run_cli(arguments: list[str], source: StateSource, env: Mapping[str, str]) -> str:
     """Return the output of a CLI command for the backend in the options, else for the CLI's own backend.
 
     Raises:
@@ -181,13 +181,13 @@ def _asked(arguments: list[str], source: Source, env: Mapping[str, str]) -> str:
     return done.stdout
 
 
-def _of_the_backend(source: Source, env: Mapping[str, str]) -> dict[str, str]:
+def _of_the_backend(source: StateSource, env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for the CLI. It must use the right backend: one backend's state does not show what a stack
     of another has started.
     """
     if not source.backend:
         return dict(env)
-    return {**env, BACKEND_VARIABLE: absolute(source.backend, source.project)}
+    return {**env, BACKEND_VARIABLE: make_absolute(source.backend, source.project)}
 
 
 def _project(folder: Path) -> Project:

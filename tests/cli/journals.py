@@ -11,7 +11,7 @@ from uuid import uuid4
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.owner import make_owner
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.settings import Settings
 from rtcai_pulumi.stack.export import CONVERSATION
@@ -39,7 +39,7 @@ def note(
     task: str | None,
     *,
     of: str | None = None,
-    state: State | None = None,
+    state: RecordState | None = None,
     prefix: str = PREFIX,
     url: str = "http://127.0.0.1:1",
     app_key: str = "emulator-app-key",
@@ -58,7 +58,7 @@ def note(
         request_id=uuid4().hex,
         digest=digest,
         process=journal.process,
-        state=state or (State.OPEN if task else State.ASKED),
+        state=state or (RecordState.OPEN if task else RecordState.ASKED),
         cid=int(cid) if task else None,
         task_id=task_id or None,
     )

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 from tests.cli.journals import note, started
 from tests.cli.service import Service
 
@@ -39,7 +39,7 @@ def test_it_ends_a_room_and_what_the_journal_knows_in_it(service: Service) -> No
     assert (run.exit_code, run.stdout) == (0, "Room keynote: ended.\n")
     assert f"task {task} runs in it" in run.stderr
     assert service.rooms == ["other"]
-    assert [record.state for record in service.records] == [State.CLOSED, State.OPEN]
+    assert [record.state for record in service.records] == [RecordState.CLOSED, RecordState.OPEN]
     assert ended(service, "keynote", "--yes") == {"cname": "keynote", "cid": None, "tasks": [], "outcome": "was gone"}
 
 
@@ -63,7 +63,7 @@ def test_what_another_account_has_in_a_room_of_that_number_stays_known(service: 
     with Journal(service.journal) as journal:
         note(journal, f"{task.partition('/')[0]}/another", url=service.emulator.url, app_key="another-key")
     assert ended(service, "keynote", "--yes")["tasks"] == [task]
-    assert [record.state for record in service.records] == [State.CLOSED, State.OPEN]
+    assert [record.state for record in service.records] == [RecordState.CLOSED, RecordState.OPEN]
 
 
 def test_a_lost_create_of_the_room_is_named(service: Service) -> None:
@@ -88,4 +88,4 @@ def test_a_room_that_cannot_be_ended_is_one_clear_error(service: Service, enviro
     run = service.run("end-room", "keynote", "--yes", **environment)
     assert (run.exit_code, run.stdout) == (1, "")
     assert run.stderr.startswith("rtcai end-room: ")
-    assert service.records[0].state is State.OPEN
+    assert service.records[0].state is RecordState.OPEN

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.stack.owner import owner_prefix
 from tests.cli.journals import BACKEND, PREFIX, export, note, resource, urn, write
 from tests.cli.test_main import rtcai
@@ -81,7 +81,7 @@ def test_a_record_that_no_release_has_written_is_one_clear_error(path: Path) -> 
 
 def test_it_lists_what_is_unfinished_and_with_all_also_what_is_closed(path: Path) -> None:
     with Journal(path) as journal:
-        for state in (State.OPEN, State.CLOSING, State.CLOSED):
+        for state in (RecordState.OPEN, RecordState.CLOSING, RecordState.CLOSED):
             note(journal, f"1/{state}", state=state)
         note(journal, None)
     shown = [agent["state"] for agent in listed(RTCAI_JOURNAL=str(path))]

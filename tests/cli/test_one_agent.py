@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 from tests.cli.journals import export, note, started
 from tests.cli.service import Service
 from tests.cli.test_ls import AGENT, TEXT
@@ -137,7 +137,7 @@ def test_close_stops_an_agent_and_says_so(service: Service) -> None:
     assert (run.exit_code, run.stdout) == (0, f"Task {task} in room keynote: closed.\n")
     assert "it was started for urn:pulumi:" in run.stderr
     assert service.rooms == ["other"]
-    assert service.records[0].state is State.CLOSED
+    assert service.records[0].state is RecordState.CLOSED
     assert closed(service, task, "--yes") == "was closed"
 
 
@@ -148,7 +148,7 @@ def test_close_of_a_task_that_the_journal_does_not_know_takes_its_room(service: 
     assert closed(service, task, "--cname", "by hand", "--yes") == "closed"
     assert service.rooms == []
     (record,) = service.records
-    assert (record.task, record.state) == (task, State.CLOSED)
+    assert (record.task, record.state) == (task, RecordState.CLOSED)
 
 
 def test_close_of_an_unknown_task_in_a_room_that_is_not_its_own_says_so_and_sends_nothing(service: Service) -> None:
@@ -216,7 +216,7 @@ def test_a_close_that_fails_says_why_and_the_agent_stays_known(
     run = service.run("close", task, "--yes", **environment)
     assert run.exit_code == 1
     assert message in run.stderr
-    assert (service.rooms, service.records[0].state) == (["keynote"], State.OPEN)
+    assert (service.rooms, service.records[0].state) == (["keynote"], RecordState.OPEN)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_close_while_the_service_is_down_says_so_and_the_agent_stays_known(ser
         run = service.run("close", "1/a", "--yes", RTCAI_ENDPOINT=nobody)
     assert run.exit_code == 1
     assert f"No connection to {nobody}" in run.stderr
-    assert service.records[0].unfinished
+    assert service.records[0].is_unfinished
 
 
 def test_a_released_agent_runs_on_and_nobody_sweeps_it(service: Service) -> None:

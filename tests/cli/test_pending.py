@@ -8,7 +8,7 @@ import pytest
 
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 from tests.cli.journals import export, note, resource, urn
 from tests.cli.service import Service
 
@@ -36,7 +36,7 @@ class Pending:
         with Journal(self.service.journal) as journal:
             record = note(journal, task, digest=digest(inputs), **how)
             if handed:
-                journal.hand_over(record, kept=record.kept)
+                journal.record_return(record, kept=record.kept)
 
     @property
     def rooms(self) -> list[str]:
@@ -52,17 +52,17 @@ def pending(service: Service, tmp_path: Path) -> Pending:
     return Pending(service, tmp_path)
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_a_record_of_the_same_configuration_speaks_for_the_create(pending: Pending, state: State) -> None:
+@pytest.mark.parametrize("state", list(RecordState))
+def test_a_record_of_the_same_configuration_speaks_for_the_create(pending: Pending, state: RecordState) -> None:
     pending.state(ASKED_FOR)
-    pending.knows(ASKED_FOR, None if state is State.ASKED else "1/a", state=state)
+    pending.knows(ASKED_FOR, None if state is RecordState.ASKED else "1/a", state=state)
     assert pending.rooms == []
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_a_record_of_another_configuration_does_not(pending: Pending, state: State) -> None:
+@pytest.mark.parametrize("state", list(RecordState))
+def test_a_record_of_another_configuration_does_not(pending: Pending, state: RecordState) -> None:
     pending.state(ASKED_FOR)
-    pending.knows(OTHER, None if state is State.ASKED else "1/a", state=state)
+    pending.knows(OTHER, None if state is RecordState.ASKED else "1/a", state=state)
     assert pending.rooms == ["keynote"]
 
 
@@ -75,7 +75,7 @@ def test_another_resource_s_record_does_not(pending: Pending) -> None:
 @pytest.mark.parametrize("stored", ["gone", "stopped"])
 def test_a_journal_in_which_a_stopped_agent_still_runs_speaks_for_nothing(pending: Pending, stored: str) -> None:
     pending.state(ASKED_FOR, *([resource("1/b", pendingReplacement=True)] if stored == "stopped" else []))
-    pending.knows(ASKED_FOR, "1/a", state=State.CLOSED, handed=True)
+    pending.knows(ASKED_FOR, "1/a", state=RecordState.CLOSED, handed=True)
     assert pending.rooms == []
     pending.knows(OTHER, "1/b", handed=True)
     assert pending.rooms == ["keynote"]

@@ -8,7 +8,7 @@ import pytest
 
 from rtcai_pulumi.stack import UnreadableExport
 from rtcai_pulumi.stack.owner import owner_prefix
-from rtcai_pulumi.stack.source import Source, state_of, why_locked
+from rtcai_pulumi.stack.source import StateSource, state_of, why_locked
 from tests.cli.journals import export, resource, started
 from tests.cli.pulumi_cli import PulumiCli
 from tests.cli.service import Service
@@ -58,7 +58,7 @@ def test_the_hosted_backend_is_asked_for_the_state_and_for_the_lock_alike(tmp_pa
     pulumi = PulumiCli(tmp_path, busy=True)
     pulumi.backend("backend.example")
     hosted = "https://backend.example"
-    source = Source("test", tmp_path, None, None, "rooms", hosted)
+    source = StateSource("test", tmp_path, None, None, "rooms", hosted)
     environment = {"PATH": pulumi.path, "PULUMI_BACKEND_URL": pulumi.backend("current")}
     assert why_locked(state_of(source, environment), source, environment) == "an update is in progress"
     commands = ("org get-default", "whoami", "stack export --stack test", "stack ls --json")
@@ -78,7 +78,7 @@ def test_a_hosted_stack_is_an_organization_s(tmp_path: Path, stack: str, default
     pulumi = PulumiCli(tmp_path, organization=default)
     pulumi.backend("backend.example")
     hosted = "https://backend.example"
-    state = state_of(Source(stack, tmp_path, None, None, "rooms", hosted), {"PATH": pulumi.path})
+    state = state_of(StateSource(stack, tmp_path, None, None, "rooms", hosted), {"PATH": pulumi.path})
     assert state.backend.digest == owner_prefix({"PULUMI_BACKEND_URL": hosted}, None, None, organization)
     assert str(state.backend) == f"https://backend.example, organization {organization} (--backend)"
     assert str(state.export.id) == "rooms/test"
@@ -87,16 +87,16 @@ def test_a_hosted_stack_is_an_organization_s(tmp_path: Path, stack: str, default
 def test_an_export_of_a_hosted_stack_needs_no_pulumi_where_its_name_says_whose_it_is(tmp_path: Path) -> None:
     file = export(tmp_path / "state.json")
     hosted = "https://backend.example"
-    state = state_of(Source(None, tmp_path, file, "acme/test", None, hosted), {"PATH": ""})
+    state = state_of(StateSource(None, tmp_path, file, "acme/test", None, hosted), {"PATH": ""})
     assert state.backend.digest == owner_prefix({"PULUMI_BACKEND_URL": hosted}, None, None, "acme")
     with pytest.raises(UnreadableExport, match=r"cannot be told\. There is no pulumi on PATH"):
-        state_of(Source(None, tmp_path, file, None, None, hosted), {"PATH": ""})
+        state_of(StateSource(None, tmp_path, file, None, None, hosted), {"PATH": ""})
 
 
 def test_a_relative_backend_is_that_of_the_project_s_folder_to_both(tmp_path: Path) -> None:
     pulumi = PulumiCli(tmp_path)
     pulumi.backend("states")
-    source = Source("test", tmp_path, None, None, "rooms", "file://./states")
+    source = StateSource("test", tmp_path, None, None, "rooms", "file://./states")
     state = state_of(source, {"PATH": pulumi.path})
     assert state.backend.digest == prefix_of(f"file://{tmp_path / 'states'}")
     assert pulumi.runs == [f"file://{tmp_path / 'states'} stack export --stack test --non-interactive"]

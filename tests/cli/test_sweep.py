@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.stack.owner import owner_prefix
 from tests.cli.journals import BACKEND, export, note, resource, started, urn, write
 from tests.cli.pulumi_cli import PulumiCli
@@ -121,7 +121,7 @@ class Sweep:
         return sorted(task["cname"] for task in live(self.emulator))
 
     @property
-    def states(self) -> list[State]:
+    def states(self) -> list[RecordState]:
         with Journal(self.journal) as journal:
             return [record.state for record in journal.records()]
 
@@ -184,7 +184,7 @@ def test_without_a_terminal_and_without_yes_it_only_shows(sweep: Sweep) -> None:
     assert "To close, because the state lacks it:\n  room orphan, task " in run.stdout
     assert "add --yes" in run.stderr
     assert sweep.outcomes(code=2) == ["to close"]
-    assert (sweep.rooms, sweep.states) == (["orphan"], [State.OPEN])
+    assert (sweep.rooms, sweep.states) == (["orphan"], [RecordState.OPEN])
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y", 0, []), ("n", 2, ["orphan"]), ("", 2, ["orphan"])])
@@ -230,7 +230,7 @@ def test_without_credentials_it_says_which_and_closes_nothing(sweep: Sweep) -> N
     run = sweep.run("--yes", RTCAI_APP_SECRET=None)
     assert run.exit_code == 1
     assert "RTCAI_APP_SECRET" in run.stderr
-    assert (sweep.rooms, sweep.states) == (["orphan"], [State.OPEN])
+    assert (sweep.rooms, sweep.states) == (["orphan"], [RecordState.OPEN])
 
 
 def test_an_empty_state_needs_the_names_of_stack_and_project(sweep: Sweep) -> None:
@@ -303,7 +303,7 @@ def test_a_lost_create_is_reported_with_its_ids_and_does_not_pass_for_good(sweep
     assert f"trace {trace_id}" in run.stdout
     assert "run `pulumi up` again" in run.stdout
     assert sweep.rooms == []
-    assert sweep.states == [State.ASKED, State.CLOSED]
+    assert sweep.states == [RecordState.ASKED, RecordState.CLOSED]
     assert sweep.outcomes("--yes", code=3) == ["lost"]
 
 
@@ -318,21 +318,21 @@ def test_a_record_of_another_account_fails_and_the_others_go_on(sweep: Sweep) ->
     assert [agent["outcome"] for agent in report["agents"]] == ["failed", "closed"]
     assert "RTCAI_APP_KEY is emulator-app-key" in report["agents"][0]["error"]
     assert sweep.rooms == ["foreign"]
-    assert sweep.states == [State.OPEN, State.CLOSED]
+    assert sweep.states == [RecordState.OPEN, RecordState.CLOSED]
 
 
 def test_a_refused_close_fails_and_can_be_swept_again(sweep: Sweep) -> None:
     sweep.left("orphan")
     assert sweep.outcomes("--yes", code=1, RTCAI_APP_SECRET="wrong") == ["failed"]
-    assert (sweep.rooms, sweep.states) == (["orphan"], [State.OPEN])
+    assert (sweep.rooms, sweep.states) == (["orphan"], [RecordState.OPEN])
     assert sweep.outcomes("--yes", code=0) == ["closed"]
-    assert (sweep.rooms, sweep.states) == ([], [State.CLOSED])
+    assert (sweep.rooms, sweep.states) == ([], [RecordState.CLOSED])
 
 
 def test_what_an_interrupted_sweep_left_closing_is_closed_by_the_next(sweep: Sweep) -> None:
-    sweep.left("orphan", state=State.CLOSING)
+    sweep.left("orphan", state=RecordState.CLOSING)
     assert sweep.outcomes("--yes", code=0) == ["closed"]
-    assert (sweep.rooms, sweep.states) == ([], [State.CLOSED])
+    assert (sweep.rooms, sweep.states) == ([], [RecordState.CLOSED])
 
 
 def test_the_password_of_a_backend_is_not_shown(sweep: Sweep) -> None:

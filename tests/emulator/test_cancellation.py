@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.emulator.errors import ClientGone, Dropped
+from rtcai_pulumi.emulator.errors import ClientGone, RequestDropped
 from rtcai_pulumi.emulator.faults.cancellation import Waits
 
 
@@ -64,7 +64,7 @@ def test_what_waits_is_dropped_and_what_waits_later_is_not() -> None:
         assert await waits.until(asyncio.sleep(0, "it")) == "it"
         await task
 
-    with pytest.raises(Dropped):
+    with pytest.raises(RequestDropped):
         asyncio.run(main())
 
 
@@ -74,7 +74,7 @@ def test_after_the_end_everything_is_dropped() -> None:
         waits.end()
         await waits.until(asyncio.Event().wait())
 
-    with pytest.raises(Dropped):
+    with pytest.raises(RequestDropped):
         asyncio.run(main())
 
 
@@ -86,7 +86,7 @@ def test_what_comes_at_the_moment_of_a_drop_is_dropped() -> None:
         waits.drop()
         await task
 
-    with pytest.raises(Dropped):
+    with pytest.raises(RequestDropped):
         asyncio.run(main())
 
 

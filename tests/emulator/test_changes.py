@@ -25,7 +25,7 @@ def test_after_a_reset_everybody_has_to_look_at_everything_anew() -> None:
     changes = Changes()
     changes.touch("room", "a")
     seen = changes.number
-    changes.start_anew()
+    changes.restart()
     assert changes.since(seen) is None
     assert changes.since(changes.number) == []
 

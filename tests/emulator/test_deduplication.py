@@ -8,12 +8,12 @@ import pytest
 
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.emulator.api.deduplication import Duplicates, Turn
-from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.errors import Rejection
 from rtcai_pulumi.emulator.faults.cancellation import Waits
-from rtcai_pulumi.emulator.http.request import Call, Flavour
-from rtcai_pulumi.emulator.http.response import Answer
+from rtcai_pulumi.emulator.http.request import AuthScheme, Call
+from rtcai_pulumi.emulator.http.response import EmulatedAnswer
 from rtcai_pulumi.emulator.settings import Dedup
-from rtcai_pulumi.emulator.state.model import State
+from rtcai_pulumi.emulator.state.model import ServiceState
 from tests.emulator.api import Api, assert_form, body, close_body
 from tests.emulator.raw import logged, sent, until
 from tests.emulator.test_cancellation import Somebody
@@ -164,20 +164,22 @@ def test_duplicates_of_a_first_that_comes_to_nothing_start_one_task(api: Api, ap
 
 def test_of_the_duplicates_of_a_first_that_came_to_nothing_one_works_and_the_others_wait_for_it() -> None:
     app_key, trace_id = (b"key",), (b"trace",)
-    call = Call(Flavour.SERVER, "POST", "/", (), {}, {"appkey": app_key, "x-custom-traceid": trace_id}, 0, None, None)
+    call = Call(
+        AuthScheme.SERVER, "POST", "/", (), {}, {"appkey": app_key, "x-custom-traceid": trace_id}, 0, None, None
+    )
 
     async def scene() -> None:
         duplicates, working, on_the_disk = Duplicates(Waits()), [], asyncio.Event()
-        first, *others = (duplicates.arrived(call) for _ in range(4))
+        first, *others = (duplicates.register(call) for _ in range(4))
 
-        async def work() -> Answer:
+        async def work() -> EmulatedAnswer:
             working.append(1)
             await on_the_disk.wait()
-            raise Refused(500, "a full disk")
+            raise Rejection(500, "a full disk")
 
-        async def once(turn: Turn) -> Answer:
+        async def once(turn: Turn) -> EmulatedAnswer:
             try:
-                return await duplicates.once(turn, State(), Dedup.REPLAY, Somebody(), work)
+                return await duplicates.run_once(turn, ServiceState(), Dedup.REPLAY, Somebody(), work)
             finally:
                 duplicates.end(turn)
 

@@ -4,7 +4,7 @@ import pytest
 
 from rtcai_pulumi.emulator.api.rate_limit import Verb
 from rtcai_pulumi.emulator.faults.model import fault_of
-from rtcai_pulumi.emulator.faults.registry import FaultList, SetFault
+from rtcai_pulumi.emulator.faults.registry import ActiveFault, FaultList
 
 
 @pytest.fixture
@@ -12,17 +12,17 @@ def faults() -> FaultList:
     return FaultList()
 
 
-def add(faults: FaultList, kind: str = "reset", verb: str = "create", **parts: Any) -> SetFault:
+def add(faults: FaultList, kind: str = "reset", verb: str = "create", **parts: Any) -> ActiveFault:
     return faults.add(fault_of({"verb": verb, "kind": kind, **parts}))
 
 
 def taken(faults: FaultList, verb: Verb = "create", cname: str | None = "r") -> list[int]:
-    return [shown["id"] for shown in faults.take(verb, lambda: cname).shown()]
+    return [shown["id"] for shown in faults.take(verb, lambda: cname).to_json()]
 
 
 def test_without_faults_nothing_is_taken(faults: FaultList) -> None:
     took = faults.take("create", lambda: "r")
-    assert (took.outcome, took.seconds("arrived"), took.gate("worked"), took.shown()) == (None, 0.0, None, [])
+    assert (took.outcome, took.seconds("arrived"), took.gate("worked"), took.to_json()) == (None, 0.0, None, [])
 
 
 def test_faults_of_one_sort_are_taken_in_order_of_setting(faults: FaultList) -> None:
@@ -44,7 +44,7 @@ def test_a_request_takes_one_fault_of_each_sort(faults: FaultList) -> None:
     assert took.outcome == outcome.fault
     assert (took.gate("arrived"), took.gate("worked")) == (stop.gate, None)
     assert (took.seconds("arrived"), took.seconds("worked")) == (1, 2)
-    assert [shown["id"] for shown in took.shown()] == [delay.number, stop.number, outcome.number]
+    assert [shown["id"] for shown in took.to_json()] == [delay.number, stop.number, outcome.number]
     assert taken(faults) == [others[2].number, others[1].number, others[0].number]
 
 
@@ -84,14 +84,14 @@ def test_a_released_fault_takes_nothing_more(faults: FaultList) -> None:
     fault = add(faults, "hold", times=5)
     faults.get(fault.number).release()
     assert taken(faults) == []
-    assert fault.shown()["left"] == 0
+    assert fault.to_json()["left"] == 0
 
 
 def test_a_fault_is_shown_as_it_was_stated_and_how_far_it_has_come(faults: FaultList) -> None:
     add(faults, "answer", status=503, headers={"Retry-After": "1"}, times=3, cname="r")
     add(faults, "hold", "*", times=None)
     taken(faults)
-    assert faults.shown() == [
+    assert faults.to_json() == [
         {
             "id": 1,
             "verb": "create",
@@ -110,13 +110,13 @@ def test_a_fault_is_shown_as_it_was_stated_and_how_far_it_has_come(faults: Fault
 def test_a_fault_that_is_used_up_stays_to_be_looked_at(faults: FaultList) -> None:
     add(faults)
     taken(faults)
-    assert [(shown["left"], shown["applied"]) for shown in faults.shown()] == [(0, 1)]
+    assert [(shown["left"], shown["applied"]) for shown in faults.to_json()] == [(0, 1)]
 
 
 def test_numbers_are_never_used_again(faults: FaultList) -> None:
     first = add(faults).number
     faults.clear()
-    assert faults.shown() == []
+    assert faults.to_json() == []
     assert add(faults).number > first
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.emulator.errors import NotUnderstood
+from rtcai_pulumi.emulator.errors import InvalidStatement
 from rtcai_pulumi.emulator.faults.model import KINDS, Stop, fault_of
 
 LEAST: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ def test_a_fault_can_be_for_any_verb(verb: str) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_at_its_key(kind: str, wrong: dict[str, Any], reason: str) -> None:
-    with pytest.raises(NotUnderstood, match=reason):
+    with pytest.raises(InvalidStatement, match=reason):
         fault_of({"verb": "create", "kind": kind, **LEAST[kind], **wrong})
 
 
@@ -91,18 +91,18 @@ def test_what_makes_no_sense_is_refused_at_its_key(kind: str, wrong: dict[str, A
     ],
 )
 def test_what_belongs_to_no_such_kind_is_refused_at_its_key(stated: dict[str, Any], reason: str) -> None:
-    with pytest.raises(NotUnderstood, match=reason):
+    with pytest.raises(InvalidStatement, match=reason):
         fault_of({"verb": "create", **stated})
 
 
 @pytest.mark.parametrize("content", [None, [], "reset", 1])
 def test_a_fault_is_an_object(content: Any) -> None:
-    with pytest.raises(NotUnderstood, match="must be an object"):
+    with pytest.raises(InvalidStatement, match="must be an object"):
         fault_of(content)
 
 
 def test_everything_that_is_wrong_is_named_at_once() -> None:
-    with pytest.raises(NotUnderstood) as error:
+    with pytest.raises(InvalidStatement) as error:
         fault_of({"verb": "x", "kind": "reset", "times": 0, "wrok": True})
     assert all(f"{key}: " in str(error.value) for key in ("verb", "times", "wrok"))
 

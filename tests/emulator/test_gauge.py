@@ -8,11 +8,11 @@ from tests.emulator.api import Api, body, close_body
 
 def test_it_tells_the_greatest_number_of_task_requests_at_once() -> None:
     gauge = Gauge()
-    with gauge.counted("create"), gauge.counted("close"), gauge.counted("query"):
-        assert gauge.shown()["inFlight"] == 2
-    with gauge.counted("create"):
+    with gauge.count("create"), gauge.count("close"), gauge.count("query"):
+        assert gauge.to_json()["inFlight"] == 2
+    with gauge.count("create"):
         pass
-    assert gauge.shown() == {
+    assert gauge.to_json() == {
         "inFlight": 0,
         "maxInFlight": 2,
         "requests": 3,
@@ -23,20 +23,20 @@ def test_it_tells_the_greatest_number_of_task_requests_at_once() -> None:
 
 def test_a_request_that_broke_is_not_in_flight() -> None:
     gauge = Gauge()
-    with pytest.raises(LookupError), gauge.counted("create"):
+    with pytest.raises(LookupError), gauge.count("create"):
         raise LookupError
-    assert gauge.shown()["inFlight"] == 0
+    assert gauge.to_json()["inFlight"] == 0
 
 
 def test_a_reset_takes_out_what_is_in_flight() -> None:
     gauge = Gauge()
-    with gauge.counted("create"):
-        gauge.throttled()
+    with gauge.count("create"):
+        gauge.count_throttled()
         gauge.clear()
-        assert gauge.shown() == {"inFlight": 0, "maxInFlight": 0, "requests": 0, "byVerb": {}, "throttled": 0}
-        with gauge.counted("create"):
-            assert gauge.shown()["maxInFlight"] == 1
-    assert gauge.shown()["inFlight"] == 0
+        assert gauge.to_json() == {"inFlight": 0, "maxInFlight": 0, "requests": 0, "byVerb": {}, "throttled": 0}
+        with gauge.count("create"):
+            assert gauge.to_json()["maxInFlight"] == 1
+    assert gauge.to_json()["inFlight"] == 0
 
 
 def test_requests_that_are_held_are_in_flight(api: Api, apart: Executor) -> None:

@@ -13,11 +13,11 @@ def test_a_request_that_arrived_is_held_before_anything_is_done(api: Api, apart:
     hold = api.emulator.hold("create")
     created = apart.submit(api.create)
     hold.wait()
-    assert (hold.held(), api.emulator.tasks(), api.emulator.rooms()) == (1, [], [])
+    assert (hold.count_held(), api.emulator.tasks(), api.emulator.rooms()) == (1, [], [])
     assert api.emulator.requests()[0]["end"] is None
     hold.release()
     assert created.result(30)["code"] == 200
-    assert (hold.held(), len(api.emulator.tasks())) == (0, 1)
+    assert (hold.count_held(), len(api.emulator.tasks())) == (0, 1)
 
 
 def test_a_request_whose_work_is_done_is_held_before_its_answer(api: Api, apart: Executor) -> None:
@@ -39,7 +39,7 @@ def test_a_held_request_whose_client_goes_away_is_over_and_its_work_stays_as_it_
         with sent(api):
             hold.wait()
         assert gone.wait(30)
-    assert (hold.held(), api.emulator.stats()["inFlight"]) == (0, 0)
+    assert (hold.count_held(), api.emulator.stats()["inFlight"]) == (0, 0)
     hold.wait()  # it was held in spite of that
     hold.release()
     assert len(api.emulator.tasks()) == tasks
@@ -70,7 +70,7 @@ def test_many_can_be_waited_for(api: Api, apart: Executor) -> None:
     hold = api.emulator.hold("create", at="worked", times=None)
     created = [apart.submit(api.create, body(cname=f"room-{number}")) for number in range(20)]
     hold.wait(20)
-    assert hold.held() == 20
+    assert hold.count_held() == 20
     assert len(api.emulator.tasks()) == 20
     hold.release()
     assert {result.result(30)["code"] for result in created} == {200}
@@ -89,7 +89,7 @@ def test_holds_of_one_verb_take_one_request_after_the_other(api: Api, apart: Exe
     for hold in holds:
         created.append(apart.submit(api.create))
         hold.wait()
-    assert [hold.held() for hold in holds] == [1, 1]
+    assert [hold.count_held() for hold in holds] == [1, 1]
     holds[1].release()
     assert created[1].result(30)["code"] == 200
     assert not created[0].done()

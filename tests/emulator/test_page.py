@@ -12,9 +12,9 @@ import pytest
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
-from rtcai_pulumi.emulator.page.render import Pieces
+from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.page.rooms import KEPT_ROWS, SHOWN_AGENTS, room_id
-from rtcai_pulumi.emulator.settings import Settings
+from rtcai_pulumi.emulator.settings import EmulatorSettings
 from rtcai_pulumi.emulator.state.changes import KEPT_CHANGES
 from rtcai_pulumi.emulator.state.service import EmulatedService
 from tests.emulator.api import Api, body, close_body
@@ -318,8 +318,8 @@ def test_the_end_of_the_emulator_ends_the_events_in_good_order() -> None:
 
 def test_a_slow_reader_lets_nothing_grow() -> None:
     async def heard() -> tuple[list[str], int]:
-        service = EmulatedService.started(Settings(), Clock(), None)
-        feed = Feed(service, Pieces(service))
+        service = EmulatedService.load(EmulatorSettings(), Clock(), None)
+        feed = Feed(service, PageRenderer(service))
         stream = feed.events(f"{service.instance}:{service.changes.number}")
         await anext(stream)
         for number in range(3 * KEPT_CHANGES):

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.emulator.page.format import MASK, changed_fields, duration, masked, shown_fields
-from rtcai_pulumi.emulator.page.timeline import WINDOWS, Scale, Span, fitting, line_of
-from rtcai_pulumi.emulator.state.model import Task
+from rtcai_pulumi.emulator.page.format import MASK, compare_fields, duration, list_fields, mask
+from rtcai_pulumi.emulator.page.timeline import WINDOWS, Scale, Span, fit_scale, line_of
+from rtcai_pulumi.emulator.state.model import EmulatedTask
 
-TASK = Task(1, "t", "r", 1, "agent", 0, None, "q", None, {})
+TASK = EmulatedTask(1, "t", "r", 1, "agent", 0, None, "q", None, {})
 
 
-def task(start: int, end: int | None, speed: float = 1) -> Task:
+def task(start: int, end: int | None, speed: float = 1) -> EmulatedTask:
     return replace(TASK, started_ms=start, ended_ms=end, data={"tts": {"speed": speed}})
 
 
@@ -60,14 +60,14 @@ def test_no_two_in_one_lane_are_there_at_once(stated: list[tuple[int, int | None
 
 
 def test_the_scale_is_the_smallest_that_fits() -> None:
-    assert [fitting(0, 10_000_000, [10_000_000 - ago * 1000]).seconds for ago in (0, 60, 61, 3600)] == [
+    assert [fit_scale(0, 10_000_000, [10_000_000 - ago * 1000]).seconds for ago in (0, 60, 61, 3600)] == [
         60,
         60,
         240,
         3600,
     ]
-    assert fitting(0, 0, []).seconds == WINDOWS[0]
-    assert fitting(0, 10**12, [0, None]).seconds == WINDOWS[-1]
+    assert fit_scale(0, 0, []).seconds == WINDOWS[0]
+    assert fit_scale(0, 10**12, [0, None]).seconds == WINDOWS[-1]
 
 
 @pytest.mark.parametrize("seconds", WINDOWS)
@@ -97,7 +97,7 @@ def test_a_length_of_time_in_words(seconds: float, expected: str) -> None:
 def test_what_has_changed_is_told_field_by_field() -> None:
     before = {"llm": {"temperature": 0.8, "role": 1}, "tts": {"speed": 1}, "asr": {}}
     after = {"llm": {"temperature": 0.2, "role": 1}, "pipeline": {"interruptWords": ["a"]}, "asr": {}}
-    assert changed_fields(before, after) == [
+    assert compare_fields(before, after) == [
         ("llm.temperature", "0.8", "0.2"),
         ("tts.speed", "1", None),
         ("pipeline.interruptWords", None, '["a"]'),
@@ -105,16 +105,16 @@ def test_what_has_changed_is_told_field_by_field() -> None:
 
 
 def test_that_a_secret_has_changed_is_told_and_the_secret_is_not() -> None:
-    assert changed_fields({"llm": {"apiKey": "old"}}, {"llm": {"apiKey": "new"}}) == [("llm.apiKey", MASK, MASK)]
+    assert compare_fields({"llm": {"apiKey": "old"}}, {"llm": {"apiKey": "new"}}) == [("llm.apiKey", MASK, MASK)]
 
 
 @pytest.mark.parametrize("name", ["appSecret", "token", "Password", "api_key", "CheckSum", "credentials"])
 def test_what_stands_under_such_a_name_is_masked_at_any_depth(name: str) -> None:
     content = {"a": [{"b": {name: {"deep": "canary"}}}], "n": 1}
-    assert masked(content) == {"a": [{"b": {name: MASK}}], "n": 1}
-    assert "canary" not in str(shown_fields(content["a"][0]["b"]))  # type: ignore[index]
+    assert mask(content) == {"a": [{"b": {name: MASK}}], "n": 1}
+    assert "canary" not in str(list_fields(content["a"][0]["b"]))  # type: ignore[index]
 
 
 def test_what_is_no_secret_is_not_masked() -> None:
     content = {"enableCustomAppkey": True, "voice": "v", "words": ["a"]}
-    assert masked(content) == content
+    assert mask(content) == content

@@ -112,7 +112,7 @@ def test_what_breaks_inside_is_answered_in_the_documented_form(
         message = "canary"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(task_api, "body_problems", broken)
+    monkeypatch.setattr(task_api, "check_body", broken)
     response = api.post("/v1/api/task/create", body())
     assert response.status_code == 500
     assert_form(response.json(), "error")

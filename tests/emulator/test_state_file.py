@@ -8,7 +8,7 @@ import pytest
 
 from rtcai_pulumi.emulator.errors import StateFileUnusable
 from rtcai_pulumi.emulator.state.file import StateFile
-from rtcai_pulumi.emulator.state.model import State, Task
+from rtcai_pulumi.emulator.state.model import EmulatedTask, ServiceState
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state.json"
 
 
-def start(state: State, cname: str = "r") -> Task:
+def start(state: ServiceState, cname: str = "r") -> EmulatedTask:
     room = state.open_room(cname, 7, 1)
     return state.start_task(room, 2, mode="agent", data={"deep": [1, 2.5, {"é": True}]}, request_id="q", trace_id="t")
 
@@ -25,7 +25,7 @@ def full(_: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-def saved(path: Path) -> Task:
+def saved(path: Path) -> EmulatedTask:
     file = StateFile(path)
     task = start(file.state)
     asyncio.run(file.save())

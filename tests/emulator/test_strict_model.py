@@ -3,11 +3,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from rtcai_pulumi.emulator.errors import NotUnderstood
-from rtcai_pulumi.emulator.strict_model import Statement, understood
+from rtcai_pulumi.emulator.errors import InvalidStatement
+from rtcai_pulumi.emulator.strict_model import StrictModel, parse_strict
 
 
-class Wish(Statement):
+class Wish(StrictModel):
     how_many: Annotated[int, Field(ge=1, alias="howMany")] = 1
     what: Literal["this", "that"] = "this"
     deep: tuple[int, ...] = ()
@@ -15,11 +15,11 @@ class Wish(Statement):
 
 @pytest.mark.parametrize("content", [{}, {"howMany": 2, "what": "that"}])
 def test_json_is_understood_by_its_own_names(content: dict[str, Any]) -> None:
-    assert understood(Wish, content).how_many == content.get("howMany", 1)
+    assert parse_strict(Wish, content).how_many == content.get("howMany", 1)
 
 
 def test_keywords_are_understood_by_pythons_names() -> None:
-    assert understood(Wish, {"how_many": 3}, by_name=True).how_many == 3
+    assert parse_strict(Wish, {"how_many": 3}, by_name=True).how_many == 3
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def test_keywords_are_understood_by_pythons_names() -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_path(content: Any, by_name: bool, message: str) -> None:
-    with pytest.raises(NotUnderstood) as error:
-        understood(Wish, content, by_name=by_name)
+    with pytest.raises(InvalidStatement) as error:
+        parse_strict(Wish, content, by_name=by_name)
     assert str(error.value) == message
 
 
 def test_all_that_is_wrong_is_named_together() -> None:
-    with pytest.raises(NotUnderstood) as error:
-        understood(Wish, {"howMany": 0, "what": 1, "more": 1})
+    with pytest.raises(InvalidStatement) as error:
+        parse_strict(Wish, {"howMany": 0, "what": 1, "more": 1})
     assert str(error.value).count(";") >= 2

@@ -13,7 +13,7 @@ from allpairspy import AllPairs  # type: ignore[import-untyped]  # it ships no t
 
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 from tests.engine.crash import Interrupted, interrupted
 from tests.engine.service import live, overlaps, rooms
 from tests.engine.stack import Stack
@@ -155,8 +155,8 @@ def assert_known(stack: Stack, emulator: Emulator, expected: Sequence[str], othe
     known = {room["outputs"]["taskId"] for room in stack.conversations().values()}
     assert known == {task["taskId"] for task in live(emulator) if task["cname"] in expected}
     with Journal(Path(stack.environment["RTCAI_JOURNAL"])) as journal:
-        unfinished = {(record.task, record.state) for record in journal.records() if record.unfinished}
-    assert unfinished == {(f"{task['cid']}/{task['taskId']}", State.OPEN) for task in live(emulator)}
+        unfinished = {(record.task, record.state) for record in journal.records() if record.is_unfinished}
+    assert unfinished == {(f"{task['cid']}/{task['taskId']}", RecordState.OPEN) for task in live(emulator)}
 
 
 def assert_settled(

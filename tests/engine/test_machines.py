@@ -112,7 +112,7 @@ def test_what_a_killed_run_left_here_is_closed_although_another_machine_has_depl
     assert left not in live(emulator)
     assert rooms(emulator) == ["keynote"]
     journal = JournalSnapshot(Path(first["RTCAI_JOURNAL"]))
-    assert [record.unfinished for record in journal.records()] == [False, True]
+    assert [record.is_unfinished for record in journal.records()] == [False, True]
     journal.close()
 
 

@@ -14,10 +14,10 @@ Structure:
 
 How the model follows ``rtcai_pulumi/lifecycle``: each function of `verbs` has the same name as the function there,
 takes the same steps in the same order, and calls the same rules of ``recovery_rules.py``. It calls them as
-``settling.<rule>``, so `rules` can remove one. If you move, add or remove a call of the journal, of the service or of
-`engine_lives` there, make the same change here. A new rule also needs a line in `rules.RULES`: without the rule, some
-scenario must break a promise. A condition in an SQL statement of ``journal.py`` is a condition in the step of the same
-name.
+``recovery_rules.<rule>``, so `rules` can remove one. If you move, add or remove a call of the journal, of the service
+or of `engine_lives` there, make the same change here. A new rule also needs a line in `rules.RULES`: without the rule,
+some scenario must break a promise. A condition in an SQL statement of ``journal.py`` is a condition in the step of the
+same name.
 
 `Room` has a model of its own, `rooms`. That model never has two processes at the same time, but it runs the product's
 verbs themselves.
@@ -29,7 +29,7 @@ The model leaves out:
 - an engine of which the plugin cannot find out whether it is alive;
 - what `read` remembers for the rest of its process (`Run.gone`), which only saves a request;
 - two effects of a first Ctrl-C: it ends the plugin's waits (`Run.stopping`), and the plugin then records retained
-  agents as stored (`Journal.stored`). In the model, a first Ctrl-C only stops the engine from making more calls.
+  agents as stored (`Journal.record_stored`). In the model, a first Ctrl-C only stops the engine from making more calls.
 
 Processes are numbered in the order in which their commands begin. In the product, a process gets its number when it
 first reads the journal. The model identifies a preview by its verbs: `diff` and `read` must not take a step that

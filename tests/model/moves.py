@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rtcai_pulumi.journal.record import Record
 from rtcai_pulumi.service.errors import InvalidRequest, OutcomeUnknown, RoomNotFound, TaskNotFound
 from tests.model.commands import Command
-from tests.model.steps import EngineLives, Receive, Send, Step, Tell, engine_lives
+from tests.model.steps import EngineLives, Receive, Report, Send, Step, engine_lives
 from tests.model.world import OWNER, Agent, Engine, Plugin, Raised, Request, World
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _by_itself(world: World, stages: Stages) -> list[Next]:
     elif world.commands < len(stages) and not world.quiet:
         return [begun(world, command) for command in stages[world.commands]] + [_over(world, stages)]
     for plugin in world.plugins:
-        if plugin.verb and isinstance(plugin.verb.step, EngineLives | Tell | Send | Receive):
+        if plugin.verb and isinstance(plugin.verb.step, EngineLives | Report | Send | Receive):
             found = list(_plugin_steps(world, plugin))
             if found:
                 return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rtcai_pulumi.journal.record import Kept, Record, State
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from tests.model.commands import Command, Invoke
 from tests.model.moves import Move, begun, moves, told
 from tests.model.steps import Send
@@ -43,7 +43,7 @@ def hold(world: World) -> None:
         _destroy_ends_what_was_never_handed(world)
     for program in PROGRAMS:
         _up_mends(world, program, list(path))
-    if any(record.kept is Kept.RETAINED for record in world.records):
+    if any(record.kept is KeepReason.RETAINED for record in world.records):
         _what_is_retained_stays(world, path)
 
 
@@ -82,8 +82,8 @@ def _up_mends(world: World, program: Inputs, path: list[Move]) -> None:
 
 def _lost(world: World, program: Inputs) -> str | None:
     """The only agent, if it has the configuration that the program declares and its answer never arrived."""
-    left = [record for record in world.records if record.owner == OWNER and record.unfinished]
-    if world.stack.tasks or len(left) != 1 or left[0].state is not State.ASKED or not world.replays:
+    left = [record for record in world.records if record.owner == OWNER and record.is_unfinished]
+    if world.stack.tasks or len(left) != 1 or left[0].state is not RecordState.ASKED or not world.replays:
         return None
     agents = [agent for agent in world.running() if agent.trace == left[0].trace_id]
     return agents[0].task if agents and agents[0].digest == program.digest else None
@@ -96,7 +96,7 @@ def undisturbed(world: World, command: Command, path: list[Move], *, never_silen
     while world.rooms_required and (opened := list(moves(world, ()))):
         move, world = opened[0]
         path.append(move)
-    closed = {record.task for record in world.records if record.state is State.CLOSED}
+    closed = {record.task for record in world.records if record.state is RecordState.CLOSED}
     move, world = begun(world, command)
     path.append(move)
     while found := list(moves(world, ())):
@@ -134,9 +134,9 @@ def _nobody_is_forgotten(world: World, path: list[Move]) -> None:
 
 def _knows(world: World, record: Record, task: str) -> bool:
     """Whether an unfinished record leads to a task."""
-    if record.state is State.ASKED:
+    if record.state is RecordState.ASKED:
         return (record.trace_id, task) in world.answers
-    return record.unfinished and record.task == task
+    return record.is_unfinished and record.task == task
 
 
 def _one_agent(world: World, program: Inputs, path: list[Move]) -> None:

@@ -25,10 +25,10 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 from rtcai_pulumi.config.conversation import former_owners
-from rtcai_pulumi.journal.record import NOBODY, Record, RoomRecord, StackState, State
+from rtcai_pulumi.journal.record import NOBODY, Record, RecordState, RoomRecord, StackState
 from rtcai_pulumi.lifecycle import room as verbs
 from rtcai_pulumi.lifecycle.context import Run
-from rtcai_pulumi.service.client import Room
+from rtcai_pulumi.service.client import RoomInfo
 from rtcai_pulumi.service.errors import AnswerLost, InvalidRequest, RoomExists, RoomInUse, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import Retrier
 from rtcai_pulumi.service.settings import Settings
@@ -125,7 +125,7 @@ class World(NamedTuple):
 
     def seems_occupied(self, cid: int) -> bool:
         """Whether the journal knows an agent in the room; a killed run may already have stopped this agent."""
-        return self.occupied(cid) or any(record.cid == cid and record.unfinished for record in self.records)
+        return self.occupied(cid) or any(record.cid == cid and record.is_unfinished for record in self.records)
 
 
 class Fault(NamedTuple):
@@ -192,7 +192,7 @@ class Machine:
     def refresh(self) -> None:
         for resource in self.world.state if not self.world.replaced else ():
             if self._looked(lambda resource=resource: verbs.read_room(resource.outputs, self.run)).gone:  # type: ignore[misc]
-                self._save(state=_without(self.world.state, resource))
+                self._save(state=_drop(self.world.state, resource))
 
     def _looked(self, verb: Callable[[], T]) -> T:
         """The result of a verb that must not write."""
@@ -249,7 +249,7 @@ class Machine:
             message = f"room {cid} is taken, which is another's"
             raise Broken(message)
         self.world = self.world._replace(given_up=self.world.given_up - {cid})
-        rest = _without(self.world.state, old)
+        rest = _drop(self.world.state, old)
         pending = self.world.pending if old is None or self.world.replaced else (*self.world.pending, old)
         self._save(state=(Resource(cid, program), *rest), pending=pending, replaced=False)
         if old:
@@ -273,13 +273,13 @@ class Machine:
     def _deleted_last(self, program: Program | None) -> None:
         for resource in self.world.pending:
             self._delete(resource)
-            self._save(pending=_without(self.world.pending, resource))
+            self._save(pending=_drop(self.world.pending, resource))
             self._leave(resource)
         for resource in self.world.state:
             if program is None or resource.program.name != program.name:
                 if not self.world.replaced:
                     self._delete(resource)
-                self._save(state=_without(self.world.state, resource), replaced=False)
+                self._save(state=_drop(self.world.state, resource), replaced=False)
                 self._leave(resource)
 
     def _delete(self, resource: Resource) -> None:
@@ -299,7 +299,7 @@ class Machine:
 
     # the service
 
-    def query_room(self, cname: str) -> Room:
+    def query_room(self, cname: str) -> RoomInfo:
         return self._call(lambda: self._query(cname), sent=True)
 
     def open_room(self, cname: str, uid: int) -> int:
@@ -311,12 +311,12 @@ class Machine:
     def close_task(self, cid: int, task_id: str, *, cname: str, trace_id: str) -> None:
         self._call(lambda: self._close(cid), sent=True)
 
-    def _query(self, cname: str) -> Room:
+    def _query(self, cname: str) -> RoomInfo:
         room = next((room for room in self.world.rooms if room.cname == cname), None)
         if room is None:
             raise RoomNotFound("There is no such room.")
         members = room.people + (self.world.agents.count(room.cid) if self.world.agents_count else 0)
-        return Room(room.cid, ended=False, members=members, creator=room.creator)
+        return RoomInfo(room.cid, ended=False, members=members, creator=room.creator)
 
     def _open(self, cname: str, uid: int) -> int:
         self.changes.append("open")
@@ -349,36 +349,38 @@ class Machine:
         return self._call(lambda: next((room for room in self.world.journal if room.cid == cid), None))
 
     def records_in_room(self, cid: int, *, app_key: str) -> list[Record]:
-        return self._call(lambda: [record for record in self.world.records if record.cid == cid and record.unfinished])
+        return self._call(
+            lambda: [record for record in self.world.records if record.cid == cid and record.is_unfinished]
+        )
 
     def records(self, owner: str) -> list[Record]:
         return self._call(lambda: [record for record in self.world.records if record.owner == owner])
 
-    def hold_room(self, room: RoomRecord) -> None:
+    def record_room(self, room: RoomRecord) -> None:
         self._writes(lambda: self._journal((*(other for other in self.world.journal if other.cid != room.cid), room)))
 
     def drop_room(self, cid: int, *, app_key: str, room_endpoint: str) -> None:
         self._writes(lambda: self._journal(tuple(room for room in self.world.journal if room.cid != cid)))
 
-    def closing(self, record: Record) -> bool:
-        return self._call(lambda: self._write(record, State.CLOSING))
+    def begin_close(self, record: Record) -> bool:
+        return self._call(lambda: self._write(record, RecordState.CLOSING))
 
-    def not_closing(self, record: Record) -> None:
-        self._call(lambda: self._write(record, State.OPEN))
+    def cancel_close(self, record: Record) -> None:
+        self._call(lambda: self._write(record, RecordState.OPEN))
 
-    def closed(self, task: str) -> None:
+    def record_close(self, task: str) -> None:
         for record in self.world.records:
             if record.task == task:
-                self._call(lambda record=record: self._write(record, State.CLOSED))  # type: ignore[misc]
+                self._call(lambda record=record: self._write(record, RecordState.CLOSED))  # type: ignore[misc]
 
     def _journal(self, rooms: tuple[RoomRecord, ...]) -> None:
         self.world = self.world._replace(journal=rooms)
 
-    def _write(self, record: Record, state: State) -> bool:
+    def _write(self, record: Record, state: RecordState) -> bool:
         made = replace(record, state=state)
         records = tuple(made if other.trace_id == record.trace_id else other for other in self.world.records)
         self.world = self.world._replace(records=records)
-        return record.state is State.OPEN
+        return record.state is RecordState.OPEN
 
     def _writes(self, work: Callable[[], T], *, sent: bool = False) -> T:
         if self._only_looks:
@@ -415,7 +417,7 @@ def ended(world: World, cid: int) -> World:
     return world._replace(rooms=rooms, agents=tuple(agent for agent in world.agents if agent != cid))
 
 
-def _without(resources: tuple[Resource, ...], resource: Resource | None) -> tuple[Resource, ...]:
+def _drop(resources: tuple[Resource, ...], resource: Resource | None) -> tuple[Resource, ...]:
     return tuple(other for other in resources if other is not resource)
 
 
@@ -476,7 +478,7 @@ def _with_an_agent(world: World, room: OpenRoom) -> World:
         request_id="",
         digest="",
         process=1,
-        state=State.OPEN,
+        state=RecordState.OPEN,
         cid=room.cid,
         task_id=f"agent-{len(world.records)}",
         handed=True,
@@ -564,10 +566,10 @@ def explore(*, agents_count: bool, commands: int = 3, faults: int = 1) -> Explor
         found = [(name, made, left) for name, made in others(world)]
         for name, command in COMMANDS.items():
             try:
-                ran = [(name, *_ran(world, command, None), left)]
+                ran = [(name, *_run(world, command, None), left)]
                 if left:
                     kinds = [Fault(call, kind) for call in range(1, ran[0][2] + 1) for kind in FAULTS]
-                    ran += [(f"{name}, {fault}", *_ran(world, command, fault), left - 1) for fault in kinds]
+                    ran += [(f"{name}, {fault}", *_run(world, command, fault), left - 1) for fault in kinds]
             except Broken as broken:
                 return Explored(len(seen), runs, "\n".join((*path, name, str(broken))))
             runs += len(ran)
@@ -579,7 +581,7 @@ def explore(*, agents_count: bool, commands: int = 3, faults: int = 1) -> Explor
     return Explored(len(seen), runs)
 
 
-def _ran(world: World, command: Command, fault: Fault | None) -> tuple[World, int]:
+def _run(world: World, command: Command, fault: Fault | None) -> tuple[World, int]:
     machine = Machine(world, fault)
     with suppress(Killed, RtcAiError):
         command(machine)

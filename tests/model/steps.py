@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rtcai_pulumi.journal.record import Kept, Record, State
-from rtcai_pulumi.lifecycle import recovery_rules as settling
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
+from rtcai_pulumi.lifecycle import recovery_rules
 from rtcai_pulumi.service.errors import RoomNotFound, TakenOver
 from tests.model.world import Raised, Request, the_one
 
@@ -77,8 +77,8 @@ class Add(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class Answered(Step):
-    """`Journal.answered`: only while this process still owns the record."""
+class RecordResponse(Step):
+    """`Journal.record_response`: only while this process still owns the record."""
 
     writes = True
     record: Record
@@ -87,14 +87,14 @@ class Answered(Step):
     def take(self, world: World, process: int, option: str) -> Record | None:
         cid, _, task_id = self.task.partition("/")
         now = world.record(self.record.trace_id)
-        if now is None or now.process != process or now.state is not State.ASKED:
+        if now is None or now.process != process or now.state is not RecordState.ASKED:
             return None
-        return change(world, now, state=State.OPEN, cid=int(cid), task_id=task_id)
+        return change(world, now, state=RecordState.OPEN, cid=int(cid), task_id=task_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Closed(Step):
-    """`Journal.closed`: in all records of the task."""
+class RecordClose(Step):
+    """`Journal.record_close`: in all records of the task."""
 
     writes = True
     task: str
@@ -102,43 +102,43 @@ class Closed(Step):
     def take(self, world: World, process: int, option: str) -> None:
         for record in world.records:
             if record.task == self.task:
-                change(world, record, state=State.CLOSED)
+                change(world, record, state=RecordState.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
-class Closing(Step):
-    """`Journal.closing`: this process now owns the close. Returns whether no other process had begun one."""
+class BeginClose(Step):
+    """`Journal.begin_close`: this process now owns the close. Returns whether no other process had begun one."""
 
     writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> bool:
         now = world.record(self.record.trace_id)
-        if now is not None and now.state is not State.CLOSED:
-            change(world, now, state=State.CLOSING, process=process)
-        return now is not None and now.state is State.OPEN
+        if now is not None and now.state is not RecordState.CLOSED:
+            change(world, now, state=RecordState.CLOSING, process=process)
+        return now is not None and now.state is RecordState.OPEN
 
 
 @dataclass(frozen=True, slots=True)
-class NotClosing(Step):
-    """`Journal.not_closing`: only while this process still owns the close."""
+class CancelClose(Step):
+    """`Journal.cancel_close`: only while this process still owns the close."""
 
     writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
         now = world.record(self.record.trace_id)
-        if now is not None and now.process == process and now.state is State.CLOSING:
-            change(world, now, state=State.OPEN)
+        if now is not None and now.process == process and now.state is RecordState.CLOSING:
+            change(world, now, state=RecordState.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver(Step):
-    """`Journal.hand_over`: from now on, the process is no longer responsible for the record."""
+class RecordReturn(Step):
+    """`Journal.record_return`: from now on, the process is no longer responsible for the record."""
 
     writes = True
     record: Record
-    kept: Kept
+    kept: KeepReason
 
     def take(self, world: World, process: int, option: str) -> None:
         plugin = world.plugin(process)
@@ -154,13 +154,13 @@ class Claim(Step):
     writes = True
     task: str
     owner: str
-    kept: Kept
+    kept: KeepReason
 
     def take(self, world: World, process: int, option: str) -> None:
         for record in world.records:
-            if record.task == self.task and record.state is not State.CLOSED:
+            if record.task == self.task and record.state is not RecordState.CLOSED:
                 change(world, record, owner=self.owner, kept=self.kept, stored=True)
-        if self.kept is Kept.NO:
+        if self.kept is KeepReason.NO:
             world.sure -= {self.task}
 
 
@@ -192,27 +192,27 @@ class Forget(Step):
 
     def take(self, world: World, process: int, option: str) -> None:
         now = world.record(self.record.trace_id)
-        if now is None or now.process != process or now.state is not State.ASKED:
+        if now is None or now.process != process or now.state is not RecordState.ASKED:
             return
         world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
 
 
 @dataclass(frozen=True, slots=True)
-class NotSent(Step):
-    """`Journal.not_sent`: only while this process still owns the record."""
+class RecordUnsent(Step):
+    """`Journal.record_unsent`: only while this process still owns the record."""
 
     writes = True
     record: Record
 
     def take(self, world: World, process: int, option: str) -> None:
         now = world.record(self.record.trace_id)
-        if now is not None and now.process == process and now.state is State.ASKED:
-            change(world, now, state=State.CLOSED)
+        if now is not None and now.process == process and now.state is RecordState.ASKED:
+            change(world, now, state=RecordState.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
-class Leave(Step):
-    """`Journal.leave`: the task is left to the run that got it in an answer."""
+class UndoClose(Step):
+    """`Journal.undo_close`: the task is left to the run that got it in an answer."""
 
     writes = True
     record: Record
@@ -220,22 +220,22 @@ class Leave(Step):
     def take(self, world: World, process: int, option: str) -> None:
         world.late -= {str(self.record.task)}
         now = world.record(self.record.trace_id)
-        if now is None or now.process != process or now.state is not State.CLOSING:
+        if now is None or now.process != process or now.state is not RecordState.CLOSING:
             return
         world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Living(Step):
-    """`Journal.lives`, for every process at the same time."""
+class RunningProcesses(Step):
+    """`Journal.is_running`, for every process at the same time."""
 
     def take(self, world: World, process: int, option: str) -> frozenset[int]:
         return frozenset(plugin.process for plugin in world.plugins)
 
 
 @dataclass(frozen=True, slots=True)
-class SettledByItsProcess(Step):
-    """`Run.settled_by_its_process` waits for a limited time. The limit is not fixed: both outcomes are tried."""
+class WaitForProcess(Step):
+    """`Run.wait_for_process` waits for a limited time. The limit is not fixed: both outcomes are tried."""
 
     record: Record
 
@@ -244,14 +244,14 @@ class SettledByItsProcess(Step):
         return ("time has run out",) if self._waits(world, now) else AT_ONCE
 
     def take(self, world: World, process: int, option: str) -> Record | None:
-        if self.record.state is not State.ASKED or world.plugin(self.record.process) is None:
+        if self.record.state is not RecordState.ASKED or world.plugin(self.record.process) is None:
             return self.record
         return world.record(self.record.trace_id)
 
     def _waits(self, world: World, now: Record | None) -> bool:
-        if self.record.state is not State.ASKED or world.plugin(self.record.process) is None:
+        if self.record.state is not RecordState.ASKED or world.plugin(self.record.process) is None:
             return False
-        return now is not None and now.state is State.ASKED and now.process == self.record.process
+        return now is not None and now.state is RecordState.ASKED and now.process == self.record.process
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ class RequireTurn(Step):
 
     def take(self, world: World, process: int, option: str) -> Raised | None:
         lives = engine_lives(world, process)
-        may_send = settling.may_send(world.record(self.trace), process=process, engine_lives=lives)
+        may_send = recovery_rules.may_send(world.record(self.trace), process=process, engine_lives=lives)
         return None if may_send else Raised(TakenOver)
 
 
@@ -341,7 +341,7 @@ class EngineLives(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class Tell(Step):
+class Report(Step):
     """A create counts as lost (`Run.lost`). If the engine is still alive, its trace id is reported to the user."""
 
     trace: str

@@ -49,7 +49,7 @@ class Rule(NamedTuple):
 _diff_room = verbs.diff_room
 _delete_room = verbs.delete_room
 _room = Machine.room
-_taken = verbs._taken
+_taken = verbs._take_room
 
 
 def _ended_all_the_same(outputs: Any, run: Any) -> None:
@@ -102,9 +102,9 @@ RULES: Final = (
     Rule("a known agent counts as somebody", Machine, "records_in_room", _no_agents, "somebody is thrown out"),
     Rule("people count", room_end, "is_empty", _ended_with_whoever_is_in_it, "somebody is thrown out"),
     Rule("the journal knows the holder", Machine, "room", _without_holders, "which is another's"),
-    Rule("the mark finds what a killed run opened", verbs, "_marks", _new_each_time, "refused without need"),
-    Rule("another's room is not taken", verbs, "_taken", _taken_whoever_has_opened_it, "which is another's"),
-    Rule("a room that ends is nobody's", room_end, "give_up", _nobody_knows, "which is not open"),
+    Rule("the mark finds what a killed run opened", verbs, "_creator_marks", _new_each_time, "refused without need"),
+    Rule("another's room is not taken", verbs, "_take_room", _taken_whoever_has_opened_it, "which is another's"),
+    Rule("a room that ends is nobody's", room_end, "record_end", _nobody_knows, "which is not open"),
     Rule("a change of name is written down", verbs, "diff_room", _unchanged_name, "refused without need"),
 )
 

@@ -1,43 +1,43 @@
 """The verbs of a plugin process: the steps of ``rtcai_pulumi/lifecycle`` in the same order, with the same rules.
 
-Keep each function in step with its counterpart there: `create` and `started` with ``create.py``, `note_answer` with
-``result.py``, `settle` to `ask_again` with ``recovery.py``, `room_is_gone` and `close` with ``context.py``. The
-parameter `alone` is not in the product: it marks requests that must not meet another agent, which the service's side of
-the model checks.
+Keep each function in step with its counterpart there: `create` and `start_agent` with ``create.py``, `record_response`
+with ``result.py``, `recover` to `repeat_create` with ``recovery.py``, `is_room_gone` and `close` with ``context.py``.
+The parameter `alone` is not in the product: it marks requests that must not meet another agent, which the service's
+side of the model checks.
 """
 
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from rtcai_pulumi.journal.record import Record, State
-from rtcai_pulumi.lifecycle import recovery_rules as settling
+from rtcai_pulumi.journal.record import Record, RecordState
+from rtcai_pulumi.lifecycle import recovery_rules
 from rtcai_pulumi.service.errors import OutcomeUnknown, Refused, RoomNotFound, RtcAiError, TakenOver, TaskNotFound
 from tests.model.steps import (
     Add,
-    Answered,
+    BeginClose,
+    CancelClose,
     Claim,
-    Closed,
-    Closing,
     EngineLives,
     Forget,
-    HandOver,
-    Leave,
-    Living,
-    NotClosing,
-    NotSent,
     QueryRoom,
     Receive,
+    RecordClose,
     RecordOf,
+    RecordResponse,
+    RecordReturn,
     Records,
     RecordsOfTask,
+    RecordUnsent,
     Repeats,
+    Report,
     RequireTurn,
+    RunningProcesses,
     Send,
-    SettledByItsProcess,
     Step,
     TakeOver,
-    Tell,
+    UndoClose,
+    WaitForProcess,
 )
 from tests.model.world import OWNER, Inputs, Resource, a_record, the_one
 
@@ -64,7 +64,7 @@ class Difference(NamedTuple):
 
 def create(me: Me, inputs: Inputs) -> Steps:
     records = yield Records(OWNER)
-    left = settling.before_create(
+    left = recovery_rules.steps_before_create(
         records,
         process=me.process,
         lost=me.lost,
@@ -72,14 +72,14 @@ def create(me: Me, inputs: Inputs) -> Steps:
         cname=inputs.cname,
         start_first=inputs.start_first,
     )
-    kept = yield from settle(left, me, alone=not inputs.start_first)
-    record = kept or (yield from started(me, inputs))
-    yield HandOver(record, inputs.kept)
+    kept = yield from recover(left, me, alone=not inputs.start_first)
+    record = kept or (yield from start_agent(me, inputs))
+    yield RecordReturn(record, inputs.kept)
     yield from close_last(me, left)
     return record.task
 
 
-def started(me: Me, inputs: Inputs) -> Steps:
+def start_agent(me: Me, inputs: Inputs) -> Steps:
     record = yield Add(a_record(f"x{me.process}{'.again' * me.number}", OWNER, inputs, me.process, kept=inputs.kept))
     try:
         yield RequireTurn(record.trace_id)
@@ -92,68 +92,70 @@ def started(me: Me, inputs: Inputs) -> Steps:
         )
         task = yield Receive()
     except OutcomeUnknown:
-        yield Tell(record.trace_id)
+        yield Report(record.trace_id)
         raise
     except TakenOver:
-        yield NotSent(record)
+        yield RecordUnsent(record)
         raise
     except Refused:
         yield Forget(record)
         raise
-    return (yield from note_answer(me, record, task))
+    return (yield from record_response(me, record, task))
 
 
-def note_answer(me: Me, record: Record, task: str) -> Steps:
-    answered = yield Answered(record, task)
+def record_response(me: Me, record: Record, task: str) -> Steps:
+    answered = yield RecordResponse(record, task)
     if answered is not None and (yield EngineLives()):
         return answered
     if answered is None:
         cid, _, task_id = task.partition("/")
         trace = f"{record.trace_id}-{me.process}"
-        orphan = replace(record, trace_id=trace, process=me.process, state=State.CLOSING, cid=int(cid), task_id=task_id)
+        orphan = replace(
+            record, trace_id=trace, process=me.process, state=RecordState.CLOSING, cid=int(cid), task_id=task_id
+        )
         answered = yield Add(the_one(orphan))
-        records, living = (yield RecordsOfTask(task)), (yield Living())
-        if settling.is_taken_care_of(records, process=me.process, lives=living.__contains__):
-            yield Leave(answered)
+        records, living = (yield RecordsOfTask(task)), (yield RunningProcesses())
+        if recovery_rules.is_managed(records, process=me.process, lives=living.__contains__):
+            yield UndoClose(answered)
             raise TakenOver("")
     yield from close(answered)
     raise TakenOver("")
 
 
-def settle(steps: Iterable[tuple[Record, settling.Step]], me: Me, *, alone: bool = False) -> Steps:
+def recover(steps: Iterable[tuple[Record, recovery_rules.Step]], me: Me, *, alone: bool = False) -> Steps:
     kept = None
     for record, step in steps:
-        if step is settling.Step.CLOSE_LAST:
+        if step is recovery_rules.Step.CLOSE_LAST:
             continue
-        taken = yield from taken_over(me, record, owes=True)
+        taken = yield from take_over(me, record, owes=True)
         if taken is None:
             continue
-        if taken.state is not State.ASKED:
+        if taken.state is not RecordState.ASKED:
             yield from close(taken)
         else:
-            is_last = alone and step is settling.Step.ASK_AND_KEEP
-            answered = yield from ask_again(me, taken, alone=is_last)
-            if answered is not None and (yield from keeps(answered, step)):
+            is_last = alone and step is recovery_rules.Step.ASK_AND_KEEP
+            answered = yield from repeat_create(me, taken, alone=is_last)
+            if answered is not None and (yield from keeps_response(answered, step)):
                 kept = answered
     return kept
 
 
-def close_last(me: Me, steps: Iterable[tuple[Record, settling.Step]]) -> Steps:
+def close_last(me: Me, steps: Iterable[tuple[Record, recovery_rules.Step]]) -> Steps:
     for record, step in steps:
-        if step is settling.Step.CLOSE_LAST:
+        if step is recovery_rules.Step.CLOSE_LAST:
             try:
-                taken = yield from taken_over(me, record)
+                taken = yield from take_over(me, record)
                 if taken is not None:
                     yield from close(taken)
             except RtcAiError:
                 continue
 
 
-def taken_over(me: Me, record: Record, *, owes: bool = False) -> Steps:
+def take_over(me: Me, record: Record, *, owes: bool = False) -> Steps:
     current: Record | None = record
     while current is not None:
-        current = yield SettledByItsProcess(current)
-        if current is None or not settling.is_left(current, process=me.process, lost=me.lost):
+        current = yield WaitForProcess(current)
+        if current is None or not recovery_rules.is_leftover(current, process=me.process, lost=me.lost):
             return None
         taken = yield TakeOver(current, owes)
         if taken is not None:
@@ -162,21 +164,21 @@ def taken_over(me: Me, record: Record, *, owes: bool = False) -> Steps:
     return None
 
 
-def keeps(answered: Record, step: settling.Step) -> Steps:
+def keeps_response(answered: Record, step: recovery_rules.Step) -> Steps:
     task = str(answered.task)
     others = [other for other in (yield Records(answered.owner)) if other.trace_id != answered.trace_id]
-    if settling.is_closed(others, task):
-        yield Closed(task)
+    if recovery_rules.is_closed(others, task):
+        yield RecordClose(task)
         return False
-    keep = step is settling.Step.ASK_AND_KEEP and not settling.is_over(others, task)
-    if keep and not (yield from room_is_gone(answered)):
+    keep = step is recovery_rules.Step.ASK_AND_KEEP and not recovery_rules.is_over(others, task)
+    if keep and not (yield from is_room_gone(answered)):
         return True
     yield from close(answered)
     return False
 
 
-def ask_again(me: Me, record: Record, *, alone: bool) -> Steps:
-    yield Tell(record.trace_id)
+def repeat_create(me: Me, record: Record, *, alone: bool) -> Steps:
+    yield Report(record.trace_id)
     try:
         yield RequireTurn(record.trace_id)
         yield Send("create", trace=record.trace_id, cname=record.cname, digest=record.digest, alone=alone)
@@ -185,12 +187,12 @@ def ask_again(me: Me, record: Record, *, alone: bool) -> Steps:
         yield Forget(record)
         return None
     except OutcomeUnknown:
-        yield Tell(record.trace_id)
+        yield Report(record.trace_id)
         raise
-    return (yield from note_answer(me, record, task))
+    return (yield from record_response(me, record, task))
 
 
-def room_is_gone(record: Record) -> Steps:
+def is_room_gone(record: Record) -> Steps:
     try:
         return (yield QueryRoom(record.cname)) != record.cid
     except RoomNotFound:
@@ -198,7 +200,7 @@ def room_is_gone(record: Record) -> Steps:
 
 
 def close(record: Record) -> Steps:
-    was_open = yield Closing(record)
+    was_open = yield BeginClose(record)
     unknown = False
     while True:
         try:
@@ -211,30 +213,30 @@ def close(record: Record) -> Steps:
             if not (yield Repeats()):
                 raise
         except Refused:
-            if (yield from room_is_gone(record)):
+            if (yield from is_room_gone(record)):
                 break
             if was_open and not unknown:
-                yield NotClosing(record)
+                yield CancelClose(record)
             raise
         else:
             break
-    yield Closed(str(record.task))
+    yield RecordClose(str(record.task))
 
 
 def delete(me: Me, old: Resource) -> Steps:
     known = yield RecordsOfTask(old.task)
-    if not settling.is_closed(known, old.task):
+    if not recovery_rules.is_closed(known, old.task):
         record = known[0] if known else (yield Add(record_of(old, me.process)))
         yield from close(record)
     records = yield Records(OWNER)
-    yield from settle(settling.after_delete(records, process=me.process, lost=me.lost), me)
+    yield from recover(recovery_rules.steps_after_delete(records, process=me.process, lost=me.lost), me)
 
 
 def record_of(old: Resource, process: int) -> Record:
     cid, _, task_id = old.task.partition("/")
     trace = f"state-{old.task}"
     known = {
-        "state": State.OPEN,
+        "state": RecordState.OPEN,
         "cid": int(cid),
         "task_id": task_id,
         "handed": True,
@@ -247,11 +249,11 @@ def record_of(old: Resource, process: int) -> Record:
 def diff(me: Me, old: Resource, new: Inputs) -> Steps:
     stop_first = new.cname == old.inputs.cname and not new.start_first
     known = yield RecordsOfTask(old.task)
-    if new.digest != old.inputs.digest or settling.is_over(known, old.task):
+    if new.digest != old.inputs.digest or recovery_rules.is_over(known, old.task):
         return Difference(replaces=True, stop_first=stop_first)
     records = yield Records(OWNER)
-    beside = settling.beside_a_task(records, process=me.process, lost=me.lost, task=old.task)
-    stale = any(settling.is_stale(record, owner=OWNER, kept=new.kept) for record in known)
+    beside = recovery_rules.steps_next_to_task(records, process=me.process, lost=me.lost, task=old.task)
+    stale = any(recovery_rules.is_stale(record, owner=OWNER, kept=new.kept) for record in known)
     return Difference(replaces=False, stop_first=stop_first, settles=bool(beside) or stale)
 
 
@@ -260,11 +262,11 @@ def update(me: Me, old: Resource, new: Inputs) -> Steps:
         yield Add(record_of(old, me.process))
     yield Claim(old.task, OWNER, new.kept)
     records = yield Records(OWNER)
-    yield from settle(settling.beside_a_task(records, process=me.process, lost=me.lost, task=old.task), me)
+    yield from recover(recovery_rules.steps_next_to_task(records, process=me.process, lost=me.lost, task=old.task), me)
 
 
 def read(me: Me, old: Resource) -> Steps:
     """Returns whether the task no longer exists."""
-    if settling.is_closed((yield RecordsOfTask(old.task)), old.task):
+    if recovery_rules.is_closed((yield RecordsOfTask(old.task)), old.task):
         return True
-    return (yield from room_is_gone(record_of(old, me.process)))
+    return (yield from is_room_gone(record_of(old, me.process)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rtcai_pulumi.journal.record import Kept, Record, State
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from rtcai_pulumi.service.errors import RtcAiError
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Inputs(NamedTuple):
     retained: bool = False
 
     @property
-    def kept(self) -> Kept:
-        """`journal.record.kept_of`."""
-        return Kept.RETAINED if self.retained else Kept.NO
+    def kept(self) -> KeepReason:
+        """`journal.record.keep_reason_of`."""
+        return KeepReason.RETAINED if self.retained else KeepReason.NO
 
     @property
     def digest(self) -> str:
@@ -292,10 +292,10 @@ class World:
 
 
 def stored(world: World, process: int) -> None:
-    """`Journal.stored`: the engine of a process has in its state what was returned to it."""
+    """`Journal.record_stored`: the engine of a process has in its state what was returned to it."""
     world.records = tuple(
         the_one(replace(record, stored=True))
-        if record.process == process and record.handed and record.kept is Kept.RETAINED
+        if record.process == process and record.handed and record.kept is KeepReason.RETAINED
         else record
         for record in world.records
     )
@@ -327,5 +327,5 @@ _RECORDS: Final[dict[Record, Record]] = {}
 
 
 def _records_of_the_other() -> tuple[Record, ...]:
-    running = a_record("x-other", OTHER, Inputs(), 0, state=State.OPEN, cid=1, task_id="other", handed=True)
+    running = a_record("x-other", OTHER, Inputs(), 0, state=RecordState.OPEN, cid=1, task_id="other", handed=True)
     return (running, a_record("x-other-lost", OTHER, Inputs(), 0))

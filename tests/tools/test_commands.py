@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.journal.record import Record, RecordState
 from tools.dev import commands, target
 from tools.dev.agents import TYPE
 
@@ -30,13 +30,13 @@ class Checkout:
         resources = [{"type": TYPE, "outputs": {"cname": room, "taskId": f"t-{room}", "cid": "7"}} for room in rooms]
         self.checkpoint(name).write_text(json.dumps({"checkpoint": {"latest": {"resources": resources}}}))
 
-    def has_journaled(self, room: str, state: State) -> None:
+    def has_journaled(self, room: str, state: RecordState) -> None:
         """A task, or a request, of an earlier run of stack `live`."""
         asked = Record(
             trace_id=room, owner="x", app_key="k", endpoint="e", room_endpoint="r", cname=room, request_id="x",
             digest="x", process=1, state=state,
         )  # fmt: skip
-        record = asked if state is State.ASKED else replace(asked, cid=7, task_id=f"t-{room}")
+        record = asked if state is RecordState.ASKED else replace(asked, cid=7, task_id=f"t-{room}")
         with Journal(target.live(self.environ).folder / "journal.db") as journal:
             journal.add(record)
 
@@ -97,13 +97,13 @@ def test_status_of_a_first_state_that_was_half_written_has_no_agents(
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        (State.ASKED, "task (no id) in room 'lost': asked for, no answer known"),
-        (State.OPEN, "task t-lost in room 'lost': started"),
-        (State.CLOSING, "task t-lost in room 'lost': perhaps stopped, no answer known"),
+        (RecordState.ASKED, "task (no id) in room 'lost': asked for, no answer known"),
+        (RecordState.OPEN, "task t-lost in room 'lost': started"),
+        (RecordState.CLOSING, "task t-lost in room 'lost': perhaps stopped, no answer known"),
     ],
 )
 def test_down_is_no_success_while_an_agent_may_run_that_only_the_journal_knows(
-    checkout: Checkout, capsys: pytest.CaptureFixture[str], state: State, said: str
+    checkout: Checkout, capsys: pytest.CaptureFixture[str], state: RecordState, said: str
 ) -> None:
     checkout.has_journaled("lost", state)
     assert commands.down({**checkout.environ, **CREDENTIALS}) == 1
@@ -114,8 +114,8 @@ def test_an_agent_of_the_state_or_one_that_is_stopped_is_not_beside_it(
     checkout: Checkout, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkout.has_agents("live", "keynote")
-    checkout.has_journaled("keynote", State.OPEN)
-    checkout.has_journaled("over", State.CLOSED)
+    checkout.has_journaled("keynote", RecordState.OPEN)
+    checkout.has_journaled("over", RecordState.CLOSED)
     assert commands.status(checkout.environ) == 0
     shown = capsys.readouterr().out
     assert shown.count("t-keynote") == 1

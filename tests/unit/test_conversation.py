@@ -12,7 +12,7 @@ import pytest
 from rtcai_pulumi import Agent, Asr, Llm, RealtimeConversation
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation
 from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.stack.owner import owner_prefix, resolved_owner, stated_owner
+from rtcai_pulumi.stack.owner import owner_prefix, program_owner, resolve_owner
 
 
 def test_the_class_takes_exactly_the_fields_of_the_model() -> None:
@@ -101,7 +101,7 @@ def test_equal_stacks_of_two_organizations_are_two_owners() -> None:
     assert urn == same_urn
     assert one != other
     environment = {"PULUMI_BACKEND_URL": "https://api.pulumi.com"}
-    owners = {resolved_owner(stated, environment, None, Path()) for stated in (one, other, one.partition(" ")[2])}
+    owners = {resolve_owner(stated, environment, None, Path()) for stated in (one, other, one.partition(" ")[2])}
     assert len(owners) == 3
     assert len({urn_of(owner) for owner in owners}) == 1
 
@@ -115,9 +115,9 @@ URN = "urn:pulumi:prod::live::a:b:C::host"
 
 def test_the_environment_of_the_cli_names_the_backend_before_the_project_file() -> None:
     folder = Path("/project")
-    stated = stated_owner(URN, "organization", "file:///by-file", folder)
-    by_file = resolved_owner(stated, {}, None, folder)
-    by_environment = resolved_owner(stated, {"PULUMI_BACKEND_URL": "file:///by-environment"}, None, folder)
+    stated = program_owner(URN, "organization", "file:///by-file", folder)
+    by_file = resolve_owner(stated, {}, None, folder)
+    by_environment = resolve_owner(stated, {"PULUMI_BACKEND_URL": "file:///by-environment"}, None, folder)
     assert by_file.startswith(f"{owner_prefix({}, 'file:///by-file')}:")
     assert by_environment.startswith(f"{owner_prefix({}, 'file:///by-environment')}:")
     assert urn_of(by_file) == urn_of(by_environment) == URN
@@ -127,5 +127,5 @@ def test_the_environment_of_the_cli_names_the_backend_before_the_project_file() 
 @pytest.mark.parametrize("backend", [None, "file:///by-file"])
 def test_what_a_program_states_is_resolved_to_what_rtcai_looks_for(organization: str, backend: str | None) -> None:
     env, folder = {"PULUMI_HOME": "/nowhere"}, Path("/project")
-    stated = stated_owner(URN, organization, backend, folder)
-    assert resolved_owner(stated, env, None, folder) == f"{owner_prefix(env, backend, folder, organization)}:{URN}"
+    stated = program_owner(URN, organization, backend, folder)
+    assert resolve_owner(stated, env, None, folder) == f"{owner_prefix(env, backend, folder, organization)}:{URN}"

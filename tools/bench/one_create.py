@@ -80,6 +80,6 @@ def _journal_alone(journal: Journal) -> None:
         )
     )
     journal.record(record.trace_id)
-    answered = journal.answered(record, 1, record.trace_id)
+    answered = journal.record_response(record, 1, record.trace_id)
     if answered:
-        journal.hand_over(answered, kept=answered.kept)
+        journal.record_return(answered, kept=answered.kept)

@@ -7,16 +7,16 @@ engine calls no provider for it, so `destroy` ignores it; the next `up` of the s
 from collections.abc import Sequence
 
 from rtcai_pulumi.journal.journal import Journal, journal_path
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.service.errors import JournalError
 from tools.dev.agents import NOT_IN_STACK, Agent
 from tools.dev.refusal import RefusalError
 from tools.dev.target import Target
 
 _STATES = {
-    State.ASKED: "asked for, no answer known",
-    State.OPEN: "started",
-    State.CLOSING: "perhaps stopped, no answer known",
+    RecordState.ASKED: "asked for, no answer known",
+    RecordState.OPEN: "started",
+    RecordState.CLOSING: "perhaps stopped, no answer known",
 }
 
 
@@ -36,7 +36,7 @@ def beside(target: Target, known: Sequence[Agent]) -> list[tuple[Agent, str]]:
     except JournalError as error:
         raise RefusalError(f"What runs beside the state of stack {target.name} is not known.\n  {error}") from None
     keys = {agent.key for agent in known}
-    left = [(_agent(record), record) for record in records if record.unfinished]
+    left = [(_agent(record), record) for record in records if record.is_unfinished]
     return [(agent, f"{_STATES[record.state]}, {NOT_IN_STACK}") for agent, record in left if agent.key not in keys]
 
 

@@ -8,10 +8,10 @@ from uuid import uuid4
 import typer
 
 from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of, require_room_name
-from rtcai_pulumi.cli.output import NOT_CONFIRMED, CannotDo, confirmed, failing, say, show_json, tell
-from rtcai_pulumi.cli.session import opened_or_made, path_of, records_in, service_and
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, CommandError, confirm, exit_on_error, say, show_json, tell
+from rtcai_pulumi.cli.session import all_records, open_or_create, open_service, path_of
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
@@ -62,21 +62,21 @@ def close(
     """
     cid, task_id = parts_of(task)
     path = path_of(os.environ, journal)
-    with failing("close"), opened_or_made(path, made=cname is not None) as opened, service_and(opened) as run:
-        found = [record for record in records_in(opened) if record.task == task]
+    with exit_on_error("close"), open_or_create(path, made=cname is not None) as opened, open_service(opened) as run:
+        found = [record for record in all_records(opened) if record.task == task]
         if not found and cname is None:
-            raise CannotDo(
+            raise CommandError(
                 f"The journal knows no task {task}.\n"
                 "  to do: `rtcai ls --all` lists those that it knows; for another one, name its room with --cname"
             )
         room = found[-1].cname if found else cname or ""
-        outcome = "was closed" if found and not any(record.unfinished for record in found) else "closed"
+        outcome = "was closed" if found and not any(record.is_unfinished for record in found) else "closed"
         if outcome == "closed":
-            _require_left(found, opened)
+            _require_unowned(found, opened)
             if not found:
                 _require_room(room, cid, run)
-            tell(f"Task {task} in room {room} will be closed{_of(found)}.")
-            if not confirmed("Close it?", yes=yes, undone="It was not closed"):
+            tell(f"Task {task} in room {room} will be closed{_describe_owner(found)}.")
+            if not confirm("Close it?", yes=yes, undone="It was not closed"):
                 outcome = "not confirmed"
             elif found:
                 _close_known(found, opened, run)
@@ -89,15 +89,15 @@ def close(
     raise typer.Exit(NOT_CONFIRMED if outcome == "not confirmed" else 0)
 
 
-def _of(records: list[Record]) -> str:
+def _describe_owner(records: list[Record]) -> str:
     owner = records[-1].owner.partition(":")[2] if records else ""
     return f"; it was started for {owner}" if owner else ""
 
 
-def _require_left(records: list[Record], journal: Journal) -> None:
+def _require_unowned(records: list[Record], journal: Journal) -> None:
     """Refuse if a running process works on the task: that process has newer information."""
-    if any(record.unfinished and journal.lives(record.process) for record in records):
-        raise CannotDo("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")
+    if any(record.is_unfinished and journal.is_running(record.process) for record in records):
+        raise CommandError("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")
 
 
 def _require_room(cname: str, cid: int, run: Run) -> None:
@@ -108,19 +108,21 @@ def _require_room(cname: str, cid: int, run: Run) -> None:
     try:
         found = run.retrier.run(lambda: run.client.query_room(cname), QUERY).cid
     except RoomNotFound:
-        raise CannotDo(f"Nothing was closed: there is no room {one_line(cname)}.\n  to do: {to_do}") from None
+        raise CommandError(f"Nothing was closed: there is no room {one_line(cname)}.\n  to do: {to_do}") from None
     if found != cid:
-        raise CannotDo(
+        raise CommandError(
             f"Nothing was closed: room {one_line(cname)} has the number {found} now, not {cid}.\n  to do: {to_do}"
         )
 
 
 def _close_known(records: list[Record], journal: Journal, run: Run) -> None:
     for record in records:
-        if record.unfinished:
+        if record.is_unfinished:
             taken = journal.take_over(record)
             if taken is None:
-                raise CannotDo("Another run has just taken this agent over; nothing was sent.\n  to do: run it again")
+                raise CommandError(
+                    "Another run has just taken this agent over; nothing was sent.\n  to do: run it again"
+                )
             run.close(taken)
 
 
@@ -140,13 +142,13 @@ def _close_unknown(cname: str, cid: int, task_id: str, journal: Journal, run: Ru
             request_id="",
             digest="",
             process=journal.process,
-            state=State.CLOSING,
+            state=RecordState.CLOSING,
             cid=cid,
             task_id=task_id,
         )
     )
 
-    unknown, tell = False, run.telling_why(cname)
+    unknown, tell = False, run.make_wait_reporter(cname)
 
     def attempt() -> None:
         client.close_task(cid, task_id, cname=cname, trace_id=record.trace_id)
@@ -163,4 +165,4 @@ def _close_unknown(cname: str, cid: int, task_id: str, journal: Journal, run: Ru
         if not unknown:  # else an earlier attempt may have closed it
             journal.drop(record)
         raise
-    journal.closed(f"{cid}/{task_id}")
+    journal.record_close(f"{cid}/{task_id}")

@@ -20,12 +20,12 @@ import typer
 import yaml  # Pulumi itself depends on it
 
 from rtcai_pulumi.cli.options import AsJson, JournalFile
-from rtcai_pulumi.cli.output import failing, for_the_environment, say, show_json
-from rtcai_pulumi.cli.session import existing, path_of, records_in
+from rtcai_pulumi.cli.output import exit_on_error, for_the_environment, say, show_json
+from rtcai_pulumi.cli.session import all_records, open_existing, path_of
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import State
-from rtcai_pulumi.journal.schema import doubt_about
-from rtcai_pulumi.service.answers import moment
+from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.journal.schema import find_location_warning
+from rtcai_pulumi.service.answers import parse_http_date
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
     NotAuthenticated,
@@ -36,7 +36,7 @@ from rtcai_pulumi.service.errors import (
     RtcAiError,
     WrongEndpoint,
 )
-from rtcai_pulumi.service.network import route_to, trusted
+from rtcai_pulumi.service.network import load_trusted, route_to
 from rtcai_pulumi.service.settings import endpoints_of, resolve
 from rtcai_pulumi.service.signing import CHECK_SUM_SECONDS
 from rtcai_pulumi.stack.plugin_python import plugin_python
@@ -89,17 +89,17 @@ class Finding:
         return {"check": self.check, "verdict": self.verdict, "detail": self.detail, "advice": self.advice}
 
 
-def passed(check: str, detail: str, advice: str | None = None) -> Finding:
+def report_pass(check: str, detail: str, advice: str | None = None) -> Finding:
     """Return a finding without errors; the advice is about anything else that was noticed."""
     return Finding(check, Verdict.PASSED, detail, advice)
 
 
-def failed(check: str, detail: str, advice: str) -> Finding:
+def report_failure(check: str, detail: str, advice: str) -> Finding:
     """Return a finding with an error."""
     return Finding(check, Verdict.FAILED, for_the_environment(detail), for_the_environment(advice))
 
 
-def not_checked(check: str, why: str, advice: str | None = None) -> Finding:
+def report_skip(check: str, why: str, advice: str | None = None) -> Finding:
     """Return a finding for a check that could not be run."""
     return Finding(check, Verdict.NOT_CHECKED, why, for_the_environment(advice) if advice else None)
 
@@ -111,7 +111,7 @@ def findings(env: Mapping[str, str], journal: Callable[[], Path]) -> Iterator[Fi
         env: the environment.
         journal: returns the path of the journal; raises JournalError if there is none.
     """
-    yield from _alone("platform", _platform)
+    yield from _run_check("platform", _platform)
     service = _Service(env)
     for check, made in (
         ("credentials", service.credentials),
@@ -122,29 +122,29 @@ def findings(env: Mapping[str, str], journal: Callable[[], Path]) -> Iterator[Fi
         ("signature", service.signature),
         ("room API", service.room_api),
     ):
-        yield from _alone(check, made)
+        yield from _run_check(check, made)
     service.close()
-    yield from _alone("Pulumi CLI", lambda: _cli(env))
-    yield from _alone("plugin", lambda: _plugin(env))
-    yield from _alone("place of the journal", lambda: _place(journal()))
-    yield from _alone("journal", lambda: _journal(journal()))
+    yield from _run_check("Pulumi CLI", lambda: _cli(env))
+    yield from _run_check("plugin", lambda: _plugin(env))
+    yield from _run_check("place of the journal", lambda: _check_folder(journal()))
+    yield from _run_check("journal", lambda: _journal(journal()))
 
 
-def _alone(check: str, make: Callable[[], Finding]) -> Iterator[Finding]:
+def _run_check(check: str, make: Callable[[], Finding]) -> Iterator[Finding]:
     """Run one check. An unexpected error becomes a finding, too."""
     try:
         yield make()
     except RtcAiError as error:
-        yield failed(check, _in_one_line(error), error.advice or "see docs/operations.md")
+        yield report_failure(check, _join_lines(error), error.advice or "see docs/operations.md")
     except Exception as error:
-        yield failed(check, f"the check itself failed: {type(error).__name__}: {error}", _REPORT)
+        yield report_failure(check, f"the check itself failed: {type(error).__name__}: {error}", _REPORT)
 
 
 def _platform() -> Finding:
     check, versions = "platform", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     if platform.system() in {"Linux", "Darwin"}:
-        return passed(check, versions)
-    return not_checked(check, f"{versions}: nobody has tried it yet", "use Linux or macOS; on Windows: WSL")
+        return report_pass(check, versions)
+    return report_skip(check, f"{versions}: nobody has tried it yet", "use Linux or macOS; on Windows: WSL")
 
 
 class _Service:
@@ -166,32 +166,34 @@ class _Service:
         settings = resolve(self._env, lambda _: None)
         self._settings = settings
         how = "AppSecret" if settings.app_secret else f"token of uid {settings.uid}"
-        return passed("credentials", f"AppKey {settings.app_key}, {how}")
+        return report_pass("credentials", f"AppKey {settings.app_key}, {how}")
 
     def proxy(self) -> Finding:
         """Report which proxy requests go through; this needs no credentials."""
         if not self._endpoints():
-            return not_checked("proxy", _NO_ENDPOINT)
+            return report_skip("proxy", _NO_ENDPOINT)
         routes = {url: route_to(url, self._env) for url in self._endpoints()}
-        told = {f"{url}: {route.told}" for url, route in routes.items()}
+        told = {f"{url}: {route.description}" for url, route in routes.items()}
         doubts = {doubt for route in routes.values() for doubt in route.doubts}
         detail = "; ".join(sorted(told))
         if doubts:
-            return failed("proxy", f"{detail}; {'; '.join(sorted(doubts))}", "correct the entry, or take it away")
-        return passed("proxy", detail)
+            return report_failure(
+                "proxy", f"{detail}; {'; '.join(sorted(doubts))}", "correct the entry, or take it away"
+            )
+        return report_pass("proxy", detail)
 
     def certificates(self) -> Finding:
         if not self._endpoints():
-            return not_checked("certificates", _NO_ENDPOINT)
+            return report_skip("certificates", _NO_ENDPOINT)
         proxies = (route_to(url, self._env).proxy or "" for url in self._endpoints())
         if not any(url.startswith("https://") for url in (*self._endpoints(), *proxies)):
-            return passed("certificates", "none are needed: no endpoint is https")
-        return passed("certificates", trusted(self._env)[1])
+            return report_pass("certificates", "none are needed: no endpoint is https")
+        return report_pass("certificates", load_trusted(self._env)[1])
 
     def endpoint(self) -> Finding:
         """Send any request: every HTTP answer shows that the endpoint can be reached, and the time there."""
         if self._settings is None:
-            return not_checked("endpoint", _NO_CREDENTIALS)
+            return report_skip("endpoint", _NO_CREDENTIALS)
         from rtcai_pulumi.service.client import Client  # noqa: PLC0415  the HTTP client is slow to import
 
         self._client = Client(self._settings, env=self._env)
@@ -199,29 +201,29 @@ class _Service:
         self._date = self._client.probe().date
         self._reached = True
         taken = (time.monotonic() - began) * 1000
-        return passed("endpoint", f"{self._settings.endpoint} answers after {taken:.0f} ms")
+        return report_pass("endpoint", f"{self._settings.endpoint} answers after {taken:.0f} ms")
 
     def clock(self) -> Finding:
         if not self._reached:
-            return not_checked("clock", "the endpoint was not reached" if self._settings else _NO_CREDENTIALS)
-        there = moment(self._date)
+            return report_skip("clock", "the endpoint was not reached" if self._settings else _NO_CREDENTIALS)
+        there = parse_http_date(self._date)
         if there is None:
-            return not_checked("clock", "the answer had no header Date")
+            return report_skip("clock", "the answer had no header Date")
         skew = time.time() - there
         if abs(skew) > CHECK_SUM_SECONDS:
             way = "ahead of" if skew > 0 else "behind"
             detail = f"this machine's clock is {abs(skew) / 60:.0f} minutes {way} the service's"
-            return failed("clock", detail, "set the clock: a signature is valid for five minutes")
-        return passed("clock", f"{abs(skew):.0f} seconds from the service's")
+            return report_failure("clock", detail, "set the clock: a signature is valid for five minutes")
+        return report_pass("clock", f"{abs(skew):.0f} seconds from the service's")
 
     def signature(self) -> Finding:
-        return _signature(self._client) if self._client else self._not_asked("signature")
+        return _signature(self._client) if self._client else self._skip("signature")
 
     def room_api(self) -> Finding:
-        return _room_api(self._client) if self._client else self._not_asked("room API")
+        return _room_api(self._client) if self._client else self._skip("room API")
 
-    def _not_asked(self, check: str) -> Finding:
-        return not_checked(check, _NO_CREDENTIALS if self._settings is None else "there is no way to the endpoint")
+    def _skip(self, check: str) -> Finding:
+        return report_skip(check, _NO_CREDENTIALS if self._settings is None else "there is no way to the endpoint")
 
     def _endpoints(self) -> tuple[str, ...]:
         """Return the configured endpoints, even if the credentials are wrong; empty if an endpoint is not usable."""
@@ -235,39 +237,39 @@ def _signature(client: Client) -> Finding:
     """
     check = "signature"
     if client.settings.app_secret is None:
-        return not_checked(check, "a token is good for its own room only", "set RTCAI_APP_SECRET to have it checked")
+        return report_skip(check, "a token is good for its own room only", "set RTCAI_APP_SECRET to have it checked")
     try:
         client.close_task(1, f"rtcai-doctor-{uuid4().hex}", cname="", trace_id=uuid4().hex)
     except (NotAuthenticated, WrongEndpoint) as error:
-        return failed(check, _in_one_line(error), error.advice)
+        return report_failure(check, _join_lines(error), error.advice)
     except (ConnectionFailed, OutcomeUnknown, RateLimited) as error:
-        return not_checked(check, _in_one_line(error), error.advice or None)
+        return report_skip(check, _join_lines(error), error.advice or None)
     except Refused as error:
-        return passed(check, f"accepted (a close of a task that does not exist: {_told(error)})")
-    return passed(check, "accepted")
+        return report_pass(check, f"accepted (a close of a task that does not exist: {_describe_code(error)})")
+    return report_pass(check, "accepted")
 
 
 def _room_api(client: Client) -> Finding:
     """Query a room that cannot exist."""
     check = "room API"
     if client.settings.app_secret is None:
-        return not_checked(check, "it takes an AppSecret", "without it a refresh cannot detect that a room has ended")
+        return report_skip(check, "it takes an AppSecret", "without it a refresh cannot detect that a room has ended")
     try:
         client.query_room(f"rtcai-doctor-{uuid4().hex}")
     except RoomNotFound:
-        return passed(check, f"{client.settings.room_endpoint} answers")
+        return report_pass(check, f"{client.settings.room_endpoint} answers")
     except RtcAiError as error:
         advice = error.advice or "check RTCAI_ROOM_ENDPOINT; without it a refresh cannot detect that a room has ended"
-        return failed(check, _in_one_line(error), advice)
-    return passed(check, f"{client.settings.room_endpoint} answers")
+        return report_failure(check, _join_lines(error), advice)
+    return report_pass(check, f"{client.settings.room_endpoint} answers")
 
 
 def _cli(env: Mapping[str, str]) -> Finding:
     check = "Pulumi CLI"
     found = shutil.which("pulumi", path=env.get("PATH"))
     if found is None:
-        return failed(check, "there is no pulumi on PATH", "install the Pulumi CLI")
-    return _asked(check, [found, "version"], env, lambda said: f"{said} ({found})", "reinstall the Pulumi CLI")
+        return report_failure(check, "there is no pulumi on PATH", "install the Pulumi CLI")
+    return _ask(check, [found, "version"], env, lambda said: f"{said} ({found})", "reinstall the Pulumi CLI")
 
 
 def _plugin(env: Mapping[str, str]) -> Finding:
@@ -276,16 +278,18 @@ def _plugin(env: Mapping[str, str]) -> Finding:
     try:
         python = plugin_python(env, Path.cwd())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        return failed(check, f"Pulumi.yaml: {error}", "state an absolute virtualenv, or correct the file")
+        return report_failure(check, f"Pulumi.yaml: {error}", "state an absolute virtualenv, or correct the file")
     if python.executable is None:
-        return failed(check, f"no Python was found ({python.because})", "make the environment that Pulumi.yaml names")
+        return report_failure(
+            check, f"no Python was found ({python.because})", "make the environment that Pulumi.yaml names"
+        )
     advice = f'{python.executable} -m pip install "rtcai-pulumi", or what your tool has for it (uv add, poetry add)'
     command = [python.executable, "-c", _PLUGIN]
     where = f"({python.executable}; {python.because})"
-    return _asked(check, command, env, lambda said: f"{said} {where}", f"{advice} {where}", folder=python.folder)
+    return _ask(check, command, env, lambda said: f"{said} {where}", f"{advice} {where}", folder=python.folder)
 
 
-def _asked(
+def _ask(
     check: str,
     command: list[str],
     env: Mapping[str, str],
@@ -306,14 +310,14 @@ def _asked(
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return failed(check, str(error), advice)
+        return report_failure(check, str(error), advice)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        return failed(check, lines[-1] if lines else f"exit code {done.returncode}", advice)
-    return passed(check, detail(done.stdout.strip()))
+        return report_failure(check, lines[-1] if lines else f"exit code {done.returncode}", advice)
+    return report_pass(check, detail(done.stdout.strip()))
 
 
-def _place(path: Path) -> Finding:
+def _check_folder(path: Path) -> Finding:
     """Check in a folder next to the journal that the file system supports WAL, fsync, and locks between processes."""
     check = "place of the journal"
     folder = next(above for above in path.absolute().parents if above.is_dir())
@@ -328,41 +332,43 @@ def _place(path: Path) -> Finding:
                 command, capture_output=True, text=True, timeout=_SECONDS, check=False
             )
     except OSError as error:
-        return failed(check, f"nothing can be written in {folder}: {error.strerror}", _NAME_ANOTHER)
+        return report_failure(check, f"nothing can be written in {folder}: {error.strerror}", _NAME_ANOTHER)
     if done.stdout.strip() != "True":
         said = done.stderr.strip().splitlines()
         seen = said[-1] if said else "it is not seen"
-        return failed(check, f"{folder}: a lock of one process is not seen by another: {seen}", _NAME_ANOTHER)
-    doubt = doubt_about(path if path.parent.is_dir() else folder / path.name)
-    return passed(check, f"{folder}: can be written, locks are seen by other processes, WAL works", doubt)
+        return report_failure(check, f"{folder}: a lock of one process is not seen by another: {seen}", _NAME_ANOTHER)
+    doubt = find_location_warning(path if path.parent.is_dir() else folder / path.name)
+    return report_pass(check, f"{folder}: can be written, locks are seen by other processes, WAL works", doubt)
 
 
 def _journal(path: Path) -> Finding:
     check = "journal"
     try:
-        with existing(path, tell=lambda _: None) as journal:
+        with open_existing(path, tell=lambda _: None) as journal:
             if journal is None:
-                return passed(check, f"{path} is not there yet; the first up makes it")
-            if problems := journal.damage():
-                return failed(check, f"{path} is damaged: {problems[0]}", _SAVE)
-            records = [record for record in records_in(journal) if record.unfinished]
-            lost = sum(record.state is State.ASKED and not journal.lives(record.process) for record in records)
+                return report_pass(check, f"{path} is not there yet; the first up makes it")
+            if problems := journal.find_damage():
+                return report_failure(check, f"{path} is damaged: {problems[0]}", _SAVE)
+            records = [record for record in all_records(journal) if record.is_unfinished]
+            lost = sum(
+                record.state is RecordState.ASKED and not journal.is_running(record.process) for record in records
+            )
     except RtcAiError as error:
-        return failed(check, error.summary, error.advice or _SAVE)
+        return report_failure(check, error.summary, error.advice or _SAVE)
     agents = sum(record.task is not None for record in records)
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
-        return failed(check, f"{path} can be read by others (mode {mode:o})", f"chmod 600 {path}")
+        return report_failure(check, f"{path} can be read by others (mode {mode:o})", f"chmod 600 {path}")
     detail = f"{path}: {agents} agents, {lost} lost creates"
-    return passed(check, detail, _LOST if lost else None)
+    return report_pass(check, detail, _LOST if lost else None)
 
 
-def _told(error: RtcAiError) -> str:
+def _describe_code(error: RtcAiError) -> str:
     facts = error.facts
     return f"code {facts.code}" if facts.code is not None else f"HTTP status {facts.status}"
 
 
-def _in_one_line(error: RtcAiError) -> str:
+def _join_lines(error: RtcAiError) -> str:
     facts = error.facts
     known = [f"code {facts.code}" if facts.code is not None else None, facts.text, facts.reason]
     said = ", ".join(each for each in known if each)
@@ -388,7 +394,7 @@ def doctor(*, journal: JournalFile = None, as_json: AsJson = False) -> None:
     Exit codes: 0 no check failed; 1 a check failed; 2 wrong usage.
     """
     found: list[Finding] = []
-    with failing("doctor"):
+    with exit_on_error("doctor"):
         for finding in findings(os.environ, lambda: path_of(os.environ, journal)):
             found.append(finding)
             if not as_json:

@@ -105,7 +105,7 @@ def emulator(
     try:
         from rtcai_pulumi.emulator import serve  # noqa: PLC0415  the extra "emulator" may be missing
         from rtcai_pulumi.emulator.errors import CannotStart  # noqa: PLC0415  as above
-        from rtcai_pulumi.emulator.settings import Dedup, Rooms, settings_from  # noqa: PLC0415  as above
+        from rtcai_pulumi.emulator.settings import Dedup, RoomPolicy, settings_from  # noqa: PLC0415  as above
     except ModuleNotFoundError as missing:
         if missing.name not in {"jinja2", "starlette", "uvicorn"}:
             raise
@@ -113,7 +113,7 @@ def emulator(
     try:
         settings = settings_from(
             os.environ,
-            rooms=Rooms(rooms),
+            rooms=RoomPolicy(rooms),
             allow_unknown_fields=allow_unknown_fields,
             room_missing_code=room_missing_code,
             task_missing_code=task_missing_code,

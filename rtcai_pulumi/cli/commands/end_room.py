@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes, require_room_name
-from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirmed, failing, say, show_json, tell
-from rtcai_pulumi.cli.session import opened_or_made, path_of, records_in, service_and
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirm, exit_on_error, say, show_json, tell
+from rtcai_pulumi.cli.session import all_records, open_or_create, open_service, path_of
+from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.maintenance.rooms import end_room as ended_with
-from rtcai_pulumi.maintenance.rooms import known_in, number_of
+from rtcai_pulumi.maintenance.rooms import find_tasks_in_room, query_number
 
 _Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.", callback=require_room_name)]
 
@@ -34,17 +34,17 @@ def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_
     ended: list[Record] = []
     outcome = "was gone"
     with (
-        failing("end-room"),
-        opened_or_made(path_of(os.environ, journal), made=True) as opened,
-        service_and(opened) as run,
+        exit_on_error("end-room"),
+        open_or_create(path_of(os.environ, journal), made=True) as opened,
+        open_service(opened) as run,
     ):
-        records = records_in(opened)
-        cid = number_of(cname, run)
+        records = all_records(opened)
+        cid = query_number(cname, run)
         if cid is not None:
             tell(f"Room {cname} (number {cid}) will be ended: everybody in it is thrown out.")
-            for record in known_in(cid, run):
+            for record in find_tasks_in_room(cid, run):
                 tell(f"  task {record.task} runs in it")
-            agreed = confirmed("End it?", yes=yes, undone="It was not ended")
+            agreed = confirm("End it?", yes=yes, undone="It was not ended")
             outcome = "ended" if agreed else "not confirmed"
             ended = ended_with(cid, cname, run) if agreed else []
         settings = run.client.settings
@@ -52,9 +52,9 @@ def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_
             record.trace_id
             for record in records
             if record.cname == cname
-            and record.state is State.ASKED
+            and record.state is RecordState.ASKED
             and (record.app_key, record.room_endpoint) == (settings.app_key, settings.room_endpoint)
-            and not opened.lives(record.process)
+            and not opened.is_running(record.process)
         ]
     if as_json:
         tasks = sorted({str(record.task) for record in ended})

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from rtcai_pulumi.cli.options import JournalFile, TaskId, Yes, parts_of
-from rtcai_pulumi.cli.output import NOT_CONFIRMED, CannotDo, Unknown, confirmed, failing, say, tell
-from rtcai_pulumi.cli.session import existing, existing_path_of, records_of
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, CommandError, NotInJournal, confirm, exit_on_error, say, tell
+from rtcai_pulumi.cli.session import open_existing, records_of, require_path_of
 from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 
 _Trace = Annotated[str, typer.Argument(metavar="TRACE", help="The trace id of the lost create, as rtcai ls shows it.")]
 
@@ -25,19 +25,21 @@ def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> N
     Exit codes: 0 forgotten; 1 the journal does not know the create, it was answered, or a running process works on it;
     2 the command was not confirmed, or wrong usage.
     """
-    with failing("forget"), existing(existing_path_of(os.environ, journal)) as opened:
+    with exit_on_error("forget"), open_existing(require_path_of(os.environ, journal)) as opened:
         record = opened.record(trace) if opened else None
         if opened is None or record is None:
-            raise Unknown(f"The journal knows no create with the trace id {trace}.\n  to do: `rtcai ls` has them")
-        if record.state is not State.ASKED:
-            raise CannotDo(
+            raise NotInJournal(f"The journal knows no create with the trace id {trace}.\n  to do: `rtcai ls` has them")
+        if record.state is not RecordState.ASKED:
+            raise CommandError(
                 f"This create was answered: it started task {record.task}.\n"
                 "  to do: `rtcai close` stops it, `rtcai release` takes it out of the journal's care"
             )
-        if opened.lives(record.process):
-            raise CannotDo("A run that still lives waits for its answer.\n  to do: wait for it, or interrupt it first")
+        if opened.is_running(record.process):
+            raise CommandError(
+                "A run that still lives waits for its answer.\n  to do: wait for it, or interrupt it first"
+            )
         tell(f"Room {record.cname}, request {record.request_id}: if it started an agent, no record of it will be left.")
-        if not confirmed("Forget it?", yes=yes, undone="It was not forgotten"):
+        if not confirm("Forget it?", yes=yes, undone="It was not forgotten"):
             raise typer.Exit(NOT_CONFIRMED)
         opened.drop(record)
     say(f"The create {trace} in room {record.cname} is forgotten: the next up starts its agent afresh.")
@@ -54,13 +56,15 @@ def release(task: TaskId, *, journal: JournalFile = None, yes: Yes = False) -> N
     not confirmed, or wrong usage.
     """
     parts_of(task)
-    with failing("release"), existing(existing_path_of(os.environ, journal)) as opened:
+    with exit_on_error("release"), open_existing(require_path_of(os.environ, journal)) as opened:
         found = records_of(opened, task)
-        if opened is None or any(opened.lives(record.process) for record in found if record.unfinished):
-            raise CannotDo("A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first")
+        if opened is None or any(opened.is_running(record.process) for record in found if record.is_unfinished):
+            raise CommandError(
+                "A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first"
+            )
         record = found[-1]
         tell(f"Task {task} in room {record.cname} (started for {urn_of(record.owner) or 'nobody'}) will be forgotten.")
-        if not confirmed("Release it?", yes=yes, undone="It was not released"):
+        if not confirm("Release it?", yes=yes, undone="It was not released"):
             raise typer.Exit(NOT_CONFIRMED)
         for each in found:
             opened.drop(each)

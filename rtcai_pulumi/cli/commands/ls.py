@@ -18,12 +18,12 @@ from rtcai_pulumi.cli.options import (
     StackName,
     StackOption,
 )
-from rtcai_pulumi.cli.output import failing, show_json, show_table, tell
-from rtcai_pulumi.cli.session import existing, existing_path_of, records_in
+from rtcai_pulumi.cli.output import exit_on_error, show_json, show_table, tell
+from rtcai_pulumi.cli.session import all_records, open_existing, require_path_of
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.maintenance.agents import Line, duration, lines_of_records, lines_of_state, mark_of
+from rtcai_pulumi.maintenance.agents import AgentLine, duration, lines_of_records, lines_of_state, mark_of
 from rtcai_pulumi.stack.export import name_of, stack_of, tasks_of
-from rtcai_pulumi.stack.source import Source, StackState, state_of
+from rtcai_pulumi.stack.source import ExportedState, StateSource, state_of
 
 _All = Annotated[bool, typer.Option("--all", help="List closed ones, too.")]
 _HEAD: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
@@ -60,20 +60,22 @@ def ls(
     """
     if stack and stack_export:
         raise typer.BadParameter("give --stack or --stack-export, not both")
-    source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
-    with failing("ls"):
-        state = state_of(source, os.environ) if source.named else None
+    source = StateSource(stack, cwd, stack_export, stack_name, project_name, backend)
+    with exit_on_error("ls"):
+        state = state_of(source, os.environ) if source.is_selected else None
         others = tasks_of(other_export or [])
-        with existing(existing_path_of(os.environ, journal)) as opened:
-            lines = _lines(opened, state, others, closed=all_)
+        with open_existing(require_path_of(os.environ, journal)) as opened:
+            lines = _find_lines(opened, state, others, closed=all_)
     _show(lines, as_json=as_json)
 
 
-def _lines(journal: Journal | None, state: StackState | None, others: frozenset[str], *, closed: bool) -> list[Line]:
-    records = records_in(journal) if journal else []
+def _find_lines(
+    journal: Journal | None, state: ExportedState | None, others: frozenset[str], *, closed: bool
+) -> list[AgentLine]:
+    records = all_records(journal) if journal else []
     lines = lines_of_records(
         records,
-        lives=journal.lives if journal else lambda _: False,
+        lives=journal.is_running if journal else lambda _: False,
         now=datetime.now(UTC),
         closed=closed,
         mark=lambda record: mark_of(record, state.export if state else None, state.backend if state else None, others),
@@ -81,7 +83,7 @@ def _lines(journal: Journal | None, state: StackState | None, others: frozenset[
     return lines + (lines_of_state(state.export, records) if state else [])
 
 
-def _show(lines: list[Line], *, as_json: bool) -> None:
+def _show(lines: list[AgentLine], *, as_json: bool) -> None:
     if as_json:
         show_json([line.as_json() for line in lines])
     elif lines:
@@ -90,10 +92,10 @@ def _show(lines: list[Line], *, as_json: bool) -> None:
         tell("No agents.")
 
 
-def _row(line: Line) -> tuple[str, ...]:
+def _row(line: AgentLine) -> tuple[str, ...]:
     return (
         line.cname if line.cname is not None else "(secret)",
-        _named(line),
+        _name_of(line),
         line.state or "-",
         name_of(line.urn),
         str(stack_of(line.urn) or "-"),
@@ -104,6 +106,6 @@ def _row(line: Line) -> tuple[str, ...]:
     )
 
 
-def _named(line: Line) -> str:
+def _name_of(line: AgentLine) -> str:
     """Return the name that other commands accept: the task, or the trace id of a create without one."""
     return line.task or (f"trace {line.record.trace_id}" if line.record else "-")

@@ -15,11 +15,11 @@ from rtcai_pulumi.cli.options import (
     StackName,
     StackOption,
 )
-from rtcai_pulumi.cli.output import failing, say, show_json, tell
-from rtcai_pulumi.cli.session import existing, existing_path_of, records_in
-from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, line_of, unknown_creates
+from rtcai_pulumi.cli.output import exit_on_error, say, show_json, tell
+from rtcai_pulumi.cli.session import all_records, open_existing, require_path_of
+from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, find_unknown_creates, line_of
 from rtcai_pulumi.maintenance.pending import as_json as begun_as_json
-from rtcai_pulumi.stack.source import Source, state_of
+from rtcai_pulumi.stack.source import StateSource, state_of
 
 
 def pending(
@@ -50,10 +50,10 @@ def pending(
     """
     if (stack is None) == (stack_export is None):
         raise typer.BadParameter("give one of --stack and --stack-export")
-    with failing("pending"):
-        state = state_of(Source(stack, cwd, stack_export, stack_name, project_name, backend), os.environ)
-        with existing(existing_path_of(os.environ, journal)) as opened:
-            found = unknown_creates(state, records_in(opened) if opened else [])
+    with exit_on_error("pending"):
+        state = state_of(StateSource(stack, cwd, stack_export, stack_name, project_name, backend), os.environ)
+        with open_existing(require_path_of(os.environ, journal)) as opened:
+            found = find_unknown_creates(state, all_records(opened) if opened else [])
     if as_json:
         show_json([begun_as_json(each) for each in found])
     elif found:

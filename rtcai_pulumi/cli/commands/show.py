@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, StackOption
-from rtcai_pulumi.cli.output import Unknown, failing, for_the_environment, show_facts, show_json
-from rtcai_pulumi.cli.session import existing, existing_path_of, records_in, service_and
+from rtcai_pulumi.cli.output import NotInJournal, exit_on_error, for_the_environment, show_facts, show_json
+from rtcai_pulumi.cli.session import all_records, open_existing, open_service, require_path_of
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record
 from rtcai_pulumi.lifecycle.context import require_account, require_room_api
-from rtcai_pulumi.maintenance.agents import Line, duration, line_of, lines_of_state, mark_of
+from rtcai_pulumi.maintenance.agents import AgentLine, duration, line_of, lines_of_state, mark_of
 from rtcai_pulumi.service.errors import RoomNotFound, RtcAiError
-from rtcai_pulumi.stack.source import Source, StackState, state_of
+from rtcai_pulumi.stack.source import ExportedState, StateSource, state_of
 
 _Named = Annotated[
     str, typer.Argument(metavar="CID/TASK|TRACE", help="The task, or the trace id of a create without an answer.")
@@ -25,7 +25,7 @@ _NOT_ASKED: Final = "not asked"
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class RoomFacts:
     """What the room API reports about the room of a task."""
 
     answer: str
@@ -54,45 +54,45 @@ def show(
     Exit codes: 0 shown; 1 neither the journal nor the state knows the agent, or one of them cannot be read; 2 wrong
     usage.
     """
-    with failing("show"):
-        state = state_of(Source(stack, cwd, None, None, None, backend), os.environ) if stack else None
-        with existing(existing_path_of(os.environ, journal)) as opened:
+    with exit_on_error("show"):
+        state = state_of(StateSource(stack, cwd, None, None, None, backend), os.environ) if stack else None
+        with open_existing(require_path_of(os.environ, journal)) as opened:
             line = _line(named, opened, state)
-            room = _room(line.record, opened) if line.record and opened else Room(_NOT_ASKED, "not in the journal")
+            room = _room(line.record, opened) if line.record and opened else RoomFacts(_NOT_ASKED, "not in the journal")
     if as_json:
         show_json({**line.as_json(), "room": room.answer, "roomError": room.why})
     else:
         show_facts(_facts(line, room))
 
 
-def _line(named: str, journal: Journal | None, state: StackState | None) -> Line:
-    records = records_in(journal) if journal else []
+def _line(named: str, journal: Journal | None, state: ExportedState | None) -> AgentLine:
+    records = all_records(journal) if journal else []
     if journal and (found := [record for record in records if named in {record.task, record.trace_id}]):
         # If several records name the same task, use the one that may still have an agent.
-        record = max(found, key=lambda record: (record.unfinished, record.changed_at))
+        record = max(found, key=lambda record: (record.is_unfinished, record.changed_at))
         mark = mark_of(record, state.export, state.backend, frozenset()) if state else None
-        return line_of(record, lives=journal.lives(record.process), now=datetime.now(UTC), mark=mark)
+        return line_of(record, lives=journal.is_running(record.process), now=datetime.now(UTC), mark=mark)
     stored = [line for line in lines_of_state(state.export, records) if line.task == named] if state else []
     if not stored:
         where = "Neither the journal nor the state knows" if state else "The journal does not know"
-        raise Unknown(f"{where} {named}.\n  to do: `rtcai ls --all` lists what is known")
+        raise NotInJournal(f"{where} {named}.\n  to do: `rtcai ls --all` lists what is known")
     return stored[0]
 
 
-def _room(record: Record, journal: Journal) -> Room:
+def _room(record: Record, journal: Journal) -> RoomFacts:
     try:
-        with service_and(journal) as run:
+        with open_service(journal) as run:
             require_account(record, run.client.settings)
             require_room_api(record, run.client.settings)
             cid = run.client.query_room(record.cname).cid
     except RoomNotFound:
-        return Room("gone")
+        return RoomFacts("gone")
     except RtcAiError as error:
-        return Room(_NOT_ASKED, for_the_environment(error.summary))
-    return Room("open") if record.cid in {None, cid} else Room("another one now")
+        return RoomFacts(_NOT_ASKED, for_the_environment(error.summary))
+    return RoomFacts("open") if record.cid in {None, cid} else RoomFacts("another one now")
 
 
-def _facts(line: Line, room: Room) -> dict[str, Any]:
+def _facts(line: AgentLine, room: RoomFacts) -> dict[str, Any]:
     shown = line.as_json()
     return {
         "room": shown["cname"] if shown["cname"] is not None else "(secret)",

@@ -25,21 +25,21 @@ from rtcai_pulumi.cli.options import (
 )
 from rtcai_pulumi.cli.output import (
     NOT_CONFIRMED,
-    CannotDo,
-    confirmed,
-    failing,
+    CommandError,
+    confirm,
+    exit_on_error,
     for_the_environment,
     say,
     show_json,
     tell,
 )
-from rtcai_pulumi.cli.session import existing, existing_path_of, records_in, service_and
+from rtcai_pulumi.cli.session import all_records, open_existing, open_service, require_path_of
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, line_of, unknown_creates
+from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, find_unknown_creates, line_of
 from rtcai_pulumi.maintenance.pending import as_json as begun_as_json
-from rtcai_pulumi.maintenance.sweep import Outcome, Swept, carry_out, elsewhere, neighbours, plan
-from rtcai_pulumi.stack.export import STDIN, Begun, tasks_of
-from rtcai_pulumi.stack.source import Source, StackState, state_of, why_locked
+from rtcai_pulumi.maintenance.sweep import SweepItem, SweepOutcome, carry_out, count_elsewhere, find_neighbours, plan
+from rtcai_pulumi.stack.export import STDIN, PendingCreate, tasks_of
+from rtcai_pulumi.stack.source import ExportedState, StateSource, state_of, why_locked
 
 _EndRoom = Annotated[
     bool,
@@ -57,14 +57,14 @@ _LOST_ADVICE: Final = (
     "more, look into the room, and add --end-room if an agent is there (this throws out everybody)"
 )
 _HEADINGS: Final = {
-    Outcome.TO_CLOSE: "To close, because the state lacks it",
-    Outcome.CLOSED: "Closed",
-    Outcome.FAILED: "Not closed",
-    Outcome.LIVES: "Left alone, because a run that still lives works on it",
-    Outcome.NEWER: "Left alone, because it changed after the export was made (export the stack again)",
-    Outcome.LOST: f"Lost: its create was never answered, and there is no task to close ({_LOST_ADVICE})",
-    Outcome.TO_END_ROOM: "Lost, and its room would be ended, which throws out everybody",
-    Outcome.ROOM_ENDED: "Lost, and its room is ended",
+    SweepOutcome.TO_CLOSE: "To close, because the state lacks it",
+    SweepOutcome.CLOSED: "Closed",
+    SweepOutcome.FAILED: "Not closed",
+    SweepOutcome.LIVES: "Left alone, because a run that still lives works on it",
+    SweepOutcome.NEWER: "Left alone, because it changed after the export was made (export the stack again)",
+    SweepOutcome.LOST: f"Lost: its create was never answered, and there is no task to close ({_LOST_ADVICE})",
+    SweepOutcome.TO_END_ROOM: "Lost, and its room would be ended, which throws out everybody",
+    SweepOutcome.ROOM_ENDED: "Lost, and its room is ended",
 }
 
 
@@ -113,46 +113,48 @@ def sweep(
     """
     if (stack is None) == (stack_export is None):
         raise typer.BadParameter("give one of --stack and --stack-export")
-    source = Source(stack, cwd, stack_export, stack_name, project_name, backend)
+    source = StateSource(stack, cwd, stack_export, stack_name, project_name, backend)
     began = datetime.now(UTC)
-    with failing("sweep"), existing(existing_path_of(os.environ, journal)) as opened:
+    with exit_on_error("sweep"), open_existing(require_path_of(os.environ, journal)) as opened:
         # Read before the state: a run that ends while the state is read may have stored something that this state
         # lacks.
-        lived = _living(opened)
+        lived = _find_running(opened)
         state = state_of(source, os.environ, began)
         others = tasks_of(other_export or [])
-        records = records_in(opened) if opened else []
-        lives = partial(_lives, opened, lived)
+        records = all_records(opened) if opened else []
+        lives = partial(_is_running, opened, lived)
         planned = plan(records, state.export, state.backend, others=others, lives=lives, end_room=end_room)
-        unknown = unknown_creates(state, records)
-        strangers = elsewhere(records, state.export, state.backend)
-        _introduce(state, strangers)
+        unknown = find_unknown_creates(state, records)
+        strangers = count_elsewhere(records, state.export, state.backend)
+        _print_intro(state, strangers)
         if holder := why_locked(state, source, os.environ):
             advice = "wait for it; if it was killed, `pulumi cancel` unlocks the stack"
-            raise CannotDo(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
+            raise CommandError(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
         _show(planned, quiet=as_json)
         _show_unknown(unknown, quiet=as_json)
-        for each in neighbours(planned, records, state.export):
+        for each in find_neighbours(planned, records, state.export):
             tell(f"warning: this would be ended with its room: {each}")
-        agreed = _agreed(planned, state, yes=yes, can_ask=stack_export != STDIN)
-        done = _done(planned, opened, quiet=as_json) if opened and agreed else planned
+        agreed = _confirm(planned, state, yes=yes, can_ask=stack_export != STDIN)
+        done = _carry_out(planned, opened, quiet=as_json) if opened and agreed else planned
     if as_json:
         show_json(_as_json(done, state, unknown, strangers))
     raise typer.Exit(_exit_code(done, some_remain=bool(unknown or strangers)))
 
 
-def _living(journal: Journal | None) -> frozenset[int]:
+def _find_running(journal: Journal | None) -> frozenset[int]:
     """Return the running processes that have unfinished records."""
     if journal is None:
         return frozenset()
-    return frozenset({each.process for each in records_in(journal) if each.unfinished and journal.lives(each.process)})
+    return frozenset(
+        {each.process for each in all_records(journal) if each.is_unfinished and journal.is_running(each.process)}
+    )
 
 
-def _lives(journal: Journal | None, lived: frozenset[int], process: int) -> bool:
-    return process in lived or (journal is not None and journal.lives(process))
+def _is_running(journal: Journal | None, lived: frozenset[int], process: int) -> bool:
+    return process in lived or (journal is not None and journal.is_running(process))
 
 
-def _introduce(state: StackState, strangers: int) -> None:
+def _print_intro(state: ExportedState, strangers: int) -> None:
     export, backend = state.export, state.backend
     tell(f"Stack {export.id}, backend: {backend}.")
     if strangers:
@@ -166,20 +168,20 @@ def _introduce(state: StackState, strangers: int) -> None:
             tell(f"  {urn}")
 
 
-def _agreed(planned: list[Swept], state: StackState, *, yes: bool, can_ask: bool) -> bool:
+def _confirm(planned: list[SweepItem], state: ExportedState, *, yes: bool, can_ask: bool) -> bool:
     if not any(each.to_do for each in planned):
         tell("The journal has nothing to close.")
         return False
     if state.export.pending_operations and not yes:
         tell("Nothing was closed: the state has pending operations; add --yes.")
         return False
-    return confirmed("Close them?", yes=yes, can_ask=can_ask, undone="Nothing was closed")
+    return confirm("Close them?", yes=yes, can_ask=can_ask, undone="Nothing was closed")
 
 
-def _done(planned: list[Swept], journal: Journal, *, quiet: bool) -> list[Swept]:
+def _carry_out(planned: list[SweepItem], journal: Journal, *, quiet: bool) -> list[SweepItem]:
     """Carry out the plan. Each outcome is printed immediately, so an interrupted run has reported what it did."""
-    done: dict[str, Swept] = {}
-    with service_and(journal) as run, _progress(sum(each.to_do for each in planned)) as advance:
+    done: dict[str, SweepItem] = {}
+    with open_service(journal) as run, _progress(sum(each.to_do for each in planned)) as advance:
         try:
             for carried_out in carry_out(planned, run, tell):
                 error = carried_out.error
@@ -189,7 +191,7 @@ def _done(planned: list[Swept], journal: Journal, *, quiet: bool) -> list[Swept]
                 advance()
         except KeyboardInterrupt:
             left = sum(each.to_do for each in planned) - len(done)
-            raise CannotDo(f"Interrupted; {left} were not dealt with.\n  to do: run it again") from None
+            raise CommandError(f"Interrupted; {left} were not dealt with.\n  to do: run it again") from None
     return [done.get(each.record.trace_id, each) for each in planned]
 
 
@@ -205,9 +207,9 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
+def _show(swept: Iterable[SweepItem], *, quiet: bool) -> None:
     """Print what happens to the records, with a heading for each kind; on stderr if the output is JSON."""
-    by_outcome: dict[Outcome, list[Swept]] = {}
+    by_outcome: dict[SweepOutcome, list[SweepItem]] = {}
     for each in swept:
         by_outcome.setdefault(each.outcome, []).append(each)
     for outcome, those in by_outcome.items():
@@ -218,7 +220,7 @@ def _show(swept: Iterable[Swept], *, quiet: bool) -> None:
                 say(f"    {line}", err=quiet)
 
 
-def _show_unknown(unknown: list[Begun], *, quiet: bool) -> None:
+def _show_unknown(unknown: list[PendingCreate], *, quiet: bool) -> None:
     """Print the creates without a record: there is nothing to close, but there may be an agent."""
     if unknown:
         say(f"{UNKNOWN} ({ADVICE}):", err=quiet)
@@ -226,7 +228,9 @@ def _show_unknown(unknown: list[Begun], *, quiet: bool) -> None:
             say(f"  {line_of(each)}", err=quiet)
 
 
-def _as_json(swept: list[Swept], state: StackState, unknown: list[Begun], strangers: int) -> dict[str, Any]:
+def _as_json(
+    swept: list[SweepItem], state: ExportedState, unknown: list[PendingCreate], strangers: int
+) -> dict[str, Any]:
     export, backend = state.export, state.backend
     now = datetime.now(UTC)
     return {
@@ -240,11 +244,11 @@ def _as_json(swept: list[Swept], state: StackState, unknown: list[Begun], strang
     }
 
 
-def _exit_code(swept: list[Swept], *, some_remain: bool) -> int:
+def _exit_code(swept: list[SweepItem], *, some_remain: bool) -> int:
     outcomes = {each.outcome for each in swept}
-    if Outcome.FAILED in outcomes:
+    if SweepOutcome.FAILED in outcomes:
         return _FAILED
-    if {Outcome.TO_CLOSE, Outcome.TO_END_ROOM} & outcomes:
+    if {SweepOutcome.TO_CLOSE, SweepOutcome.TO_END_ROOM} & outcomes:
         return NOT_CONFIRMED
-    left = some_remain or {Outcome.LOST, Outcome.LIVES, Outcome.NEWER} & outcomes
+    left = some_remain or {SweepOutcome.LOST, SweepOutcome.LIVES, SweepOutcome.NEWER} & outcomes
     return _SOME_REMAIN if left else 0

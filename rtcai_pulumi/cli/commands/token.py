@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rtcai_pulumi.cli.options import AsJson
-from rtcai_pulumi.cli.output import failing, show_json
+from rtcai_pulumi.cli.output import exit_on_error, show_json
 from rtcai_pulumi.config.conversation import room_name_problem
 from rtcai_pulumi.service.settings import resolve
 from rtcai_pulumi.service.signing import TTL_DEFAULT, TTL_MAX, room_token_of
@@ -37,7 +37,7 @@ def token(cname: _Room, uid: _Uid, *, ttl: _Ttl = TTL_DEFAULT, as_json: AsJson =
 
     Exit codes: 0 printed; 1 there is no AppSecret, or a setting is wrong; 2 wrong usage.
     """
-    with failing("token"):
+    with exit_on_error("token"):
         made = room_token_of(resolve(os.environ, lambda _: None), cname, uid, ttl, time.time())
     if as_json:
         show_json({"cname": cname, "uid": str(uid), "ttl": ttl, "token": made})

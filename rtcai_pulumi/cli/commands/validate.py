@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rtcai_pulumi.cli.options import AsJson
-from rtcai_pulumi.cli.output import CannotDo, failing, say, show_json, tell
+from rtcai_pulumi.cli.output import CommandError, exit_on_error, say, show_json, tell
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
 from rtcai_pulumi.events.schema import event_schema_text
 
@@ -60,8 +60,8 @@ def schema(*, output: _Output = None) -> None:
     if output is None:
         typer.echo(text, nl=False)
         return
-    with failing("schema"):
+    with exit_on_error("schema"):
         try:
             output.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise CannotDo(f"{output} cannot be written: {error.strerror}") from None
+            raise CommandError(f"{output} cannot be written: {error.strerror}") from None

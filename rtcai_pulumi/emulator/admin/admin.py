@@ -7,16 +7,16 @@ from typing import Any
 
 from rtcai_pulumi.emulator.api.rooms import is_room_name
 from rtcai_pulumi.emulator.clock import ClockOffset, iso
-from rtcai_pulumi.emulator.errors import Dropped, NotUnderstood
+from rtcai_pulumi.emulator.errors import InvalidStatement, RequestDropped
 from rtcai_pulumi.emulator.faults.model import fault_of
 from rtcai_pulumi.emulator.settings import SettingsChange
-from rtcai_pulumi.emulator.state.model import Room, Task
+from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask
 from rtcai_pulumi.emulator.state.seed import Seed, plant
 from rtcai_pulumi.emulator.state.service import EmulatedService
-from rtcai_pulumi.emulator.strict_model import understood
+from rtcai_pulumi.emulator.strict_model import parse_strict
 
 
-def shown_room(room: Room) -> dict[str, Any]:
+def room_to_json(room: EmulatedRoom) -> dict[str, Any]:
     """Return an open room as JSON."""
     return {
         "cid": room.cid,
@@ -26,7 +26,7 @@ def shown_room(room: Room) -> dict[str, Any]:
     }
 
 
-def shown_task(task: Task, now_ms: int) -> dict[str, Any]:
+def task_to_json(task: EmulatedTask, now_ms: int) -> dict[str, Any]:
     """Return a task as JSON, as it is at the given time in milliseconds since 1970."""
     return {
         "taskId": task.task_id,
@@ -58,19 +58,19 @@ class Admin:
         """Return every task, running and ended, in order of start."""
         self._service.advance()
         now_ms = self._service.clock.now_ms()
-        return [shown_task(task, now_ms) for task in self._service.state.tasks.values()]
+        return [task_to_json(task, now_ms) for task in self._service.state.tasks.values()]
 
     async def rooms(self) -> list[dict[str, Any]]:
         """Return every open room, in order of opening."""
-        return [shown_room(room) for room in self._service.state.rooms.values()]
+        return [room_to_json(room) for room in self._service.state.rooms.values()]
 
     async def requests(self) -> list[dict[str, Any]]:
         """Return every API request, in order of arrival."""
-        return self._service.record.shown()
+        return self._service.record.to_json()
 
     async def stats(self) -> dict[str, Any]:
         """Return how many requests there were, and how many of them at the same time."""
-        return self._service.gauge.shown()
+        return self._service.gauge.to_json()
 
     async def reset(self) -> None:
         """Delete all rooms, tasks, nonces, requests, counts and faults, and disconnect every request that waits."""
@@ -82,7 +82,7 @@ class Admin:
         Raises:
             NotUnderstood: the seed is not valid; nothing was added.
         """
-        added = plant(self._service, understood(Seed, stated))
+        added = plant(self._service, parse_strict(Seed, stated))
         await self._service.keep()
         return added
 
@@ -92,7 +92,7 @@ class Admin:
 
     async def change_settings(self, change: SettingsChange) -> dict[str, Any]:
         """Change settings from the next request on; return the new values."""
-        self._service.settings = change.applied_to(self._service.settings)
+        self._service.settings = change.apply_to(self._service.settings)
         self._service.changes.touch("setting")
         return await self.settings()
 
@@ -113,11 +113,11 @@ class Admin:
         Raises:
             NotUnderstood: the fault is not valid.
         """
-        return self._service.faults.add(fault_of(stated)).shown()
+        return self._service.faults.add(fault_of(stated)).to_json()
 
     async def faults(self) -> list[dict[str, Any]]:
         """Return every fault in the order in which they were set, with what each has done."""
-        return self._service.faults.shown()
+        return self._service.faults.to_json()
 
     async def fault(self, number: int) -> dict[str, Any]:
         """Return one fault.
@@ -125,7 +125,7 @@ class Admin:
         Raises:
             LookupError: there is no fault with this number.
         """
-        return self._service.faults.get(number).shown()
+        return self._service.faults.get(number).to_json()
 
     async def remove_fault(self, number: int) -> None:
         """Remove a fault; the requests that it holds continue.
@@ -145,9 +145,9 @@ class Admin:
         Raises:
             LookupError: there is no fault with this number.
         """
-        return self._service.faults.release(number).shown()
+        return self._service.faults.release(number).to_json()
 
-    async def until_held(self, number: int, count: int, seconds: float) -> dict[str, Any]:
+    async def wait_until_held(self, number: int, count: int, seconds: float) -> dict[str, Any]:
         """Wait until a fault has held this many requests, including those that have left since; return the fault.
 
         Raises:
@@ -161,10 +161,10 @@ class Admin:
         except TimeoutError:
             message = f"{fault.gate.reached} of {count} requests were held within {seconds:g} seconds"
             raise TimeoutError(message) from None
-        except Dropped:
+        except RequestDropped:
             message = "the emulator was reset or stopped"
             raise LookupError(message) from None
-        return fault.shown()
+        return fault.to_json()
 
     async def open_room(self, cname: str, app_key: str | None = None) -> int:
         """Open a room, as if a user had joined; return its number, also if it was open already.
@@ -175,7 +175,7 @@ class Admin:
         """
         if not is_room_name(cname):
             message = "cname: must be 1 to 64 bytes of UTF-8"
-            raise NotUnderstood(message)
+            raise InvalidStatement(message)
         return (await self._service.open_room(cname, self._account(app_key))).cid
 
     async def end_room(self, cname: str, app_key: str | None = None, *, end_tasks: bool | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rtcai_pulumi.emulator.api.rate_limit import TASK_VERBS, Verb
 from rtcai_pulumi.emulator.clock import iso
 from rtcai_pulumi.emulator.http.request import Call
-from rtcai_pulumi.emulator.http.response import Answer
+from rtcai_pulumi.emulator.http.response import EmulatedAnswer
 from rtcai_pulumi.emulator.state.changes import Changes
 
 KEPT_REQUESTS: Final = 20_000
@@ -18,7 +18,7 @@ SHOWN_HEADERS: Final = ("AppKey", "Nonce", "CurTime", "Cname", "Uid", "X-custom-
 
 
 @dataclass(slots=True)
-class Entry:
+class RequestEntry:
     """One request. Its answer is empty until the request is answered."""
 
     call: Call
@@ -29,7 +29,7 @@ class Entry:
     number: int = 0
     """Position in order of arrival, from 1."""
     changes: Changes = field(default_factory=Changes)
-    answer: Answer | None = None
+    answer: EmulatedAnswer | None = None
     latency: float | None = None
     """Seconds from the end of the request to its answer, or to its end if it was not answered."""
     faults: list[dict[str, Any]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Entry:
     end: str | None = None
     """How the request ended; None while it is in flight."""
 
-    def finish(self, answer: Answer, now: float) -> None:
+    def finish(self, answer: EmulatedAnswer, now: float) -> None:
         """Record the answer, immediately before it is sent."""
         self.answer, self.latency, self.end = answer, now - self.began, "answered"
         self.changes.touch("request", self.number)
@@ -47,7 +47,7 @@ class Entry:
         self.latency, self.end = now - self.began, end
         self.changes.touch("request", self.number)
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The entry as JSON."""
         headers = {name: self.call.shown_header(name) for name in SHOWN_HEADERS}
         return {
@@ -65,20 +65,20 @@ class Entry:
         }
 
 
-class Record:
+class RequestLog:
     """The requests of one emulator, oldest first."""
 
     def __init__(self, changes: Changes | None = None) -> None:
         self._changes = changes or Changes()
-        self._entries: deque[Entry] = deque(maxlen=KEPT_REQUESTS)
+        self._entries: deque[RequestEntry] = deque(maxlen=KEPT_REQUESTS)
         self.newest = 0
         """Number of the newest entry; 0 if there has been none."""
 
-    def begin(self, call: Call, started: float, began: float) -> Entry:
+    def begin(self, call: Call, started: float, began: float) -> RequestEntry:
         """Record a request that has arrived."""
-        return self.add(Entry(call, started, began))
+        return self.add(RequestEntry(call, started, began))
 
-    def add(self, entry: Entry) -> Entry:
+    def add(self, entry: RequestEntry) -> RequestEntry:
         """Append a complete entry."""
         self.newest += 1
         entry.number, entry.changes = self.newest, self._changes
@@ -86,12 +86,12 @@ class Record:
         self._changes.touch("request", entry.number)
         return entry
 
-    def get(self, number: int) -> Entry | None:
+    def get(self, number: int) -> RequestEntry | None:
         """Return an entry by its number; None if it does not exist or was dropped."""
         place = number - self.newest + len(self._entries) - 1
         return self._entries[place] if 0 <= place < len(self._entries) else None
 
-    def before(self, number: int, count: int) -> list[Entry]:
+    def before(self, number: int, count: int) -> list[RequestEntry]:
         """Return at most this many entries that arrived before a number, newest first."""
         found = (self.get(one) for one in range(number - 1, max(number - 1 - count, 0), -1))
         return [entry for entry in found if entry]
@@ -101,9 +101,9 @@ class Record:
         """Return the number of the oldest entry that is kept; one above the newest if there is none."""
         return self.newest - len(self._entries) + 1
 
-    def shown(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[dict[str, Any]]:
         """Return all entries as JSON, in order."""
-        return [entry.shown() for entry in self._entries]
+        return [entry.to_json() for entry in self._entries]
 
     def clear(self) -> None:
         """Drop all entries; numbers start from 1 again."""
@@ -121,7 +121,7 @@ class Gauge:
         self._throttled = 0
 
     @contextmanager
-    def counted(self, verb: Verb) -> Generator[None]:
+    def count(self, verb: Verb) -> Generator[None]:
         """Count a request while it runs; a reset removes it from the count."""
         self._came[verb] += 1
         request = object()
@@ -133,7 +133,7 @@ class Gauge:
         finally:
             self._in_flight.discard(request)
 
-    def throttled(self) -> None:
+    def count_throttled(self) -> None:
         """Count a request that the rate limit refused."""
         self._throttled += 1
 
@@ -143,7 +143,7 @@ class Gauge:
         self._in_flight.clear()
         self._max_in_flight = self._throttled = 0
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON."""
         return {
             "inFlight": len(self._in_flight),

@@ -10,18 +10,18 @@ from starlette.routing import Route
 
 from rtcai_pulumi.emulator.admin.admin import Admin
 from rtcai_pulumi.emulator.clock import Clock, ClockOffset
-from rtcai_pulumi.emulator.errors import NotUnderstood, Refused
-from rtcai_pulumi.emulator.http.origin_check import foreign
-from rtcai_pulumi.emulator.http.request import MAX_BODY, parsed
+from rtcai_pulumi.emulator.errors import InvalidStatement, Rejection
+from rtcai_pulumi.emulator.http.origin_check import find_foreign_origin
+from rtcai_pulumi.emulator.http.request import MAX_BODY, parse_json
 from rtcai_pulumi.emulator.http.response import json_response
 from rtcai_pulumi.emulator.settings import SettingsChange
-from rtcai_pulumi.emulator.strict_model import Statement, understood
+from rtcai_pulumi.emulator.strict_model import StrictModel, parse_strict
 
 Handler = Callable[[Admin, Request], Awaitable[Any]]
 """The handler of one path; returns the answer as JSON."""
 
 
-class _UntilHeld(Statement):
+class _HeldQuery(StrictModel):
     """The query of ``/held``."""
 
     count: Annotated[int, Field(ge=1, strict=False)] = 1
@@ -33,7 +33,7 @@ async def _faults(admin: Admin, _: Request) -> Any:
 
 
 async def _add_fault(admin: Admin, request: Request) -> Any:
-    return await admin.add_fault(await stated(request))
+    return await admin.add_fault(await read_json(request))
 
 
 async def _clear_faults(admin: Admin, _: Request) -> Any:
@@ -55,8 +55,8 @@ async def _release(admin: Admin, request: Request) -> Any:
 
 
 async def _until_held(admin: Admin, request: Request) -> Any:
-    asked = understood(_UntilHeld, dict(request.query_params))
-    return await admin.until_held(request.path_params["number"], asked.count, asked.timeout)
+    asked = parse_strict(_HeldQuery, dict(request.query_params))
+    return await admin.wait_until_held(request.path_params["number"], asked.count, asked.timeout)
 
 
 async def _settings(admin: Admin, _: Request) -> Any:
@@ -64,7 +64,7 @@ async def _settings(admin: Admin, _: Request) -> Any:
 
 
 async def _change_settings(admin: Admin, request: Request) -> Any:
-    return await admin.change_settings(understood(SettingsChange, await stated(request)))
+    return await admin.change_settings(parse_strict(SettingsChange, await read_json(request)))
 
 
 async def _clock(admin: Admin, _: Request) -> Any:
@@ -72,10 +72,10 @@ async def _clock(admin: Admin, _: Request) -> Any:
 
 
 async def _set_clock(admin: Admin, request: Request) -> Any:
-    return await admin.set_clock(understood(ClockOffset, await stated(request)))
+    return await admin.set_clock(parse_strict(ClockOffset, await read_json(request)))
 
 
-async def stated(request: Request, limit: int = MAX_BODY) -> Any:
+async def read_json(request: Request, limit: int = MAX_BODY) -> Any:
     """Read the JSON body of a request, up to a number of bytes.
 
     Raises:
@@ -86,9 +86,9 @@ async def stated(request: Request, limit: int = MAX_BODY) -> Any:
         size += len(chunk)
         kept += chunk if size <= limit else b""
     try:
-        return parsed(bytes(kept), size, limit)
-    except Refused as refused:
-        raise NotUnderstood(refused.reason) from None
+        return parse_json(bytes(kept), size, limit)
+    except Rejection as refused:
+        raise InvalidStatement(refused.reason) from None
 
 
 INTERFERING: Final[tuple[tuple[str, str, Handler], ...]] = (
@@ -112,13 +112,13 @@ _MAX_SEED: Final = 64 * 1024 * 1024
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class _OfAnAccount(Statement):
+class _AccountQuery(StrictModel):
     """The query of a request that opens a room."""
 
     app_key: Annotated[str | None, Field(alias="appKey")] = None
 
 
-class _EndOfRoom(_OfAnAccount):
+class _EndRoomQuery(_AccountQuery):
     """The query of a request that ends a room."""
 
     end_tasks: Annotated[Literal["true", "false"] | None, Field(alias="endTasks")] = None
@@ -150,16 +150,16 @@ async def _reset(admin: Admin, _: Request) -> Any:
 
 
 async def _seed(admin: Admin, request: Request) -> Any:
-    return await admin.seed(await stated(request, _MAX_SEED))
+    return await admin.seed(await read_json(request, _MAX_SEED))
 
 
 async def _open_room(admin: Admin, request: Request) -> Any:
-    asked = understood(_OfAnAccount, dict(request.query_params))
+    asked = parse_strict(_AccountQuery, dict(request.query_params))
     return {"cid": await admin.open_room(request.path_params["cname"], asked.app_key)}
 
 
 async def _end_room(admin: Admin, request: Request) -> Any:
-    asked = understood(_EndOfRoom, dict(request.query_params))
+    asked = parse_strict(_EndRoomQuery, dict(request.query_params))
     end_tasks = None if asked.end_tasks is None else asked.end_tasks == "true"
     await admin.end_room(request.path_params["cname"], asked.app_key, end_tasks=end_tasks)
     return {"status": "ended"}
@@ -170,7 +170,7 @@ async def _end_task(admin: Admin, request: Request) -> Any:
     return {"status": "ended"}
 
 
-async def _elsewhere(_: Admin, request: Request) -> Any:
+async def _not_found(_: Admin, request: Request) -> Any:
     message = f"no such path for {request.method}; docs/emulator.md lists them"
     raise LookupError(message)
 
@@ -192,23 +192,23 @@ _LOOKING: Final[tuple[tuple[str, str, Handler], ...]] = (
 def admin_routes(admin: Admin, clock: Clock) -> list[Route]:
     """Return the routes below ``/-``."""
     paths = [
-        Route(path, _guarded(handler, admin, clock), methods=[method])
+        Route(path, _guard(handler, admin, clock), methods=[method])
         for method, path, handler in (*_LOOKING, *INTERFERING)
     ]
     # This fallback answers like the other routes, with the emulator's date. A route whose path matches but whose method
     # does not is only a partial match; the last route matches in full, so it gets such requests too.
-    return [*paths, Route("/{path:path}", _guarded(_elsewhere, admin, clock), methods=list(_METHODS))]
+    return [*paths, Route("/{path:path}", _guard(_not_found, admin, clock), methods=list(_METHODS))]
 
 
-def _guarded(handler: Handler, admin: Admin, clock: Clock) -> Callable[[Request], Awaitable[Response]]:
+def _guard(handler: Handler, admin: Admin, clock: Clock) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        if (reason := foreign(request)) is not None:
+        if (reason := find_foreign_origin(request)) is not None:
             return json_response({"error": reason}, clock, 403)
         try:
             return json_response(await handler(admin, request), clock)
         except LookupError as error:
             return json_response({"error": str(error)}, clock, 404)
-        except NotUnderstood as error:
+        except InvalidStatement as error:
             return json_response({"error": str(error)}, clock, 400)
         except TimeoutError as error:
             return json_response({"error": str(error)}, clock, 408)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from rtcai_pulumi.emulator.clock import Clock
-from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.errors import Rejection
 from rtcai_pulumi.emulator.http.request import Call
 from rtcai_pulumi.emulator.http.response import NOT_LOGGED_IN
 
@@ -54,16 +54,16 @@ def verify_checksum(call: Call, secrets: Mapping[str, str], clock: Clock, nonces
         login_header(call, name) for name in ("AppKey", "Nonce", "CurTime", "CheckSum")
     )
     if not 1 <= len(nonce) <= 128:
-        raise Refused(NOT_LOGGED_IN, "header Nonce: must have 1 to 128 characters")
+        raise Rejection(NOT_LOGGED_IN, "header Nonce: must have 1 to 128 characters")
     if not _CUR_TIME.fullmatch(cur_time):
-        raise Refused(NOT_LOGGED_IN, "header CurTime: must be whole seconds since 1970, in decimal")
+        raise Rejection(NOT_LOGGED_IN, "header CurTime: must be whole seconds since 1970, in decimal")
     secret = secret_of(app_key, secrets)
     if abs(clock.now() - int(cur_time)) > VALID_SECONDS:
-        raise Refused(NOT_LOGGED_IN, f"header CurTime: more than {VALID_SECONDS} seconds off the service's clock")
+        raise Rejection(NOT_LOGGED_IN, f"header CurTime: more than {VALID_SECONDS} seconds off the service's clock")
     if not hmac.compare_digest(checksum_of(secret, nonce, cur_time).encode(), checksum.encode()):
-        raise Refused(NOT_LOGGED_IN, "header CheckSum: wrong; check the AppSecret")
+        raise Rejection(NOT_LOGGED_IN, "header CheckSum: wrong; check the AppSecret")
     if not nonces.use(app_key, nonce, clock.now()):
-        raise Refused(NOT_LOGGED_IN, "header Nonce: used before; each attempt needs a new one")
+        raise Rejection(NOT_LOGGED_IN, "header Nonce: used before; each attempt needs a new one")
 
 
 def login_header(call: Call, name: str) -> str:
@@ -74,7 +74,7 @@ def login_header(call: Call, name: str) -> str:
     """
     value = call.header(name)
     if value is None:
-        raise Refused(NOT_LOGGED_IN, f"header {name}: missing")
+        raise Rejection(NOT_LOGGED_IN, f"header {name}: missing")
     return value
 
 
@@ -85,7 +85,7 @@ def secret_of(app_key: str, secrets: Mapping[str, str]) -> str:
         Refused: 402, the AppKey is not known.
     """
     if app_key not in secrets:
-        raise Refused(NOT_LOGGED_IN, "header AppKey: unknown")
+        raise Rejection(NOT_LOGGED_IN, "header AppKey: unknown")
     return secrets[app_key]
 
 
@@ -120,19 +120,21 @@ def verify_token(call: Call, secrets: Mapping[str, str], clock: Clock) -> None:
     """
     app_key, sent, cname, uid = (login_header(call, name) for name in ("AppKey", "Token", "Cname", "Uid"))
     if not _UID.fullmatch(uid):
-        raise Refused(NOT_LOGGED_IN, "header Uid: must be a whole number")
+        raise Rejection(NOT_LOGGED_IN, "header Uid: must be a whole number")
     secret = secret_of(app_key, secrets)
-    token = _opened(sent)
+    token = _parse_token(sent)
     good = [signature_of(app_key, secret, room, uid, token) for room in {cname, ""}]
     if not any(hmac.compare_digest(signature.encode(), token.signature.encode()) for signature in good):
-        raise Refused(NOT_LOGGED_IN, "header Token: not made for this AppKey, Uid and Cname, or with another AppSecret")
+        raise Rejection(
+            NOT_LOGGED_IN, "header Token: not made for this AppKey, Uid and Cname, or with another AppSecret"
+        )
     if not 1 <= token.ttl <= MAX_TTL:
-        raise Refused(NOT_LOGGED_IN, f"header Token: its ttl must be 1 to {MAX_TTL} seconds")
+        raise Rejection(NOT_LOGGED_IN, f"header Token: its ttl must be 1 to {MAX_TTL} seconds")
     age_ms = clock.now_ms() - token.cur_time_ms
     if age_ms >= token.ttl * 1000:
-        raise Refused(NOT_LOGGED_IN, "header Token: expired")
+        raise Rejection(NOT_LOGGED_IN, "header Token: expired")
     if age_ms < -VALID_SECONDS * 1000:
-        raise Refused(NOT_LOGGED_IN, f"header Token: made more than {VALID_SECONDS} seconds ahead of the clock")
+        raise Rejection(NOT_LOGGED_IN, f"header Token: made more than {VALID_SECONDS} seconds ahead of the clock")
 
 
 def verify_room(call: Call, cname: str) -> None:
@@ -142,10 +144,10 @@ def verify_room(call: Call, cname: str) -> None:
         Refused: 402, the request acts in another room.
     """
     if call.header("Cname") not in {"", cname}:
-        raise Refused(NOT_LOGGED_IN, "header Cname: the request is about another room")
+        raise Rejection(NOT_LOGGED_IN, "header Cname: the request is about another room")
 
 
-def _opened(sent: str) -> BasicToken:
+def _parse_token(sent: str) -> BasicToken:
     try:
         content = json.loads(base64.b64decode(sent, validate=True))
     except (ValueError, RecursionError):
@@ -153,5 +155,5 @@ def _opened(sent: str) -> BasicToken:
     fields: dict[str, Any] = content if isinstance(content, dict) else {}
     signature, cur_time, ttl = (fields.get(name) for name in ("signature", "curTime", "ttl"))
     if not (isinstance(signature, str) and signature.isascii() and type(cur_time) is int and type(ttl) is int):
-        raise Refused(NOT_LOGGED_IN, "header Token: not a basic token")
+        raise Rejection(NOT_LOGGED_IN, "header Token: not a basic token")
     return BasicToken(signature, cur_time, ttl)

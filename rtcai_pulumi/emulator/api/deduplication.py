@@ -8,12 +8,12 @@ its trace id counts as the first.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.errors import Rejection
 from rtcai_pulumi.emulator.faults.cancellation import Client, Waits
 from rtcai_pulumi.emulator.http.request import Call
-from rtcai_pulumi.emulator.http.response import DUPLICATE, DUPLICATE_REQUEST, Answer, created
+from rtcai_pulumi.emulator.http.response import DUPLICATE, DUPLICATE_REQUEST, EmulatedAnswer, created_answer
 from rtcai_pulumi.emulator.settings import Dedup
-from rtcai_pulumi.emulator.state.model import State, TraceKey, trace_key
+from rtcai_pulumi.emulator.state.model import ServiceState, TraceKey, trace_key
 
 
 class Turn:
@@ -31,7 +31,7 @@ class Duplicates:
         self._waits = waits
         self._first: dict[TraceKey, Turn] = {}
 
-    def arrived(self, call: Call) -> Turn:
+    def register(self, call: Call) -> Turn:
         """Register a create. The first one with a trace id goes ahead of the others, even if held at its arrival."""
         turn = Turn(trace_key(call.shown_header("AppKey"), call.shown_header("X-custom-traceid")))
         if turn.key:
@@ -44,14 +44,14 @@ class Duplicates:
             del self._first[turn.key]
         turn.ended.set()
 
-    async def once(
+    async def run_once(
         self,
         turn: Turn,
-        state: State,
+        state: ServiceState,
         dedup: Dedup,
         client: Client,
-        work: Callable[[], Awaitable[Answer]],
-    ) -> Answer:
+        work: Callable[[], Awaitable[EmulatedAnswer]],
+    ) -> EmulatedAnswer:
         """Do the work of an authenticated create, unless it was done under the same trace id before.
 
         Raises:
@@ -61,12 +61,12 @@ class Duplicates:
         """
         if turn.key is None or dedup is Dedup.IGNORE:
             return await work()
-        if dedup is Dedup.REFUSE and (self._ahead(turn) or state.traced(turn.key)):
-            raise Refused(DUPLICATE, DUPLICATE_REQUEST)
+        if dedup is Dedup.REFUSE and (self._ahead(turn) or state.find_traced(turn.key)):
+            raise Rejection(DUPLICATE, DUPLICATE_REQUEST)
         while first := self._ahead(turn):
             await self._waits.until(first.ended.wait(), client)
-        if task := state.traced(turn.key):
-            return created(task)
+        if task := state.find_traced(turn.key):
+            return created_answer(task)
         self._first[turn.key] = turn
         return await work()
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES
-from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.errors import Rejection
 from rtcai_pulumi.emulator.http.request import Call
-from rtcai_pulumi.emulator.http.response import INVALID, ROOM_MISSING, Answer, success
-from rtcai_pulumi.emulator.state.model import Room, Task
+from rtcai_pulumi.emulator.http.response import INVALID, ROOM_MISSING, EmulatedAnswer, success_answer
+from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 
@@ -27,7 +27,7 @@ def require_fields(body: Any, fields: Sequence[Field], *, allow_unknown: bool) -
         Refused: 400; the text names every invalid field.
     """
     if not isinstance(body, dict):
-        raise Refused(INVALID, "(root): must be an object")
+        raise Rejection(INVALID, "(root): must be an object")
     problems = [f"{field.name}: required" for field in fields if field.name not in body]
     problems += [
         f"{field.name}: {field.reason}" for field in fields if field.name in body and not field.good(body[field.name])
@@ -35,7 +35,7 @@ def require_fields(body: Any, fields: Sequence[Field], *, allow_unknown: bool) -
     if not allow_unknown:
         problems += [f"{name}: unknown field" for name in body if name not in {field.name for field in fields}]
     if problems:
-        raise Refused(INVALID, "; ".join(problems))
+        raise Rejection(INVALID, "; ".join(problems))
 
 
 def is_cid(value: Any) -> bool:
@@ -69,7 +69,7 @@ _AGENT_ROLE: Final = 0
 """``userRole`` of an agent."""
 
 
-async def create(service: EmulatedService, call: Call, request_id: str) -> Answer:
+async def create(service: EmulatedService, call: Call, request_id: str) -> EmulatedAnswer:
     """Open a room; a room that is open already keeps its number.
 
     Raises:
@@ -78,18 +78,18 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
     body = call.body()
     require_fields(body, _CREATE, allow_unknown=service.settings.allow_unknown_fields)
     room = await service.open_room(body["channelName"], call.app_key, body["uid"])
-    return success(request_id, cid=room.cid)
+    return success_answer(request_id, cid=room.cid)
 
 
-async def query(service: EmulatedService, call: Call, request_id: str) -> Answer:
+async def query(service: EmulatedService, call: Call, request_id: str) -> EmulatedAnswer:
     """Return what is known about an open room.
 
     Raises:
         Refused: 400 if the query is not valid, the room's code if no such room is open.
     """
-    room, _ = _asked(service, call)
+    room, _ = _parse_query(service, call)
     total = len(_agents(service, room))
-    return success(
+    return success_answer(
         request_id,
         cid=room.cid,
         cname=room.cname,
@@ -101,39 +101,39 @@ async def query(service: EmulatedService, call: Call, request_id: str) -> Answer
     )
 
 
-async def members(service: EmulatedService, call: Call, request_id: str) -> Answer:
+async def members(service: EmulatedService, call: Call, request_id: str) -> EmulatedAnswer:
     """Return the members of an open room: its agents.
 
     Raises:
         Refused: 400 if the query is not valid, the room's code if no such room is open.
     """
-    room, filters = _asked(service, call, "uid", "userRole")
+    room, filters = _parse_query(service, call, "uid", "userRole")
     found = [_member(task) for task in _agents(service, room)]
     wanted = {name: _number(name, value) for name, value in filters.items()}
     shown = [member for member in found if wanted.items() <= member.items()]
-    return success(request_id, errmsg="", cid=room.cid, cname=room.cname, total=len(shown), members=shown)
+    return success_answer(request_id, errmsg="", cid=room.cid, cname=room.cname, total=len(shown), members=shown)
 
 
-async def delete(service: EmulatedService, call: Call, request_id: str) -> Answer:
+async def delete(service: EmulatedService, call: Call, request_id: str) -> EmulatedAnswer:
     """End a room, and every task in it unless the settings let tasks outlive their rooms.
 
     Raises:
         Refused: 400 if the query is not valid, the room's code if no such room is open.
     """
-    room, _ = _asked(service, call)
+    room, _ = _parse_query(service, call)
     await service.end_room(room)
-    return success(request_id, errmsg="")
+    return success_answer(request_id, errmsg="")
 
 
-def _agents(service: EmulatedService, room: Room) -> list[Task]:
+def _agents(service: EmulatedService, room: EmulatedRoom) -> list[EmulatedTask]:
     return service.state.members(room.cid, service.clock.now_ms())
 
 
-def _member(task: Task) -> dict[str, Any]:
+def _member(task: EmulatedTask) -> dict[str, Any]:
     return {"uid": task.agent_uid, "starttime": max(task.started_ms, task.runs_ms), "userRole": _AGENT_ROLE}
 
 
-def _asked(service: EmulatedService, call: Call, *filters: str) -> tuple[Room, dict[str, str]]:
+def _parse_query(service: EmulatedService, call: Call, *filters: str) -> tuple[EmulatedRoom, dict[str, str]]:
     """Return the requested room, by number from the path or by name from the query, and the filters of its members."""
     call.without_body()
     stated = {**dict(call.query), **call.path_params}
@@ -141,19 +141,19 @@ def _asked(service: EmulatedService, call: Call, *filters: str) -> tuple[Room, d
     names = filters if by_number else (*filters, "cname")
     unknown = [] if service.settings.allow_unknown_fields else [name for name, _ in call.query if name not in names]
     if unknown or len(dict(call.query)) < len(call.query):
-        raise Refused(INVALID, "; ".join(f"{name}: unknown field" for name in unknown) or "query: a name comes twice")
+        raise Rejection(INVALID, "; ".join(f"{name}: unknown field" for name in unknown) or "query: a name comes twice")
     if by_number:
         room = service.state.room_of(_number("cid", stated["cid"]))
     elif is_room_name(stated.get("cname")):
         room = service.state.rooms.get((call.app_key, stated["cname"]))
     else:
-        raise Refused(INVALID, "cname: must be 1 to 64 bytes of UTF-8")
+        raise Rejection(INVALID, "cname: must be 1 to 64 bytes of UTF-8")
     if room is None or room.app_key != call.app_key:
-        raise Refused(service.settings.room_missing_code, ROOM_MISSING)
+        raise Rejection(service.settings.room_missing_code, ROOM_MISSING)
     return room, {name: stated[name] for name in filters if name in stated}
 
 
 def _number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 20):
-        raise Refused(INVALID, f"{name}: must be a whole number")
+        raise Rejection(INVALID, f"{name}: must be a whole number")
     return int(text)

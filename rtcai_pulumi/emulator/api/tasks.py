@@ -4,13 +4,21 @@ from typing import Any, Final
 
 from rtcai_pulumi.config.conversation import TASK_TYPE, Mode
 from rtcai_pulumi.config.problems import Problem
-from rtcai_pulumi.config.validation import body_problems
+from rtcai_pulumi.config.validation import check_body
 from rtcai_pulumi.emulator.api.auth import verify_room
 from rtcai_pulumi.emulator.api.rooms import Field, is_cid, is_text, require_fields
-from rtcai_pulumi.emulator.errors import Refused
-from rtcai_pulumi.emulator.http.request import Call, Flavour
-from rtcai_pulumi.emulator.http.response import CONTENT, INVALID, ROOM_MISSING, TASK_MISSING, Answer, created, success
-from rtcai_pulumi.emulator.settings import Rooms
+from rtcai_pulumi.emulator.errors import Rejection
+from rtcai_pulumi.emulator.http.request import AuthScheme, Call
+from rtcai_pulumi.emulator.http.response import (
+    CONTENT,
+    INVALID,
+    ROOM_MISSING,
+    TASK_MISSING,
+    EmulatedAnswer,
+    created_answer,
+    success_answer,
+)
+from rtcai_pulumi.emulator.settings import RoomPolicy
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _CLOSE: Final = (
@@ -20,7 +28,7 @@ _CLOSE: Final = (
 )
 
 
-async def create(service: EmulatedService, call: Call, request_id: str) -> Answer:
+async def create(service: EmulatedService, call: Call, request_id: str) -> EmulatedAnswer:
     """Start a task.
 
     Raises:
@@ -28,12 +36,12 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
             is not open.
     """
     body = call.body()
-    _require_good_body(service, body)
+    _require_valid_body(service, body)
     cname, app_key = body["cname"], call.app_key
-    if call.flavour is Flavour.CLIENT:
+    if call.flavour is AuthScheme.CLIENT:
         verify_room(call, cname)
-    if service.settings.rooms is Rooms.REQUIRED and (app_key, cname) not in service.state.rooms:
-        raise Refused(service.settings.room_missing_code, ROOM_MISSING)
+    if service.settings.rooms is RoomPolicy.REQUIRED and (app_key, cname) not in service.state.rooms:
+        raise Rejection(service.settings.room_missing_code, ROOM_MISSING)
     now_ms, data = service.clock.now_ms(), body["data"]
     room = service.state.open_room(cname, 0, now_ms, app_key)
     runs_ms, due_ms = service.settings.times_of_task(now_ms)
@@ -48,10 +56,10 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Answe
         due_ms=due_ms,
     )
     await service.keep()
-    return created(task)
+    return created_answer(task)
 
 
-async def close(service: EmulatedService, call: Call, request_id: str) -> Answer:
+async def close(service: EmulatedService, call: Call, request_id: str) -> EmulatedAnswer:
     """End a task.
 
     Raises:
@@ -62,23 +70,23 @@ async def close(service: EmulatedService, call: Call, request_id: str) -> Answer
     require_fields(body, _CLOSE, allow_unknown=service.settings.allow_unknown_fields)
     task = service.state.running_task(body["cid"], body["taskId"])
     if task is None or task.app_key != call.app_key:
-        raise Refused(service.settings.task_missing_code, TASK_MISSING)
-    if call.flavour is Flavour.CLIENT:
+        raise Rejection(service.settings.task_missing_code, TASK_MISSING)
+    if call.flavour is AuthScheme.CLIENT:
         verify_room(call, task.cname)
     await service.end_task(task, "close")
-    return success(request_id, errmsg="")
+    return success_answer(request_id, errmsg="")
 
 
-def _require_good_body(service: EmulatedService, body: Any) -> None:
+def _require_valid_body(service: EmulatedService, body: Any) -> None:
     """Refuse a create body that has problems, and name all of them: 400 if one is outside ``data``, 601 if all are
     inside.
     """
     passing = service.settings.allow_unknown_fields
-    problems = [problem for problem in body_problems(body) if not (passing and problem.unlisted)]
+    problems = [problem for problem in check_body(body) if not (passing and problem.unlisted)]
     if problems:
         inside = all(problem.path.startswith("data.") for problem in problems)
-        raise Refused(CONTENT if inside else INVALID, _listed(problems))
+        raise Rejection(CONTENT if inside else INVALID, _list_problems(problems))
 
 
-def _listed(problems: list[Problem]) -> str:
+def _list_problems(problems: list[Problem]) -> str:
     return "; ".join(f"{problem.path}: {problem.reason}" for problem in problems)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
-from rtcai_pulumi.emulator.errors import ClientGone, Dropped
+from rtcai_pulumi.emulator.errors import ClientGone, RequestDropped
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Waits:
             # This is checked first: a request that continues after a reset would leave a task in an emulator that was
             # just emptied.
             if over.done():
-                raise Dropped
+                raise RequestDropped
             if came.done():
                 return came.result()
             raise ClientGone

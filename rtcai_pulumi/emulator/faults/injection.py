@@ -8,10 +8,10 @@ from typing import Final, Literal
 from starlette.responses import Response
 
 from rtcai_pulumi.emulator.faults.cancellation import Waits
-from rtcai_pulumi.emulator.faults.model import WITHOUT_BODY, Answered, At, Garbage, Half, Reset
-from rtcai_pulumi.emulator.faults.registry import Taken
+from rtcai_pulumi.emulator.faults.model import WITHOUT_BODY, AnswerFault, At, Garbage, HalfAnswer, Reset
+from rtcai_pulumi.emulator.faults.registry import AppliedFaults
 from rtcai_pulumi.emulator.http.connection import Connection
-from rtcai_pulumi.emulator.http.response import JSON, Answer, stated, success
+from rtcai_pulumi.emulator.http.response import JSON, EmulatedAnswer, fault_answer, success_answer
 
 _PAGE: Final = "<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><h1>Welcome</h1></body></html>\n"
 """A page as a captive portal or a proxy might return it."""
@@ -21,12 +21,12 @@ _PAGE: Final = "<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body>
 class Ending:
     """How a request ends."""
 
-    answer: Answer
+    answer: EmulatedAnswer
     cut: Literal["half", "reset"] | None = None
     """Which part of the answer the client gets, if not all of it."""
 
     async def reach(self, connection: Connection, response: Response) -> None:
-        """Send the client what it is to get; `response` is the answer in bytes."""
+        """Send the client what it is to get; `to_response` is the answer in bytes."""
         match self.cut:
             case None:
                 await connection.answer(response)
@@ -39,7 +39,7 @@ class Ending:
 class Interference:
     """Applies the faults of one request."""
 
-    def __init__(self, taken: Taken, waits: Waits, connection: Connection) -> None:
+    def __init__(self, taken: AppliedFaults, waits: Waits, connection: Connection) -> None:
         self._taken = taken
         self._waits = waits
         self._connection = connection
@@ -61,15 +61,15 @@ class Interference:
         if gate := self._taken.gate(at):
             await gate.hold(self._waits, self._connection)
 
-    def ending(self, worked: Answer | None, request_id: str) -> Ending:
+    def ending(self, worked: EmulatedAnswer | None, request_id: str) -> Ending:
         """Return how the request ends, after the work if it was done."""
-        own = worked or success(request_id)
+        own = worked or success_answer(request_id)
         match self._taken.outcome:
-            case Answered() as fault:
+            case AnswerFault() as fault:
                 return Ending(_other(fault, request_id))
             case Garbage(form=form):
                 return Ending(_garbage(form))
-            case Half():
+            case HalfAnswer():
                 return Ending(own, "half")
             case Reset():
                 return Ending(own, "reset")
@@ -77,18 +77,18 @@ class Interference:
                 return Ending(own)
 
 
-def _other(fault: Answered, request_id: str) -> Answer:
+def _other(fault: AnswerFault, request_id: str) -> EmulatedAnswer:
     if fault.code is not None:
-        return stated(fault.status, fault.code, fault.errmsg, request_id, fault.headers)
+        return fault_answer(fault.status, fault.code, fault.errmsg, request_id, fault.headers)
     phrases = {status.value: status.phrase for status in HTTPStatus if status not in WITHOUT_BODY}
-    return Answer(fault.status, phrases.get(fault.status, ""), fault.headers)
+    return EmulatedAnswer(fault.status, phrases.get(fault.status, ""), fault.headers)
 
 
-def _garbage(form: Literal["html", "broken", "empty"]) -> Answer:
+def _garbage(form: Literal["html", "broken", "empty"]) -> EmulatedAnswer:
     match form:
         case "html":
-            return Answer(200, _PAGE, {"Content-Type": "text/html; charset=utf-8"})
+            return EmulatedAnswer(200, _PAGE, {"Content-Type": "text/html; charset=utf-8"})
         case "broken":
-            return Answer(200, '{"code": 200, "requestId": "', {"Content-Type": JSON})
+            return EmulatedAnswer(200, '{"code": 200, "requestId": "', {"Content-Type": JSON})
         case "empty":
-            return Answer(200, "", {"Content-Type": JSON})
+            return EmulatedAnswer(200, "", {"Content-Type": JSON})

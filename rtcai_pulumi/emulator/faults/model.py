@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from rtcai_pulumi.emulator.api.rate_limit import Verbs
-from rtcai_pulumi.emulator.errors import NotUnderstood
-from rtcai_pulumi.emulator.strict_model import Statement, understood
+from rtcai_pulumi.emulator.errors import InvalidStatement
+from rtcai_pulumi.emulator.strict_model import StrictModel, parse_strict
 
 Sort = Literal["delay", "stop", "outcome"]
 """A request takes at most one fault of each sort: it is delayed, held, and given another outcome."""
@@ -29,7 +29,7 @@ WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 _Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 
 
-class Fault(Statement):
+class Fault(StrictModel):
     """What all faults have in common: the requests that they apply to."""
 
     sort: ClassVar[Sort]
@@ -74,7 +74,7 @@ class Stop(Fault):
         raise NotImplementedError
 
 
-class Held(Stop):
+class HoldFault(Stop):
     """For crash tests: the test waits until requests are held, and then releases them."""
 
     kind: Literal["hold"]
@@ -99,7 +99,7 @@ class Hang(Stop):
         return "worked" if self.work else "arrived"
 
 
-class Outcome(Fault):
+class FaultOutcome(Fault):
     """The request does not end with its own answer."""
 
     sort = "outcome"
@@ -107,19 +107,19 @@ class Outcome(Fault):
     """Whether the work is done first."""
 
 
-class Reset(Outcome):
+class Reset(FaultOutcome):
     """The connection is reset (TCP RST); no byte of the answer is sent."""
 
     kind: Literal["reset"]
 
 
-class Half(Outcome):
+class HalfAnswer(FaultOutcome):
     """All headers and half of the body are sent, then the connection is closed."""
 
     kind: Literal["half"]
 
 
-class Garbage(Outcome):
+class Garbage(FaultOutcome):
     """HTTP 200 with a body that is not in the service's format."""
 
     kind: Literal["garbage"]
@@ -127,7 +127,7 @@ class Garbage(Outcome):
     """An HTML page; a JSON object that breaks off although the response is complete; or an empty body."""
 
 
-class Answered(Fault):
+class AnswerFault(Fault):
     """The answer is replaced by another one."""
 
     sort = "outcome"
@@ -148,7 +148,7 @@ class Answered(Fault):
         return self.kind == "answer-after"
 
     @model_validator(mode="after")
-    def _sensible(self) -> Self:
+    def _check_headers(self) -> Self:
         names = [name.lower() for name in self.headers]
         problems = [f"headers.{name}: stated twice" for name in dict.fromkeys(names) if names.count(name) > 1]
         problems += [f"headers.{name}: not a header that can be set" for name in self.headers if not _settable(name)]
@@ -173,14 +173,14 @@ def _settable(name: str) -> bool:
 
 
 KINDS: Final[Mapping[str, type[Fault]]] = {
-    "answer": Answered,
-    "answer-after": Answered,
+    "answer": AnswerFault,
+    "answer-after": AnswerFault,
     "latency": Latency,
     "hang": Hang,
-    "half": Half,
+    "half": HalfAnswer,
     "reset": Reset,
     "garbage": Garbage,
-    "hold": Held,
+    "hold": HoldFault,
 }
 
 
@@ -195,5 +195,5 @@ def fault_of(content: Any) -> Fault:
         near = get_close_matches(kind, KINDS, 1) if isinstance(kind, str) else []
         hint = f"; did you mean {near[0]}?" if near else ""
         message = f"kind: must be one of {', '.join(KINDS)}{hint}"
-        raise NotUnderstood(message)
-    return understood(KINDS[kind] if isinstance(kind, str) else Fault, content)
+        raise InvalidStatement(message)
+    return parse_strict(KINDS[kind] if isinstance(kind, str) else Fault, content)

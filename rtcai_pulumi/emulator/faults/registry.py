@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rtcai_pulumi.emulator.api.rate_limit import Verb
 from rtcai_pulumi.emulator.faults.cancellation import Client, Waits
-from rtcai_pulumi.emulator.faults.model import Answered, At, Fault, Latency, Outcome, Sort, Stop
+from rtcai_pulumi.emulator.faults.model import AnswerFault, At, Fault, FaultOutcome, Latency, Sort, Stop
 from rtcai_pulumi.emulator.state.changes import Changes
 
 
@@ -63,7 +63,7 @@ _SORTS: Final[tuple[Sort, ...]] = ("delay", "stop", "outcome")
 
 
 @dataclass(slots=True)
-class SetFault:
+class ActiveFault:
     """One fault, from the time it is set until it is removed."""
 
     number: int
@@ -83,7 +83,7 @@ class SetFault:
             return 0
         return None if self.fault.times is None else self.fault.times - self.applied
 
-    def wants(self, verb: Verb, room: Callable[[], str | None]) -> bool:
+    def applies_to(self, verb: Verb, room: Callable[[], str | None]) -> bool:
         """Whether it applies to such a request, and to one more."""
         fault = self.fault
         return fault.verb in {"*", verb} and self.left != 0 and (fault.cname is None or fault.cname == room())
@@ -93,7 +93,7 @@ class SetFault:
         self.released = True
         self.gate.open()
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the fault as JSON: its configuration and its progress."""
         stated = self.fault.model_dump(exclude_defaults=True)
         counted = {"times": self.fault.times, "left": self.left, "applied": self.applied}
@@ -104,17 +104,17 @@ class SetFault:
         return isinstance(self.fault, Stop)
 
 
-class Taken:
+class AppliedFaults:
     """The faults that one request takes: at most one of each sort."""
 
-    def __init__(self, taken: dict[Sort, SetFault]) -> None:
+    def __init__(self, taken: dict[Sort, ActiveFault]) -> None:
         self._taken = taken
 
     @property
-    def outcome(self) -> Outcome | Answered | None:
+    def outcome(self) -> FaultOutcome | AnswerFault | None:
         """Return the outcome of the request, if a fault replaces its own answer."""
         fault = self._taken["outcome"].fault if "outcome" in self._taken else None
-        return fault if isinstance(fault, Outcome | Answered) else None
+        return fault if isinstance(fault, FaultOutcome | AnswerFault) else None
 
     def seconds(self, at: At) -> float:
         """Return the delay at a point, in seconds."""
@@ -128,7 +128,7 @@ class Taken:
         stop = self._taken.get("stop")
         return stop.gate if stop and isinstance(stop.fault, Stop) and stop.fault.point == at else None
 
-    def shown(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[dict[str, Any]]:
         """Return the faults as JSON, for the request log."""
         return [{"id": taken.number, "kind": taken.fault.kind} for taken in self._taken.values()]
 
@@ -139,16 +139,16 @@ class FaultList:
     def __init__(self, changes: Changes | None = None) -> None:
         self._changes = changes or Changes()
         self._numbers = count(1)
-        self._set: dict[int, SetFault] = {}
+        self._set: dict[int, ActiveFault] = {}
 
-    def add(self, fault: Fault) -> SetFault:
+    def add(self, fault: Fault) -> ActiveFault:
         """Add a fault after the existing ones."""
-        placed = SetFault(next(self._numbers), fault)
+        placed = ActiveFault(next(self._numbers), fault)
         self._set[placed.number] = placed
         self._changes.touch("fault")
         return placed
 
-    def get(self, number: int) -> SetFault:
+    def get(self, number: int) -> ActiveFault:
         """Return a fault by its number.
 
         Raises:
@@ -168,7 +168,7 @@ class FaultList:
         self.release(number)
         del self._set[number]
 
-    def release(self, number: int) -> SetFault:
+    def release(self, number: int) -> ActiveFault:
         """Release the requests that a fault holds. It holds no further request and stays in the list.
 
         Raises:
@@ -184,17 +184,17 @@ class FaultList:
         for number in list(self._set):
             self.remove(number)
 
-    def take(self, verb: Verb, room: Callable[[], str | None]) -> Taken:
+    def take(self, verb: Verb, room: Callable[[], str | None]) -> AppliedFaults:
         """Return the faults that a request takes: the first matching one of each sort.
 
         `skip` counts only the requests that reach the fault, so it does not count those that an earlier fault of the
         same sort took. `room` returns the name of the room that the request is about; it is called only if a fault
         depends on it.
         """
-        taken: dict[Sort, SetFault] = {}
+        taken: dict[Sort, ActiveFault] = {}
         for sort in _SORTS:
             for placed in self._set.values():
-                if placed.fault.sort != sort or not placed.wants(verb, room):
+                if placed.fault.sort != sort or not placed.applies_to(verb, room):
                     continue
                 if placed.passed < placed.fault.skip:
                     placed.passed += 1
@@ -203,10 +203,10 @@ class FaultList:
                 taken[sort] = placed
                 self._changes.touch("fault")
                 break
-        return Taken(taken)
+        return AppliedFaults(taken)
 
-    def shown(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[dict[str, Any]]:
         """Return all faults as JSON, in the order in which they were set. Used-up faults are included until they are
         removed.
         """
-        return [placed.shown() for placed in self._set.values()]
+        return [placed.to_json() for placed in self._set.values()]

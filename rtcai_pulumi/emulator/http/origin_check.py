@@ -14,7 +14,7 @@ _OWN_SITE: Final = {"same-origin", "none"}
 """``Sec-Fetch-Site`` of requests from the page itself, and of addresses that a user has typed."""
 
 
-def foreign(request: Request) -> str | None:
+def find_foreign_origin(request: Request) -> str | None:
     """Return why a request does not come from this machine's own programs and pages; None if it does.
 
     Clients that are not browsers send neither Origin nor Sec-Fetch-Site. In a browser, no page can leave them out.
@@ -28,12 +28,12 @@ def foreign(request: Request) -> str | None:
     if origin is not None and origin != f"http://{host}":
         return "Origin: another site may not ask here"
     site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in _OWN_SITE and not _followed_link(request):
+    if site is not None and site not in _OWN_SITE and not _is_followed_link(request):
         return "Sec-Fetch-Site: another site may not ask here"
     return None
 
 
-def _followed_link(request: Request) -> bool:
+def _is_followed_link(request: Request) -> bool:
     """Whether a user has followed a link from another site: that site cannot read the answer and cannot change
     anything.
 

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from rtcai_pulumi.emulator.api.rate_limit import Verb
-from rtcai_pulumi.emulator.errors import Refused
+from rtcai_pulumi.emulator.errors import Rejection
 from rtcai_pulumi.emulator.http.response import INVALID, new_request_id
-from rtcai_pulumi.emulator.state.model import State
+from rtcai_pulumi.emulator.state.model import ServiceState
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes. The service documents no limit; a conversation needs a few thousand."""
@@ -21,7 +21,7 @@ _MAX_DEPTH: Final = 50
 """
 
 
-class Flavour(StrEnum):
+class AuthScheme(StrEnum):
     """How a request proves its sender (API page, "请求头参数")."""
 
     SERVER = "server"
@@ -34,7 +34,7 @@ class Flavour(StrEnum):
 class Call:
     """One API request."""
 
-    flavour: Flavour
+    flavour: AuthScheme
     method: str
     path: str
     query: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class Call:
     """Bytes of the body."""
     content: Any
     """The body parsed as JSON; None if there is no body or it could not be parsed."""
-    unreadable: Refused | None
+    unreadable: Rejection | None
     """Why the body could not be read."""
 
     def header(self, name: str) -> str | None:
@@ -56,11 +56,11 @@ class Call:
         """
         values = self.headers.get(name.lower(), ())
         if len(values) > 1:
-            raise Refused(INVALID, f"header {name}: sent more than once")
+            raise Rejection(INVALID, f"header {name}: sent more than once")
         try:
             return values[0].decode() if values else None
         except UnicodeDecodeError:
-            raise Refused(INVALID, f"header {name}: must be UTF-8") from None
+            raise Rejection(INVALID, f"header {name}: must be UTF-8") from None
 
     def shown_header(self, name: str) -> str | None:
         """Return the value of a header for display, even if it is not valid UTF-8."""
@@ -81,7 +81,7 @@ class Call:
         media, _, parameters = (self.header("Content-Type") or "").partition(";")
         charset = parameters.strip().lower().removeprefix("charset=").strip('"')
         if media.strip().lower() != "application/json" or charset not in {"", "utf-8"}:
-            raise Refused(INVALID, "header Content-Type: must be application/json;charset=UTF-8")
+            raise Rejection(INVALID, "header Content-Type: must be application/json;charset=UTF-8")
         if self.unreadable:
             raise self.unreadable
         return self.content
@@ -93,7 +93,7 @@ class Call:
             Refused: there is a body.
         """
         if self.size:
-            raise Refused(INVALID, f"a {self.method} has no body")
+            raise Rejection(INVALID, f"a {self.method} has no body")
 
     def request_id(self) -> str:
         """Return the id for the answer: the request's own, else a new one."""
@@ -101,7 +101,7 @@ class Call:
         return stated if isinstance(stated, str) and stated else new_request_id()
 
 
-async def received(request: Request, flavour: Flavour) -> Call:
+async def read_call(request: Request, flavour: AuthScheme) -> Call:
     """Read a request to its end.
 
     Raises:
@@ -115,8 +115,8 @@ async def received(request: Request, flavour: Flavour) -> Call:
         kept += chunk if size <= MAX_BODY else b""
     content, unreadable = None, None
     try:
-        content = parsed(bytes(kept), size)
-    except Refused as refused:
+        content = parse_json(bytes(kept), size)
+    except Rejection as refused:
         unreadable = refused
     headers: dict[str, tuple[bytes, ...]] = {}
     for name, value in request.scope["headers"]:
@@ -126,7 +126,7 @@ async def received(request: Request, flavour: Flavour) -> Call:
     return Call(flavour, request.method, path, query, request.path_params, headers, size, content, unreadable)
 
 
-def parsed(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
+def parse_json(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
     """Parse a body as JSON.
 
     Args:
@@ -138,27 +138,27 @@ def parsed(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
         Refused: the body is too large, not valid JSON, or JSON that only some parsers accept.
     """
     if size > limit:
-        raise Refused(INVALID, f"the body is larger than {limit} bytes")
+        raise Rejection(INVALID, f"the body is larger than {limit} bytes")
     try:
         content = json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
         # Infinity written as 1e999 and half of a surrogate pair can be parsed but not written again.
         json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise Refused(INVALID, "the body must be JSON in UTF-8") from None
+        raise Rejection(INVALID, "the body must be JSON in UTF-8") from None
     if _deeper_than(content, _MAX_DEPTH):
-        raise Refused(INVALID, f"the body is nested deeper than {_MAX_DEPTH} levels")
+        raise Rejection(INVALID, f"the body is nested deeper than {_MAX_DEPTH} levels")
     return content
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        raise Refused(INVALID, "an object of the body names a field twice")
+        raise Rejection(INVALID, "an object of the body names a field twice")
     return content
 
 
 def _no_constant(name: str) -> None:
-    raise Refused(INVALID, f"the body holds {name}, which is no JSON")
+    raise Rejection(INVALID, f"the body holds {name}, which is no JSON")
 
 
 def _deeper_than(content: Any, depth: int) -> bool:
@@ -173,7 +173,7 @@ def _deeper_than(content: Any, depth: int) -> bool:
     return any(isinstance(value, dict | list) for value in level)
 
 
-def room_of(verb: Verb, call: Call, state: State) -> str | None:
+def room_of(verb: Verb, call: Call, state: ServiceState) -> str | None:
     """Return the name of the room that a request is about; None if it names no known room."""
     body: dict[str, Any] = call.content if isinstance(call.content, dict) else {}
     match verb:
@@ -189,7 +189,7 @@ def room_of(verb: Verb, call: Call, state: State) -> str | None:
             return _name_of(int(number), state) if is_number else _text(dict(call.query).get("cname"))
 
 
-def _name_of(cid: object, state: State) -> str | None:
+def _name_of(cid: object, state: ServiceState) -> str | None:
     return state.name_of(cid) if isinstance(cid, int) else None
 
 

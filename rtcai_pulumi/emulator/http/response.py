@@ -10,8 +10,8 @@ from uuid import uuid4
 from starlette.responses import Response
 
 from rtcai_pulumi.emulator.clock import Clock
-from rtcai_pulumi.emulator.errors import Refused
-from rtcai_pulumi.emulator.state.model import Task
+from rtcai_pulumi.emulator.errors import Rejection
+from rtcai_pulumi.emulator.state.model import EmulatedTask
 
 OK: Final = 200
 INVALID: Final = 400
@@ -37,7 +37,7 @@ _HTTP_STATUS: Final = {INTERNAL: 500, TOO_FAST: 429}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EmulatedAnswer:
     """One answer before it is encoded."""
 
     status: int
@@ -53,40 +53,42 @@ class Answer:
         return self.content["code"] if isinstance(self.content, dict) else None
 
 
-NO_SUCH_PATH: Final = Answer(404, "Not Found")
+NO_SUCH_PATH: Final = EmulatedAnswer(404, "Not Found")
 """Not JSON: a wrong endpoint answers like this, and a missing room does not."""
 
 
-def success(request_id: str, **fields: Any) -> Answer:
+def success_answer(request_id: str, **fields: Any) -> EmulatedAnswer:
     """Return a successful answer with the fields of its operation."""
-    return Answer(200, {"code": OK, "requestId": request_id, **fields})
+    return EmulatedAnswer(200, {"code": OK, "requestId": request_id, **fields})
 
 
-def created(task: Task) -> Answer:
+def created_answer(task: EmulatedTask) -> EmulatedAnswer:
     """Return the answer of the create that started a task; it is the same each time."""
-    return success(task.request_id, cid=task.cid, result={"taskId": task.task_id})
+    return success_answer(task.request_id, cid=task.cid, result={"taskId": task.task_id})
 
 
-def failure(refused: Refused, request_id: str, headers: Mapping[str, str] | None = None) -> Answer:
+def failure_answer(refused: Rejection, request_id: str, headers: Mapping[str, str] | None = None) -> EmulatedAnswer:
     """Return a refusal in the documented form."""
     text = _TEXTS.get(refused.code)
     errmsg = f"{text}: {refused.reason}" if text else refused.reason
     status = _HTTP_STATUS.get(refused.code, 200)
-    return Answer(status, {"code": refused.code, "errmsg": errmsg, "requestId": request_id}, headers or {})
+    return EmulatedAnswer(status, {"code": refused.code, "errmsg": errmsg, "requestId": request_id}, headers or {})
 
 
-def too_fast(seconds: float, request_id: str, *, retry_after: bool) -> Answer:
+def too_fast_answer(seconds: float, request_id: str, *, retry_after: bool) -> EmulatedAnswer:
     """Return the refusal of a request above the rate limit; with ``Retry-After`` in whole seconds if the settings ask
     for it.
     """
     headers = {"Retry-After": str(ceil(seconds))} if retry_after else {}
-    return failure(Refused(TOO_FAST, "too many requests in one second"), request_id, headers)
+    return failure_answer(Rejection(TOO_FAST, "too many requests in one second"), request_id, headers)
 
 
-def stated(status: int, code: int, errmsg: str | None, request_id: str, headers: Mapping[str, str]) -> Answer:
+def fault_answer(
+    status: int, code: int, errmsg: str | None, request_id: str, headers: Mapping[str, str]
+) -> EmulatedAnswer:
     """Return an answer in the documented form, with the values of a fault."""
     text = ("" if code == OK else _TEXTS.get(code, "fault of the emulator")) if errmsg is None else errmsg
-    return Answer(status, {"code": code, "errmsg": text, "requestId": request_id}, headers)
+    return EmulatedAnswer(status, {"code": code, "errmsg": text, "requestId": request_id}, headers)
 
 
 def new_request_id() -> str:
@@ -98,10 +100,10 @@ def json_response(content: Any, clock: Clock, status: int = 200) -> Response:
     """Return a JSON answer with the date of the emulator's clock, by which a client detects that its own clock is
     wrong.
     """
-    return response(Answer(status, content), clock)
+    return to_response(EmulatedAnswer(status, content), clock)
 
 
-def response(answer: Answer, clock: Clock) -> Response:
+def to_response(answer: EmulatedAnswer, clock: Clock) -> Response:
     """Return the HTTP response of an API operation."""
     text = isinstance(answer.content, str)
     raw = answer.content if text else json.dumps(answer.content, ensure_ascii=False, allow_nan=False).encode()

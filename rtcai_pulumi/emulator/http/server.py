@@ -23,7 +23,7 @@ _GRACE_SECONDS: Final = 1
 """Seconds that running requests get at shutdown."""
 
 
-def listening(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
     """Return a socket that listens on a loopback port; 0 picks a free one.
 
     Raises:

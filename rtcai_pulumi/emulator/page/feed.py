@@ -11,8 +11,8 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
-from rtcai_pulumi.emulator.errors import Dropped
-from rtcai_pulumi.emulator.page.render import Pieces
+from rtcai_pulumi.emulator.errors import RequestDropped
+from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.page.requests import PAGE_ROWS
 from rtcai_pulumi.emulator.page.rooms import room_id
 from rtcai_pulumi.emulator.state.changes import Change
@@ -31,7 +31,7 @@ _SILENCE: Final = 10.0
 class Feed:
     """The events of one emulator."""
 
-    def __init__(self, service: EmulatedService, pieces: Pieces) -> None:
+    def __init__(self, service: EmulatedService, pieces: PageRenderer) -> None:
         self._service = service
         self._pieces = pieces
         self.readers = 0
@@ -78,7 +78,7 @@ class Feed:
 
         try:
             await self._service.waits.until(changed())
-        except Dropped:
+        except RequestDropped:
             return  # the emulator was reset, which counts as a change, or has ended
         self._service.advance()
 

@@ -60,7 +60,7 @@ MASK: Final = "••••••"
 _SECRET: Final = re.compile(r"secret|token|passw|credential|authorization|checksum|api_?key", re.IGNORECASE)
 
 
-class Changed(NamedTuple):
+class FieldChange(NamedTuple):
     """One field that differs; None if it is not set."""
 
     field: str
@@ -68,11 +68,11 @@ class Changed(NamedTuple):
     after: str | None
 
 
-def masked(value: Any) -> Any:
+def mask(value: Any) -> Any:
     """Return the value with every secret masked, at any depth; a secret is recognised by the name of its field."""
     if isinstance(value, Mapping):
-        return {name: MASK if is_secret(str(name)) else masked(inner) for name, inner in value.items()}
-    return [masked(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {name: MASK if is_secret(str(name)) else mask(inner) for name, inner in value.items()}
+    return [mask(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def is_secret(name: str) -> bool:
@@ -80,32 +80,32 @@ def is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None
 
 
-def flat(data: Mapping[str, Any], path: str = "") -> dict[str, str]:
+def flatten(data: Mapping[str, Any], path: str = "") -> dict[str, str]:
     """Return every field with its path, as in ``llm.temperature``, and its value in JSON; secrets are not masked."""
     fields: dict[str, str] = {}
     for name, value in data.items():
         if isinstance(value, Mapping) and value:
-            fields |= flat(value, f"{path}{name}.")
+            fields |= flatten(value, f"{path}{name}.")
         else:
             fields[f"{path}{name}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return fields
 
 
-def shown_fields(data: Mapping[str, Any]) -> dict[str, str]:
+def list_fields(data: Mapping[str, Any]) -> dict[str, str]:
     """Return every field with its path and its value, secrets masked."""
-    return {name: _shown(name, value) for name, value in flat(data).items()}
+    return {name: _show(name, value) for name, value in flatten(data).items()}
 
 
-def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Changed]:
+def compare_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
     """Return the fields that differ, in their order. A changed secret is listed, but its value is masked."""
-    old, new = flat(before), flat(after)
+    old, new = flatten(before), flatten(after)
     names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
-    return [Changed(name, _side(old, name), _side(new, name)) for name in names]
+    return [FieldChange(name, _side(old, name), _side(new, name)) for name in names]
 
 
 def _side(fields: Mapping[str, str], name: str) -> str | None:
-    return _shown(name, fields[name]) if name in fields else None
+    return _show(name, fields[name]) if name in fields else None
 
 
-def _shown(name: str, value: str) -> str:
+def _show(name: str, value: str) -> str:
     return MASK if is_secret(name) else value

@@ -10,8 +10,8 @@ from rtcai_pulumi.emulator.faults.model import KINDS
 from rtcai_pulumi.emulator.page.format import duration, fault_text, turns_text
 from rtcai_pulumi.emulator.page.requests import request_view, request_views
 from rtcai_pulumi.emulator.page.rooms import RoomView, agent_views, moment, room_id, room_view, room_views
-from rtcai_pulumi.emulator.page.timeline import ENDLESS, HEIGHT, WINDOWS, Scale, fitting
-from rtcai_pulumi.emulator.settings import Settings, SettingsChange
+from rtcai_pulumi.emulator.page.timeline import ENDLESS, HEIGHT, WINDOWS, Scale, fit_scale
+from rtcai_pulumi.emulator.settings import EmulatorSettings, SettingsChange
 from rtcai_pulumi.emulator.state.model import RoomKey
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
@@ -28,7 +28,7 @@ _KINDS: Final = {
 """The form's name for each kind of fault."""
 
 
-class Pieces:
+class PageRenderer:
     """Renders the state of one emulator. Use it in the emulator's event loop only."""
 
     def __init__(self, service: EmulatedService) -> None:
@@ -54,12 +54,12 @@ class Pieces:
             before: number of a request: show the requests before it instead of the newest ones.
         """
         rooms, hidden = room_views(self._service)
-        return self._rendered(
+        return self._render(
             "page.html",
             cursor=self.cursor,
             rooms=rooms,
             hidden=hidden,
-            scale=fitting(self._base_ms, self._service.clock.now_ms(), [room.first_ms for room in rooms]),
+            scale=fit_scale(self._base_ms, self._service.clock.now_ms(), [room.first_ms for room in rooms]),
             windows=WINDOWS,
             verbs=VERBS,
             kinds={kind: _KINDS[kind] for kind in KINDS},
@@ -74,34 +74,34 @@ class Pieces:
     def room(self, key: RoomKey) -> str | None:
         """Render the row of one room; None if nothing is known about it any more."""
         view = room_view(self._service, key)
-        return self._rendered("room.html", room=view, scale=self._scale(), **self._of_room()) if view else None
+        return self._render("room.html", room=view, scale=self._scale(), **self._of_room()) if view else None
 
     def agents(self, identifier: str) -> str | None:
         """Render the details of a room's agents; None if it has none."""
-        view = self._found(identifier)
-        return self._rendered("agents.html", room=view, agents=agent_views(view)) if view else None
+        view = self._find_room(identifier)
+        return self._render("agents.html", room=view, agents=agent_views(view)) if view else None
 
     def request(self, number: int) -> str | None:
         """Render the row of one request; None if it was dropped from the log."""
         view = request_view(self._service, number)
-        return self._rendered("request.html", request=view) if view else None
+        return self._render("request.html", request=view) if view else None
 
     def message(self, number: int) -> str | None:
         """Render everything that is recorded about one request; None if it was dropped from the log."""
         view = request_view(self._service, number)
-        return self._rendered("message.html", request=view) if view else None
+        return self._render("message.html", request=view) if view else None
 
     def requests(self, before: int | None) -> str:
         """Render the requests before a number, or the newest ones."""
-        return self._rendered("requests.html", before=before, **self._of_requests(before))
+        return self._render("requests.html", before=before, **self._of_requests(before))
 
     def faults(self) -> str:
         """Render the active faults."""
-        return self._rendered("faults.html", **self._of_faults())
+        return self._render("faults.html", **self._of_faults())
 
     def summary(self) -> str:
         """Render the summary numbers."""
-        return self._rendered("summary.html", **self._of_faults(), **self._of_summary())
+        return self._render("summary.html", **self._of_faults(), **self._of_summary())
 
     def _of_room(self) -> dict[str, Any]:
         return {"accounts": len(self._service.settings.secrets)}
@@ -111,12 +111,12 @@ class Pieces:
         return {"requests": request_views(self._service, before), "newest": record.newest, "oldest": record.oldest}
 
     def _of_faults(self) -> dict[str, Any]:
-        return {"faults": self._service.faults.shown()}
+        return {"faults": self._service.faults.to_json()}
 
     def _of_summary(self) -> dict[str, Any]:
         service = self._service
         settings: Mapping[str, Any] = SettingsChange.of(service.settings).model_dump(mode="json", by_alias=True)
-        usual = SettingsChange.of(Settings()).model_dump(mode="json", by_alias=True)
+        usual = SettingsChange.of(EmulatorSettings()).model_dump(mode="json", by_alias=True)
         return {
             "agents": service.state.running,
             "open": len(service.state.rooms),
@@ -129,9 +129,9 @@ class Pieces:
         # Any window is correct here: the script selects the visible one.
         return Scale(self._base_ms, self._service.clock.now_ms(), WINDOWS[0])
 
-    def _found(self, identifier: str) -> RoomView | None:
+    def _find_room(self, identifier: str) -> RoomView | None:
         keys = (key for key in self._service.state.room_keys() if room_id(key) == identifier)
         return next((view for key in keys if (view := room_view(self._service, key))), None)
 
-    def _rendered(self, template: str, **context: Any) -> str:
+    def _render(self, template: str, **context: Any) -> str:
         return self._templates.get_template(template).render(context)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from rtcai_pulumi.emulator.admin.request_log import Entry
-from rtcai_pulumi.emulator.page.format import MASK, is_secret, masked
+from rtcai_pulumi.emulator.admin.request_log import RequestEntry
+from rtcai_pulumi.emulator.page.format import MASK, is_secret, mask
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 PAGE_ROWS: Final = 100
@@ -19,7 +19,7 @@ _SIGNATURES: Final = ("CheckSum", "Token")
 class RequestView:
     """One row of the page."""
 
-    entry: Entry
+    entry: RequestEntry
     room: str | None
     """Name of the room that the request is about, if it is known."""
 
@@ -86,13 +86,13 @@ class RequestView:
     def headers(self) -> dict[str, str]:
         """The recorded headers; for signatures, only that they were sent."""
         signed = {name: MASK for name in _SIGNATURES if self.entry.call.headers.get(name.lower())}
-        return {**self.entry.shown()["headers"], **signed}
+        return {**self.entry.to_json()["headers"], **signed}
 
     @property
     def body(self) -> str:
         """The JSON body, secrets masked; empty if there is none."""
         content = self.entry.call.content
-        return "" if content is None else json.dumps(masked(content), ensure_ascii=False, indent=2)
+        return "" if content is None else json.dumps(mask(content), ensure_ascii=False, indent=2)
 
 
 def request_view(service: EmulatedService, number: int) -> RequestView | None:
@@ -107,7 +107,7 @@ def request_views(service: EmulatedService, before: int | None = None) -> list[R
     return [_view(service, entry) for entry in service.record.before(min(before or top, top), PAGE_ROWS)]
 
 
-def _view(service: EmulatedService, entry: Entry) -> RequestView:
+def _view(service: EmulatedService, entry: RequestEntry) -> RequestView:
     body = entry.call.content if isinstance(entry.call.content, dict) else {}
     stated = {**dict(entry.call.query), **entry.call.path_params, **body}
     named = stated.get("cname", stated.get("channelName"))

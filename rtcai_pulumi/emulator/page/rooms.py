@@ -7,9 +7,9 @@ from math import inf
 from typing import Final, Literal
 
 from rtcai_pulumi.emulator.clock import iso
-from rtcai_pulumi.emulator.page.format import Changed, changed_fields, duration, shown_fields
-from rtcai_pulumi.emulator.page.timeline import Line, Span, line_of
-from rtcai_pulumi.emulator.state.model import EndedBy, Room, RoomKey, Stage, Task
+from rtcai_pulumi.emulator.page.format import FieldChange, compare_fields, duration, list_fields
+from rtcai_pulumi.emulator.page.timeline import Span, Timeline, line_of
+from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask, EndedBy, RoomKey, Stage
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 KEPT_ROWS: Final = 400
@@ -31,13 +31,13 @@ _ENDINGS: Final[dict[EndedBy | None, str]] = {
 class AgentView:
     """One agent of a room."""
 
-    task: Task
+    task: EmulatedTask
     number: int
     """Position among the agents of the room, from 1."""
     stage: Stage
     ending: str
     fields: dict[str, str]
-    changed: list[Changed]
+    changed: list[FieldChange]
     """The fields that differ from the agent before."""
     between: str
     """How this agent followed the one before it, in words; empty for the first."""
@@ -50,9 +50,9 @@ class RoomView:
     id: str
     """An id for the page's own URLs: a room name may contain any character."""
     key: RoomKey
-    room: Room | None
+    room: EmulatedRoom | None
     """None if the room is not open."""
-    line: Line
+    line: Timeline
     now_ms: int
     total: int
     """How many agents are known, including those that are not drawn."""
@@ -68,7 +68,7 @@ class RoomView:
         return re.sub(r"\d+", lambda digits: digits.group().zfill(20), self.name.casefold())
 
     @property
-    def left(self) -> list[Task]:
+    def left(self) -> list[EmulatedTask]:
         """The agents that have not ended."""
         return [bar.task for bar in self.line.bars if bar.task.running]
 
@@ -159,8 +159,8 @@ def agent_views(view: RoomView) -> list[AgentView]:
                 skipped + place + 1,
                 bar.task.stage(view.now_ms),
                 "" if bar.task.running else _ENDINGS[bar.task.ended_by],
-                shown_fields(bar.task.data),
-                changed_fields(before.task.data, bar.task.data) if before else [],
+                list_fields(bar.task.data),
+                compare_fields(before.task.data, bar.task.data) if before else [],
                 _between([other.span for other in bars[:place]], bar.span) if before else "",
             )
         )

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from rtcai_pulumi.emulator.http.origin_check import foreign
+from rtcai_pulumi.emulator.http.origin_check import find_foreign_origin
 from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
-from rtcai_pulumi.emulator.page.render import Pieces
+from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -34,7 +34,7 @@ _Answer = Callable[[Request], Response]
 
 def page_routes(service: EmulatedService) -> list[Route]:
     """Return the routes of the page."""
-    pieces = Pieces(service)
+    pieces = PageRenderer(service)
     feed = Feed(service, pieces)
 
     def page(request: Request) -> Response:
@@ -70,12 +70,12 @@ def page_routes(service: EmulatedService) -> list[Route]:
         "/-/page/events": events,
         "/-/page/{name}": file,
     }
-    return [Route(path, _guarded(service, answer), methods=["GET"]) for path, answer in answers.items()]
+    return [Route(path, _guard(service, answer), methods=["GET"]) for path, answer in answers.items()]
 
 
-def _guarded(service: EmulatedService, answer: _Answer) -> Callable[[Request], object]:
+def _guard(service: EmulatedService, answer: _Answer) -> Callable[[Request], object]:
     async def endpoint(request: Request) -> Response:
-        if (reason := foreign(request)) is not None:
+        if (reason := find_foreign_origin(request)) is not None:
             return _text(reason, 403)
         service.advance()
         return answer(request)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 from typing import Final
 
-from rtcai_pulumi.emulator.state.model import Task
+from rtcai_pulumi.emulator.state.model import EmulatedTask
 
 CONFIGURATIONS: Final = 6
 """How many configurations of one room have a colour of their own; then the colours repeat."""
@@ -34,7 +34,7 @@ class Span:
 class Bar:
     """One agent on the line."""
 
-    task: Task
+    task: EmulatedTask
     span: Span
     lane: int
     """From 0; agents that overlap have different lanes."""
@@ -43,7 +43,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Timeline:
     """The time line of one room."""
 
     bars: tuple[Bar, ...]
@@ -58,7 +58,7 @@ class Line:
         return max((bar.lane for bar in self.bars), default=0) + 1
 
 
-def line_of(tasks: Sequence[Task]) -> Line:
+def line_of(tasks: Sequence[EmulatedTask]) -> Timeline:
     """Return the time line of the tasks of one room, given in any order."""
     free: list[float] = []
     known: list[object] = []
@@ -72,7 +72,7 @@ def line_of(tasks: Sequence[Task]) -> Line:
         bars.append(Bar(task, span, lane, known.index(task.data) % CONFIGURATIONS))
     counts = list(_counts([bar.span for bar in bars]))
     gaps = tuple(span for span, count in counts if count == 0)
-    return Line(tuple(bars), gaps, _joined(span for span, count in counts if count > 1))
+    return Timeline(tuple(bars), gaps, _join(span for span, count in counts if count > 1))
 
 
 def _counts(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
@@ -83,7 +83,7 @@ def _counts(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
         yield Span(int(start), end), count
 
 
-def _joined(spans: Iterator[Span]) -> tuple[Span, ...]:
+def _join(spans: Iterator[Span]) -> tuple[Span, ...]:
     """Join periods that follow each other without a gap."""
     joined: list[Span] = []
     for span in spans:
@@ -127,7 +127,7 @@ class Scale:
         return round((at_ms - self.base_ms) / 1000, 3)
 
 
-def fitting(base_ms: int, now_ms: int, firsts_ms: Iterable[int | None]) -> Scale:
+def fit_scale(base_ms: int, now_ms: int, firsts_ms: Iterable[int | None]) -> Scale:
     """Return the smallest window that contains everything shown."""
     first_ms = min((first for first in firsts_ms if first is not None), default=now_ms)
     seconds = next((window for window in WINDOWS if window * 1000 >= now_ms - first_ms), WINDOWS[-1])

@@ -45,7 +45,7 @@ class Changes:
             _, self._unknown = self._numbers.popitem(last=False)
         self._tell()
 
-    def start_anew(self) -> None:
+    def restart(self) -> None:
         """Record that so much has changed that every subscriber must reload everything."""
         self.number += 1
         self._unknown = self.number

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from rtcai_pulumi.emulator.errors import StateFileUnusable
-from rtcai_pulumi.emulator.state.model import Room, State, Task
+from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask, ServiceState
 
 if sys.platform == "win32":
     import msvcrt
@@ -31,13 +31,13 @@ else:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class _StoredState:
     version: Literal[1]
-    rooms: tuple[Room, ...]
-    tasks: tuple[Task, ...]
+    rooms: tuple[EmulatedRoom, ...]
+    tasks: tuple[EmulatedTask, ...]
 
 
-_FORMAT: Final = TypeAdapter(_Stored)
+_FORMAT: Final = TypeAdapter(_StoredState)
 
 
 class StateFile:
@@ -51,9 +51,9 @@ class StateFile:
         self._path = path.resolve()
         self._beside = self._path.with_name(f"{self._path.name}.new")
         self._writing = asyncio.Lock()
-        self._lock = self._locked()
+        self._lock = self._lock_file()
         try:
-            self.state = self._loaded()
+            self.state = self._load()
             # It is written back immediately: this detects a file that cannot be written, and makes the file private
             # if other users can read it.
             self._replace(self._snapshot())
@@ -82,10 +82,10 @@ class StateFile:
         """Release the file for other emulators."""
         os.close(self._lock)
 
-    def _snapshot(self) -> _Stored:
-        return _Stored(1, tuple(self.state.rooms.values()), tuple(self.state.tasks.values()))
+    def _snapshot(self) -> _StoredState:
+        return _StoredState(1, tuple(self.state.rooms.values()), tuple(self.state.tasks.values()))
 
-    def _replace(self, stored: _Stored) -> None:
+    def _replace(self, stored: _StoredState) -> None:
         with suppress(FileNotFoundError):
             self._beside.unlink()
         file = os.open(self._beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -100,19 +100,19 @@ class StateFile:
         finally:
             os.close(folder)
 
-    def _loaded(self) -> State:
+    def _load(self) -> ServiceState:
         try:
             stored = _FORMAT.validate_json(self._path.read_bytes(), strict=True)
         except FileNotFoundError:
-            return State()
+            return ServiceState()
         except ValidationError as error:
             # Only the first location, and not its value, which may be a prompt.
             place = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))
             what = f"is not what an emulator writes (first problem at: {place or 'its very start'})"
             raise StateFileUnusable(self._sentence(f"{what}; repair it, or move it away to start empty")) from None
-        return State(stored.rooms, stored.tasks)
+        return ServiceState(stored.rooms, stored.tasks)
 
-    def _locked(self) -> int:
+    def _lock_file(self) -> int:
         """Take a lock that ends with the process. It is on a file of its own, because the state file itself is
         replaced.
         """

@@ -29,7 +29,7 @@ def trace_key(app_key: str | None, trace_id: str | None) -> TraceKey | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class EmulatedRoom:
     """An open room."""
 
     cid: int
@@ -49,7 +49,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class EmulatedTask:
     """One agent in one room, running or ended."""
 
     cid: int
@@ -103,18 +103,18 @@ class Task:
         return None if self.ended_ms is not None else self.runs_ms if now_ms < self.runs_ms else self.due_ms
 
 
-class State:
+class ServiceState:
     """All rooms and tasks of one emulator."""
 
-    def __init__(self, rooms: Iterable[Room] = (), tasks: Iterable[Task] = ()) -> None:
-        self.rooms: dict[RoomKey, Room] = {room.key: room for room in rooms}
-        self.tasks: dict[TaskKey, Task] = {}
+    def __init__(self, rooms: Iterable[EmulatedRoom] = (), tasks: Iterable[EmulatedTask] = ()) -> None:
+        self.rooms: dict[RoomKey, EmulatedRoom] = {room.key: room for room in rooms}
+        self.tasks: dict[TaskKey, EmulatedTask] = {}
         self._running = 0
         self.revision = 0
         """Increases with every change."""
         self.changes = Changes()
         """Notifies the subscribers."""
-        self._traced: dict[TraceKey, Task] = {}
+        self._traced: dict[TraceKey, EmulatedTask] = {}
         self._by_room: dict[RoomKey, dict[TaskKey, None]] = {}
         self._names: dict[int, str] = {room.cid: room.cname for room in self.rooms.values()}
         self._moving: set[TaskKey] = set()
@@ -123,7 +123,7 @@ class State:
         for task in tasks:
             self._note(task)
 
-    def room_of(self, cid: int) -> Room | None:
+    def room_of(self, cid: int) -> EmulatedRoom | None:
         """Return the open room with this number."""
         return next((room for room in self.rooms.values() if room.cid == cid), None)
 
@@ -131,11 +131,11 @@ class State:
         """Return the name of a room by its number; also of an ended one, if one of its tasks is known."""
         return self._names.get(cid)
 
-    def members(self, cid: int, now_ms: int) -> list[Task]:
+    def members(self, cid: int, now_ms: int) -> list[EmulatedTask]:
         """Return the agents in a room: the only members that an emulated room has."""
-        return [task for task in self._left_in(cid) if task.stage(now_ms) == "running"]
+        return [task for task in self._running_in(cid) if task.stage(now_ms) == "running"]
 
-    def tasks_of(self, key: RoomKey) -> list[Task]:
+    def tasks_of(self, key: RoomKey) -> list[EmulatedTask]:
         """Return every known task of the rooms that have or had this name, in order of start."""
         return [self.tasks[task] for task in self._by_room.get(key, ())]
 
@@ -148,27 +148,27 @@ class State:
         """Return every room that is open or has a known task."""
         return list(dict.fromkeys([*self._by_room, *self.rooms]))
 
-    def open_room(self, cname: str, uid: int, now_ms: int, app_key: str = "", cid: int | None = None) -> Room:
+    def open_room(self, cname: str, uid: int, now_ms: int, app_key: str = "", cid: int | None = None) -> EmulatedRoom:
         """Return the open room of this name. If there is none, open one, with a new number unless one is given."""
         key = (app_key, cname)
         if key not in self.rooms:
-            self.rooms[key] = room = Room(cid or new_number(), cname, uid, now_ms, app_key)
+            self.rooms[key] = room = EmulatedRoom(cid or new_number(), cname, uid, now_ms, app_key)
             self._names[room.cid] = cname
-            self._changed(key)
+            self._mark_changed(key)
         return self.rooms[key]
 
-    def end_room(self, room: Room, now_ms: int, *, end_tasks: bool = True) -> None:
+    def end_room(self, room: EmulatedRoom, now_ms: int, *, end_tasks: bool = True) -> None:
         """End a room, and by default the agents in it."""
         del self.rooms[room.key]
         self._forget_name(room.cid, room.key)
-        self._changed(room.key)
+        self._mark_changed(room.key)
         if end_tasks:
-            for task in self._left_in(room.cid):
+            for task in self._running_in(room.cid):
                 self.end_task(task, now_ms, "room")
 
     def start_task(
         self,
-        room: Room,
+        room: EmulatedRoom,
         now_ms: int,
         *,
         mode: str,
@@ -177,35 +177,35 @@ class State:
         trace_id: str | None,
         runs_ms: int = 0,
         due_ms: int | None = None,
-    ) -> Task:
+    ) -> EmulatedTask:
         """Start an agent in a room, in addition to those that are there."""
-        task = Task(
+        task = EmulatedTask(
             room.cid, uuid4().hex, room.cname, new_number(), mode, now_ms, None, request_id, trace_id, data,
             room.app_key, runs_ms, due_ms,
         )  # fmt: skip
         self.add_task(task)
         return task
 
-    def add_task(self, task: Task) -> None:
+    def add_task(self, task: EmulatedTask) -> None:
         """Add a task as it is, running or ended."""
         self._note(task)
-        self._changed(task.room_key)
+        self._mark_changed(task.room_key)
 
-    def running_task(self, cid: int, task_id: str) -> Task | None:
+    def running_task(self, cid: int, task_id: str) -> EmulatedTask | None:
         """Return the running task with this id in this room; None if either is unknown or the task has ended."""
         task = self.tasks.get((cid, task_id))
         return task if task and task.running else None
 
-    def traced(self, key: TraceKey) -> Task | None:
+    def find_traced(self, key: TraceKey) -> EmulatedTask | None:
         """Return the first task that was started under a trace id, as it was at its start; it may have ended."""
         return self._traced.get(key)
 
-    def end_task(self, task: Task, now_ms: int, ended_by: EndedBy = "close") -> None:
+    def end_task(self, task: EmulatedTask, now_ms: int, ended_by: EndedBy = "close") -> None:
         """End an agent; the room stays open."""
         self.tasks[task.key] = replace(task, ended_ms=now_ms, ended_by=ended_by)
         self._running -= 1
         self._moving.discard(task.key)
-        self._changed(task.room_key)
+        self._mark_changed(task.room_key)
         if len(self.tasks) > KEPT_ENDED_TASKS:
             ended = [key for key, known in self.tasks.items() if not known.running]
             for key in ended[:-KEPT_ENDED_TASKS]:
@@ -219,7 +219,7 @@ class State:
             if task.due_ms is not None and task.due_ms <= now_ms:
                 self.end_task(task, task.due_ms, "itself")
             elif now_ms >= task.runs_ms:
-                self._changed(task.room_key)
+                self._mark_changed(task.room_key)
         self._look_ahead(now_ms)
 
     def adopt(self, app_key: str) -> None:
@@ -242,16 +242,16 @@ class State:
             forgetful.clear()
         self._running = 0
         self.revision += 1
-        self.changes.start_anew()
+        self.changes.restart()
 
-    def _left_in(self, cid: int) -> list[Task]:
+    def _running_in(self, cid: int) -> list[EmulatedTask]:
         return [task for task in self.tasks.values() if task.cid == cid and task.running]
 
-    def _changed(self, key: RoomKey) -> None:
+    def _mark_changed(self, key: RoomKey) -> None:
         self.revision += 1
         self.changes.touch("room", key)
 
-    def _note(self, task: Task) -> None:
+    def _note(self, task: EmulatedTask) -> None:
         self.tasks[task.key] = task
         self._running += task.running
         self._names[task.cid] = task.cname
@@ -272,7 +272,7 @@ class State:
         self._moving = {key for key, next_ms in coming.items() if next_ms is not None}
         self._next_ms = min((next_ms for next_ms in coming.values() if next_ms is not None), default=0)
 
-    def _forget(self, task: Task) -> None:
+    def _forget(self, task: EmulatedTask) -> None:
         key = trace_key(task.app_key, task.trace_id)
         first = self._traced.get(key) if key else None
         if key and first and first.task_id == task.task_id:  # else the id belongs to another or a dropped task

@@ -14,15 +14,15 @@ from uuid import uuid4
 from pydantic import BeforeValidator, Field
 
 from rtcai_pulumi.config.conversation import TASK_TYPE, Mode
-from rtcai_pulumi.config.validation import body_problems
-from rtcai_pulumi.emulator.admin.request_log import SHOWN_HEADERS, Entry
+from rtcai_pulumi.config.validation import check_body
+from rtcai_pulumi.emulator.admin.request_log import SHOWN_HEADERS, RequestEntry
 from rtcai_pulumi.emulator.api.rooms import is_room_name
-from rtcai_pulumi.emulator.errors import NotUnderstood
-from rtcai_pulumi.emulator.http.request import Call, Flavour
-from rtcai_pulumi.emulator.http.response import Answer
-from rtcai_pulumi.emulator.state.model import EndedBy, Room, Stage, Task, new_number
+from rtcai_pulumi.emulator.errors import InvalidStatement
+from rtcai_pulumi.emulator.http.request import AuthScheme, Call
+from rtcai_pulumi.emulator.http.response import EmulatedAnswer
+from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask, EndedBy, Stage, new_number
 from rtcai_pulumi.emulator.state.service import EmulatedService
-from rtcai_pulumi.emulator.strict_model import Statement
+from rtcai_pulumi.emulator.strict_model import StrictModel
 
 
 def _seconds(stated: Any) -> Any:
@@ -38,7 +38,7 @@ _Number = Annotated[int, Field(ge=1, lt=2**63)]
 _Text = Annotated[str, Field(min_length=1)]
 
 
-class SeedRoom(Statement):
+class SeedRoom(StrictModel):
     """An open room."""
 
     cname: _Text
@@ -50,7 +50,7 @@ class SeedRoom(Statement):
     """ISO 8601; now if omitted."""
 
 
-class SeedTask(Statement):
+class SeedTask(StrictModel):
     """A task, running or ended."""
 
     cname: _Text
@@ -71,7 +71,7 @@ class SeedTask(Statement):
     trace_id: str | None = Field(None, alias="traceId")
 
 
-class SeedRequest(Statement):
+class SeedRequest(StrictModel):
     """A past request, for the request log only; it is not executed."""
 
     path: _Text
@@ -87,7 +87,7 @@ class SeedRequest(Statement):
     faults: list[dict[str, Any]] = Field(default_factory=list)
 
 
-class Seed(Statement):
+class Seed(StrictModel):
     """Everything that is added in one step."""
 
     rooms: list[SeedRoom] = Field(default_factory=list)
@@ -96,11 +96,11 @@ class Seed(Statement):
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class _CheckedModel:
     """The checked content of a seed, before it is added."""
 
-    rooms: dict[tuple[str, str], Room]
-    tasks: dict[tuple[int, str], Task]
+    rooms: dict[tuple[str, str], EmulatedRoom]
+    tasks: dict[tuple[int, str], EmulatedTask]
 
 
 def plant(service: EmulatedService, seed: Seed) -> dict[str, int]:
@@ -110,13 +110,13 @@ def plant(service: EmulatedService, seed: Seed) -> dict[str, int]:
         NotUnderstood: the seed is not valid here, and nothing was added; the text names everything that is wrong.
     """
     problems: list[str] = []
-    checked = _Checked({}, {})
+    checked = _CheckedModel({}, {})
     for number, stated in enumerate(seed.rooms):
         problems += [f"rooms.{number}.{problem}" for problem in _room(service, stated, checked)]
     for number, task in enumerate(seed.tasks):
         problems += [f"tasks.{number}.{problem}" for problem in _task(service, task, checked)]
     if problems:
-        raise NotUnderstood("; ".join(problems))
+        raise InvalidStatement("; ".join(problems))
     for room in checked.rooms.values():
         service.state.open_room(room.cname, room.uid, room.opened_ms, room.app_key, room.cid)
     for planted in checked.tasks.values():
@@ -126,18 +126,18 @@ def plant(service: EmulatedService, seed: Seed) -> dict[str, int]:
     return {"rooms": len(checked.rooms), "tasks": len(checked.tasks), "requests": len(seed.requests)}
 
 
-def _room(service: EmulatedService, stated: SeedRoom, checked: _Checked) -> list[str]:
+def _room(service: EmulatedService, stated: SeedRoom, checked: _CheckedModel) -> list[str]:
     problems = _owner_problems(service, stated.cname, stated.app_key)
     key = (stated.app_key or service.settings.app_key, stated.cname)
     if known := checked.rooms.get(key) or service.state.rooms.get(key):
         other = stated.cid not in {None, known.cid}
         return [*problems, *(["cid: this room is open under another number"] if other else [])]
     opened_ms = _ms(stated.opened_at, service)
-    checked.rooms[key] = Room(stated.cid or new_number(), stated.cname, 0, opened_ms, key[0])
+    checked.rooms[key] = EmulatedRoom(stated.cid or new_number(), stated.cname, 0, opened_ms, key[0])
     return problems
 
 
-def _task(service: EmulatedService, stated: SeedTask, checked: _Checked) -> list[str]:
+def _task(service: EmulatedService, stated: SeedTask, checked: _CheckedModel) -> list[str]:
     ended = stated.ended_at is not None or stated.state == "ended"
     problems = [*_owner_problems(service, stated.cname, stated.app_key), *_data_problems(service, stated)]
     if stated.ended_at is not None and stated.state not in {None, "ended"}:
@@ -155,7 +155,7 @@ def _task(service: EmulatedService, stated: SeedTask, checked: _Checked) -> list
     if problems:
         return problems
     app_key = stated.app_key or service.settings.app_key
-    checked.tasks[cid, task_id] = Task(
+    checked.tasks[cid, task_id] = EmulatedTask(
         cid, task_id, stated.cname, new_number(), Mode.of(stated.data).value, started_ms, ended_ms,
         stated.request_id or str(uuid4()), stated.trace_id, stated.data, app_key,
         *service.settings.times_of_task(started_ms), stated.ended_by,
@@ -164,11 +164,11 @@ def _task(service: EmulatedService, stated: SeedTask, checked: _Checked) -> list
 
 
 def _number_of_room(
-    service: EmulatedService, stated: SeedTask, checked: _Checked, started_ms: int, *, opening: bool
+    service: EmulatedService, stated: SeedTask, checked: _CheckedModel, started_ms: int, *, opening: bool
 ) -> int:
     key = (stated.app_key or service.settings.app_key, stated.cname)
     known = checked.rooms.get(key) or service.state.rooms.get(key)
-    room = known or Room(new_number(), stated.cname, 0, started_ms, key[0])
+    room = known or EmulatedRoom(new_number(), stated.cname, 0, started_ms, key[0])
     if known is None and opening:
         checked.rooms[key] = room
     return room.cid
@@ -182,7 +182,7 @@ def _owner_problems(service: EmulatedService, cname: str, app_key: str | None) -
 
 
 def _data_problems(service: EmulatedService, stated: SeedTask) -> list[str]:
-    found = body_problems({"cname": "seed", "taskType": TASK_TYPE, "data": stated.data})
+    found = check_body({"cname": "seed", "taskType": TASK_TYPE, "data": stated.data})
     passing = service.settings.allow_unknown_fields
     problems = [f"{problem.path}: {problem.reason}" for problem in found if not (passing and problem.unlisted)]
     if not problems and stated.mode not in {None, Mode.of(stated.data).value}:
@@ -194,14 +194,14 @@ def _ms(stated: float | None, service: EmulatedService) -> int:
     return service.clock.now_ms() if stated is None else round(stated * 1000)
 
 
-def _entry(stated: SeedRequest, now: float) -> Entry:
+def _entry(stated: SeedRequest, now: float) -> RequestEntry:
     headers = {name.lower(): (value.encode(),) for name, value in stated.headers.items()}
     call = Call(
-        Flavour.SERVER, stated.method, stated.path, tuple(stated.query.items()), {}, headers, 0, stated.body, None
+        AuthScheme.SERVER, stated.method, stated.path, tuple(stated.query.items()), {}, headers, 0, stated.body, None
     )
     answer = None
     if stated.status is not None:
-        answer = Answer(stated.status, "" if stated.code is None else {"code": stated.code})
+        answer = EmulatedAnswer(stated.status, "" if stated.code is None else {"code": stated.code})
     latency = None if stated.latency_ms is None else stated.latency_ms / 1000
     started = now if stated.started_at is None else stated.started_at
-    return Entry(call, started, 0.0, answer=answer, latency=latency, faults=stated.faults, end=stated.end)
+    return RequestEntry(call, started, 0.0, answer=answer, latency=latency, faults=stated.faults, end=stated.end)

@@ -7,7 +7,7 @@ from google.protobuf import json_format, struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.config.canonical import canonical, same
+from rtcai_pulumi.config.canonical import canonical, is_same
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import flat_inputs
 from tests.samples import VALID, load, parameters
@@ -71,12 +71,12 @@ def through_the_engine(inputs: dict[str, Any]) -> dict[str, Any]:
 @given(conversations)
 def test_the_form_is_idempotent(inputs: dict[str, Any]) -> None:
     form = canonical(inputs)
-    assert same(canonical(form), form)
+    assert is_same(canonical(form), form)
 
 
 @given(conversations)
 def test_the_form_survives_the_engines_round_trip(inputs: dict[str, Any]) -> None:
-    assert same(canonical(through_the_engine(inputs)), canonical(inputs))
+    assert is_same(canonical(through_the_engine(inputs)), canonical(inputs))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_form_survives_the_engines_round_trip(inputs: dict[str, Any]) -> Non
     ],
 )
 def test_what_starts_the_same_agent_is_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert same(canonical(one), canonical(other))
+    assert is_same(canonical(one), canonical(other))
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ def test_what_starts_the_same_agent_is_the_same(one: dict[str, Any], other: dict
     ],
 )
 def test_what_may_start_another_agent_is_another(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert not same(canonical(one), canonical(other))
+    assert not is_same(canonical(one), canonical(other))
 
 
 def test_an_unknown_is_never_the_same() -> None:
-    assert not same({"a": [UNKNOWN]}, {"a": [UNKNOWN]})
+    assert not is_same({"a": [UNKNOWN]}, {"a": [UNKNOWN]})
 
 
 @pytest.mark.parametrize("name", VALID)

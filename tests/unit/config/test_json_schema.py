@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.config.json_schema import create_body_schema
-from rtcai_pulumi.config.validation import body_problems
+from rtcai_pulumi.config.validation import check_body
 from tests.samples import INVALID, VALID, load
 
 OURS = Draft202012Validator(create_body_schema())
@@ -77,4 +77,4 @@ def test_the_model_s_schema_agrees_with_the_service_s(body: Any) -> None:
 @given(mutated_bodies())
 def test_check_is_never_laxer_than_the_service_s_schema(body: Any) -> None:
     if not THEIRS.is_valid(body):
-        assert body_problems(body)
+        assert check_body(body)

@@ -3,7 +3,7 @@
 import pytest
 
 from rtcai_pulumi.config.conversation import Conversation
-from rtcai_pulumi.config.paths import parts_of, values_at, wire_path
+from rtcai_pulumi.config.paths import find_values, split_path, to_wire_path
 
 OUTPUTS = {"taskId": "task_id"}
 
@@ -24,7 +24,7 @@ OUTPUTS = {"taskId": "task_id"}
     ],
 )
 def test_a_path_is_told_by_the_names_of_the_wire(path: str, expected: str) -> None:
-    assert wire_path(path, Conversation, OUTPUTS) == expected
+    assert to_wire_path(path, Conversation, OUTPUTS) == expected
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_a_path_is_told_by_the_names_of_the_wire(path: str, expected: str) -> No
 )
 def test_what_is_no_path_is_refused_with_the_nearest(path: str, said: str) -> None:
     with pytest.raises(ValueError, match="property") as caught:
-        wire_path(path, Conversation, OUTPUTS)
+        to_wire_path(path, Conversation, OUTPUTS)
     assert said in str(caught.value)
 
 
 def test_the_values_at_a_path_are_found_by_their_property() -> None:
     inputs = {"llm": {"a": 1}, "pipeline": {"words": ["x", "y"]}, "owner": "o"}
-    assert parts_of("a[0].b") == ["a", 0, "b"]
-    assert values_at(inputs, "llm.a") == {"llm": [1]}
-    assert values_at(inputs, "pipeline.words[*]") == {"pipeline": ["x", "y"]}
-    assert set(values_at(inputs, "*")) == {"llm", "pipeline"}
-    assert values_at(inputs, "owner") == values_at(inputs, "none.at.all") == {}
+    assert split_path("a[0].b") == ["a", 0, "b"]
+    assert find_values(inputs, "llm.a") == {"llm": [1]}
+    assert find_values(inputs, "pipeline.words[*]") == {"pipeline": ["x", "y"]}
+    assert set(find_values(inputs, "*")) == {"llm", "pipeline"}
+    assert find_values(inputs, "owner") == find_values(inputs, "none.at.all") == {}

@@ -9,11 +9,11 @@ import pytest
 from pulumi.runtime import rpc
 
 from rtcai_pulumi.config.output_text import REASON
-from rtcai_pulumi.config.problems import NULL, field_problems
+from rtcai_pulumi.config.problems import NULL, check_fields
 from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.rules import DEEPEST, TOO_DEEP
 from rtcai_pulumi.config.validation import check
-from rtcai_pulumi.config.wire import in_order
+from rtcai_pulumi.config.wire import sort_set
 from tests.anything import nested
 from tests.samples import parameters
 
@@ -74,7 +74,7 @@ def test_a_text_that_was_made_from_an_output_is_told_with_its_path_wherever_it_s
 )
 def test_a_room_that_nobody_could_type_is_refused_with_the_position(cname: str, said: str) -> None:
     assert problems(cname=cname) == {"cname": said}
-    assert [str(problem) for problem in field_problems({"cname": cname}, RoomInputs)] == [f"cname: {said}"]
+    assert [str(problem) for problem in check_fields({"cname": cname}, RoomInputs)] == [f"cname: {said}"]
 
 
 @pytest.mark.parametrize("cname", ["key note", "会议室", "a!#$%&()+-:;≤.,>?@[]^_{|}~", "é"])
@@ -118,7 +118,7 @@ def test_what_the_engine_can_carry_is_taken() -> None:
 
 
 def test_a_set_has_an_order_of_its_own() -> None:
-    assert in_order({"b", "a", "c"}) == ["a", "b", "c"]
-    assert in_order(frozenset({2, 10, 1})) == [1, 10, 2]
-    assert in_order({"a", 1}) == [1, "a"]
-    assert in_order(("b", "a")) == ["b", "a"]
+    assert sort_set({"b", "a", "c"}) == ["a", "b", "c"]
+    assert sort_set(frozenset({2, 10, 1})) == [1, 10, 2]
+    assert sort_set({"a", 1}) == [1, "a"]
+    assert sort_set(("b", "a")) == ["b", "a"]

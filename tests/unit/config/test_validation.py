@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.config.validation import body_problems, check, nesting_problems
+from rtcai_pulumi.config.validation import check, check_body, check_nesting
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import flat_inputs
 from tests.samples import INVALID, VALID, invalid_paths, load, parameters
@@ -31,13 +31,13 @@ def paths(inputs: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("name", VALID)
 def test_a_right_body_has_no_problem(name: str) -> None:
-    assert body_problems(load(f"samples/{name}.json")) == []
+    assert check_body(load(f"samples/{name}.json")) == []
 
 
 @pytest.mark.parametrize("name", INVALID)
 def test_a_wrong_body_has_one_problem_at_the_listed_path(name: str) -> None:
     body = load(f"samples/invalid/{name}.json")
-    assert [problem.path for problem in body_problems(body)] == [invalid_paths()[name]]
+    assert [problem.path for problem in check_body(body)] == [invalid_paths()[name]]
 
 
 def test_every_wrong_body_has_a_listed_path() -> None:
@@ -175,8 +175,8 @@ def test_a_value_is_never_shown(secret: str, block: str) -> None:
 
 @given(near_misses)
 def test_a_body_of_any_json_never_raises(value: Any) -> None:
-    assert isinstance(body_problems(value), list)
-    assert isinstance(body_problems({"cname": "r", "taskType": 7, "data": value}), list)
+    assert isinstance(check_body(value), list)
+    assert isinstance(check_body({"cname": "r", "taskType": 7, "data": value}), list)
 
 
 @given(st.dictionaries(field_names | st.text(), near_misses, max_size=8))
@@ -186,7 +186,7 @@ def test_inputs_of_any_json_never_raise(inputs: dict[str, Any]) -> None:
 
 def test_nulls_are_found_at_any_depth() -> None:
     body = {"cname": "r", "taskType": 7, "data": {"llm": {"customPromptKeyWord": {"a": None}}, "tts": [None]}}
-    found = [problem.path for problem in nesting_problems(body)]
+    found = [problem.path for problem in check_nesting(body)]
     assert found == ["data.llm.customPromptKeyWord.a", "data.tts[0]"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.events.agent import merged
+from rtcai_pulumi.events.agent import merge
 
 KEYS = st.sampled_from("abc")
 LEAVES = st.none() | st.integers() | st.lists(st.integers(), max_size=2)
@@ -27,17 +27,17 @@ CASES: list[tuple[Any, Any, Any]] = [
 
 @pytest.mark.parametrize(("default", "changes", "result"), CASES)
 def test_objects_merge_lists_replace_and_null_takes_away(default: Any, changes: Any, result: Any) -> None:
-    assert merged(default, changes) == result
+    assert merge(default, changes) == result
 
 
 @given(OBJECTS, OBJECTS)
 def test_neither_side_is_changed_and_a_second_time_changes_nothing(default: Any, changes: Any) -> None:
     before = copy.deepcopy((default, changes))
-    once = merged(default, changes)
-    assert merged(once, changes) == once
+    once = merge(default, changes)
+    assert merge(once, changes) == once
     assert (default, changes) == before
 
 
 @given(OBJECTS)
 def test_no_changes_leave_the_default(default: Any) -> None:
-    assert merged(default, {}) == default
+    assert merge(default, {}) == default

@@ -16,7 +16,7 @@ import pytest
 from rtcai_pulumi.journal import locks
 from rtcai_pulumi.journal import schema as database
 from rtcai_pulumi.journal.journal import Journal, journal_path
-from rtcai_pulumi.journal.record import Kept, Record, State
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from rtcai_pulumi.service.errors import JournalError
 
 WRITER = """
@@ -30,7 +30,7 @@ for number in range(int(sys.argv[2])):
     record = Record(trace_id=trace, owner="o", app_key="k", endpoint="e", room_endpoint="e", cname="r",
         request_id="q", digest="d", process=journal.process)
     journal.add(record)
-    journal.answered(record, number, "task")
+    journal.record_response(record, number, "task")
     print(trace, flush=True)
 sys.stdin.read()
 """
@@ -78,19 +78,19 @@ def test_a_record_comes_back_as_it_was_written(journal: Journal) -> None:
     assert journal.records("another") == []
     assert journal.record("t-1") == written
     assert journal.record("t-2") is None
-    assert (written.state, written.task, written.unfinished) == (State.ASKED, None, True)
+    assert (written.state, written.task, written.is_unfinished) == (RecordState.ASKED, None, True)
 
 
 def test_a_task_goes_from_asked_to_closed(journal: Journal) -> None:
     record = journal.add(a_record(journal))
-    answered = journal.answered(record, 1144707127429101, "2a78")
+    answered = journal.record_response(record, 1144707127429101, "2a78")
     assert answered is not None
-    assert (answered.state, answered.task, answered.handed) == (State.OPEN, "1144707127429101/2a78", False)
-    journal.hand_over(answered, kept=Kept.NO)
-    assert journal.closing(answered)
-    journal.closed("1144707127429101/2a78")
+    assert (answered.state, answered.task, answered.handed) == (RecordState.OPEN, "1144707127429101/2a78", False)
+    journal.record_return(answered, kept=KeepReason.NO)
+    assert journal.begin_close(answered)
+    journal.record_close("1144707127429101/2a78")
     (last,) = journal.records()
-    assert (last.state, last.handed, last.unfinished) == (State.CLOSED, True, False)
+    assert (last.state, last.handed, last.is_unfinished) == (RecordState.CLOSED, True, False)
 
 
 def test_a_record_that_was_taken_over_takes_no_answer_from_before(journal: Journal, path: Path) -> None:
@@ -99,9 +99,9 @@ def test_a_record_that_was_taken_over_takes_no_answer_from_before(journal: Journ
         taken = other.take_over(record)
         assert taken is not None
         assert taken.process == other.process
-        assert journal.answered(record, 7, "late") is None
+        assert journal.record_response(record, 7, "late") is None
         assert journal.take_over(record) is None
-        assert other.answered(taken, 7, "mine") is not None
+        assert other.record_response(taken, 7, "mine") is not None
 
 
 def test_a_refused_create_leaves_nothing(journal: Journal) -> None:
@@ -119,36 +119,36 @@ def test_a_record_that_was_taken_over_is_not_forgotten_by_the_process_before(jou
 
 def test_what_another_process_closes_by_now_is_not_left_to_it_without_a_record(journal: Journal, path: Path) -> None:
     """Otherwise a repeated answer of the closed task would look like a running task."""
-    record = journal.answered(journal.add(a_record(journal)), 7, "task")
+    record = journal.record_response(journal.add(a_record(journal)), 7, "task")
     assert record is not None
-    journal.closing(record)
+    journal.begin_close(record)
     with Journal(path) as other:
         assert other.take_over(record) is not None
-        journal.leave(record)
-        assert [record.state for record in journal.records()] == [State.CLOSING]
-        other.leave(record)
+        journal.undo_close(record)
+        assert [record.state for record in journal.records()] == [RecordState.CLOSING]
+        other.undo_close(record)
         assert journal.records() == []
 
 
 def test_a_close_that_another_process_has_begun_since_is_not_taken_back(journal: Journal, path: Path) -> None:
-    record = journal.answered(journal.add(a_record(journal)), 7, "task")
+    record = journal.record_response(journal.add(a_record(journal)), 7, "task")
     assert record is not None
-    assert journal.closing(record)
+    assert journal.begin_close(record)
     with Journal(path) as other:
-        assert not other.closing(record)
-        journal.not_closing(record)
-        assert [record.state for record in journal.records()] == [State.CLOSING]
-        other.not_closing(record)
-        assert [record.state for record in journal.records()] == [State.OPEN]
+        assert not other.begin_close(record)
+        journal.cancel_close(record)
+        assert [record.state for record in journal.records()] == [RecordState.CLOSING]
+        other.cancel_close(record)
+        assert [record.state for record in journal.records()] == [RecordState.OPEN]
 
 
 def test_a_task_is_closed_in_all_its_records_and_stays_closed(journal: Journal) -> None:
     for trace in ("t-1", "t-1-2"):
-        assert journal.answered(journal.add(a_record(journal, trace)), 7, "task") is not None
-    journal.closed("7/task")
+        assert journal.record_response(journal.add(a_record(journal, trace)), 7, "task") is not None
+    journal.record_close("7/task")
     records = journal.records()
-    assert not journal.closing(records[0])
-    assert [record.state for record in journal.records()] == [State.CLOSED, State.CLOSED]
+    assert not journal.begin_close(records[0])
+    assert [record.state for record in journal.records()] == [RecordState.CLOSED, RecordState.CLOSED]
 
 
 def test_what_was_written_is_there_after_the_process_is_killed(path: Path) -> None:
@@ -158,7 +158,7 @@ def test_what_was_written_is_there_after_the_process_is_killed(path: Path) -> No
     process.communicate()
     with Journal(path) as journal:
         assert [record.trace_id for record in journal.records("o")] == traces
-        assert all(record.state is State.OPEN for record in journal.records())
+        assert all(record.state is RecordState.OPEN for record in journal.records())
 
 
 @pytest.mark.parametrize("written", [1, 7, 23])
@@ -170,7 +170,7 @@ def test_a_kill_in_mid_write_leaves_whole_records(path: Path, written: int) -> N
     with Journal(path) as journal:
         found = journal.records()
         assert [record.trace_id for record in found][:written] == traces
-        assert all(record.state is State.OPEN for record in found[:written])
+        assert all(record.state is RecordState.OPEN for record in found[:written])
 
 
 def test_a_process_lives_as_long_as_it_holds_its_lock(path: Path) -> None:
@@ -179,12 +179,12 @@ def test_a_process_lives_as_long_as_it_holds_its_lock(path: Path) -> None:
     with Journal(path) as journal:
         number = int(trace.partition("-")[0])
         assert number != journal.process
-        assert journal.lives(journal.process)
-        assert journal.lives(number)
+        assert journal.is_running(journal.process)
+        assert journal.is_running(number)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        assert not journal.lives(number)
-        assert not journal.lives(number), "asking must not take the lock for good"
+        assert not journal.is_running(number)
+        assert not journal.is_running(number), "asking must not take the lock for good"
 
 
 def test_many_threads_and_processes_write_at_once(journal: Journal, path: Path) -> None:
@@ -232,9 +232,9 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_system_that_machines_may_share_is_a_doubt(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Journal(path) as journal:
-        assert journal.doubt is None
+        assert journal.location_warning is None
         monkeypatch.setattr(database, "_file_system", lambda _: "nfs4")
-        assert "machines may share (nfs4)" in str(journal.doubt)
+        assert "machines may share (nfs4)" in str(journal.location_warning)
 
 
 def test_a_file_system_whose_locks_nobody_sees_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +304,7 @@ def test_a_file_of_somebody_else_is_named(path: Path, monkeypatch: pytest.Monkey
     Journal(path).close()
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     monkeypatch.setattr(os, "access", lambda *_: False)
-    error = database.unusable(path, sqlite3.OperationalError("attempt to write a readonly database"))
+    error = database.journal_error(path, sqlite3.OperationalError("attempt to write a readonly database"))
     assert f"{path} belongs to {path.owner()}: give it back (chown)" in str(error)
 
 
@@ -320,8 +320,8 @@ def test_the_kind_of_the_file_system_is_told() -> None:
 
 def test_records_closed_long_ago_are_dropped(path: Path) -> None:
     with Journal(path) as journal:
-        journal.answered(journal.add(a_record(journal, "old")), 7, "old")
-        journal.closed("7/old")
+        journal.record_response(journal.add(a_record(journal, "old")), 7, "old")
+        journal.record_close("7/old")
         journal.add(a_record(journal, "running"))
     database = sqlite3.connect(path)
     database.execute("UPDATE records SET changed_at = '2020-01-01T00:00:00.000Z'")
@@ -366,8 +366,8 @@ def test_a_value_that_the_file_cannot_hold_is_an_error_and_the_journal_goes_on(
 ) -> None:
     record = journal.add(a_record(journal))
     with pytest.raises(JournalError, match="cannot be used"):
-        journal.answered(record, **wrong)
-    assert journal.answered(record, 1, "task") is not None
+        journal.record_response(record, **wrong)
+    assert journal.record_response(record, 1, "task") is not None
 
 
 def test_to_ask_for_what_the_file_cannot_hold_is_an_error(journal: Journal) -> None:
@@ -416,7 +416,7 @@ def test_a_number_whose_lock_is_held_is_not_drawn_though_an_older_file_was_put_b
 
 
 def test_a_task_belongs_to_whom_it_is_shown_for(journal: Journal) -> None:
-    journal.answered(journal.add(a_record(journal, owner="old")), 1, "task")
-    journal.claim("1/task", owner="new", kept=Kept.NO)
+    journal.record_response(journal.add(a_record(journal, owner="old")), 1, "task")
+    journal.claim("1/task", owner="new", kept=KeepReason.NO)
     assert [record.task for record in journal.records("new")] == ["1/task"]
     assert journal.records("old") == []

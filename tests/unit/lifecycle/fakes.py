@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.retry import Retrier
@@ -105,7 +105,7 @@ class Runs:
 
 def left_open(run: Run, task: str, owner: str) -> Record:
     """A task that this run has started and returned to its engine, in addition to other tasks of the resource."""
-    answered = replace(left_lost(run, owner), state=State.OPEN, cid=7, task_id=task, handed=True)
+    answered = replace(left_lost(run, owner), state=RecordState.OPEN, cid=7, task_id=task, handed=True)
     run.journal.forget(answered)
     return run.journal.add(answered)
 

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import Kept, Record, State
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
@@ -77,7 +77,7 @@ def test_the_mode_is_told(runs: Runs, inputs: dict[str, object], mode: str) -> N
 
 
 def test_the_intent_is_on_disk_before_the_request_and_the_result_before_the_answer(runs: Runs) -> None:
-    seen: list[State] = []
+    seen: list[RecordState] = []
 
     def answer() -> httpx.Response:
         seen.extend(record.state for record in run.journal.records(OWNER))
@@ -86,8 +86,8 @@ def test_the_intent_is_on_disk_before_the_request_and_the_result_before_the_answ
     run = runs.next(Service(create=answer))
     create(OWNED, run)
     (record,) = run.journal.records(OWNER)
-    assert seen == [State.ASKED]
-    assert (record.state, record.task, record.handed) == (State.OPEN, "7/2a78", True)
+    assert seen == [RecordState.ASKED]
+    assert (record.state, record.task, record.handed) == (RecordState.OPEN, "7/2a78", True)
 
 
 @pytest.mark.parametrize("answer", [httpx.ReadTimeout, httpx.ReadError, reply(500), reply(code=200), reply(code=431)])
@@ -100,7 +100,7 @@ def test_a_lost_create_names_its_ids_is_not_repeated_and_stays_in_the_journal(ru
     for part in ("An agent may be in the room", "room: keynote", "request id: r-1", f"trace id: {service.traces[0]}"):
         assert part in text
     assert service.asked == ["create"]
-    assert [record.state for record in run.journal.records()] == [State.ASKED]
+    assert [record.state for record in run.journal.records()] == [RecordState.ASKED]
 
 
 @pytest.mark.parametrize("answer", [reply(code=402), reply(code=400), reply(code=404), httpx.ConnectError])
@@ -205,7 +205,7 @@ def test_an_answer_that_is_kept_is_retained_as_the_program_says_now(runs: Runs, 
         create(before, runs.next(Service(create=httpx.ReadTimeout)))
     run = runs.next(Service(create=reply(**CREATED), rooms=reply(code=200, cid=CREATED["cid"], cname=OWNED["cname"])))
     create({**OWNED, "options": {"retainOnDelete": retained}}, run)
-    assert [record.kept is Kept.RETAINED for record in run.journal.records()] == [retained]
+    assert [record.kept is KeepReason.RETAINED for record in run.journal.records()] == [retained]
 
 
 def test_a_lost_create_of_another_configuration_is_asked_again_and_closed(runs: Runs) -> None:
@@ -230,9 +230,9 @@ def test_the_answer_of_a_task_that_was_closed_since_is_not_taken(runs: Runs) -> 
     run = runs.next(Service())
     (asked,) = run.journal.records(OWNER)
     late = run.journal.add(replace(asked, trace_id=f"{trace}-9", process=run.journal.process))
-    answered = run.journal.answered(late, 7, "found")
+    answered = run.journal.record_response(late, 7, "found")
     assert answered is not None
-    run.journal.closed("7/found")
+    run.journal.record_close("7/found")
     service = Service(create=[created("found"), created("new")])
     assert create(OWNED, runs.next(service)).id == "7/new"
 
@@ -245,7 +245,7 @@ def test_a_service_that_knows_the_request_but_not_its_answer_stops_the_create(ru
         create(OWNED, run)
     assert trace in str(caught.value)
     assert service.asked == ["create"]
-    assert [record.state for record in run.journal.records()] == [State.ASKED]
+    assert [record.state for record in run.journal.records()] == [RecordState.ASKED]
 
 
 def test_a_lost_create_whose_room_is_gone_is_gone_with_it(runs: Runs) -> None:
@@ -276,7 +276,7 @@ def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
     assert service.asked == []
     # Nothing was sent. The next run must not repeat the request, and the journal must still have it for `rtcai
     # pending`.
-    assert [(record.task, record.state) for record in run.journal.records(OWNER)] == [(None, State.CLOSED)]
+    assert [(record.task, record.state) for record in run.journal.records(OWNER)] == [(None, RecordState.CLOSED)]
     later = runs.next(service)
     create(OWNED, later)
     assert service.asked == ["create"]
@@ -302,7 +302,7 @@ def asked_by(journal: Journal) -> Record:
 def start_later(runs: Runs) -> None:
     """A later run that starts an agent of the same owner at the same time."""
     later = runs.beside(Service()).journal
-    later.answered(asked_by(later), 7, "later")
+    later.record_response(asked_by(later), 7, "later")
 
 
 def test_no_request_is_sent_once_a_later_run_has_an_agent_of_its_own(runs: Runs) -> None:
@@ -312,7 +312,7 @@ def test_no_request_is_sent_once_a_later_run_has_an_agent_of_its_own(runs: Runs)
     with pytest.raises(TakenOver, match="another run has taken it over"):
         create(OWNED, run)
     assert service.asked == []
-    assert [record.task for record in run.journal.records(OWNER) if record.unfinished] == ["7/later"]
+    assert [record.task for record in run.journal.records(OWNER) if record.is_unfinished] == ["7/later"]
 
 
 def test_an_answer_is_closed_where_a_later_run_has_an_agent_of_its_own_by_now(runs: Runs) -> None:
@@ -325,7 +325,7 @@ def test_an_answer_is_closed_where_a_later_run_has_an_agent_of_its_own_by_now(ru
     with pytest.raises(TakenOver, match="stopped as soon as it had started"):
         create(OWNED, run)
     assert service.asked == ["create", "close"]
-    assert [record.task for record in run.journal.records(OWNER) if record.unfinished] == ["7/later"]
+    assert [record.task for record in run.journal.records(OWNER) if record.is_unfinished] == ["7/later"]
 
 
 def test_no_request_is_sent_once_another_run_answers_for_the_record(runs: Runs) -> None:
@@ -345,8 +345,8 @@ def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: 
         later = runs.beside(Service())
         taken = later.journal.take_over(later.journal.records(OWNER)[0])
         assert taken is not None
-        later.journal.answered(taken, 7, "same")
-        later.journal.hand_over(taken, kept=Kept.NO)
+        later.journal.record_response(taken, 7, "same")
+        later.journal.record_return(taken, kept=KeepReason.NO)
         return created("same")
 
     service = Service(create=answered_beside)
@@ -354,12 +354,12 @@ def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: 
     with pytest.raises(TakenOver, match="left to the run that was told of it"):
         create(OWNED, run)
     assert service.asked == ["create"]
-    assert [record.state for record in run.journal.records_of_task("7/same")] == [State.OPEN]
+    assert [record.state for record in run.journal.records_of_task("7/same")] == [RecordState.OPEN]
 
 
-@pytest.mark.parametrize(("what", "left"), [("answered", []), ("hand_over", [State.CLOSED])])
+@pytest.mark.parametrize(("what", "left"), [("record_response", []), ("record_return", [RecordState.CLOSED])])
 def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch, what: str, left: list[State]
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, what: str, left: list[RecordState]
 ) -> None:
     service = Service(create=created("known"), close=CLOSED)
     run = runs.next(service)
@@ -382,7 +382,7 @@ def test_an_agent_whose_engine_is_gone_is_closed_as_soon_as_it_has_started(runs:
     with pytest.raises(TakenOver, match="stopped as soon as it had started"):
         create(OWNED, run)
     assert service.asked == ["create", "close"]
-    assert [record.state for record in run.journal.records()] == [State.CLOSED]
+    assert [record.state for record in run.journal.records()] == [RecordState.CLOSED]
 
 
 def test_an_answer_that_comes_after_a_take_over_is_closed_under_a_record_of_its_own(runs: Runs) -> None:
@@ -397,7 +397,7 @@ def test_an_answer_that_comes_after_a_take_over_is_closed_under_a_record_of_its_
         create(OWNED, run)
     assert service.asked == ["create", "close"]
     states = {record.task: record.state for record in run.journal.records(OWNER)}
-    assert states == {None: State.ASKED, "7/late": State.CLOSED}
+    assert states == {None: RecordState.ASKED, "7/late": RecordState.CLOSED}
 
 
 def test_a_create_that_another_living_process_still_works_on_is_waited_for(
@@ -411,11 +411,11 @@ def test_a_create_that_another_living_process_still_works_on_is_waited_for(
 
     def sleep(seconds: float) -> None:
         runs.now += seconds
-        if runs.now > 1 and (answered := old.answered(intent, 7, "old")):
-            old.closed(str(answered.task))
+        if runs.now > 1 and (answered := old.record_response(intent, 7, "old")):
+            old.record_close(str(answered.task))
 
     run.sleep = sleep
-    monkeypatch.setattr(run.journal, "lives", lambda _: True)  # within one process, locks show nothing
+    monkeypatch.setattr(run.journal, "is_running", lambda _: True)  # within one process, locks show nothing
     assert create(OWNED, run).id == "7/new"
     assert service.asked == ["create"]
     assert runs.now < 5
@@ -428,7 +428,7 @@ def test_a_running_task_is_adopted_instead_of_starting_one(runs: Runs) -> None:
     assert made.id == "7/by-hand"
     assert service.asked == ["rooms"]
     (record,) = run.journal.records(OWNER)
-    assert (record.state, record.task) == (State.OPEN, "7/by-hand")
+    assert (record.state, record.task) == (RecordState.OPEN, "7/by-hand")
 
 
 @pytest.mark.parametrize("room", [reply(code=404), reply(code=200, cid=8, cname="keynote")])

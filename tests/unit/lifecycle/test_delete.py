@@ -3,7 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rtcai_pulumi.journal.record import Kept, State
+from rtcai_pulumi.journal.record import KeepReason, RecordState
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
@@ -17,7 +17,7 @@ REFUSED = reply(code=777, errmsg="not now")
 CLOSED = reply(code=200, errmsg="")
 
 
-def states(run: Run) -> list[State]:
+def states(run: Run) -> list[RecordState]:
     return [record.state for record in run.journal.records()]
 
 
@@ -26,7 +26,7 @@ def test_the_task_is_closed_by_room_and_task_number(runs: Runs) -> None:
     run = runs.next(service)
     delete(ID, STATE, run)
     assert service.bodies == [{"cid": 7, "taskType": 7, "taskId": "2a78"}]
-    assert states(run) == [State.CLOSED]
+    assert states(run) == [RecordState.CLOSED]
 
 
 def test_a_task_that_the_journal_knows_as_closed_needs_no_request(runs: Runs) -> None:
@@ -57,7 +57,7 @@ def test_a_refusal_is_an_error_where_the_room_may_be_there_and_takes_closing_bac
     run = runs.next(Service(close=REFUSED, rooms=room))
     with pytest.raises(RtcAiError, match="not now"):
         delete(ID, STATE, run)
-    assert states(run) == [State.OPEN]
+    assert states(run) == [RecordState.OPEN]
 
 
 @pytest.mark.parametrize("answer", [httpx.ReadTimeout, httpx.ConnectError, reply(500), reply(429), reply(code=503)])
@@ -66,7 +66,7 @@ def test_a_close_is_repeated_until_it_is_answered(runs: Runs, answer: Reply) -> 
     run = runs.next(service)
     delete(ID, STATE, run)
     assert service.asked == ["close"] * 3
-    assert states(run) == [State.CLOSED]
+    assert states(run) == [RecordState.CLOSED]
 
 
 def test_a_refusal_after_a_request_of_unknown_outcome_does_not_take_closing_back(runs: Runs) -> None:
@@ -74,7 +74,7 @@ def test_a_refusal_after_a_request_of_unknown_outcome_does_not_take_closing_back
     run = runs.next(Service(close=[httpx.ReadTimeout, REFUSED], rooms=reply(code=200, cid=7, cname="keynote")))
     with pytest.raises(RtcAiError, match="not now"):
         delete(ID, STATE, run)
-    assert states(run) == [State.CLOSING]
+    assert states(run) == [RecordState.CLOSING]
 
 
 def test_a_refusal_does_not_take_back_that_an_earlier_run_was_closing(runs: Runs) -> None:
@@ -83,14 +83,14 @@ def test_a_refusal_does_not_take_back_that_an_earlier_run_was_closing(runs: Runs
     run = runs.next(Service(close=REFUSED, rooms=reply(code=200, cid=7, cname="keynote")))
     with pytest.raises(RtcAiError, match="not now"):
         delete(ID, STATE, run)
-    assert states(run) == [State.CLOSING]
+    assert states(run) == [RecordState.CLOSING]
 
 
 def test_a_close_that_is_never_answered_is_an_error_and_stays_closing(runs: Runs) -> None:
     run = runs.next(Service(close=reply(500)))
     with pytest.raises(RtcAiError):
         delete(ID, STATE, run)
-    assert states(run) == [State.CLOSING]
+    assert states(run) == [RecordState.CLOSING]
     delete(ID, STATE, runs.next(Service(close=CLOSED)))
 
 
@@ -135,14 +135,14 @@ def test_a_close_that_was_never_sent_takes_closing_back(runs: Runs) -> None:
     run = runs.next(Service(close=httpx.ConnectError))
     with pytest.raises(ConnectionFailed):
         delete(ID, STATE, run)
-    assert states(run) == [State.OPEN]
+    assert states(run) == [RecordState.OPEN]
 
 
 def test_a_close_that_may_have_been_sent_before_the_connection_failed_does_not(runs: Runs) -> None:
     run = runs.next(Service(close=[httpx.ReadTimeout, *[httpx.ConnectError] * 6]))
     with pytest.raises(ConnectionFailed):
         delete(ID, STATE, run)
-    assert states(run) == [State.CLOSING]
+    assert states(run) == [RecordState.CLOSING]
 
 
 @pytest.mark.parametrize("lives", [False, True])
@@ -151,14 +151,14 @@ def test_after_a_change_of_name_what_was_left_under_both_names_is_settled(
 ) -> None:
     """The engine keeps the outputs of an unchanged resource, so also an old name that another resource may have now."""
     outputs = started(runs, "known")
-    runs.next(Service()).journal.claim("7/known", owner="b:renamed", kept=Kept.NO)
+    runs.next(Service()).journal.claim("7/known", owner="b:renamed", kept=KeepReason.NO)
     for owner in ("b:renamed", "b:urn"):
         left_lost(runs.next(Service()), owner)
     left = iter(["one", "two"])
     answer = lambda: reply(code=200, cid=7, result={"taskId": next(left)})  # noqa: E731  one answer after the other
     run = runs.next(service := Service(close=CLOSED, create=answer))
     (asked,) = run.journal.records("b:urn")
-    monkeypatch.setattr(run.journal, "lives", lambda process: lives and process == asked.process)
+    monkeypatch.setattr(run.journal, "is_running", lambda process: lives and process == asked.process)
     delete("7/known", outputs, run)
     assert service.asked == ["close", *["create", "close"] * (1 if lives else 2)]
-    assert run.journal.records("b:urn")[0].unfinished == lives
+    assert run.journal.records("b:urn")[0].is_unfinished == lives

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.config.values import UNKNOWN
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.diff import Difference, diff
@@ -77,13 +77,13 @@ def started(runs: Runs, task: str) -> dict[str, Any]:
     return create(OWNED, runs.next(Service(create=answer))).outputs
 
 
-@pytest.mark.parametrize("state", [State.CLOSING, State.CLOSED])
-def test_a_task_that_the_journal_knows_as_over_is_replaced(runs: Runs, state: State) -> None:
+@pytest.mark.parametrize("state", [RecordState.CLOSING, RecordState.CLOSED])
+def test_a_task_that_the_journal_knows_as_over_is_replaced(runs: Runs, state: RecordState) -> None:
     outputs = started(runs, "old")
     run = runs.next(Service())
-    run.journal.closing(run.journal.records()[0])
-    if state is State.CLOSED:
-        run.journal.closed("7/old")
+    run.journal.begin_close(run.journal.records()[0])
+    if state is RecordState.CLOSED:
+        run.journal.record_close("7/old")
     assert diff("7/old", outputs, OWNED, run) == Difference(("taskId",), stop_first=True)
 
 
@@ -98,7 +98,7 @@ def test_what_stands_beside_the_task_makes_it_an_update_that_closes_just_that(ru
     outputs = beside(runs)
     service = Service(close=reply(code=200, errmsg=""))
     run = runs.next(service)
-    assert diff("7/known", outputs, OWNED, run) == Difference(settles=True)
+    assert diff("7/known", outputs, OWNED, run) == Difference(needs_recovery=True)
     news = {**OWNED, "requestId": "another", "replaceStrategy": "start-first"}
     assert update("7/known", outputs, news, run) == {**outputs, "replaceStrategy": "start-first"}
     assert service.bodies == [{"cid": 7, "taskType": 7, "taskId": "left"}]

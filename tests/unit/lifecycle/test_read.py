@@ -3,7 +3,7 @@ from typing import NoReturn
 import httpx
 import pytest
 
-from rtcai_pulumi.journal.record import State
+from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.read import read
@@ -82,8 +82,8 @@ def test_a_task_that_is_gone_is_told_and_nothing_is_written(runs: Runs) -> None:
     made = create(parameters(owner="b:urn"), runs.next(Service(create=answer)))
     run = runs.next(Service(rooms=reply(code=404)))
     assert read(made.id, made.outputs, run).gone
-    assert [record.state for record in run.journal.records()] == [State.OPEN]
-    run.journal.closed(made.id)
+    assert [record.state for record in run.journal.records()] == [RecordState.OPEN]
+    run.journal.record_close(made.id)
     silent = Service()
     assert read(made.id, made.outputs, runs.next(silent)).gone
     assert silent.asked == []

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import Record, State
+from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
@@ -30,7 +30,7 @@ def lose(runs: Runs) -> None:
         create(OWNED, runs.next(Service(create=httpx.ReadTimeout)))
 
 
-def states(journal: Journal) -> list[tuple[str | None, State]]:
+def states(journal: Journal) -> list[tuple[str | None, RecordState]]:
     return [(record.task, record.state) for record in journal.records(OWNER)]
 
 
@@ -49,7 +49,7 @@ def test_the_answer_to_asking_again_is_closed_where_the_engine_is_gone(runs: Run
     with pytest.raises(TakenOver, match="the engine that asked for it is gone"):
         create(OWNED, run)
     assert service.asked == ["create", "close"]
-    assert states(run.journal) == [("7/found", State.CLOSED)]
+    assert states(run.journal) == [("7/found", RecordState.CLOSED)]
 
 
 def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_alone(runs: Runs) -> None:
@@ -58,7 +58,7 @@ def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_a
 
     def answered_later() -> httpx.Response:
         later = runs.beside(Service())
-        assert later.journal.answered(taken_over_by(later), 7, "later") is not None
+        assert later.journal.record_response(taken_over_by(later), 7, "later") is not None
         return created("mine")
 
     service = Service(create=answered_later, close=CLOSED)
@@ -66,7 +66,7 @@ def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_a
     with pytest.raises(TakenOver, match="another run has taken it over"):
         create(parameters(owner=OWNER, tts={"speed": 2}), run)
     assert [body.get("taskId") for body in service.bodies] == [None, "mine"]
-    assert states(run.journal) == [("7/later", State.OPEN), ("7/mine", State.CLOSED)]
+    assert states(run.journal) == [("7/later", RecordState.OPEN), ("7/mine", RecordState.CLOSED)]
 
 
 @pytest.mark.parametrize("room", [NO_ROOM, reply(code=200, cid=8, cname="keynote")])
@@ -75,7 +75,7 @@ def test_a_repeated_answer_of_a_room_that_has_ended_is_not_kept(runs: Runs, room
     service = Service(create=[created("ended"), created("new")], rooms=room, close=NO_ROOM)
     run = runs.next(service)
     assert create(OWNED, run).id == "7/new"
-    assert states(run.journal) == [("7/ended", State.CLOSED), ("7/new", State.OPEN)]
+    assert states(run.journal) == [("7/ended", RecordState.CLOSED), ("7/new", RecordState.OPEN)]
 
 
 def test_a_doubt_about_the_room_keeps_the_answer(runs: Runs) -> None:
@@ -87,7 +87,7 @@ def test_a_repeated_answer_that_another_run_is_closing_is_closed_before_a_new_ag
     lose(runs)
     run = runs.next(service := Service(create=[created("found"), created("new")], close=CLOSED))
     (asked,) = run.journal.records(OWNER)
-    orphan = replace(asked, trace_id="t-orphan", process=run.journal.process, state=State.CLOSING)
+    orphan = replace(asked, trace_id="t-orphan", process=run.journal.process, state=RecordState.CLOSING)
     run.journal.add(replace(orphan, cid=7, task_id="found"))
     assert create(OWNED, run).id == "7/new"
     assert service.asked == ["create", "close", "create"]
@@ -105,7 +105,7 @@ def test_a_room_that_is_not_there_forgets_no_record_that_a_later_run_has_taken(r
     with pytest.raises(TakenOver, match="another run has taken it over"):
         create(OWNED, run)
     assert service.asked == ["create"]
-    assert states(run.journal) == [(None, State.ASKED), (None, State.CLOSED)]
+    assert states(run.journal) == [(None, RecordState.ASKED), (None, RecordState.CLOSED)]
 
 
 def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started(runs: Runs) -> None:
@@ -114,10 +114,12 @@ def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started
     outputs = create(OWNED, old).outputs
     later = runs.beside(Service()).journal
     (first,) = later.records(OWNER)
-    started = later.add(replace(first, trace_id="t-later", process=later.process, state=State.ASKED, handed=False))
-    assert later.answered(started, 7, "later") is not None
+    started = later.add(
+        replace(first, trace_id="t-later", process=later.process, state=RecordState.ASKED, handed=False)
+    )
+    assert later.record_response(started, 7, "later") is not None
     delete("7/first", outputs, old)
-    assert states(later) == [("7/first", State.CLOSED), ("7/later", State.OPEN)]
+    assert states(later) == [("7/first", RecordState.CLOSED), ("7/later", RecordState.OPEN)]
 
 
 def test_an_agent_that_an_earlier_run_has_just_begun_to_close_is_closed_before_another_starts(runs: Runs) -> None:
@@ -126,7 +128,7 @@ def test_an_agent_that_an_earlier_run_has_just_begun_to_close_is_closed_before_a
     run = runs.beside(service := Service(close=CLOSED, create=created("new")))
     look = run.journal.records
     (stale,) = look(OWNER)
-    assert earlier.closing(stale)  # after this run has read the record
+    assert earlier.begin_close(stale)  # after this run has read the record
     run.journal.records = lambda owner=None: [stale]  # type: ignore[method-assign]
     assert create(OWNED, run).id == "7/new"
     assert service.asked == ["close", "create"]
@@ -148,7 +150,7 @@ def test_a_refused_close_of_what_an_earlier_run_started_is_taken_back(runs: Runs
     run = runs.next(Service(close=reply(code=777), rooms=ROOM))
     with pytest.raises(Refused):
         delete("7/first", outputs, run)
-    assert states(run.journal) == [("7/first", State.OPEN)]
+    assert states(run.journal) == [("7/first", RecordState.OPEN)]
 
 
 @pytest.mark.parametrize("left", ["known", "unanswered"])
@@ -177,7 +179,7 @@ def test_a_create_that_is_repeated_in_its_process_closes_what_it_could_not_close
         create(OWNED, run)
     assert create(OWNED, run).id == "7/new"
     assert service.asked == ["close", "rooms", "close", "create"]
-    assert states(run.journal) == [("7/old", State.CLOSED), ("7/new", State.OPEN)]
+    assert states(run.journal) == [("7/old", RecordState.CLOSED), ("7/new", RecordState.OPEN)]
     assert run.lost == set()
 
 
@@ -194,4 +196,4 @@ def test_a_delete_that_is_repeated_in_its_process_closes_what_it_could_not_close
         delete("7/known", outputs, run)
     delete("7/known", outputs, run)
     assert service.asked == ["close", "close", "rooms", "close"]
-    assert states(run.journal) == [("7/known", State.CLOSED), ("7/left", State.CLOSED)]
+    assert states(run.journal) == [("7/known", RecordState.CLOSED), ("7/left", RecordState.CLOSED)]

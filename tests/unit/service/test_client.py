@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.service import errors
-from rtcai_pulumi.service.client import Client, Room, Task
+from rtcai_pulumi.service.client import Client, CreatedTask, RoomInfo
 from rtcai_pulumi.service.settings import Settings
 from rtcai_pulumi.service.signing import check_sum
 from tests.samples import load
@@ -29,7 +29,7 @@ def client(answer: Handler | httpx.Response, **settings: Any) -> Client:
     return Client(Settings("the-app-key", **settings), transport=transport, clock=lambda: NOW, nonce=lambda: "nonce-1")
 
 
-def create(answer: Handler | httpx.Response, **settings: Any) -> Task:
+def create(answer: Handler | httpx.Response, **settings: Any) -> CreatedTask:
     with client(answer, **settings) as service:
         return service.create_task(BODY, trace_id="trace-1")
 
@@ -39,7 +39,7 @@ def close(answer: Handler | httpx.Response) -> None:
         service.close_task(7, "2a78", cname="room1", trace_id="trace-1")
 
 
-def query(answer: Handler | httpx.Response, **settings: Any) -> Room:
+def query(answer: Handler | httpx.Response, **settings: Any) -> RoomInfo:
     with client(answer, **settings) as service:
         return service.query_room("会议 a+b&c")
 
@@ -55,7 +55,7 @@ def test_a_create_is_signed_with_the_secret_and_never_sends_it() -> None:
         seen.append(request)
         return answer(**SUCCESS)
 
-    assert create(handler) == Task(cid=1144707127429101, task_id="2a78")
+    assert create(handler) == CreatedTask(cid=1144707127429101, task_id="2a78")
     (request,) = seen
     assert str(request.url) == "http://task.test/v1/api/task/create"
     assert request.headers["AppKey"] == "the-app-key"
@@ -328,7 +328,7 @@ def test_a_room_is_asked_for_by_its_whole_name() -> None:
         seen.append(request)
         return answer(code=200, cid=9, cname="会议 a+b&c", stats=2)
 
-    assert query(handler) == Room(cid=9, ended=False)
+    assert query(handler) == RoomInfo(cid=9, ended=False)
     assert seen[0].url.raw_path == b"/v3/api/rooms?cname=%E4%BC%9A%E8%AE%AE%20a%2Bb%26c"
     assert "CheckSum" in seen[0].headers
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rtcai_pulumi.service.errors import SettingsError
-from rtcai_pulumi.service.network import how_to_trust, route_to, trusted
+from rtcai_pulumi.service.network import how_to_trust, load_trusted, route_to
 
 PROXY = {"HTTPS_PROXY": "http://user:canary@proxy:3128"}
 
@@ -63,7 +63,7 @@ def test_an_entry_that_is_not_understood_is_named_with_its_variable(entry: str) 
 )
 def test_this_machine_is_asked_directly(url: str) -> None:
     env = {"HTTP_PROXY": "http://proxy:1", "HTTPS_PROXY": "http://proxy:1", "ALL_PROXY": "http://proxy:1"}
-    assert route_to(url, env).told == "directly (this machine itself)"
+    assert route_to(url, env).description == "directly (this machine itself)"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_this_machine_is_asked_directly(url: str) -> None:
     ],
 )
 def test_the_way_is_told_with_its_reason_and_without_a_password(env: dict[str, str], told: str) -> None:
-    assert route_to("https://example.com", env).told == told
+    assert route_to("https://example.com", env).description == told
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "127.1", "2130706433", "0x7f000001", "127.0.0.1.", "a.localhost"])
@@ -100,14 +100,14 @@ def test_a_proxy_that_makes_no_sense_is_named_with_its_variable(proxy: str) -> N
 
 
 def test_the_certificates_are_the_stated_ones_or_the_system_s(tmp_path: Path) -> None:
-    context, told = trusted({})
+    context, told = load_trusted({})
     assert told == "the system's and certifi's"
     assert context.verify_mode is ssl.CERT_REQUIRED
     bundle = tmp_path / "bundle.pem"
     bundle.write_text("no certificate")
     for name, value in (("SSL_CERT_FILE", str(bundle)), ("SSL_CERT_FILE", "/none"), ("SSL_CERT_DIR", "/none")):
         with pytest.raises(SettingsError, match="cannot be read") as caught:
-            trusted({name: value})
+            load_trusted({name: value})
         assert f"{name} ({value})" in str(caught.value)
 
 
