@@ -38,17 +38,18 @@ def _stopping(call: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
 def _install(moment: str) -> None:
     from rtcai_pulumi.journal.journal import Journal
 
-    method, before = {
-        "before the intent": ("add", True),
-        "after the intent": ("add", False),
-        "the answer has arrived": ("answered", True),
-        "the journal has it": ("answered", False),
-        "the engine is about to be told": ("hand_over", False),
-        "closing is noted": ("closing", False),
-        "closed is noted": ("closed", False),
-        "the room is known": ("hold_room", False),
-    }[moment]
-    setattr(Journal, method, _stopping(getattr(Journal, method), before=before))
+    moments: dict[str, tuple[Callable[..., Any], bool]] = {
+        "before the intent": (Journal.add, True),
+        "after the intent": (Journal.add, False),
+        "the answer has arrived": (Journal.record_response, True),
+        "the journal has it": (Journal.record_response, False),
+        "the engine is about to be told": (Journal.record_return, False),
+        "closing is noted": (Journal.begin_close, False),
+        "closed is noted": (Journal.record_close, False),
+        "the room is known": (Journal.record_room, False),
+    }
+    method, before = moments[moment]
+    setattr(Journal, method.__name__, _stopping(method, before=before))
 
 
 def _shorten_patience(seconds: float) -> None:
