@@ -6,16 +6,14 @@ Names and texts from other sources are printed so that no character in them can 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from rtcai_pulumi.service.errors import RtcAiError
+from rtcai_pulumi.service.errors import RtcAiError, SettingsError
 from rtcai_pulumi.service.printable import one_line, printable
-from rtcai_pulumi.service.settings import HOW_TO_SET
 from rtcai_pulumi.stack import UnreadableExport
 
 if TYPE_CHECKING:
@@ -97,12 +95,6 @@ def confirm(question: str, *, yes: bool, can_ask: bool = True, undone: str = "No
     return agreed
 
 
-_CONFIG_KEYS: Final = re.compile(r" \(config rtcai:\w+(, rtcai:\w+)*\)")
-_HOW_TO_SET_HERE: Final = (
-    "set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment; what a stack's config holds is not read here"
-)
-
-
 class CommandError(Exception):
     """A command cannot do what it was asked to do; the message says why, and what to do."""
 
@@ -111,18 +103,14 @@ class NotInJournal(CommandError):
     """The journal does not know the object that the user names."""
 
 
-def for_the_environment(text: str) -> str:
-    """Replace the advice about a stack's config in a message of the lifecycle or the service: no command reads that
-    config.
-    """
-    return _CONFIG_KEYS.sub("", text.replace(HOW_TO_SET, _HOW_TO_SET_HERE))
-
-
 @contextmanager
 def exit_on_error(command: str) -> Iterator[None]:
     """Print any error that users may get, and exit with code 1."""
     try:
         yield
     except (CommandError, UnreadableExport, RtcAiError) as error:
-        tell_error(f"rtcai {command}: {for_the_environment(str(error))}")
+        text = error.describe(names_config=False) if isinstance(error, RtcAiError) else str(error)
+        if isinstance(error, SettingsError) and error.settings:
+            text += "\n  rtcai does not read the stack's config"
+        tell_error(f"rtcai {command}: {text}")
         raise typer.Exit(1) from None

@@ -23,6 +23,7 @@ from rtcai_pulumi.service.errors import (
     TaskNotFound,
 )
 from rtcai_pulumi.service.retry import HARMLESS, QUERY, Retrier
+from rtcai_pulumi.service.settings import name_setting
 
 if TYPE_CHECKING:
     from rtcai_pulumi.journal.journal import Journal, JournalReader
@@ -224,8 +225,8 @@ def require_account(record: Record, settings: Settings) -> None:
     Raises:
         OtherAccount: the settings name another AppKey or endpoint than the task was started with.
     """
-    app_key = ("RTCAI_APP_KEY (config rtcai:appKey)", settings.app_key, record.app_key)
-    _require_same(record, app_key, ("RTCAI_ENDPOINT (config rtcai:endpoint)", settings.endpoint, record.endpoint))
+    app_key = ("appKey", settings.app_key, record.app_key)
+    _require_same(record, app_key, ("endpoint", settings.endpoint, record.endpoint))
 
 
 def require_room_api(record: Record, settings: Settings) -> None:
@@ -234,17 +235,16 @@ def require_room_api(record: Record, settings: Settings) -> None:
     Raises:
         OtherAccount: the settings name another room API than the task was started with.
     """
-    name = "RTCAI_ROOM_ENDPOINT (config rtcai:roomEndpoint)"
-    _require_same(record, (name, settings.room_endpoint, record.room_endpoint))
+    _require_same(record, ("roomEndpoint", settings.room_endpoint, record.room_endpoint))
 
 
 def _require_same(record: Record, *settings: tuple[str, str, str]) -> None:
-    differences = [
-        f"{name} is {given}, and the task was started under {stored}"
-        for name, given, stored in settings
-        if given != stored
-    ]
-    if differences:
+    different = [(name_setting(key), given, stored) for key, given, stored in settings if given != stored]
+    if different:
+        differences = [
+            f"{name.variable} is {given}, and the task was started under {old}" for name, given, old in different
+        ]
         summary = f"The agent in room {record.cname} cannot be reached with these settings: {'; '.join(differences)}."
         facts = Facts(cid=record.cid, task=record.task_id, request_id=record.request_id, trace_id=record.trace_id)
-        raise OtherAccount(summary, facts, "set the values that the task was started under, and run again")
+        advice = "set the values that the task was started under, and run again"
+        raise OtherAccount(summary, facts, advice, [name for name, _, _ in different])

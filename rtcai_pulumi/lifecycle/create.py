@@ -220,7 +220,9 @@ def _explain_error(error: RtcAiError, inputs: Mapping[str, Any], owner: str, run
     if not owner or not stopped:
         return error
     if isinstance(error, OutcomeUnknown):
-        return type(error)(f"{error.summary} The old one was stopped before.", error.facts, error.advice)
+        return type(error)(
+            f"{error.summary} The old one was stopped before.", error.facts, error.advice, error.settings
+        )
     summary = f"{error.summary} The room has no agent now: the old one was stopped before."
     advice = f"{error.advice}; the next up starts an agent" if error.advice else "run up again: it starts an agent"
-    return type(error)(summary, error.facts, advice)
+    return type(error)(summary, error.facts, advice, error.settings)

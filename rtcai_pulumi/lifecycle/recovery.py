@@ -56,7 +56,7 @@ def recover(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run
         except OtherAccount as error:
             ends = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
             advice = f"{error.advice}; where no agent can be there any more, `{ends}` ends this"
-            raise type(error)(error.summary, error.facts, advice) from None
+            raise type(error)(error.summary, error.facts, advice, error.settings) from None
         run.lost.discard(taken.trace_id)
     return kept
 

@@ -24,6 +24,7 @@ from rtcai_pulumi.lifecycle.diff import find_named_changes
 from rtcai_pulumi.lifecycle.room_end import end_with_resource, record_end, reopen_room
 from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import HARMLESS, QUERY
+from rtcai_pulumi.service.settings import name_setting
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
@@ -282,13 +283,14 @@ def _compare_accounts(olds: Mapping[str, Any], run: Run, *, replaced: bool) -> N
 def _require_account(outputs: Mapping[str, Any], settings: Settings) -> None:
     """Raise an error if the settings name another account, because its "not found" would mean nothing for this room."""
     pairs = (
-        ("RTCAI_APP_KEY (config rtcai:appKey)", settings.app_key, outputs["appKey"]),
-        ("RTCAI_ROOM_ENDPOINT (config rtcai:roomEndpoint)", settings.room_endpoint, outputs["roomEndpoint"]),
+        ("appKey", settings.app_key, outputs["appKey"]),
+        ("roomEndpoint", settings.room_endpoint, outputs["roomEndpoint"]),
     )
-    wrong = [
-        f"{name} is {given}, and the room was opened under {stored}" for name, given, stored in pairs if given != stored
-    ]
-    if wrong:
-        summary = f"The room {outputs['cname']} cannot be reached with these settings: {'; '.join(wrong)}."
+    different = [(name_setting(key), given, stored) for key, given, stored in pairs if given != stored]
+    if different:
+        differences = [
+            f"{name.variable} is {given}, and the room was opened under {old}" for name, given, old in different
+        ]
+        summary = f"The room {outputs['cname']} cannot be reached with these settings: {'; '.join(differences)}."
         advice = "set the values that the room was opened under, and run again"
-        raise OtherAccount(summary, Facts(cid=outputs["cid"]), advice)
+        raise OtherAccount(summary, Facts(cid=outputs["cid"]), advice, [name for name, _, _ in different])

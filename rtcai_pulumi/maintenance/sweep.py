@@ -165,7 +165,7 @@ def _carry_out_one(swept: SweepItem, run: Run) -> SweepItem:
         else:
             run.close(taken)
     except RtcAiError as error:
-        return SweepItem(record, SweepOutcome.FAILED, str(error))
+        return SweepItem(record, SweepOutcome.FAILED, error.describe(names_config=False))
     done = SweepOutcome.ROOM_ENDED if swept.outcome is SweepOutcome.TO_END_ROOM else SweepOutcome.CLOSED
     return SweepItem(run.journal.record(record.trace_id) or record, done)
 

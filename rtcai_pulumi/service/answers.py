@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from rtcai_pulumi.service import errors
 from rtcai_pulumi.service.errors import Facts, RtcAiError
+from rtcai_pulumi.service.settings import name_setting
 from rtcai_pulumi.service.signing import CHECK_SUM_SECONDS
 
-_ENDPOINTS: Final = "check RTCAI_ENDPOINT and RTCAI_ROOM_ENDPOINT (config rtcai:endpoint, rtcai:roomEndpoint)"
+_ENDPOINTS: Final = (name_setting("endpoint"), name_setting("roomEndpoint"))
 _MISSING: Final = re.compile(r"不存在|not exist|not found|no such", re.IGNORECASE)
 _ROOM: Final = re.compile(r"房间|room|channel", re.IGNORECASE)
 _TASK: Final = re.compile(r"任务|task", re.IGNORECASE)
@@ -118,7 +119,8 @@ def error_of_answer(verb: str, answer: Answer, facts: Facts, now: float) -> RtcA
         return missing
     if answer.code is None and (answer.status == 404 or 300 <= answer.status < 400):
         summary = f"Something answered at {facts.endpoint} that is not the service."
-        return errors.WrongEndpoint(summary, facts, _ENDPOINTS)
+        advice = f"check {' and '.join(name.variable for name in _ENDPOINTS)}"
+        return errors.WrongEndpoint(summary, facts, advice, _ENDPOINTS)
     code = answer.status if answer.status in {408, 429} or answer.code is None else answer.code
     kind, reason, advice = _BY_CODE.get(code, (errors.Refused, "it gives a code that is not documented", ""))
     if kind is errors.NotAuthenticated and (skew := clock_skew(answer, now)) is not None:

@@ -25,7 +25,7 @@ from rtcai_pulumi.service.errors import Facts, RateLimited, RtcAiError
 from rtcai_pulumi.service.network import Route, drop_user, how_to_trust, load_trusted, route_to
 from rtcai_pulumi.service.rate import Pace
 from rtcai_pulumi.service.redaction import redact, texts_in
-from rtcai_pulumi.service.settings import Settings, environment_name
+from rtcai_pulumi.service.settings import Settings, name_setting
 from rtcai_pulumi.service.signing import check_sum
 
 _CONTENT_TYPE: Final = "application/json;charset=UTF-8"
@@ -244,8 +244,9 @@ class Client:
         facts = replace(facts, endpoint=self.settings.room_endpoint)
         secret = self.settings.app_secret
         if secret is None:
-            advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
-            raise errors.SettingsError("The room API cannot be asked without an AppSecret.", facts, advice)
+            setting = name_setting("appSecret")
+            summary = "The room API cannot be called without an AppSecret."
+            raise errors.SettingsError(summary, facts, f"set {setting.variable}", [setting])
         content = None if body is None else _encoded(body)
         with self._wait_for_turn():
             headers = self._signature(secret) | ({"Content-Type": _CONTENT_TYPE} if content else {})
@@ -313,12 +314,12 @@ class Client:
             summary = f"The certificate of {host} is not trusted: nothing was sent."
             known = replace(known, reason=refusal.verify_message.rstrip(".") or str(refusal))
             return errors.UntrustedCertificate(summary, known, how_to_trust(self._env))
-        key = "endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint"
-        stated = f"{environment_name(key)} (config rtcai:{key})"
-        advice = f"check the network, {route.because if route.proxy else 'whether a proxy is needed'}, and {stated}"
+        setting = name_setting("endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint")
+        proxy = route.because if route.proxy else "whether a proxy is needed"
+        advice = f"check the network, {proxy}, and {setting.variable}"
         way = f" through the proxy {known.proxy}" if known.proxy else ""
         summary = f"No connection to {facts.endpoint}{way}: nothing was sent."
-        return errors.ConnectionFailed(summary, replace(known, reason=self._describe(error)), advice)
+        return errors.ConnectionFailed(summary, replace(known, reason=self._describe(error)), advice, [setting])
 
     def _read(self, response: httpx.Response) -> bytes:
         """The whole body of a response. The library's own time limit starts again with each piece.
@@ -369,12 +370,14 @@ def _require_urls(settings: Settings) -> None:
     Raises:
         SettingsError: an endpoint is not a valid URL; some invalid characters are found only by the library.
     """
-    for name, url in (("endpoint", settings.endpoint), ("roomEndpoint", settings.room_endpoint)):
+    for key, url in (("endpoint", settings.endpoint), ("roomEndpoint", settings.room_endpoint)):
         try:
             httpx.URL(url).host  # noqa: B018  reading it is what fails
         except (httpx.InvalidURL, UnicodeError) as error:
-            summary = f"{environment_name(name)} (config rtcai:{name}) is no URL: {error}."
-            raise errors.SettingsError(summary, advice="correct it; look for characters that cannot be seen") from None
+            setting = name_setting(key)
+            summary = f"{setting.variable} is not a valid URL: {error}."
+            advice = "correct it; it may contain an invisible character"
+            raise errors.SettingsError(summary, advice=advice, settings=[setting]) from None
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:

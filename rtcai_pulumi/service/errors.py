@@ -26,10 +26,11 @@
         ├── ServerFailed       408, 500, 503, 514 and other 5xx
         └── DuplicateRequest   417, 431: the service has seen this request before
 
-A message has three parts: what happened in one sentence, the facts, what to do. It contains no secret and no query.
+A message has three parts: what happened in one sentence, the facts, what to do. It contains no secret and no query. Its
+text names settings by their environment variables; `RtcAiError.settings` holds the same settings as data.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from rtcai_pulumi.service.printable import one_line
@@ -76,18 +77,56 @@ _LABELS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class SettingName:
+    """The two places in which users can set one setting."""
+
+    variable: str
+    """The environment variable."""
+    config_key: str
+    """The key in the stack's config, with its namespace."""
+    is_secret: bool = False
+
+    @property
+    def config_command(self) -> str:
+        """The command that sets it in the stack's config."""
+        return f"`pulumi config set {'--secret ' if self.is_secret else ''}{self.config_key} …`"
+
+
 class RtcAiError(Exception):
-    """The base class of all errors of this package that a user may see."""
+    """The base class of all errors of this package that a user may see.
+
+    Args:
+        summary: what happened.
+        facts: what is known about the call.
+        advice: what to do.
+        settings: the settings that summary or advice name by their environment variables.
+    """
 
     # The engine prints the name with its module: users know the package, not its folders.
     __module__ = "rtcai_pulumi"
 
-    def __init__(self, summary: str, facts: Facts | None = None, advice: str = "") -> None:
+    def __init__(
+        self, summary: str, facts: Facts | None = None, advice: str = "", settings: Sequence[SettingName] = ()
+    ) -> None:
         self.summary = one_line(summary)
         self.facts = facts or Facts()
         self.advice = one_line(advice)
-        to_do = [f"  to do: {self.advice}"] if advice else []
-        super().__init__("\n".join([self.summary, *self.facts.lines(), *to_do]))
+        self.settings = tuple(settings)
+        super().__init__(self.describe(names_config=True))
+
+    def describe(self, *, names_config: bool) -> str:
+        """The whole message, each part on its own line.
+
+        Args:
+            names_config: whether to say how to set the settings in the stack's config; `rtcai` does not read that.
+        """
+        lines = [self.summary, *self.facts.lines()]
+        if self.advice:
+            lines.append(f"  to do: {self.advice}")
+        if self.settings and names_config:
+            lines.append(f"  in stack config: {', '.join(name.config_command for name in self.settings)}")
+        return "\n".join(lines)
 
     def __init_subclass__(cls) -> None:
         cls.__module__ = RtcAiError.__module__

@@ -165,4 +165,4 @@ class Retrier:
 
 
 def _explain_last(error: RtcAiError, why: str) -> RtcAiError:
-    return type(error)(f"{error.summary} {why}", error.facts, error.advice)
+    return type(error)(f"{error.summary} {why}", error.facts, error.advice, error.settings)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from rtcai_pulumi.service.errors import SettingsError
+from rtcai_pulumi.service.errors import SettingName, SettingsError
 
 TASK_ENDPOINT: Final = "https://rtc-ai.yunxinapi.com"
 ROOM_ENDPOINT: Final = "https://rtc.yunxinapi.com"
@@ -17,10 +17,9 @@ DEFAULT_TIMEOUT: Final = 10.0
 DEFAULT_MAX_RPS: Final = 50.0
 DEFAULT_CONCURRENCY: Final = 32
 
-HOW_TO_SET: Final = (
-    "set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment, or run `pulumi config set rtcai:appKey …` and "
-    "`pulumi config set --secret rtcai:appSecret …`"
-)
+_URLS: Final = ("endpoint", "roomEndpoint")
+_CREDENTIALS: Final = ("appKey", "appSecret", "token", "uid")
+_SECRETS: Final = frozenset({"appSecret", "token"})
 
 Lookup = Callable[[str], Any]
 """Returns the value of a config key (``rtcai:appKey``), or None."""
@@ -56,13 +55,16 @@ class Settings:
 
 
 def missing_credentials(env: Mapping[str, str], config: Lookup) -> list[str]:
-    """The names of the credentials that are not set anywhere; empty if none are missing."""
-    found = _Source(env, config)
-    if not found.text("appKey"):
-        return ["RTCAI_APP_KEY", "RTCAI_APP_SECRET"] if not found.text("appSecret") else ["RTCAI_APP_KEY"]
-    if found.text("appSecret") or (found.text("token") and found.text("uid")):
+    """The environment variables of the credentials that are not set anywhere; empty if none are missing."""
+    return [name_setting(key).variable for key in _missing_keys(_Source(env, config))]
+
+
+def _missing_keys(source: "_Source") -> list[str]:
+    if not source.text("appKey"):
+        return ["appKey", "appSecret"] if not source.text("appSecret") else ["appKey"]
+    if source.text("appSecret") or (source.text("token") and source.text("uid")):
         return []
-    return ["RTCAI_UID"] if found.text("token") else ["RTCAI_APP_SECRET"]
+    return ["uid"] if source.text("token") else ["appSecret"]
 
 
 def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
@@ -71,31 +73,27 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
     Raises:
         SettingsError: credentials are missing, or a setting is wrong; one message lists all of them.
     """
-    found = _Source(env, config)
-    missing = missing_credentials(env, config)
-    keys = ("appKey", "appSecret", "token", "uid")
-    wrong = [message for message in map(found.wrong_url, ("endpoint", "roomEndpoint")) if message]
-    wrong += [message for message in map(found.wrong_text, keys) if message]
-    timeout = found.number("timeout", DEFAULT_TIMEOUT)
-    max_rps = found.number("maxRps", DEFAULT_MAX_RPS)
-    concurrency = found.number("concurrency", DEFAULT_CONCURRENCY)
+    source = _Source(env, config)
+    timeout = source.number("timeout", DEFAULT_TIMEOUT)
+    max_rps = source.number("maxRps", DEFAULT_MAX_RPS)
+    concurrency = source.number("concurrency", DEFAULT_CONCURRENCY)
+    problems = {key: problem for key in _URLS if (problem := source.url_problem(key))}
+    problems |= {key: problem for key in _CREDENTIALS if (problem := source.text_problem(key))}
     if not timeout > 0:
-        wrong.append(f"{_name_both('timeout')} must be a number of seconds above 0")
+        problems["timeout"] = "must be a number of seconds above 0"
     if not max_rps > 0:
-        wrong.append(f"{_name_both('maxRps')} must be a number of requests a second above 0")
+        problems["maxRps"] = "must be a number of requests per second above 0"
     if not (concurrency >= 1 and concurrency == int(concurrency)):
-        wrong.append(f"{_name_both('concurrency')} must be a whole number of operations, 1 or more")
-    if missing:
-        wrong.insert(0, f"no credentials: {' and '.join(missing)}")
-    if wrong:
-        advice = HOW_TO_SET if missing else "correct what is named above, and run again"
-        raise SettingsError(f"RTC AI cannot be reached with these settings: {'; '.join(wrong)}.", advice=advice)
-    endpoint, room_endpoint = found.endpoints()
+        problems["concurrency"] = "must be a whole number of operations, 1 or more"
+    missing = _missing_keys(source)
+    if missing or problems:
+        raise _settings_error(missing, problems)
+    endpoint, room_endpoint = source.endpoints()
     return Settings(
-        app_key=found.text("appKey") or "",
-        app_secret=found.text("appSecret"),
-        token=found.text("token"),
-        uid=found.text("uid"),
+        app_key=source.text("appKey") or "",
+        app_secret=source.text("appSecret"),
+        token=source.text("token"),
+        uid=source.text("uid"),
         endpoint=endpoint,
         room_endpoint=room_endpoint,
         timeout=timeout,
@@ -106,8 +104,8 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
 
 def endpoints_of(env: Mapping[str, str], config: Lookup) -> tuple[str, str] | None:
     """The base URLs of the task API and the room API; None if one of them is wrong, which `resolve` reports."""
-    found = _Source(env, config)
-    return None if any(map(found.wrong_url, ("endpoint", "roomEndpoint"))) else found.endpoints()
+    source = _Source(env, config)
+    return None if any(map(source.url_problem, _URLS)) else source.endpoints()
 
 
 def room_endpoint_of(endpoint: str) -> str:
@@ -117,33 +115,46 @@ def room_endpoint_of(endpoint: str) -> str:
 
 def concurrency_of(env: Mapping[str, str], config: Lookup) -> int:
     """The maximum number of concurrent operations; the default if the setting is wrong, which `resolve` reports."""
-    stated = int(_Source(env, config).number("concurrency", DEFAULT_CONCURRENCY))
-    return stated if stated >= 1 else DEFAULT_CONCURRENCY
+    concurrency = int(_Source(env, config).number("concurrency", DEFAULT_CONCURRENCY))
+    return concurrency if concurrency >= 1 else DEFAULT_CONCURRENCY
 
 
-def environment_name(key: str) -> str:
-    """The environment variable of a config key: for ``appKey`` it is RTCAI_APP_KEY."""
-    return "RTCAI_" + "".join(f"_{char}" if char.isupper() else char.upper() for char in key)
+def name_setting(key: str) -> SettingName:
+    """The names of a setting: for ``appKey`` they are RTCAI_APP_KEY and ``rtcai:appKey``."""
+    variable = "RTCAI_" + "".join(f"_{char}" if char.isupper() else char.upper() for char in key)
+    return SettingName(variable, f"rtcai:{key}", is_secret=key in _SECRETS)
+
+
+_SERVER_CREDENTIALS: Final = (name_setting("appKey"), name_setting("appSecret"))
+_SET_IN_ENVIRONMENT: Final = f"set {' and '.join(name.variable for name in _SERVER_CREDENTIALS)} in the environment"
+HOW_TO_SET: Final = f"{_SET_IN_ENVIRONMENT}, or run {' and '.join(name.config_command for name in _SERVER_CREDENTIALS)}"
+"""Advice for a Pulumi program without credentials, in one line."""
+
+
+def _settings_error(missing: list[str], problems: Mapping[str, str]) -> SettingsError:
+    texts = [f"{name_setting(key).variable} {problem}" for key, problem in problems.items()]
+    if missing:
+        texts.insert(0, f"credentials are not set: {' and '.join(name_setting(key).variable for key in missing)}")
+    advice = _SET_IN_ENVIRONMENT if missing else "correct these settings, and run again"
+    names = dict.fromkeys([*(_SERVER_CREDENTIALS if missing else ()), *map(name_setting, problems)])
+    summary = f"RTC AI cannot be reached with these settings: {'; '.join(texts)}."
+    return SettingsError(summary, advice=advice, settings=list(names))
 
 
 def _url_problem(url: str) -> str | None:
     """What is wrong with an endpoint's URL; None if it is valid."""
     if not url.isprintable() or " " in url:
-        return "it has a blank, or a character that cannot be seen"
+        return "it contains a space or an invisible character"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         return str(error)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
-        return "it does not begin with http:// or https://"
+        return "it does not start with http:// or https://"
     if "@" in parts.netloc or parts.query or parts.fragment:
-        return "it has a user, a query or a fragment"
+        return "it contains a user, a query or a fragment"
     return None if parts.hostname and port != 0 else "it has no host, or the port 0"
-
-
-def _name_both(key: str) -> str:
-    return f"{environment_name(key)} (config rtcai:{key})"
 
 
 class _Source:
@@ -154,8 +165,8 @@ class _Source:
         self._config = config
 
     def text(self, key: str) -> str | None:
-        stated = self._env.get(environment_name(key), "").strip()
-        return stated or str(self._config(f"rtcai:{key}") or "").strip() or None
+        name = name_setting(key)
+        return self._env.get(name.variable, "").strip() or str(self._config(name.config_key) or "").strip() or None
 
     def endpoints(self) -> tuple[str, str]:
         endpoint = (self.text("endpoint") or TASK_ENDPOINT).rstrip("/")
@@ -169,11 +180,12 @@ class _Source:
             return 0
         return value if math.isfinite(value) else 0
 
-    def wrong_url(self, key: str) -> str | None:
+    def url_problem(self, key: str) -> str | None:
+        """What is wrong with the URL of an endpoint; None if it is valid."""
         reason = _url_problem(self.text(key) or TASK_ENDPOINT)
-        return f"{_name_both(key)} must be a URL such as {TASK_ENDPOINT}: {reason}" if reason else None
+        return f"must be a URL such as {TASK_ENDPOINT}: {reason}" if reason else None
 
-    def wrong_text(self, key: str) -> str | None:
-        """Report a value that is not valid in a header: tools that encode a token may break it into lines."""
-        good = (self.text(key) or "").isprintable()
-        return None if good else f"{_name_both(key)} holds a line break or another character that cannot be printed"
+    def text_problem(self, key: str) -> str | None:
+        """Why a value is not valid in a header; None if it is. Tools that encode a token may break it into lines."""
+        is_valid = (self.text(key) or "").isprintable()
+        return None if is_valid else "contains a line break or another character that cannot be printed"

@@ -5,13 +5,11 @@ import hashlib
 import hmac
 import json
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rtcai_pulumi.config.conversation import room_name_problem
 from rtcai_pulumi.service.errors import SettingsError
-
-if TYPE_CHECKING:
-    from rtcai_pulumi.service.settings import Settings
+from rtcai_pulumi.service.settings import Settings, name_setting
 
 NONCE_MAX_LENGTH: Final = 128
 CHECK_SUM_SECONDS: Final = 300
@@ -53,7 +51,7 @@ def basic_token(app_key: str, app_secret: str, *, cname: str, uid: int, ttl: int
     return _base64(_compact({"signature": signature, "curTime": now_ms, "ttl": ttl}))
 
 
-def room_token_of(settings: "Settings", cname: str, uid: int, ttl: int, now: float) -> str:
+def room_token_of(settings: Settings, cname: str, uid: int, ttl: int, now: float) -> str:
     """The RTC token that lets one user join one room of the account in the settings.
 
     Args:
@@ -68,8 +66,9 @@ def room_token_of(settings: "Settings", cname: str, uid: int, ttl: int, now: flo
         ValueError: `ttl` or `uid` is out of range, or the name is not valid for a room.
     """
     if settings.app_secret is None:
-        advice = "set RTCAI_APP_SECRET (config rtcai:appSecret)"
-        raise SettingsError("A token cannot be made without an AppSecret.", advice=advice)
+        setting = name_setting("appSecret")
+        summary = "A token cannot be made without an AppSecret."
+        raise SettingsError(summary, advice=f"set {setting.variable}", settings=[setting])
     if not 0 <= uid < 2**64:
         message = f"uid is 0 to 2^64 - 1, not {uid}"
         raise ValueError(message)

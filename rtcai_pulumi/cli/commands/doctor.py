@@ -20,7 +20,7 @@ import typer
 import yaml  # Pulumi itself depends on it
 
 from rtcai_pulumi.cli.options import AsJson, JournalFile
-from rtcai_pulumi.cli.output import exit_on_error, for_the_environment, say, show_json
+from rtcai_pulumi.cli.output import exit_on_error, say, show_json
 from rtcai_pulumi.cli.session import all_records, open_existing, path_of
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
@@ -96,12 +96,12 @@ def report_pass(check: str, detail: str, advice: str | None = None) -> Finding:
 
 def report_failure(check: str, detail: str, advice: str) -> Finding:
     """Return a finding with an error."""
-    return Finding(check, Verdict.FAILED, for_the_environment(detail), for_the_environment(advice))
+    return Finding(check, Verdict.FAILED, detail, advice)
 
 
 def report_skip(check: str, why: str, advice: str | None = None) -> Finding:
     """Return a finding for a check that could not be run."""
-    return Finding(check, Verdict.NOT_CHECKED, why, for_the_environment(advice) if advice else None)
+    return Finding(check, Verdict.NOT_CHECKED, why, advice)
 
 
 def findings(env: Mapping[str, str], journal: Callable[[], Path]) -> Iterator[Finding]:

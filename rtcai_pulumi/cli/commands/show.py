@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, StackOption
-from rtcai_pulumi.cli.output import NotInJournal, exit_on_error, for_the_environment, show_facts, show_json
+from rtcai_pulumi.cli.output import NotInJournal, exit_on_error, show_facts, show_json
 from rtcai_pulumi.cli.session import all_records, open_existing, open_service, require_path_of
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record
@@ -88,7 +88,7 @@ def _room(record: Record, journal: Journal) -> RoomFacts:
     except RoomNotFound:
         return RoomFacts("gone")
     except RtcAiError as error:
-        return RoomFacts(_NOT_ASKED, for_the_environment(error.summary))
+        return RoomFacts(_NOT_ASKED, error.summary)
     return RoomFacts("open") if record.cid in {None, cid} else RoomFacts("another one now")
 
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,6 @@ from rtcai_pulumi.cli.output import (
     CommandError,
     confirm,
     exit_on_error,
-    for_the_environment,
     say,
     show_json,
     tell,
@@ -183,9 +181,7 @@ def _carry_out(planned: list[SweepItem], journal: Journal, *, quiet: bool) -> li
     done: dict[str, SweepItem] = {}
     with open_service(journal) as run, _progress(sum(each.to_do for each in planned)) as advance:
         try:
-            for carried_out in carry_out(planned, run, tell):
-                error = carried_out.error
-                each = replace(carried_out, error=for_the_environment(error) if error else None)
+            for each in carry_out(planned, run, tell):
                 done[each.record.trace_id] = each
                 _show([each], quiet=quiet)
                 advance()

@@ -80,14 +80,27 @@ def test_all_wrong_settings_are_named_together_without_their_values(url: str, ti
 @pytest.mark.parametrize("name", ["RTCAI_APP_KEY", "RTCAI_APP_SECRET", "RTCAI_TOKEN", "RTCAI_UID"])
 def test_a_line_break_in_a_credential_is_named_and_never_shown(name: str) -> None:
     env = {**CREDENTIALS, name: "wrapped-by\nsome-tool"}
-    with pytest.raises(SettingsError, match=f"{name} .* holds a line break") as caught:
+    with pytest.raises(SettingsError, match=f"{name} contains a line break") as caught:
         resolve(env, nothing)
     assert "wrapped-by" not in str(caught.value)
-    assert "correct what is named above" in str(caught.value)
+    assert "correct these settings" in str(caught.value)
 
 
 def test_a_blank_variable_does_not_hide_the_config() -> None:
     assert resolve({**CREDENTIALS, "RTCAI_APP_SECRET": "  "}, {"rtcai:appSecret": "s"}.get).app_secret == "s"
+
+
+def test_an_error_carries_the_settings_it_names_and_says_where_to_set_them() -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve({**CREDENTIALS, "RTCAI_TOKEN": "a\nb", "RTCAI_MAX_RPS": "0"}, nothing)
+    error = caught.value
+    assert [(name.variable, name.config_key) for name in error.settings] == [
+        ("RTCAI_TOKEN", "rtcai:token"),
+        ("RTCAI_MAX_RPS", "rtcai:maxRps"),
+    ]
+    in_config = "`pulumi config set --secret rtcai:token …`, `pulumi config set rtcai:maxRps …`"
+    assert str(error) == f"{error.describe(names_config=False)}\n  in stack config: {in_config}"
+    assert "rtcai:" not in error.describe(names_config=False)
 
 
 def test_secrets_are_not_in_the_settings_text() -> None:
