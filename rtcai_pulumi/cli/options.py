@@ -1,11 +1,12 @@
 """Options that several commands of ``rtcai`` share."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES
+from rtcai_pulumi.config.task import TaskReference
 
 
 def _require_text(value: str | None) -> str | None:
@@ -104,17 +105,14 @@ def require_room_name(cname: str | None) -> str | None:
     return cname
 
 
-_DIGITS: Final = 19
-
-
-def parts_of(task: str) -> tuple[int, str]:
-    """Split ``{cid}/{taskId}`` into its parts.
+def parse_task(text: str) -> TaskReference:
+    """Return the task that an argument names.
 
     Raises:
-        BadParameter: the text does not have this form.
+        BadParameter: the text does not have the form ``{cid}/{taskId}``.
     """
-    cid, _, task_id = task.partition("/")
+    task = TaskReference.parse_if_valid(text)
     # A room's number has 63 bits: a larger one can be neither stored nor queried.
-    if not (cid.isascii() and cid.isdecimal() and len(cid) <= _DIGITS and 0 < int(cid) < 2**63 and task_id):
-        raise typer.BadParameter(f"{task!r} is no task: expected CID/TASK, as in rtcai ls")
-    return int(cid), task_id
+    if task is None or not 0 < task.cid < 2**63:
+        raise typer.BadParameter(f"{text!r} is no task: expected CID/TASK, as in rtcai ls")
+    return task

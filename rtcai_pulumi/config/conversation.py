@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
 from rtcai_pulumi.config.setting import BlockSetting, Setting
+from rtcai_pulumi.config.task import TASK_PATTERN
 
 TASK_TYPE: Final = 7
 """``taskType`` of a real-time conversation; with other numbers the same URL starts other products."""
@@ -46,7 +47,7 @@ def room_name_problem(cname: str) -> str | None:
 RoomName = Annotated[str, Field(min_length=1, max_length=CNAME_MAX_BYTES), AfterValidator(_check_room_name)]
 """Name of a room, 1 to 64 bytes of UTF-8, without invisible characters, and without spaces at its start or end."""
 
-TaskName = Annotated[str, Field(pattern=r"^[1-9][0-9]*/\S+$")]
+TaskName = Annotated[str, Field(pattern=TASK_PATTERN)]
 """A task as ``"cid/taskId"``."""
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, RoomRecord
 from rtcai_pulumi.journal.schema import (
     COLUMNS,
@@ -93,8 +94,8 @@ class JournalReader(ABC):
 
     def records_of_task(self, task: str) -> list[Record]:
         """The records of one task, ``{cid}/{taskId}``; there are several if the service repeated a response."""
-        cid, _, task_id = task.partition("/")
-        return self._found("task_id = ? AND cid = ?", task_id, int(cid))
+        named = TaskReference.parse(task)
+        return self._found("task_id = ? AND cid = ?", named.task_id, named.cid)
 
     def records_in_room(self, cid: int, *, app_key: str) -> list[Record]:
         """The unfinished records of the tasks in a room, of all owners."""
@@ -345,9 +346,10 @@ class Journal(JournalReader):
 
     def record_close(self, task: str) -> None:
         """Write that a task, ``{cid}/{taskId}``, is closed: in all its records, whichever process owns them."""
-        cid, _, task_id = task.partition("/")
+        named = TaskReference.parse(task)
         statement = "UPDATE records SET changed_at = ?, state = ? WHERE task_id = ? AND cid = ?"
-        self._do(lambda database: database.execute(statement, (_now(), RecordState.CLOSED, task_id, int(cid))))
+        values = (_now(), RecordState.CLOSED, named.task_id, named.cid)
+        self._do(lambda database: database.execute(statement, values))
 
     def record_return(self, record: Record, *, kept: KeepReason) -> None:
         """Write that a task is about to be returned to an engine.
@@ -368,9 +370,9 @@ class Journal(JournalReader):
             owner: the task's current owner.
             kept: whether the task is retained.
         """
-        cid, _, task_id = task.partition("/")
+        named = TaskReference.parse(task)
         statement = "UPDATE records SET owner = ?, kept = ?, stored = 1 WHERE task_id = ? AND cid = ? AND state != ?"
-        values = (owner, kept, task_id, int(cid), RecordState.CLOSED)
+        values = (owner, kept, named.task_id, named.cid, RecordState.CLOSED)
         self._do(lambda database: database.execute(statement, values))
 
     def adopt(self, record: Record, *, owner: str, kept: KeepReason) -> Record | None:

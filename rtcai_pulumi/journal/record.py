@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import options_of
+from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.service.settings import room_endpoint_of
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ class Record:
     @property
     def task(self) -> str | None:
         """The task as engines know it, ``{cid}/{taskId}``; None if the response is not known."""
-        return f"{self.cid}/{self.task_id}" if self.task_id is not None else None
+        if self.cid is None or self.task_id is None:
+            return None
+        return str(TaskReference(self.cid, self.task_id))
 
     @property
     def is_from_state(self) -> bool:
@@ -102,9 +105,9 @@ class Record:
             outputs: the outputs in the state.
             process: the process that owns the record.
         """
-        cid, _, task_id = resource_id.partition("/")
+        task = TaskReference.parse(resource_id)
         return cls(
-            trace_id=f"{FROM_STATE}{cid}-{task_id}",
+            trace_id=f"{FROM_STATE}{task.cid}-{task.task_id}",
             owner=str(outputs.get("owner") or ""),
             app_key=str(outputs["appKey"]),
             endpoint=str(outputs["endpoint"]),
@@ -114,8 +117,8 @@ class Record:
             digest=digest(outputs),
             process=process,
             state=RecordState.OPEN,
-            cid=int(cid),
-            task_id=task_id,
+            cid=task.cid,
+            task_id=task.task_id,
             handed=True,
             stored=True,
             kept=keep_reason_of(outputs),
@@ -200,7 +203,7 @@ class StateAgent:
     @property
     def cid(self) -> int:
         """The number of the agent's room."""
-        return int(self.task.partition("/")[0])
+        return TaskReference.parse(self.task).cid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.conversation import Mode, former_owners, roommates, starts_first
+from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.config.wire import create_body, data_of
 from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, keep_reason_of
@@ -44,23 +45,23 @@ def adopt_task(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable
                 f"`rtcai release {named}` lets it be adopted"
             )
         return None
-    cid, _, task_id = str(named).partition("/")
+    task = TaskReference.parse(str(named))
     cname = str(inputs["cname"])
-    facts = Facts(room=cname, cid=cid, task=task_id)
+    facts = Facts(room=cname, cid=task.cid, task=task.task_id)
     advice = "name a task that runs, or leave adopt out to start an agent"
     try:
         room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.make_wait_reporter(cname))
     except RoomNotFound:
         summary = "There is nothing to adopt: the room does not exist."
         raise RoomNotFound(summary, facts, advice) from None
-    if room.cid != int(cid):
+    if room.cid != task.cid:
         summary = f"There is nothing to adopt: the room has the number {room.cid} now."
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
         return run.journal.adopt(retained, owner=owner, kept=keep_reason_of(inputs))
     # In one write: the next run would send a create for a record without a task, which would start a second agent.
     asked = Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id)
-    taken = replace(asked, state=RecordState.OPEN, cid=int(cid), task_id=task_id, handed=True)
+    taken = replace(asked, state=RecordState.OPEN, cid=task.cid, task_id=task.task_id, handed=True)
     return run.journal.add(taken)
 
 
@@ -124,7 +125,7 @@ def create(
     outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
     if record.room_endpoint != room_endpoint_of(record.endpoint):
         outputs["roomEndpoint"] = record.room_endpoint  # in the other cases the endpoint determines it
-    return StartedAgent(f"{record.cid}/{record.task_id}", outputs)
+    return StartedAgent(str(record.task), outputs)
 
 
 def _find_leftovers(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record, Step]]:

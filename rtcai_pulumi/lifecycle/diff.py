@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtcai_pulumi.config.canonical import canonical, is_same
 from rtcai_pulumi.config.conversation import options_of, starts_first
 from rtcai_pulumi.config.paths import find_values
+from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.record import KeepReason, Record, keep_reason_of
 from rtcai_pulumi.lifecycle.context import require_account
 from rtcai_pulumi.lifecycle.foresee import warn_of_two
@@ -50,7 +51,7 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
         run.adopted.add(olds["adopt"])
     records, owner = run.records.records_of_task(resource_id), news.get("owner")
     replaces = tuple(_find_changes(olds, news))
-    if not replaces and (is_over(records, resource_id) or int(resource_id.partition("/")[0]) in run.ended):
+    if not replaces and (is_over(records, resource_id) or TaskReference.parse(resource_id).cid in run.ended):
         replaces = ("taskId",)
     _compare_accounts(resource_id, olds, run, replaced=bool(replaces))
     stop_first = "cname" not in replaces and not starts_first(news)

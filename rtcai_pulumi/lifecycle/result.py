@@ -52,7 +52,7 @@ def _record_orphan(record: Record, cid: int, task_id: str, run: Run) -> Record |
         )
     )
     journal = run.journal
-    if is_managed(journal.records_of_task(f"{cid}/{task_id}"), process=journal.process, lives=journal.is_running):
+    if is_managed(journal.records_of_task(str(orphan.task)), process=journal.process, lives=journal.is_running):
         journal.undo_close(orphan)
         return None
     return orphan
@@ -81,9 +81,10 @@ def record_return(record: Record, kept: KeepReason, run: Run) -> None:
 
 def _close_unrecorded(record: Record, facts: Facts, run: Run, error: JournalError) -> JournalError:
     """The error of a response that cannot be written: its task is closed now, because no record would have it."""
-    task = f"{facts.cid}/{facts.task}"
+    started = replace(record, cid=int(facts.cid or 0), task_id=facts.task)
+    task = str(started.task)
     try:
-        run.close_without_journal(replace(record, cid=int(facts.cid or 0), task_id=facts.task))
+        run.close_without_journal(started)
     except RtcAiError as failure:
         summary = f"An agent runs that no journal knows of: {failure.summary} {error.summary}"
         return JournalError(summary, facts, f"close it: rtcai close {task} --cname ROOM; {error.advice}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.owner import make_owner, urn_of
 from rtcai_pulumi.journal.record import KeepReason, RecordState
 from rtcai_pulumi.stack.export import name_of, stack_of
@@ -74,12 +75,12 @@ class AgentLine:
 
     def as_json(self) -> dict[str, Any]:
         """Return the line for ``--json``."""
-        cid, _, task_id = (self.task or "").partition("/")
+        task = TaskReference.parse_if_valid(self.task or "")
         record, stack = self.record, stack_of(self.urn)
         return {
             "cname": self.cname,
-            "cid": cid or None,
-            "taskId": task_id or None,
+            "cid": str(task.cid) if task else None,
+            "taskId": task.task_id if task else None,
             "state": self.state,
             "mark": self.mark,
             "urn": self.urn,

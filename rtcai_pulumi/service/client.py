@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import httpx
 
+from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.config.wire import close_body
 from rtcai_pulumi.service import errors
 from rtcai_pulumi.service.answers import Answer, error_of_answer, parse_whole_number
@@ -40,16 +41,6 @@ _NOT_SENT: Final = (
 # Shorter than the limit of any server: a request on a connection that the server has just closed makes a create look
 # lost.
 _IDLE_SECONDS: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedTask:
-    """The ids of a task that the service has started; returned once, with no way to query them later."""
-
-    cid: int
-    """The room's number, 64 bits."""
-    task_id: str
-    """Unique within the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +110,16 @@ class Client:
 
     def create_task(
         self, body: Mapping[str, Any], *, trace_id: str, before_sending: Callable[[], None] = lambda: None
-    ) -> CreatedTask:
+    ) -> TaskReference:
         """Start the agent that a create body describes (API page, "开启实时对话").
 
         Args:
             body: the create body.
             trace_id: identifies the logical call; the same for all its attempts.
             before_sending: called when it is this request's turn, immediately before its first byte; raises to stop it.
+
+        Returns:
+            The started task. The service returns its ids only here; there is no way to query them later.
 
         Raises:
             RoomNotFound: the room has not been opened yet.
@@ -392,13 +386,13 @@ def _json_object(content: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _task_of(body: Mapping[str, Any]) -> CreatedTask | None:
+def _task_of(body: Mapping[str, Any]) -> TaskReference | None:
     """The task in the response to a create; None if the response lacks what a success must have."""
     cid, result = _cid_of(body), body.get("result")
     task_id = result.get("taskId") if isinstance(result, dict) else None
     if cid is None or not isinstance(task_id, str) or not task_id.isprintable() or not task_id:
         return None
-    return CreatedTask(cid, task_id)
+    return TaskReference(cid, task_id)
 
 
 def _cid_of(body: Mapping[str, Any]) -> int | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
+from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.record import StackState, StateAgent
 
 _TYPE: Final = "pulumi-python:dynamic/rtcai:"
-_TASK: Final = re.compile(r"\d+/\S+")
 
 
 def stack_state(export: Any) -> StackState | None:
@@ -30,7 +29,7 @@ def stack_state(export: Any) -> StackState | None:
                     deleted_with=each.get("deletedWith"),
                 )
                 for each in agents
-                if _TASK.fullmatch(each["id"])
+                if TaskReference.parse_if_valid(each["id"])
             ],
             rooms=[(int(each["id"]), str(each["outputs"]["owner"])) for each in rooms if each["id"].isdecimal()],
         )

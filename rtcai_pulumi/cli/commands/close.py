@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import typer
 
-from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parts_of, require_room_name
+from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, parse_task, require_room_name
 from rtcai_pulumi.cli.output import NOT_CONFIRMED, CommandError, confirm, exit_on_error, say, show_json, tell
 from rtcai_pulumi.cli.session import all_records, open_or_create, open_service, path_of
 from rtcai_pulumi.journal.journal import Journal
@@ -60,7 +60,8 @@ def close(
     Exit codes: 0 the task is closed, also if it was closed before; 1 it could not be closed; 2 the command was not
     confirmed, or wrong usage.
     """
-    cid, task_id = parts_of(task)
+    named = parse_task(task)
+    cid, task_id = named.cid, named.task_id
     path = path_of(os.environ, journal)
     with exit_on_error("close"), open_or_create(path, made=cname is not None) as opened, open_service(opened) as run:
         found = [record for record in all_records(opened) if record.task == task]
@@ -165,4 +166,4 @@ def _close_unknown(cname: str, cid: int, task_id: str, journal: Journal, run: Ru
         if not unknown:  # else an earlier attempt may have closed it
             journal.drop(record)
         raise
-    journal.record_close(f"{cid}/{task_id}")
+    journal.record_close(str(record.task))

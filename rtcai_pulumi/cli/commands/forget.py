@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rtcai_pulumi.cli.options import JournalFile, TaskId, Yes, parts_of
+from rtcai_pulumi.cli.options import JournalFile, TaskId, Yes, parse_task
 from rtcai_pulumi.cli.output import NOT_CONFIRMED, CommandError, NotInJournal, confirm, exit_on_error, say, tell
 from rtcai_pulumi.cli.session import open_existing, records_of, require_path_of
 from rtcai_pulumi.journal.owner import urn_of
@@ -55,7 +55,7 @@ def release(task: TaskId, *, journal: JournalFile = None, yes: Yes = False) -> N
     Exit codes: 0 released; 1 the journal does not know the task, or a running process works on it; 2 the command was
     not confirmed, or wrong usage.
     """
-    parts_of(task)
+    parse_task(task)
     with exit_on_error("release"), open_existing(require_path_of(os.environ, journal)) as opened:
         found = records_of(opened, task)
         if opened is None or any(opened.is_running(record.process) for record in found if record.is_unfinished):

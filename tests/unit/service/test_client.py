@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.service import errors
-from rtcai_pulumi.service.client import Client, CreatedTask, RoomInfo
+from rtcai_pulumi.service.client import Client, RoomInfo
 from rtcai_pulumi.service.settings import Settings
 from rtcai_pulumi.service.signing import check_sum
 from tests.samples import load
@@ -29,7 +30,7 @@ def client(answer: Handler | httpx.Response, **settings: Any) -> Client:
     return Client(Settings("the-app-key", **settings), transport=transport, clock=lambda: NOW, nonce=lambda: "nonce-1")
 
 
-def create(answer: Handler | httpx.Response, **settings: Any) -> CreatedTask:
+def create(answer: Handler | httpx.Response, **settings: Any) -> TaskReference:
     with client(answer, **settings) as service:
         return service.create_task(BODY, trace_id="trace-1")
 
@@ -55,7 +56,7 @@ def test_a_create_is_signed_with_the_secret_and_never_sends_it() -> None:
         seen.append(request)
         return answer(**SUCCESS)
 
-    assert create(handler) == CreatedTask(cid=1144707127429101, task_id="2a78")
+    assert create(handler) == TaskReference(cid=1144707127429101, task_id="2a78")
     (request,) = seen
     assert str(request.url) == "http://task.test/v1/api/task/create"
     assert request.headers["AppKey"] == "the-app-key"
