@@ -277,6 +277,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
 def _mark_names(value: Any) -> Any:
     """A value whose keys the SDK does not translate, at any depth. The SDK translates names of properties and of
     options with the same function, and keys that a program chose must not be taken for names of properties.
+
+    This is a recursion of its own, because it changes the keys.
     """
     if isinstance(value, Output):
         return value.apply(_mark_names)

@@ -28,7 +28,7 @@ from pulumi.output import Unknown
 
 from rtcai_pulumi.config.conversation import former_owners
 from rtcai_pulumi.config.validation import check
-from rtcai_pulumi.config.values import UNKNOWN
+from rtcai_pulumi.config.values import UNKNOWN, map_nested
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
@@ -352,8 +352,8 @@ def _tell(line: str) -> None:
 
 def _to_properties(props: Any) -> Any:
     """Properties in the lifecycle's form: with its own marker for unknowns at any depth, and without the engine's."""
-    if isinstance(props, dict):
-        return {key: _to_properties(value) for key, value in props.items() if key != _PROVIDER_KEY}
-    if isinstance(props, list):
-        return [_to_properties(value) for value in props]
-    return UNKNOWN if isinstance(props, Unknown) else props
+    return map_nested(
+        props,
+        lambda _, value: UNKNOWN if isinstance(value, Unknown) else value,
+        keeps=lambda key, _: key != _PROVIDER_KEY,
+    )

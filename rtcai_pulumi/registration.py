@@ -19,7 +19,7 @@ from pulumi.runtime.resource import all_aliases
 from rtcai_pulumi.config.output_text import REASON, is_output_text
 from rtcai_pulumi.config.problems import Problem, path_of
 from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
-from rtcai_pulumi.config.values import UNKNOWN, as_data
+from rtcai_pulumi.config.values import UNKNOWN, Location, as_data, is_not_null, map_nested
 from rtcai_pulumi.options import ResolvedOptions, watch_transforms
 from rtcai_pulumi.stack.owner import NO_ORGANIZATION, program_owner
 from rtcai_pulumi.stack.project import project_in
@@ -114,7 +114,7 @@ def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
         raise TypeError(message)
 
 
-def as_inputs(value: Any, label: str, location: tuple[str | int, ...] = ()) -> Any:
+def as_inputs(value: Any, label: str, location: Location = ()) -> Any:
     """A value in the engine's form: blocks as objects with the names in the request, enums as their values, no None.
 
     If an output has a value that the engine cannot carry, the run fails with our message once the value is known;
@@ -125,20 +125,16 @@ def as_inputs(value: Any, label: str, location: tuple[str | int, ...] = ()) -> A
         label: the name of the resource in messages.
         location: its location in the resource's inputs.
     """
-    return _watch_outputs(as_data(value), label, location)
+
+    def watch(place: Location, item: Any) -> Any:
+        if isinstance(item, pulumi.Output):
+            return item.apply(lambda known: _require_sendable(known, label, place))
+        return item
+
+    return map_nested(as_data(value), watch, location, keeps=is_not_null)
 
 
-def _watch_outputs(data: Any, label: str, location: tuple[str | int, ...]) -> Any:
-    if isinstance(data, pulumi.Output):
-        return data.apply(lambda known: _require_sendable(known, label, location))
-    if isinstance(data, dict):
-        return {key: _watch_outputs(item, label, (*location, key)) for key, item in data.items() if item is not None}
-    if isinstance(data, list):
-        return [_watch_outputs(item, label, (*location, number)) for number, item in enumerate(data)]
-    return data
-
-
-def _require_sendable(known: Any, label: str, location: tuple[str | int, ...]) -> Any:
+def _require_sendable(known: Any, label: str, location: Location) -> Any:
     try:
         inputs = as_inputs(known, label, location)
         problem = next(find_unsendable(_replace_outputs(inputs), location), None)
@@ -260,13 +256,11 @@ def _this_run() -> _Run:
 
 def _replace_outputs(value: Any) -> Any:
     """A value with its outputs as unknowns: no code may wait for an output before everything is declared."""
-    if isinstance(value, pulumi.Output) or inspect.isawaitable(value):
-        return UNKNOWN
-    if isinstance(value, Mapping):
-        return {key: _replace_outputs(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_replace_outputs(item) for item in value]
-    return value
+
+    def replace(_: Location, item: Any) -> Any:
+        return UNKNOWN if isinstance(item, pulumi.Output) or inspect.isawaitable(item) else item
+
+    return map_nested(value, replace)
 
 
 def _report_problems(run: _Run) -> None:

@@ -6,6 +6,8 @@ The SDK returns a fixed text of its own instead, which an agent would use as its
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from rtcai_pulumi.config.values import Location, walk
+
 REASON: Final = (
     "has the words of an Output in the place of its value; build the text with pulumi.Output.format(…), "
     "pulumi.Output.concat(…) or .apply(…)"
@@ -19,16 +21,8 @@ def is_output_text(value: Any) -> bool:
     return isinstance(value, str) and any(mark in value.lower() for mark in _MARKS)
 
 
-def find_output_texts(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def find_output_texts(value: Any) -> Iterator[Location]:
     """The locations of such texts, at any depth; for a key, the location of the object that has the key."""
-    if is_output_text(value):
-        yield location
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if is_output_text(key):
-                yield location
-            else:
-                yield from find_output_texts(item, (*location, key))
-    elif isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            yield from find_output_texts(item, (*location, number))
+    for location, item in walk(value, enters=lambda key: not is_output_text(key)):
+        if is_output_text(item) or (isinstance(item, Mapping) and any(map(is_output_text, item))):
+            yield location

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, Conversation, Data, Mode, options_of
 from rtcai_pulumi.config.problems import NULL, Problem, path_of
-from rtcai_pulumi.config.values import UNKNOWN
+from rtcai_pulumi.config.values import UNKNOWN, Location
 from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
 
 _HOLE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -163,8 +163,11 @@ def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
-def find_unsendable(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[Problem]:
-    """Values that the engine cannot carry or would change: it carries JSON, with every number as a 64-bit float."""
+def find_unsendable(value: Any, location: Location = ()) -> Iterator[Problem]:
+    """Values that the engine cannot carry or would change: it carries JSON, with every number as a 64-bit float.
+
+    This is a recursion of its own, because it ends at a depth, and at the first problem of each branch.
+    """
     if not isinstance(value, Mapping | list | tuple):
         if reason := _check_value(value):
             yield Problem(path_of(location), reason)

@@ -8,6 +8,7 @@ from rtcai_pulumi.config.block import Block, find_nearest
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, TASK_TYPE, Data
 from rtcai_pulumi.config.problems import NULL, Problem, check_fields, path_of, unlisted_field_problem
 from rtcai_pulumi.config.rules import check_rules
+from rtcai_pulumi.config.values import walk
 from rtcai_pulumi.config.wire import flat_inputs, nested_blocks
 
 _BODY_NAMES: Final = ("cname", "requestId", "taskType", "data")
@@ -43,7 +44,7 @@ def check_nesting(body: Any) -> list[Problem]:
     """Problems that inputs cannot express: nulls, a wrong ``taskType``, blocks outside ``data`` and the like."""
     if not isinstance(body, Mapping):
         return [Problem("(root)", "must be an object with cname, taskType and data")]
-    found = list(_find_nulls(body, ()))
+    found = [Problem(path_of(location), NULL) for location, value in walk(body) if value is None]
     found += [Problem(name, "required") for name in ("cname", "taskType", "data") if name not in body]
     task_type = body.get("taskType", TASK_TYPE)
     if isinstance(task_type, bool) or task_type != TASK_TYPE:
@@ -64,14 +65,6 @@ def check_nesting(body: Any) -> list[Problem]:
 def inputs_of_body(body: Any) -> dict[str, Any]:
     """The flat inputs of a create body with valid nesting."""
     return flat_inputs(body)
-
-
-def _find_nulls(value: Any, location: tuple[str | int, ...]) -> Iterator[Problem]:
-    if value is None:
-        yield Problem(path_of(location), NULL)
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from _find_nulls(item, (*location, key))
 
 
 def _check_extra_of_body(owner: Mapping[str, Any], model: type[Block], location: tuple[str, ...]) -> Iterator[Problem]:

@@ -3,11 +3,12 @@
 The inputs are flat (``cname``, ``requestId``, the blocks, ``extra``); the service expects the blocks under ``data``.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, TASK_TYPE, Data
+from rtcai_pulumi.config.values import Location, is_not_null, map_nested
 
 EXACT_LIMIT: Final = 2**53
 """From this number on, a float cannot represent every whole number."""
@@ -24,13 +25,12 @@ def nested_blocks(model: type[Block]) -> dict[str, type[Block]]:
 
 def to_json(value: Any) -> Any:
     """A value as JSON: whole floats as integers (the engine makes every number a float), without nulls."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_LIMIT:
-        return int(value)
-    if isinstance(value, Mapping):
-        return {key: to_json(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    return value
+    return map_nested(value, _to_json_number, keeps=is_not_null)
+
+
+def _to_json_number(_: Location, value: Any) -> Any:
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT_LIMIT
+    return int(value) if is_whole else value
 
 
 def _merge_extra(model: type[Block], block: Any) -> Any:
@@ -66,10 +66,3 @@ def flat_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs for a create body; the inverse of `create_body`."""
     named = {name: body[name] for name in ("cname", "requestId") if name in body}
     return {**named, **body["data"]}
-
-
-def sort_set(values: Collection[Any]) -> list[Any]:
-    """A list; a set is sorted, because otherwise the same program would produce another list in each run."""
-    if isinstance(values, set | frozenset):
-        return sorted(values, key=lambda value: (type(value).__name__, repr(value)))
-    return list(values)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rtcai_pulumi.config.conversation import AgentSettings
 from rtcai_pulumi.config.problems import NULL, check_fields, path_of
-from rtcai_pulumi.config.values import UNKNOWN
+from rtcai_pulumi.config.values import UNKNOWN, map_nested
 from rtcai_pulumi.events.document import EventProblem, EventSource, Location
 from rtcai_pulumi.events.secrets import Reference, check_location, looks_like_reference, reference_problem, takes_text
 
@@ -111,13 +111,14 @@ def to_known(value: Any, is_late: IsLate, null: Any = None) -> Any:
     """Return a value in the form that `check` accepts: secrets and values not known yet become unknowns, and None in an
     object becomes `null`.
     """
-    if isinstance(value, Reference) or is_late(value):
-        return UNKNOWN
-    if isinstance(value, dict):
-        return {key: null if item is None else to_known(item, is_late, null) for key, item in value.items()}
-    if isinstance(value, list):
-        return [to_known(item, is_late, null) for item in value]
-    return value
+
+    def change(location: Location, item: Any) -> Any:
+        if isinstance(item, Reference) or is_late(item):
+            return UNKNOWN
+        is_in_object = bool(location) and isinstance(location[-1], str)
+        return null if item is None and is_in_object else item
+
+    return map_nested(value, change)
 
 
 class _Reader:
@@ -187,7 +188,7 @@ def merge(default: Any, changes: Any) -> Any:
     """Merge changes into the default: objects are merged at any depth, None removes a field, any other value replaces.
 
     Neither argument is changed. Anything except a plain object is one value: a list, a secret reference, a Pulumi
-    output.
+    output. This is a recursion of its own, because it goes through two values at once.
     """
     if not isinstance(changes, dict):
         return changes

@@ -3,7 +3,7 @@
 import inspect
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -14,7 +14,7 @@ from pulumi import Output, ResourceOptions
 
 from rtcai_pulumi.config.conversation import Conversation
 from rtcai_pulumi.config.rules import TOO_DEEP
-from rtcai_pulumi.config.values import as_data, drop_nulls
+from rtcai_pulumi.config.values import Location, as_data, drop_nulls, map_nested, walk
 from rtcai_pulumi.conversation import RealtimeConversation
 from rtcai_pulumi.events.document import EventSource
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
@@ -74,28 +74,18 @@ def _text(text: str) -> str:
 
 def missing_secrets(values: list[Any]) -> list[str]:
     """Return a sentence for each reference to a missing secret, each location once."""
-    found = {
-        reference.place: problem for reference in _references(values) if (problem := _problem(reference)) is not None
-    }
+    references = [value for _, value in walk(values) if isinstance(value, Reference)]
+    found = {reference.place: problem for reference in references if (problem := _problem(reference)) is not None}
     return [f"{place}: {problem}" for place, problem in found.items()]
 
 
 def reveal(value: Any) -> Any:
     """Return a value in which secret outputs replace the references."""
-    if isinstance(value, Reference):
-        return pulumi.Output.secret(_read(value))
-    if isinstance(value, dict):
-        return {key: reveal(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [reveal(item) for item in value]
-    return value
 
+    def read(_: Location, item: Any) -> Any:
+        return pulumi.Output.secret(_read(item)) if isinstance(item, Reference) else item
 
-def _references(value: Any) -> Iterator[Reference]:
-    if isinstance(value, Reference):
-        yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _references(item)
+    return map_nested(value, read)
 
 
 def _read(reference: Reference) -> str | pulumi.Output[str] | None:

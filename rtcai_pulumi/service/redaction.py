@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from rtcai_pulumi.config.values import walk
+
 MASK: Final = "[secret]"
 _LONGEST_TEXT: Final = 300
 _SHORTEST_SECRET: Final = 4
@@ -48,11 +50,4 @@ def _pieces(secret: str) -> Iterator[str]:
 
 def texts_in(value: Any) -> Iterator[str]:
     """Every string value in a body, at any depth: any of them may be a secret input."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from texts_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts_in(item)
+    return (item for _, item in walk(value) if isinstance(item, str))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.canonical import digest
 from rtcai_pulumi.config.rules import PULUMI_KEY
+from rtcai_pulumi.config.values import walk
 from rtcai_pulumi.stack import UnreadableExport
 
 if TYPE_CHECKING:
@@ -242,9 +243,7 @@ def _read_pending_create(resource: dict[str, Any]) -> PendingCreate:
 
 def _is_sealed(value: Any) -> bool:
     """Whether a value contains ciphertext, at any depth."""
-    if isinstance(value, dict):
-        return PULUMI_KEY in value or any(map(_is_sealed, value.values()))
-    return isinstance(value, list) and any(map(_is_sealed, value))
+    return any(isinstance(item, dict) and PULUMI_KEY in item for _, item in walk(value))
 
 
 def _times(source: str, resource: dict[str, Any]) -> Iterator[datetime]:

@@ -13,7 +13,7 @@ from rtcai_pulumi.config.problems import NULL, check_fields
 from rtcai_pulumi.config.room import RoomInputs
 from rtcai_pulumi.config.rules import DEEPEST, TOO_DEEP
 from rtcai_pulumi.config.validation import check
-from rtcai_pulumi.config.wire import sort_set
+from rtcai_pulumi.config.values import sort_set
 from tests.anything import nested
 from tests.samples import parameters
 
