@@ -13,7 +13,7 @@ from rtcai_pulumi.config.conversation import Mode, former_owners, roommates, sta
 from rtcai_pulumi.config.wire import create_body, data_of
 from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, keep_reason_of
-from rtcai_pulumi.lifecycle.context import require_account
+from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.recovery import close_last, explain_lost_create, filter_by_state, recover
 from rtcai_pulumi.lifecycle.recovery_rules import Step, steps_before_create
 from rtcai_pulumi.lifecycle.result import record_response, record_return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState
-from rtcai_pulumi.lifecycle.context import require_account
+from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.recovery_rules import Step, is_closed, is_leftover, is_over, is_replaced_elsewhere
 from rtcai_pulumi.lifecycle.result import record_response
 from rtcai_pulumi.service.errors import (

@@ -134,7 +134,7 @@ def test_doubt_is_never_gone(stack: Stack, emulator: Emulator) -> None:
     emulator.end_room("hall")
     emulator.fault("query", "answer", code=403, times=None)
     run = stack.refresh().succeeded()
-    assert "warning: Whether the room hall is still open is not known; kept." in run.output
+    assert "warning: It is not known whether room hall is still open; keeping it in the state." in run.output
     assert TYPE in stack.state_text()
 
 
@@ -191,10 +191,10 @@ def test_another_account_or_room_api_is_named_at_preview(
     stored = emulator.app_key if setting == "RTCAI_APP_KEY" else emulator.url
     run = stack.preview(**{setting: value}).succeeded()
     assert "warning: The room hall cannot be reached with these settings" in run.output
-    assert f"is {value}, and the room was opened under {stored}" in run.output
+    assert f"is {value}, but the room was opened with {stored}" in run.output
     stack.program(hall("foyer"))
     run = stack.preview(**{setting: value}).failed()
-    assert f"is {value}, and the room was opened under {stored}" in run.output
+    assert f"is {value}, but the room was opened with {stored}" in run.output
 
 
 def test_a_passing_fault_of_the_room_api_does_not_fail_an_up(stack: Stack, emulator: Emulator) -> None:

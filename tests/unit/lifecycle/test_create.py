@@ -485,7 +485,8 @@ def test_another_resource_s_task_is_not_adopted_and_that_is_said(runs: Runs) -> 
 def test_a_task_that_the_state_says_was_adopted_is_not_adopted_again_though_no_journal_knows_it(runs: Runs) -> None:
     service = Service(create=created("new"))
     run = runs.next(service)
-    diff("7/later", {**OWNED, "adopt": "7/by-hand"}, {**parameters(cname="elsewhere"), "adopt": "7/by-hand"}, run)
+    outputs = {**OWNED, "adopt": "7/by-hand", "appKey": "the-key", "endpoint": "http://service.test"}
+    diff("7/later", outputs, {**parameters(cname="elsewhere"), "adopt": "7/by-hand"}, run)
     assert create({**OWNED, "adopt": "7/by-hand"}, run).id == "7/new"
     assert service.asked == ["create"]
 
