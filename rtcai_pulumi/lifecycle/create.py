@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from rtcai_pulumi.config.canonical import digest
-from rtcai_pulumi.config.conversation import Mode, former_owners, roommates, starts_first
-from rtcai_pulumi.config.wire import create_body, data_of
+from rtcai_pulumi.config.canonical import DesiredAgent
+from rtcai_pulumi.config.conversation import former_owners, roommates, starts_first
 from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, keep_reason_of
 from rtcai_pulumi.lifecycle.account import require_account
@@ -25,27 +24,27 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def adopt_task(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:
+def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Record | None:
     """Adopt a running task that this stack did not start; None if none is named, or if it was managed before.
 
     Raises:
         RtcAiError: its room is gone, or has another number: there is nothing to adopt.
     """
-    named = inputs.get("adopt")
+    named = agent.inputs.get("adopt")
     if not named or named in run.adopted:  # this replaces an agent that was adopted before
         return None
     known = run.journal.records_of_task(str(named))
     retained = next((record for record in known if record.is_unfinished and record.kept is KeepReason.RETAINED), None)
-    if known and (retained is None or named in run.staying or _is_declared(retained, inputs, owner)):
-        if any(record.is_unfinished and record.owner != owner for record in known):
+    if known and (retained is None or named in run.staying or _is_declared(retained, agent)):
+        if any(record.is_unfinished and record.owner != agent.owner for record in known):
             run.report(
-                f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "
+                f"warning: room {agent.cname}: adopt is ignored, because the journal knows task {named} as another "
                 f"resource's. Where no program declares that any more, it talks on: `rtcai close {named}` stops it, "
                 f"`rtcai release {named}` lets it be adopted"
             )
         return None
     cid, _, task_id = str(named).partition("/")
-    cname = str(inputs["cname"])
+    cname = agent.cname
     facts = Facts(room=cname, cid=cid, task=task_id)
     advice = "name a task that runs, or leave adopt out to start an agent"
     try:
@@ -57,16 +56,16 @@ def adopt_task(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable
         summary = f"There is nothing to adopt: the room has the number {room.cid} now."
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
-        return run.journal.adopt(retained, owner=owner, kept=keep_reason_of(inputs))
+        return run.journal.adopt(retained, owner=agent.owner, kept=keep_reason_of(agent.inputs))
     # In one write: the next run would send a create for a record without a task, which would start a second agent.
-    asked = Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id)
+    asked = Record.for_create(agent, run.client.settings, run.journal.process, new_id)
     taken = replace(asked, state=RecordState.OPEN, cid=int(cid), task_id=task_id, handed=True)
     return run.journal.add(taken)
 
 
-def _is_declared(retained: Record, inputs: Mapping[str, Any], owner: str) -> bool:
+def _is_declared(retained: Record, agent: DesiredAgent) -> bool:
     """Whether the program still declares a retained agent's resource, for which `diff` may not have been called yet."""
-    return is_same_stack(retained.owner, owner) and name_of(retained.owner) in roommates(inputs)
+    return is_same_stack(retained.owner, agent.owner) and name_of(retained.owner) in roommates(agent.inputs)
 
 
 ADDED_OUTPUTS: Final = ("requestId", "cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
@@ -99,16 +98,16 @@ def create(
         TakenOver: no engine waits for the result any more; no agent was left running.
         RtcAiError: no agent was started.
     """
-    owner = str(inputs.get("owner") or "")
-    left = _find_leftovers(inputs, owner, run) if owner else []
-    kept = recover(left, inputs, run)
+    agent = DesiredAgent(inputs)
+    left = _find_leftovers(agent, run) if agent.owner else []
+    kept = recover(left, agent, run)
     try:
-        record = kept or adopt_task(inputs, owner, run, new_id) or _start_agent(inputs, owner, run, new_id)
+        record = kept or adopt_task(agent, run, new_id) or _start_agent(agent, run, new_id)
         record_return(record, keep_reason_of(inputs), run)
     except TakenOver:
         raise
     except RtcAiError as error:
-        raise _explain_error(error, inputs, owner, run) from None
+        raise _explain_error(error, agent, run) from None
     run.staying.add(str(record.task))
     close_last(left, run)
     added = (
@@ -119,7 +118,7 @@ def create(
         now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         record.app_key,
         record.endpoint,
-        str(Mode.of(data_of(inputs))),
+        str(agent.mode),
     )
     outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
     if record.room_endpoint != room_endpoint_of(record.endpoint):
@@ -127,34 +126,34 @@ def create(
     return StartedAgent(f"{record.cid}/{record.task_id}", outputs)
 
 
-def _find_leftovers(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record, Step]]:
+def _find_leftovers(agent: DesiredAgent, run: Run) -> list[tuple[Record, Step]]:
     """The unfinished records of earlier runs of this owner, under all its names, and the recovery step for each.
 
     Raises:
         OtherAccount: a task was started with another account: it could not be closed once the new agent runs.
     """
-    journal, cname = run.journal, str(inputs["cname"])
-    owners = [owner, *former_owners(inputs)]
+    journal = run.journal
+    owners = [agent.owner, *former_owners(agent.inputs)]
     steps = steps_before_create(
         [record for each in owners for record in journal.records(each)],
         process=journal.process,
         lost=run.lost,
-        digest=digest(inputs),
-        cname=cname,
-        start_first=starts_first(inputs),
+        digest=agent.digest,
+        cname=agent.cname,
+        start_first=starts_first(agent.inputs),
     )
-    left = filter_by_state(steps, owners, cname, run)
+    left = filter_by_state(steps, owners, agent.cname, run)
     for record, step in left:
         if step is Step.CLOSE_LAST:
             require_account(record, run.client.settings)
     return left
 
 
-def _start_agent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
+def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Record:
     """Start an agent: journal the create, send the request, journal the response; each is on disk before the next."""
-    _warn_of_others(inputs, owner, run)
-    record = run.journal.add(Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id))
-    body = create_body(inputs, record.request_id)
+    _warn_of_others(agent, run)
+    record = run.journal.add(Record.for_create(agent, run.client.settings, run.journal.process, new_id))
+    body = agent.body(record.request_id)
     client = run.client
 
     def attempt() -> tuple[int, str]:
@@ -163,7 +162,7 @@ def _start_agent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callab
         )
         return task.cid, task.task_id
 
-    policy = Policy(repeats_unknown_outcomes=False, wait_for_room=float(inputs.get("waitForRoom") or 0))
+    policy = Policy(repeats_unknown_outcomes=False, wait_for_room=float(agent.inputs.get("waitForRoom") or 0))
     try:
         cid, task_id = run.retrier.run(attempt, policy, run.make_wait_reporter(record.cname))
     except OutcomeUnknown as error:
@@ -178,15 +177,15 @@ def _start_agent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callab
     return record_response(record, cid, task_id, run)
 
 
-def _warn_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
+def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
     """Warn of tasks of other resources in the same room, because two agents there would talk to each other.
 
     A renamed resource or stack is another owner for the journal until `diff` has received its task. No run would
     recover what a killed run left under the old name.
     """
-    cname, settings = str(inputs["cname"]), run.client.settings
+    cname, settings = agent.cname, run.client.settings
     account = {"app_key": settings.app_key, "endpoint": settings.endpoint}
-    for record in run.journal.others_in_room(cname, **account, owner=owner):
+    for record in run.journal.others_in_room(cname, **account, owner=agent.owner):
         whose = urn_of(record.owner) or "no resource"
         if record.task in run.staying:
             continue  # the program declares it; a shared room is reported while the program declares its resources
@@ -208,16 +207,16 @@ def _warn_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
         )
 
 
-def _explain_error(error: RtcAiError, inputs: Mapping[str, Any], owner: str, run: Run) -> RtcAiError:
+def _explain_error(error: RtcAiError, agent: DesiredAgent, run: Run) -> RtcAiError:
     """The error of a create; if this run stopped the old agent before, it says that the room has no agent now."""
     stopped = any(
         record.state is RecordState.CLOSED
         and record.task is not None
         and record.process == run.journal.process
-        and record.cname == inputs["cname"]
-        for record in run.journal.records(owner)
+        and record.cname == agent.cname
+        for record in run.journal.records(agent.owner)
     )
-    if not owner or not stopped:
+    if not agent.owner or not stopped:
         return error
     if isinstance(error, OutcomeUnknown):
         return type(error)(f"{error.summary} The old one was stopped before.", error.facts, error.advice)

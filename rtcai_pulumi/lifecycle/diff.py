@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.config.canonical import canonical, is_same
+from rtcai_pulumi.config.canonical import DesiredAgent, is_same
 from rtcai_pulumi.config.conversation import options_of, starts_first
 from rtcai_pulumi.config.paths import find_values
 from rtcai_pulumi.journal.record import KeepReason, Record, keep_reason_of
@@ -69,7 +69,7 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
 
 def _find_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
     """The properties that require another agent if they change, and those that ``replace_on_changes`` names."""
-    old, new = canonical(olds), canonical(news)
+    old, new = DesiredAgent(olds).canonical, DesiredAgent(news).canonical
     found = [name for name in dict.fromkeys((*new, *old)) if not is_same(old.get(name), new.get(name))]
     yield from found
     yield from (name for name in find_named_changes(olds, news) if name not in found)

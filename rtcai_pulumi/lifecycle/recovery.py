@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.journal.owner import urn_of
@@ -24,17 +24,18 @@ from rtcai_pulumi.service.errors import (
 from rtcai_pulumi.service.retry import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
+    from rtcai_pulumi.config.canonical import DesiredAgent
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def recover(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run: Run) -> Record | None:
+def recover(steps: Iterable[tuple[Record, Step]], agent: DesiredAgent, run: Run) -> Record | None:
     """Recover each record; if another process still works on one, wait until it has finished.
 
     Args:
         steps: the records, and the step for each, as `recovery_rules` returned them.
-        inputs: the current configuration. A create that is sent again under its old trace id needs a whole body.
+        agent: the current configuration. A create that is sent again under its old trace id needs a whole body.
         run: the service and the journal.
 
     Returns:
@@ -52,7 +53,7 @@ def recover(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run
             continue
         run.lost.add(taken.trace_id)  # if this fails, a repeated call must find the record, although it is ours now
         try:
-            kept = _recover_one(taken, step, inputs, run) or kept
+            kept = _recover_one(taken, step, agent, run) or kept
         except OtherAccount as error:
             ends = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
             advice = f"{error.advice}; where no agent can be there any more, `{ends}` ends this"
@@ -130,12 +131,12 @@ def _warn_of_another(record: Record, holder: str | None, cname: str, run: Run) -
         )
 
 
-def _recover_one(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
+def _recover_one(record: Record, step: Step, agent: DesiredAgent, run: Run) -> Record | None:
     """Recover one record that this process now owns; returns the record if its response is kept."""
     if record.state is not RecordState.ASKED:
         close_leftover(record, run)
         return None
-    answered = _repeat_create(record, inputs, run)
+    answered = _repeat_create(record, agent, run)
     return answered if answered is not None and _keeps_response(answered, step, run) else None
 
 
@@ -195,7 +196,7 @@ def _keeps_response(answered: Record, step: Step, run: Run) -> bool:
     return False
 
 
-def _repeat_create(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | None:
+def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | None:
     """Send a create again under its own trace id, because its response never arrived.
 
     A service that detects duplicates by that id responds with the task of the first request. It is not documented that
@@ -214,7 +215,7 @@ def _repeat_create(record: Record, inputs: Mapping[str, Any], run: Run) -> Recor
         f"id {record.trace_id}). It is asked for again under the same trace id. Where the service does not know it as "
         "the same request, a second agent may be in the room: look, and end the room if so."
     )
-    body = {**create_body(inputs, record.request_id), "cname": record.cname}
+    body = create_body(record.cname, agent.data, record.request_id)
     client = run.client
 
     def attempt() -> tuple[int, str]:
