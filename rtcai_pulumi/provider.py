@@ -152,7 +152,7 @@ class _Process:
 
                 self._client = Client(self._settings())
                 for doubt in self._client.proxy_warnings:
-                    _tell(f"warning: {doubt}; it is left out")
+                    _tell(f"warning: {doubt}; it is ignored")
             return self._client
 
     def _open_journal(self) -> Journal:
@@ -188,7 +188,7 @@ class _Process:
     def _settings(self) -> Settings:
         """The settings; invalid settings are reported once, not once for each room."""
         if self._unusable:
-            message = "RTC AI cannot be reached: see the other message of this run about its settings."
+            message = "Settings are missing or invalid; see the first error of this run."
             raise SettingsError(message)
         try:
             return resolve(os.environ, self._config)
@@ -336,8 +336,8 @@ def _project_backend(folder: Path) -> str | None:
 
 def _warn_of_unread_journal(error: JournalError) -> None:
     _tell(
-        "warning: what earlier runs left is not known to this run. A preview goes on without it, but `pulumi up` needs "
-        f"the journal. {error}"
+        "warning: The journal cannot be read, so this run does not know the agents of earlier runs. A preview does not "
+        f"need it, but `pulumi up` will fail. {error}"
     )
 
 

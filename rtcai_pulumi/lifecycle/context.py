@@ -131,7 +131,7 @@ class Run:
         lives = self.engine_lives()
         sends = may_send(record, process=self.journal.process, engine_lives=lives)
         if not sends or (record is not None and self.is_superseded(record)):
-            reason = "another run has taken it over" if lives else "the engine that asked for it is gone"
+            reason = "another run owns it now" if lives else "the engine that requested it has ended"
             message = f"The agent was not started: {reason}."
             raise TakenOver(message, Facts(room=record.cname if record else None, trace_id=trace_id))
 

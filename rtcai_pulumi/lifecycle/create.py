@@ -38,22 +38,22 @@ def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Reco
     if known and (retained is None or named in run.staying or _is_declared(retained, agent)):
         if any(record.is_unfinished and record.owner != agent.owner for record in known):
             run.report(
-                f"warning: room {agent.cname}: adopt is ignored, because the journal knows task {named} as another "
-                f"resource's. Where no program declares that any more, it talks on: `rtcai close {named}` stops it, "
-                f"`rtcai release {named}` lets it be adopted"
+                f"warning: room {agent.cname}: adopt is ignored, because the journal lists task {named} under another "
+                "resource. If no program declares that resource any more, the agent keeps running: stop it with "
+                f"`rtcai close {named}`, or run `rtcai release {named}` to adopt it with the next up."
             )
         return None
     cid, _, task_id = str(named).partition("/")
     cname = agent.cname
     facts = Facts(room=cname, cid=cid, task=task_id)
-    advice = "name a task that runs, or leave adopt out to start an agent"
+    advice = "name a running task, or leave out adopt to start a new agent"
     try:
         room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.make_wait_reporter(cname))
     except RoomNotFound:
         summary = "There is nothing to adopt: the room does not exist."
         raise RoomNotFound(summary, facts, advice) from None
     if room.cid != int(cid):
-        summary = f"There is nothing to adopt: the room has the number {room.cid} now."
+        summary = f"There is nothing to adopt: the room now has the number {room.cid}."
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
         return run.journal.adopt(retained, owner=agent.owner, kept=keep_reason_of(agent.inputs))
@@ -186,24 +186,28 @@ def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
     cname, settings = agent.cname, run.client.settings
     account = {"app_key": settings.app_key, "endpoint": settings.endpoint}
     for record in run.journal.others_in_room(cname, **account, owner=agent.owner):
-        whose = urn_of(record.owner) or "no resource"
+        whose = urn_of(record.owner) or "an unknown resource"
         if record.task in run.staying:
             continue  # the program declares it; a shared room is reported while the program declares its resources
         if record.kept is KeepReason.RETAINED:
             run.report(
-                f"warning: room {cname}: task {record.task} of {whose} was retained (retain_on_delete) and talks in "
-                f"it, too. Where no program declares that one any more, `rtcai close {record.task}` stops it"
+                f"warning: room {cname}: task {record.task} of {whose} is in this room, too, because it was retained "
+                "(retain_on_delete): two agents will talk to each other. If no program declares that resource any "
+                f"more, stop it with `rtcai close {record.task}`."
             )
             continue
         if record.task is None:
-            other = f"an unanswered create (trace id {record.trace_id}) of {whose} may have started another agent in it"
-            ends = f"look into the room; `rtcai forget {record.trace_id}` ends this warning"
+            other = (
+                f"a create of {whose} that got no response (trace id {record.trace_id}) may have started another agent "
+                "in this room"
+            )
+            advice = f"check who is in the room; `rtcai forget {record.trace_id}` ends this warning"
         else:
-            other = f"the journal knows another agent in it, task {record.task} of {whose}"
-            ends = f"`rtcai close {record.task}` stops it"
+            other = f"another agent is in this room, task {record.task} of {whose}"
+            advice = f"stop it with `rtcai close {record.task}`"
         run.report(
-            f"warning: room {cname}: {other}. Where no program declares that one any more, as after a killed run or a "
-            f"change of name, {ends}"
+            f"warning: room {cname}: {other}. If no program declares that resource any more, for example after a "
+            f"killed run or a change of its name, {advice}."
         )
 
 
@@ -219,7 +223,7 @@ def _explain_error(error: RtcAiError, agent: DesiredAgent, run: Run) -> RtcAiErr
     if not agent.owner or not stopped:
         return error
     if isinstance(error, OutcomeUnknown):
-        return type(error)(f"{error.summary} The old one was stopped before.", error.facts, error.advice)
-    summary = f"{error.summary} The room has no agent now: the old one was stopped before."
-    advice = f"{error.advice}; the next up starts an agent" if error.advice else "run up again: it starts an agent"
+        return type(error)(f"{error.summary} The old agent was stopped before.", error.facts, error.advice)
+    summary = f"{error.summary} The room has no agent now, because the old one was stopped before."
+    advice = f"{error.advice}; the next up starts an agent" if error.advice else "run `pulumi up` again to start one"
     return type(error)(summary, error.facts, advice)

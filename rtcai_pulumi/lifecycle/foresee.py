@@ -31,6 +31,7 @@ def foresee(inputs: Mapping[str, Any], run: Run) -> None:
 def warn_of_two(task: str, cname: str, run: Run) -> None:
     """Warn that a retained agent and its replacement will talk to each other."""
     run.report(
-        f"warning: room {cname}: retain_on_delete keeps task {task} running beside its replacement: two agents will "
-        f"talk to each other. Leave the option out, or stop the old one afterwards: `rtcai close {task}`"
+        f"warning: room {cname}: retain_on_delete keeps task {task} running next to its replacement, so two agents "
+        "will talk to each other. Remove the option, or stop the old agent afterwards with "
+        f"`rtcai close {task}`."
     )

@@ -55,8 +55,8 @@ def recover(steps: Iterable[tuple[Record, Step]], agent: DesiredAgent, run: Run)
         try:
             kept = _recover_one(taken, step, agent, run) or kept
         except OtherAccount as error:
-            ends = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
-            advice = f"{error.advice}; where no agent can be there any more, `{ends}` ends this"
+            command = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
+            advice = f"{error.advice}; if this agent cannot be running any more, remove its record with `{command}`"
             raise type(error)(error.summary, error.facts, advice) from None
         run.lost.discard(taken.trace_id)
     return kept
@@ -74,7 +74,7 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
                 if taken := _take_over(record, run):
                     run.close(taken)
             except RtcAiError as error:
-                run.report(f"warning: room {record.cname}: the agent before (task {record.task}) still runs. {error}")
+                run.report(f"warning: room {record.cname}: the old agent (task {record.task}) still runs. {error}")
 
 
 def filter_by_state(
@@ -122,12 +122,14 @@ def _is_returned(record: Record) -> bool:
 def _warn_of_another(record: Record, holder: str | None, cname: str, run: Run) -> None:
     if holder is None:
         run.report(
-            f"room {record.cname}: task {record.task} is left alone: it had this resource's name, and the state names "
-            f"it no more. Where no other name or stack has it, `rtcai close {record.task}` stops it"
+            f"room {record.cname}: task {record.task} keeps running. It was started under this resource's name, but "
+            "the state no longer has it; it may belong to another name or stack. If it does not, stop it with "
+            f"`rtcai close {record.task}`."
         )
     elif record.cname == cname:
         run.report(
-            f"warning: room {cname}: task {record.task} of {holder} is in it, too: two agents will talk to each other"
+            f"warning: room {cname}: task {record.task} of {holder} is in this room, too: two agents will talk to each "
+            "other"
         )
 
 
@@ -162,8 +164,8 @@ def close_leftover(record: Record, run: Run) -> None:
             raise
         run.journal.record_refusal(record)
         run.report(
-            f"warning: room {record.cname}: task {record.task}, which another machine's run has replaced or stopped, "
-            "cannot be closed, and is not tried again; `rtcai ls` shows it as refused, "
+            f"warning: room {record.cname}: the service refuses to close task {record.task}, which a run on another "
+            "machine has replaced or stopped. No run tries it again: `rtcai ls` lists the task as refused, and "
             f"`rtcai close {record.task}` tries once more. {error}"
         )
 
@@ -211,9 +213,9 @@ def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | No
     """
     require_account(record, run.client.settings)
     run.report(
-        f"warning: room {record.cname}: an earlier create was never answered (request id {record.request_id}, trace "
-        f"id {record.trace_id}). It is asked for again under the same trace id. Where the service does not know it as "
-        "the same request, a second agent may be in the room: look, and end the room if so."
+        f"warning: room {record.cname}: an earlier create got no response (request id {record.request_id}, trace id "
+        f"{record.trace_id}). It is sent again with the same trace id. If the service does not recognize it as the "
+        "same request, a second agent may be in the room: check who is in the room, and end the room if there are two."
     )
     body = create_body(record.cname, agent.data, record.request_id)
     client = run.client
@@ -230,7 +232,7 @@ def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | No
         run.journal.forget(record)
         return None
     except DuplicateRequest as error:
-        raise type(error)(_KNOWN_BUT_NOT_TOLD, error.facts, _lost_advice(error)) from None
+        raise type(error)(_NO_TASK_RETURNED, error.facts, _lost_advice(error)) from None
     except OutcomeUnknown as error:
         raise explain_lost_create(error) from None
     return record_response(record, cid, task_id, run)
@@ -238,19 +240,20 @@ def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | No
 
 def explain_lost_create(error: OutcomeUnknown) -> OutcomeUnknown:
     """The error of a create whose outcome is unknown, with advice."""
-    summary = f"{error.summary} An agent may be in the room that no state knows of."
+    summary = f"{error.summary} {_UNKNOWN_AGENT}"
     return type(error)(summary, error.facts, _lost_advice(error))
 
 
 def _lost_advice(error: OutcomeUnknown) -> str:
     return (
-        "run up again: the journal remembers this create and asks for it again. If that fails too, look into the room: "
-        "where an agent is there, end the room (this throws out everybody), or have the service's support end it by "
-        f"its ids; then `rtcai forget {error.facts.trace_id}`, and the next up starts the agent afresh"
+        "run `pulumi up` again, which sends this create again from the journal. If that fails too, check who is in the "
+        "room: if an agent is there, end the room (this disconnects everyone), or ask the service's support to stop "
+        f"the agent by these ids; then run `rtcai forget {error.facts.trace_id}`, and the next up starts a new agent"
     )
 
 
-_KNOWN_BUT_NOT_TOLD: Final = (
-    "An earlier create of this agent was accepted, and the service does not tell its task. An agent may be in the room "
-    "that no state knows of."
+_UNKNOWN_AGENT: Final = "There may be an agent in the room that is in no state."
+_NO_TASK_RETURNED: Final = (
+    "An earlier create of this agent was accepted, but the service does not return the task that it started. "
+    f"{_UNKNOWN_AGENT}"
 )

@@ -199,27 +199,30 @@ def _take_room(found: RoomInfo, inputs: Mapping[str, Any], run: Run) -> int:
         return reopen_room(found, inputs, run, _open_room) if other_creator else found.cid
     facts = Facts(room=cname, cid=found.cid)
     if inputs.get("adoptExisting") is True and other_creator:
-        summary = f"The room {cname} is open already, with another creator ({found.creator}), which adopting keeps."
-        raise RoomExists(summary, facts, f"leave uid out, or state uid={found.creator}")
+        summary = (
+            f"The room {cname} is already open with another creator ({found.creator}), which an adopted room keeps."
+        )
+        raise RoomExists(summary, facts, f"leave out uid, or set uid={found.creator}")
     same_stack = is_same_stack(holder, owner)
     if inputs.get("adoptExisting") is True or (inputs.get("takeOver") is True and same_stack):
         return found.cid
     if same_stack:
         urn = urn_of(holder)
-        summary = f"The room {cname} is open already: it belongs to another resource of this stack, {urn}."
+        summary = f"The room {cname} is already open and belongs to another resource of this stack, {urn}."
         advice = (
-            f"where that resource was renamed or moved, give this one the option aliases=[{urn!r}]; else take another "
-            "name, or set adopt_existing=True, which keeps the room open"
+            f"if that resource was renamed or moved, give this one the option aliases=[{urn!r}]; otherwise choose "
+            "another name, or set adopt_existing=True, which keeps the room open"
         )
     else:
-        summary = f"The room {cname} is open already, and this resource has not opened it."
+        summary = f"The room {cname} is already open, and this resource did not open it."
         advice = (
-            "take another name, or set adopt_existing=True to take the open room into the stack; where this resource "
-            "was only renamed or moved, give it the option aliases"
+            "choose another name, or set adopt_existing=True to adopt the open room; if this resource was only renamed "
+            "or moved, give it the option aliases"
         )
         if inputs.get("takeOver") is True:
             advice = (
-                "give the room another cname, leave createRooms out, or end it (rtcai end-room throws out everybody)"
+                "give the room another cname, leave out createRooms, or end the room with `rtcai end-room`, which "
+                "disconnects everyone"
             )
     raise RoomExists(summary, facts, advice)
 

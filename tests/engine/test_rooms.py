@@ -61,7 +61,7 @@ def test_a_room_that_somebody_else_has_opened_is_an_error_unless_adopted(stack: 
     emulator.open_room("hall")
     stack.program(hall())
     run = stack.up().failed()
-    assert "RoomExists: The room hall is open already" in run.output
+    assert "RoomExists: The room hall is already open" in run.output
     assert "adopt_existing=True" in run.output
     stack.program(hall(more=", adopt_existing=True"))
     cid = opened(emulator)["hall"]["cid"]
@@ -106,7 +106,7 @@ def test_a_room_with_members_is_left_open_with_a_warning_and_force_ends_it(stack
     stack.pulumi("state", "delete", host["urn"], "--yes").succeeded()
     run = stack.destroy().succeeded()
     assert "warning: room hall (cid " in run.output
-    assert "is left open and dropped from the state: members: 1" in run.output
+    assert "stays open and is dropped from the state: members: 1" in run.output
     assert rooms(emulator) == ["hall"]
     stack.program(hall(more=", force=True"))
     stack.up().succeeded()  # the room still belongs to this resource
