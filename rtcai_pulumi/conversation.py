@@ -43,7 +43,7 @@ _KIND = register(
         CONVERSATION_TYPE,
         Conversation,
         _OUTPUT_ONLY,
-        "the input adopt='cid/taskId' takes a running agent into the stack",
+        "the input adopt='cid/taskId' adopts a running agent",
     )
 )
 

@@ -25,10 +25,10 @@ CONVERSATION_TYPE: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 
 _PATHS: Final = ("ignore_changes", "additional_secret_outputs", "replace_on_changes", "hide_diffs")
 _CANNOT: Final = {
-    "provider": "a dynamic resource has no provider to choose; leave the option out",
-    "version": "a dynamic resource comes with the program's package; leave the option out and pin rtcai-pulumi instead",
-    "plugin_download_url": "a dynamic resource comes with the program's package; leave the option out",
-    "env_var_mappings": "only a provider resource takes it; set the variables of RTC AI themselves",
+    "provider": "a dynamic resource has no provider to choose; remove the option",
+    "version": "a dynamic resource comes with the program's package; remove the option, and pin rtcai-pulumi instead",
+    "plugin_download_url": "a dynamic resource comes with the program's package; remove the option",
+    "env_var_mappings": "only a provider resource supports it; set the environment variables themselves",
 }
 
 
@@ -147,8 +147,8 @@ def _resolve_deleted_with(other: pulumi.Resource, kind: ResourceKind, found: Res
 
 
 _DELETED_WITH: Final = (
-    "only a conversation may state it, and only a Room of rtcai_pulumi may be named: with another resource the engine "
-    "would drop this one without stopping it; use depends_on, which has it stopped before that resource is deleted"
+    "only a conversation may have it, and it may only name a Room of rtcai_pulumi: with another resource the engine "
+    "would drop this one without stopping it; use depends_on, which stops it before that resource is deleted"
 )
 
 

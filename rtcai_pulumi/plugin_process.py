@@ -292,7 +292,7 @@ def widen_pool(places: int, debug: Callable[[str], None]) -> None:
             found._max_workers = max(places, getattr(found, "_max_workers", 0))
             _start_threads(found, places)
             return
-    debug("rtcai: the plugin's thread pool was not found; four calls run at once")
+    debug("rtcai: the plugin's thread pool was not found; four calls run at a time")
 
 
 def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:

@@ -10,10 +10,9 @@ from typing import Any, Final
 
 _TYPES: Final = "pulumi-python:dynamic/rtcai:"
 _HOW: Final = {
-    "Room": "rtcai_pulumi: a room cannot be imported by an id; Room(…, adopt_existing=True) takes an open room into "
-    "the stack.",
+    "Room": "rtcai_pulumi: a room cannot be imported by an id; Room(…, adopt_existing=True) adopts an open room.",
     "": "rtcai_pulumi: an agent cannot be imported, because the service has no query of tasks; "
-    "RealtimeConversation(…, adopt='cid/taskId') takes a running one into the stack.",
+    "RealtimeConversation(…, adopt='cid/taskId') adopts a running one.",
 }
 
 

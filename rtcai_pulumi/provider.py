@@ -35,7 +35,7 @@ from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.foresee import foresee
-from rtcai_pulumi.lifecycle.read import read
+from rtcai_pulumi.lifecycle.read import Reading, read
 from rtcai_pulumi.lifecycle.room import check_room, create_room, delete_room, diff_room, read_room, update_room
 from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.plugin_process import (
@@ -152,7 +152,7 @@ class _Process:
 
                 self._client = Client(self._settings())
                 for doubt in self._client.proxy_warnings:
-                    _tell(f"warning: {doubt}; it is left out")
+                    _tell(f"warning: {doubt}; it is ignored")
             return self._client
 
     def _open_journal(self) -> Journal:
@@ -188,7 +188,7 @@ class _Process:
     def _settings(self) -> Settings:
         """The settings; invalid settings are reported once, not once for each room."""
         if self._unusable:
-            message = "RTC AI cannot be reached: see the other message of this run about its settings."
+            message = "Settings are missing or invalid; see the first error of this run."
             raise SettingsError(message)
         try:
             return resolve(os.environ, self._config)
@@ -270,10 +270,7 @@ class ConversationProvider(_DynamicProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Remove the agent from the state if its room is definitely gone."""
-        reading = read(id_, _to_properties(props), self._run)
-        if reading.warning:
-            _tell(f"warning: {reading.warning}")
-        return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
+        return _read_result(read(id_, _to_properties(props), self._run), id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Close other agents of this resource that an earlier run left next to the agent."""
@@ -311,10 +308,7 @@ class RoomProvider(_DynamicProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Remove the room from the state if it is definitely gone."""
-        reading = read_room(_to_properties(props), self._run)
-        if reading.warning:
-            _tell(f"warning: {reading.warning}")
-        return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
+        return _read_result(read_room(_to_properties(props), self._run), id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Store the inputs that only the provider reads; no request is sent."""
@@ -327,6 +321,12 @@ class RoomProvider(_DynamicProvider):
             delete_room(_to_properties(_props), self._run)
 
 
+def _read_result(reading: Reading, id_: str, props: dict[str, Any]) -> ReadResult:
+    if reading.warning:
+        _tell(f"warning: {reading.warning}")
+    return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
+
+
 def _project_backend(folder: Path) -> str | None:
     try:
         return project_in(folder).backend
@@ -336,8 +336,8 @@ def _project_backend(folder: Path) -> str | None:
 
 def _warn_of_unread_journal(error: JournalError) -> None:
     _tell(
-        "warning: what earlier runs left is not known to this run. A preview goes on without it, but `pulumi up` needs "
-        f"the journal. {error}"
+        "warning: The journal cannot be read, so this run does not know the agents of earlier runs. A preview does not "
+        f"need it, but `pulumi up` will fail. {error}"
     )
 
 

@@ -87,7 +87,7 @@ def delay_registration(
         found.insert(0, Problem("name", REASON))
         label = type_
     elif not name.isprintable():
-        found.insert(0, Problem("name", "has a character that cannot be seen; take it out"))
+        found.insert(0, Problem("name", "has an invisible character; remove it"))
     run.add_problems(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
 
     async def may_go_on() -> None:
@@ -107,10 +107,10 @@ def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
         TypeError: the name is not a string, or `opts` is not `ResourceOptions`.
     """
     if not isinstance(name, str):
-        message = f"{kind}() takes a text as its name, not {type(name).__name__}"
+        message = f"{kind}() expects a string as its name, not {type(name).__name__}"
         raise TypeError(message)
     if not isinstance(opts, pulumi.ResourceOptions | None):
-        message = f"{kind}() takes pulumi.ResourceOptions as opts, not {type(opts).__name__}"
+        message = f"{kind}() expects pulumi.ResourceOptions as opts, not {type(opts).__name__}"
         raise TypeError(message)
 
 
@@ -197,8 +197,8 @@ def _label(name: str, opts: pulumi.ResourceOptions | None) -> str:
 
 
 _MUST_NOT_HIDE: Final = (
-    "{label} has a problem: {name}: must not be a secret: messages, the journal and the service's "
-    "own logs name it; where it is none, say so by pulumi.Output.unsecret(…)"
+    "{label} has a problem: {name}: must not be a secret, because messages, the journal and the service's own logs "
+    "contain it; if it is not a secret, pass pulumi.Output.unsecret(…)"
 )
 
 
@@ -270,7 +270,7 @@ def _report_problems(run: _Run) -> None:
     if run.problems:
         count = f"{run.problems} problem{'s' * (run.problems > 1)}"
         where = "in the conversations and rooms of this program"
-        message = f"{count} {where}, each an error of its own; nothing further is started"
+        message = f"{count} {where}; each is reported as an error, and nothing further is started"
         raise InvalidProgram(message)
 
 
@@ -281,5 +281,5 @@ def _warn_of_shared_room(run: _Run, room: object, token: object, label: str) -> 
     if first is not token:
         pulumi.log.warn(
             f"conversations {first_label} and {label} share the room {room!r}: their agents will talk to each other; "
-            "give each a room of its own, or let one go"
+            "give each its own room, or remove one"
         )

@@ -26,7 +26,7 @@ _KIND = register(
         ROOM_TYPE,
         RoomInputs,
         {"cid": "cid", "appKey": "app_key", "roomEndpoint": "room_endpoint"},
-        "adopt_existing=True takes an open room into the stack",
+        "adopt_existing=True adopts an open room",
     )
 )
 

@@ -1,4 +1,4 @@
-"""The canonical form of a conversation, which create, diff and journal compare.
+"""The agent that a conversation's inputs request, and its canonical form, which create, diff and journal compare.
 
 Two configurations with the same canonical form start the same agent. So an agent is not restarted because of a
 difference in spelling: the order of keys, 1 instead of 1.0, an empty block, the order of a set, a default that is set
@@ -8,6 +8,8 @@ or left out.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from pydantic_core import PydanticUndefined
@@ -15,36 +17,67 @@ from pydantic_core import PydanticUndefined
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import Data, Mode
 from rtcai_pulumi.config.values import UNKNOWN, contains_unknown
-from rtcai_pulumi.config.wire import data_of, nested_blocks, to_json
+from rtcai_pulumi.config.wire import create_body, data_of, nested_blocks, to_json
 
 _UNORDERED: Final = frozenset({"ignoreBracketTextSet", "interruptWords"})
 _OWN_PROMPT: Final = ("customPrompt", "customPromptKeyWord", "customPromptFormat")
 
 
-def canonical(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The canonical form of flat inputs, valid or not; unknowns stay where they are.
+@dataclass(frozen=True)
+class DesiredAgent:
+    """The agent that flat inputs request. An operation makes it once; what follows from the inputs is computed once.
 
-    Returns:
-        ``cname``, the blocks, and ``extra`` with the blocks that have no name of their own yet.
+    The inputs may be invalid, or contain unknowns: for a preview, and for what an older release stored.
     """
-    data = data_of(inputs)
-    blocks = {name: block for name, block in data.items() if name in Data.wire_names()}
-    extra = {name: block for name, block in data.items() if name not in blocks}
-    if Mode.of(data) is Mode.PARAMETERS:
-        # In the other modes a field that is left out comes from the agent, so setting a default can change something.
-        blocks = _fill_defaults(Data, blocks)
-    form = {"cname": inputs.get("cname"), **_sort_sets(Data, blocks), "extra": extra}
-    return {name: value for name, value in form.items() if value is not None and value != {}}
+
+    inputs: Mapping[str, Any]
+    """Flat inputs, which are never changed; the outputs in a state repeat them."""
+
+    @property
+    def owner(self) -> str:
+        """The resource that the agent is for; empty if it is not known."""
+        return str(self.inputs.get("owner") or "")
+
+    @property
+    def cname(self) -> str:
+        """The name of its room."""
+        return str(self.inputs["cname"])
+
+    @cached_property
+    def data(self) -> Mapping[str, Any]:
+        """The blocks, as `wire.data_of` returns them."""
+        return data_of(self.inputs)
+
+    @property
+    def mode(self) -> Mode:
+        """Where its settings come from."""
+        return Mode.of(self.data)
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """The body of ``task/create``."""
+        return create_body(self.cname, self.data, request_id)
+
+    @cached_property
+    def canonical(self) -> Mapping[str, Any]:
+        """``cname``, the blocks, and ``extra`` with the blocks that have no name of their own yet."""
+        blocks = {name: block for name, block in self.data.items() if name in Data.wire_names()}
+        extra = {name: block for name, block in self.data.items() if name not in blocks}
+        if self.mode is Mode.PARAMETERS:
+            # In the other modes a field that is left out comes from the agent, so setting a default can change
+            # something.
+            blocks = _fill_defaults(Data, blocks)
+        form = {"cname": self.inputs.get("cname"), **_sort_sets(Data, blocks), "extra": extra}
+        return {name: value for name, value in form.items() if value is not None and value != {}}
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the canonical form, as hex; equal for two creates that request the same agent."""
+        return hashlib.sha256(_text(self.canonical).encode()).hexdigest()
 
 
 def is_same(one: Any, other: Any) -> bool:
     """Whether two values are the same in the request. Unlike in Python, true is not 1. An unknown equals nothing."""
     return not contains_unknown([one, other]) and _text(one) == _text(other)
-
-
-def digest(inputs: Mapping[str, Any]) -> str:
-    """The SHA-256 of the canonical form, as hex; equal for two creates that request the same agent."""
-    return hashlib.sha256(_text(canonical(inputs)).encode()).hexdigest()
 
 
 def _text(value: Any) -> str:

@@ -150,7 +150,7 @@ def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(
             "deleted_with",
             "only a Room of rtcai_pulumi may be named: with another resource the engine would drop the agent without "
-            "stopping it; use depends_on, which has it stopped before that resource is deleted",
+            "stopping it; use depends_on, which stops it before that resource is deleted",
         )
     for problem in options.get("problems") or ():
         option, _, reason = str(problem).partition(": ")
@@ -159,7 +159,7 @@ def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(
             "import_",
             "an agent cannot be imported, because the service has no query of tasks; the input adopt='cid/taskId' "
-            "takes a running one into the stack",
+            "adopts a running one",
         )
 
 

@@ -52,9 +52,9 @@ def data_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def create_body(inputs: Mapping[str, Any], request_id: str) -> dict[str, Any]:
+def create_body(cname: str, data: Mapping[str, Any], request_id: str) -> dict[str, Any]:
     """The body of ``task/create``: no defaults that were not set, no nulls, and no inputs only for the provider."""
-    return {"cname": inputs["cname"], "requestId": request_id, "taskType": TASK_TYPE, "data": data_of(inputs)}
+    return {"cname": cname, "requestId": request_id, "taskType": TASK_TYPE, "data": data}
 
 
 def close_body(cid: int, task_id: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from rtcai_pulumi.config.canonical import digest
+from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.config.conversation import options_of
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.service.settings import room_endpoint_of
@@ -114,7 +114,7 @@ class Record:
             room_endpoint=str(outputs.get("roomEndpoint") or room_endpoint_of(str(outputs["endpoint"]))),
             cname=str(outputs["cname"]),
             request_id=str(outputs.get("requestId") or ""),
-            digest=digest(outputs),
+            digest=DesiredAgent(outputs).digest,
             process=process,
             state=RecordState.OPEN,
             cid=task.cid,
@@ -125,29 +125,26 @@ class Record:
         )
 
     @classmethod
-    def for_create(
-        cls, inputs: Mapping[str, Any], owner: str, settings: Settings, process: int, new_id: Callable[[], str]
-    ) -> Self:
+    def for_create(cls, agent: DesiredAgent, settings: Settings, process: int, new_id: Callable[[], str]) -> Self:
         """The record of a create that is about to be sent.
 
         Args:
-            inputs: the resource's inputs.
-            owner: the resource that the create is for.
+            agent: the agent, with the resource that it is for.
             settings: the account that the create is sent with.
             process: the process that owns the record.
             new_id: makes a trace id, and a request id if the inputs have none.
         """
         return cls(
             trace_id=new_id().replace("-", ""),
-            owner=owner,
+            owner=agent.owner,
             app_key=settings.app_key,
             endpoint=settings.endpoint,
             room_endpoint=settings.room_endpoint,
-            cname=str(inputs["cname"]),
-            request_id=str(inputs.get("requestId") or new_id()),
-            digest=digest(inputs),
+            cname=agent.cname,
+            request_id=str(agent.inputs.get("requestId") or new_id()),
+            digest=agent.digest,
             process=process,
-            kept=keep_reason_of(inputs),
+            kept=keep_reason_of(agent.inputs),
         )
 
     @property

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from rtcai_pulumi.journal.record import Record, RecordState, StackState
+from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.recovery_rules import is_superseded, may_send
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
     Facts,
     Interrupted,
-    OtherAccount,
     OutcomeUnknown,
     Refused,
     RoomNotFound,
@@ -23,7 +23,6 @@ from rtcai_pulumi.service.errors import (
     TaskNotFound,
 )
 from rtcai_pulumi.service.retry import HARMLESS, QUERY, Retrier
-from rtcai_pulumi.service.settings import name_setting
 
 if TYPE_CHECKING:
     from rtcai_pulumi.journal.journal import Journal, JournalReader
@@ -132,7 +131,7 @@ class Run:
         lives = self.engine_lives()
         sends = may_send(record, process=self.journal.process, engine_lives=lives)
         if not sends or (record is not None and self.is_superseded(record)):
-            reason = "another run has taken it over" if lives else "the engine that asked for it is gone"
+            reason = "another run owns it now" if lives else "the engine that requested it has ended"
             message = f"The agent was not started: {reason}."
             raise TakenOver(message, Facts(room=record.cname if record else None, trace_id=trace_id))
 
@@ -191,7 +190,7 @@ class Run:
     def is_room_gone(self, record: Record) -> bool:
         """Whether a task's room, and so the task, is definitely gone; if there is any doubt, the result is False."""
         try:
-            require_room_api(record, self.client.settings)
+            require_account(record, self.client.settings, room_api=True)
             room = self.retrier.run(lambda: self.client.query_room(record.cname), QUERY)
         except RoomNotFound:
             return True
@@ -217,34 +216,3 @@ class Run:
                 raise Interrupted(message, Facts(room=record.cname), "run it again")
             current = self.journal.record(record.trace_id)
         return current
-
-
-def require_account(record: Record, settings: Settings) -> None:
-    """Raise an error if the settings name another account, because its "not found" would mean nothing for this task.
-
-    Raises:
-        OtherAccount: the settings name another AppKey or endpoint than the task was started with.
-    """
-    app_key = ("appKey", settings.app_key, record.app_key)
-    _require_same(record, app_key, ("endpoint", settings.endpoint, record.endpoint))
-
-
-def require_room_api(record: Record, settings: Settings) -> None:
-    """Raise an error if the settings name another room API, because its answer would mean nothing for this task's room.
-
-    Raises:
-        OtherAccount: the settings name another room API than the task was started with.
-    """
-    _require_same(record, ("roomEndpoint", settings.room_endpoint, record.room_endpoint))
-
-
-def _require_same(record: Record, *settings: tuple[str, str, str]) -> None:
-    different = [(name_setting(key), given, stored) for key, given, stored in settings if given != stored]
-    if different:
-        differences = [
-            f"{name.variable} is {given}, and the task was started under {old}" for name, given, old in different
-        ]
-        summary = f"The agent in room {record.cname} cannot be reached with these settings: {'; '.join(differences)}."
-        facts = Facts(cid=record.cid, task=record.task_id, request_id=record.request_id, trace_id=record.trace_id)
-        advice = "set the values that the task was started under, and run again"
-        raise OtherAccount(summary, facts, advice, [name for name, _, _ in different])

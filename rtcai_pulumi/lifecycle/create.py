@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from rtcai_pulumi.config.canonical import digest
-from rtcai_pulumi.config.conversation import Mode, former_owners, roommates, starts_first
+from rtcai_pulumi.config.canonical import DesiredAgent
+from rtcai_pulumi.config.conversation import former_owners, roommates, starts_first
 from rtcai_pulumi.config.task import TaskReference
-from rtcai_pulumi.config.wire import create_body, data_of
 from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, keep_reason_of
-from rtcai_pulumi.lifecycle.context import require_account
+from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.recovery import close_last, explain_lost_create, filter_by_state, recover
 from rtcai_pulumi.lifecycle.recovery_rules import Step, steps_before_create
 from rtcai_pulumi.lifecycle.result import record_response, record_return
@@ -26,48 +25,47 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def adopt_task(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record | None:
+def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Record | None:
     """Adopt a running task that this stack did not start; None if none is named, or if it was managed before.
 
     Raises:
         RtcAiError: its room is gone, or has another number: there is nothing to adopt.
     """
-    named = inputs.get("adopt")
+    named = agent.inputs.get("adopt")
     if not named or named in run.adopted:  # this replaces an agent that was adopted before
         return None
     known = run.journal.records_of_task(str(named))
     retained = next((record for record in known if record.is_unfinished and record.kept is KeepReason.RETAINED), None)
-    if known and (retained is None or named in run.staying or _is_declared(retained, inputs, owner)):
-        if any(record.is_unfinished and record.owner != owner for record in known):
+    if known and (retained is None or named in run.staying or _is_declared(retained, agent)):
+        if any(record.is_unfinished and record.owner != agent.owner for record in known):
             run.report(
-                f"warning: room {inputs['cname']}: adopt is ignored, because the journal knows task {named} as another "
-                f"resource's. Where no program declares that any more, it talks on: `rtcai close {named}` stops it, "
-                f"`rtcai release {named}` lets it be adopted"
+                f"warning: room {agent.cname}: adopt is ignored, because the journal lists task {named} under another "
+                "resource. If no program declares that resource any more, the agent keeps running: stop it with "
+                f"`rtcai close {named}`, or run `rtcai release {named}` to adopt it with the next up."
             )
         return None
-    task = TaskReference.parse(str(named))
-    cname = str(inputs["cname"])
+    task, cname = TaskReference.parse(str(named)), agent.cname
     facts = Facts(room=cname, cid=task.cid, task=task.task_id)
-    advice = "name a task that runs, or leave adopt out to start an agent"
+    advice = "name a running task, or leave out adopt to start a new agent"
     try:
         room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.make_wait_reporter(cname))
     except RoomNotFound:
         summary = "There is nothing to adopt: the room does not exist."
         raise RoomNotFound(summary, facts, advice) from None
     if room.cid != task.cid:
-        summary = f"There is nothing to adopt: the room has the number {room.cid} now."
+        summary = f"There is nothing to adopt: the room now has the number {room.cid}."
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
-        return run.journal.adopt(retained, owner=owner, kept=keep_reason_of(inputs))
+        return run.journal.adopt(retained, owner=agent.owner, kept=keep_reason_of(agent.inputs))
     # In one write: the next run would send a create for a record without a task, which would start a second agent.
-    asked = Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id)
+    asked = Record.for_create(agent, run.client.settings, run.journal.process, new_id)
     taken = replace(asked, state=RecordState.OPEN, cid=task.cid, task_id=task.task_id, handed=True)
     return run.journal.add(taken)
 
 
-def _is_declared(retained: Record, inputs: Mapping[str, Any], owner: str) -> bool:
+def _is_declared(retained: Record, agent: DesiredAgent) -> bool:
     """Whether the program still declares a retained agent's resource, for which `diff` may not have been called yet."""
-    return is_same_stack(retained.owner, owner) and name_of(retained.owner) in roommates(inputs)
+    return is_same_stack(retained.owner, agent.owner) and name_of(retained.owner) in roommates(agent.inputs)
 
 
 ADDED_OUTPUTS: Final = ("requestId", "cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
@@ -100,16 +98,16 @@ def create(
         TakenOver: no engine waits for the result any more; no agent was left running.
         RtcAiError: no agent was started.
     """
-    owner = str(inputs.get("owner") or "")
-    left = _find_leftovers(inputs, owner, run) if owner else []
-    kept = recover(left, inputs, run)
+    agent = DesiredAgent(inputs)
+    left = _find_leftovers(agent, run) if agent.owner else []
+    kept = recover(left, agent, run)
     try:
-        record = kept or adopt_task(inputs, owner, run, new_id) or _start_agent(inputs, owner, run, new_id)
+        record = kept or adopt_task(agent, run, new_id) or _start_agent(agent, run, new_id)
         record_return(record, keep_reason_of(inputs), run)
     except TakenOver:
         raise
     except RtcAiError as error:
-        raise _explain_error(error, inputs, owner, run) from None
+        raise _explain_error(error, agent, run) from None
     run.staying.add(str(record.task))
     close_last(left, run)
     added = (
@@ -120,7 +118,7 @@ def create(
         now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         record.app_key,
         record.endpoint,
-        str(Mode.of(data_of(inputs))),
+        str(agent.mode),
     )
     outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
     if record.room_endpoint != room_endpoint_of(record.endpoint):
@@ -128,34 +126,34 @@ def create(
     return StartedAgent(str(record.task), outputs)
 
 
-def _find_leftovers(inputs: Mapping[str, Any], owner: str, run: Run) -> list[tuple[Record, Step]]:
+def _find_leftovers(agent: DesiredAgent, run: Run) -> list[tuple[Record, Step]]:
     """The unfinished records of earlier runs of this owner, under all its names, and the recovery step for each.
 
     Raises:
         OtherAccount: a task was started with another account: it could not be closed once the new agent runs.
     """
-    journal, cname = run.journal, str(inputs["cname"])
-    owners = [owner, *former_owners(inputs)]
+    journal = run.journal
+    owners = [agent.owner, *former_owners(agent.inputs)]
     steps = steps_before_create(
         [record for each in owners for record in journal.records(each)],
         process=journal.process,
         lost=run.lost,
-        digest=digest(inputs),
-        cname=cname,
-        start_first=starts_first(inputs),
+        digest=agent.digest,
+        cname=agent.cname,
+        start_first=starts_first(agent.inputs),
     )
-    left = filter_by_state(steps, owners, cname, run)
+    left = filter_by_state(steps, owners, agent.cname, run)
     for record, step in left:
         if step is Step.CLOSE_LAST:
             require_account(record, run.client.settings)
     return left
 
 
-def _start_agent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callable[[], str]) -> Record:
+def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Record:
     """Start an agent: journal the create, send the request, journal the response; each is on disk before the next."""
-    _warn_of_others(inputs, owner, run)
-    record = run.journal.add(Record.for_create(inputs, owner, run.client.settings, run.journal.process, new_id))
-    body = create_body(inputs, record.request_id)
+    _warn_of_others(agent, run)
+    record = run.journal.add(Record.for_create(agent, run.client.settings, run.journal.process, new_id))
+    body = agent.body(record.request_id)
     client = run.client
 
     def attempt() -> tuple[int, str]:
@@ -164,7 +162,7 @@ def _start_agent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callab
         )
         return task.cid, task.task_id
 
-    policy = Policy(repeats_unknown_outcomes=False, wait_for_room=float(inputs.get("waitForRoom") or 0))
+    policy = Policy(repeats_unknown_outcomes=False, wait_for_room=float(agent.inputs.get("waitForRoom") or 0))
     try:
         cid, task_id = run.retrier.run(attempt, policy, run.make_wait_reporter(record.cname))
     except OutcomeUnknown as error:
@@ -179,51 +177,55 @@ def _start_agent(inputs: Mapping[str, Any], owner: str, run: Run, new_id: Callab
     return record_response(record, cid, task_id, run)
 
 
-def _warn_of_others(inputs: Mapping[str, Any], owner: str, run: Run) -> None:
+def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
     """Warn of tasks of other resources in the same room, because two agents there would talk to each other.
 
     A renamed resource or stack is another owner for the journal until `diff` has received its task. No run would
     recover what a killed run left under the old name.
     """
-    cname, settings = str(inputs["cname"]), run.client.settings
+    cname, settings = agent.cname, run.client.settings
     account = {"app_key": settings.app_key, "endpoint": settings.endpoint}
-    for record in run.journal.others_in_room(cname, **account, owner=owner):
-        whose = urn_of(record.owner) or "no resource"
+    for record in run.journal.others_in_room(cname, **account, owner=agent.owner):
+        whose = urn_of(record.owner) or "an unknown resource"
         if record.task in run.staying:
             continue  # the program declares it; a shared room is reported while the program declares its resources
         if record.kept is KeepReason.RETAINED:
             run.report(
-                f"warning: room {cname}: task {record.task} of {whose} was retained (retain_on_delete) and talks in "
-                f"it, too. Where no program declares that one any more, `rtcai close {record.task}` stops it"
+                f"warning: room {cname}: task {record.task} of {whose} is in this room, too, because it was retained "
+                "(retain_on_delete): two agents will talk to each other. If no program declares that resource any "
+                f"more, stop it with `rtcai close {record.task}`."
             )
             continue
         if record.task is None:
-            other = f"an unanswered create (trace id {record.trace_id}) of {whose} may have started another agent in it"
-            ends = f"look into the room; `rtcai forget {record.trace_id}` ends this warning"
+            other = (
+                f"a create of {whose} that got no response (trace id {record.trace_id}) may have started another agent "
+                "in this room"
+            )
+            advice = f"check who is in the room; `rtcai forget {record.trace_id}` ends this warning"
         else:
-            other = f"the journal knows another agent in it, task {record.task} of {whose}"
-            ends = f"`rtcai close {record.task}` stops it"
+            other = f"another agent is in this room, task {record.task} of {whose}"
+            advice = f"stop it with `rtcai close {record.task}`"
         run.report(
-            f"warning: room {cname}: {other}. Where no program declares that one any more, as after a killed run or a "
-            f"change of name, {ends}"
+            f"warning: room {cname}: {other}. If no program declares that resource any more, for example after a "
+            f"killed run or a change of its name, {advice}."
         )
 
 
-def _explain_error(error: RtcAiError, inputs: Mapping[str, Any], owner: str, run: Run) -> RtcAiError:
+def _explain_error(error: RtcAiError, agent: DesiredAgent, run: Run) -> RtcAiError:
     """The error of a create; if this run stopped the old agent before, it says that the room has no agent now."""
     stopped = any(
         record.state is RecordState.CLOSED
         and record.task is not None
         and record.process == run.journal.process
-        and record.cname == inputs["cname"]
-        for record in run.journal.records(owner)
+        and record.cname == agent.cname
+        for record in run.journal.records(agent.owner)
     )
-    if not owner or not stopped:
+    if not agent.owner or not stopped:
         return error
     if isinstance(error, OutcomeUnknown):
         return type(error)(
-            f"{error.summary} The old one was stopped before.", error.facts, error.advice, error.settings
+            f"{error.summary} The old agent was stopped before.", error.facts, error.advice, error.settings
         )
-    summary = f"{error.summary} The room has no agent now: the old one was stopped before."
-    advice = f"{error.advice}; the next up starts an agent" if error.advice else "run up again: it starts an agent"
+    summary = f"{error.summary} The room has no agent now, because the old one was stopped before."
+    advice = f"{error.advice}; the next up starts an agent" if error.advice else "run `pulumi up` again to start one"
     return type(error)(summary, error.facts, advice, error.settings)

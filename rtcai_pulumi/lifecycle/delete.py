@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.journal.record import Record
 from rtcai_pulumi.lifecycle.recovery import recover
 from rtcai_pulumi.lifecycle.recovery_rules import is_closed, steps_after_delete
@@ -27,7 +28,7 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
         OtherAccount: the settings name another AppKey or endpoint than the task was started with.
         RtcAiError: an agent may still be in the room; the state must be kept.
     """
-    journal = run.journal
+    agent, journal = DesiredAgent(outputs), run.journal
     known = journal.records_of_task(resource_id)
     if not is_closed(known, resource_id):
         record = known[0] if known else journal.add(Record.from_state(resource_id, outputs, process=journal.process))
@@ -35,11 +36,11 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     # The engine keeps the outputs of an unchanged resource: after a rename only the journal has the new owner.
     owners = {record.owner for record in known if record.owner}
     for owner in sorted(owners):
-        recover(steps_after_delete(journal.records(owner), process=journal.process, lost=run.lost), outputs, run)
-    former = str(outputs.get("owner") or "")
+        recover(steps_after_delete(journal.records(owner), process=journal.process, lost=run.lost), agent, run)
+    former = agent.owner
     if former and former not in owners:
         left = steps_after_delete(_records_of_ended_runs(journal, former), process=journal.process, lost=run.lost)
-        recover(left, outputs, run)
+        recover(left, agent, run)
 
 
 def _records_of_ended_runs(journal: Journal, owner: str) -> list[Record]:

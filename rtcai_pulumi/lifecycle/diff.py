@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.config.canonical import canonical, is_same
+from rtcai_pulumi.config.canonical import DesiredAgent, is_same
 from rtcai_pulumi.config.conversation import options_of, starts_first
 from rtcai_pulumi.config.paths import find_values
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.record import KeepReason, Record, keep_reason_of
-from rtcai_pulumi.lifecycle.context import require_account
+from rtcai_pulumi.lifecycle.account import compare_accounts
 from rtcai_pulumi.lifecycle.foresee import warn_of_two
 from rtcai_pulumi.lifecycle.recovery_rules import is_over, is_stale, steps_next_to_task
-from rtcai_pulumi.service.errors import OtherAccount
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
@@ -53,7 +52,7 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     replaces = tuple(_find_changes(olds, news))
     if not replaces and (is_over(records, resource_id) or TaskReference.parse(resource_id).cid in run.ended):
         replaces = ("taskId",)
-    _compare_accounts(resource_id, olds, run, replaced=bool(replaces))
+    compare_accounts(Record.from_state(resource_id, olds, process=0), run, is_replaced=bool(replaces))
     stop_first = "cname" not in replaces and not starts_first(news)
     if replaces:
         if keep_reason_of(news) is KeepReason.RETAINED and news.get("cname") == olds.get("cname"):
@@ -71,7 +70,7 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
 
 def _find_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
     """The properties that require another agent if they change, and those that ``replace_on_changes`` names."""
-    old, new = canonical(olds), canonical(news)
+    old, new = DesiredAgent(olds).canonical, DesiredAgent(news).canonical
     found = [name for name in dict.fromkeys((*new, *old)) if not is_same(old.get(name), new.get(name))]
     yield from found
     yield from (name for name in find_named_changes(olds, news) if name not in found)
@@ -88,20 +87,3 @@ def find_named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list
         before, after = find_values({name: olds[name] for name in olds if name in news}, path), find_values(news, path)
         found |= {name: None for name in (*after, *before) if not is_same(before.get(name), after.get(name))}
     return list(found)
-
-
-def _compare_accounts(resource_id: str, olds: Mapping[str, Any], run: Run, *, replaced: bool) -> None:
-    """Report at preview that the settings name another account than the agent's, before anything is changed.
-
-    Raises:
-        OtherAccount: the agent is to be replaced, which would fail in the middle.
-    """
-    settings = run.known_settings()
-    if settings is None:
-        return
-    try:
-        require_account(Record.from_state(resource_id, olds, process=0), settings)
-    except OtherAccount as error:
-        if replaced:
-            raise
-        run.report(f"warning: {error}")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.journal.record import KeepReason, RecordState, keep_reason_of
-from rtcai_pulumi.lifecycle.context import require_account
-from rtcai_pulumi.service.errors import OtherAccount
+from rtcai_pulumi.lifecycle.account import compare_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rtcai_pulumi.journal.record import Record
     from rtcai_pulumi.lifecycle.context import Run
 
 
@@ -25,7 +23,7 @@ def foresee(inputs: Mapping[str, Any], run: Run) -> None:
     owner = inputs.get("owner")
     for record in run.records.records(owner) if isinstance(owner, str) else ():
         if record.state is RecordState.OPEN and record.handed:
-            _warn_of_another_account(record, run)
+            compare_accounts(record, run, is_replaced=False)
             if record.kept is keep_reason_of(inputs) is KeepReason.RETAINED and record.cname == inputs.get("cname"):
                 warn_of_two(str(record.task), record.cname, run)
 
@@ -33,15 +31,7 @@ def foresee(inputs: Mapping[str, Any], run: Run) -> None:
 def warn_of_two(task: str, cname: str, run: Run) -> None:
     """Warn that a retained agent and its replacement will talk to each other."""
     run.report(
-        f"warning: room {cname}: retain_on_delete keeps task {task} running beside its replacement: two agents will "
-        f"talk to each other. Leave the option out, or stop the old one afterwards: `rtcai close {task}`"
+        f"warning: room {cname}: retain_on_delete keeps task {task} running next to its replacement, so two agents "
+        "will talk to each other. Remove the option, or stop the old agent afterwards with "
+        f"`rtcai close {task}`."
     )
-
-
-def _warn_of_another_account(record: Record, run: Run) -> None:
-    settings = run.known_settings()
-    if settings is not None:
-        try:
-            require_account(record, settings)
-        except OtherAccount as error:
-            run.report(f"warning: {error}")

@@ -1,4 +1,4 @@
-"""`read`: does the task still exist? Only its room can be queried, and only a clear response counts."""
+"""`read`: do an agent and a room still exist? Only a room can be queried, and only a clear response counts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.journal.record import Record
-from rtcai_pulumi.lifecycle.context import require_account, require_room_api
+from rtcai_pulumi.journal.record import Record, RoomRecord
+from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.recovery_rules import is_closed
 from rtcai_pulumi.service.errors import OtherAccount, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import QUERY
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The result of a refresh."""
+    """The result of a refresh of an agent or a room."""
 
     gone: bool
-    """Whether the task is definitely gone: its room is gone, or has another number."""
+    """Whether it is definitely gone: its room is gone, or there is another room with the same name."""
     warning: str | None = None
-    """Why the result is in doubt; the state is kept then."""
+    """Why the result is in doubt; it stays in the state then."""
 
 
 def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
-    """Ask the room API whether a task's room is still the room that it was started in; nothing is written.
+    """Find out whether an agent is gone; nothing is written.
 
     Args:
         resource_id: ``{cid}/{taskId}``.
@@ -35,31 +35,39 @@ def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
         run: the service and the journal.
 
     Raises:
-        OtherAccount: the settings name another AppKey or endpoint than the task was started with.
+        OtherAccount: the settings name another account than the task was started with.
     """
     if is_closed(run.records.records_of_task(resource_id), resource_id):
         return Reading(gone=True)
-    reading = _query_room(Record.from_state(resource_id, outputs, process=0), run)
+    reading = query_existence(Record.from_state(resource_id, outputs, process=0), run)
     if reading.gone:
         run.gone.add(resource_id)
     return reading
 
 
-def _query_room(task: Record, run: Run) -> Reading:
+def query_existence(item: Record | RoomRecord, run: Run) -> Reading:
+    """Ask the room API whether the room that an agent or a `Room` was started in is still there.
+
+    Raises:
+        OtherAccount: the settings name another account than it was started with.
+    """
+    is_agent = isinstance(item, Record)
     try:
         client = run.client
-        require_account(task, client.settings)
-        require_room_api(task, client.settings)
-        room = run.retrier.run(lambda: client.query_room(task.cname), QUERY)
+        require_account(item, client.settings, room_api=True)
+        room = run.retrier.run(lambda: client.query_room(item.cname), QUERY)
     except RoomNotFound:
         return Reading(gone=True)
     except OtherAccount:
         raise
     except RtcAiError as error:
-        return Reading(False, f"Whether the agent in room {task.cname} is still there is not known; kept. {error}")
-    if room.cid != task.cid:
+        question = f"the agent in room {item.cname} still runs" if is_agent else f"room {item.cname} is still open"
+        return Reading(False, f"It is not known whether {question}; keeping it in the state. {error}")
+    if room.cid != item.cid:
         return Reading(gone=True)
-    if room.ended:
+    if is_agent and room.ended:
         # The meaning of `stats` comes from an older version of the room API: it is a hint, not a proof.
-        return Reading(False, f"The service says that room {task.cname} has ended, and still lists it; kept.")
+        return Reading(
+            False, f"Room {item.cname} is reported as ended but is still listed; keeping its agent in the state."
+        )
     return Reading(gone=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState
-from rtcai_pulumi.lifecycle.context import require_account
+from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.recovery_rules import Step, is_closed, is_leftover, is_over, is_replaced_elsewhere
 from rtcai_pulumi.lifecycle.result import record_response
 from rtcai_pulumi.service.errors import (
@@ -24,17 +24,18 @@ from rtcai_pulumi.service.errors import (
 from rtcai_pulumi.service.retry import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
+    from rtcai_pulumi.config.canonical import DesiredAgent
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def recover(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run: Run) -> Record | None:
+def recover(steps: Iterable[tuple[Record, Step]], agent: DesiredAgent, run: Run) -> Record | None:
     """Recover each record; if another process still works on one, wait until it has finished.
 
     Args:
         steps: the records, and the step for each, as `recovery_rules` returned them.
-        inputs: the current configuration. A create that is sent again under its old trace id needs a whole body.
+        agent: the current configuration. A create that is sent again under its old trace id needs a whole body.
         run: the service and the journal.
 
     Returns:
@@ -52,10 +53,10 @@ def recover(steps: Iterable[tuple[Record, Step]], inputs: Mapping[str, Any], run
             continue
         run.lost.add(taken.trace_id)  # if this fails, a repeated call must find the record, although it is ours now
         try:
-            kept = _recover_one(taken, step, inputs, run) or kept
+            kept = _recover_one(taken, step, agent, run) or kept
         except OtherAccount as error:
-            ends = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
-            advice = f"{error.advice}; where no agent can be there any more, `{ends}` ends this"
+            command = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
+            advice = f"{error.advice}; if this agent cannot be running any more, remove its record with `{command}`"
             raise type(error)(error.summary, error.facts, advice, error.settings) from None
         run.lost.discard(taken.trace_id)
     return kept
@@ -73,7 +74,7 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
                 if taken := _take_over(record, run):
                     run.close(taken)
             except RtcAiError as error:
-                run.report(f"warning: room {record.cname}: the agent before (task {record.task}) still runs. {error}")
+                run.report(f"warning: room {record.cname}: the old agent (task {record.task}) still runs. {error}")
 
 
 def filter_by_state(
@@ -121,21 +122,23 @@ def _is_returned(record: Record) -> bool:
 def _warn_of_another(record: Record, holder: str | None, cname: str, run: Run) -> None:
     if holder is None:
         run.report(
-            f"room {record.cname}: task {record.task} is left alone: it had this resource's name, and the state names "
-            f"it no more. Where no other name or stack has it, `rtcai close {record.task}` stops it"
+            f"room {record.cname}: task {record.task} keeps running. It was started under this resource's name, but "
+            "the state no longer has it; it may belong to another name or stack. If it does not, stop it with "
+            f"`rtcai close {record.task}`."
         )
     elif record.cname == cname:
         run.report(
-            f"warning: room {cname}: task {record.task} of {holder} is in it, too: two agents will talk to each other"
+            f"warning: room {cname}: task {record.task} of {holder} is in this room, too: two agents will talk to each "
+            "other"
         )
 
 
-def _recover_one(record: Record, step: Step, inputs: Mapping[str, Any], run: Run) -> Record | None:
+def _recover_one(record: Record, step: Step, agent: DesiredAgent, run: Run) -> Record | None:
     """Recover one record that this process now owns; returns the record if its response is kept."""
     if record.state is not RecordState.ASKED:
         close_leftover(record, run)
         return None
-    answered = _repeat_create(record, inputs, run)
+    answered = _repeat_create(record, agent, run)
     return answered if answered is not None and _keeps_response(answered, step, run) else None
 
 
@@ -161,8 +164,8 @@ def close_leftover(record: Record, run: Run) -> None:
             raise
         run.journal.record_refusal(record)
         run.report(
-            f"warning: room {record.cname}: task {record.task}, which another machine's run has replaced or stopped, "
-            "cannot be closed, and is not tried again; `rtcai ls` shows it as refused, "
+            f"warning: room {record.cname}: the service refuses to close task {record.task}, which a run on another "
+            "machine has replaced or stopped. No run tries it again: `rtcai ls` lists the task as refused, and "
             f"`rtcai close {record.task}` tries once more. {error}"
         )
 
@@ -195,7 +198,7 @@ def _keeps_response(answered: Record, step: Step, run: Run) -> bool:
     return False
 
 
-def _repeat_create(record: Record, inputs: Mapping[str, Any], run: Run) -> Record | None:
+def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | None:
     """Send a create again under its own trace id, because its response never arrived.
 
     A service that detects duplicates by that id responds with the task of the first request. It is not documented that
@@ -210,11 +213,11 @@ def _repeat_create(record: Record, inputs: Mapping[str, Any], run: Run) -> Recor
     """
     require_account(record, run.client.settings)
     run.report(
-        f"warning: room {record.cname}: an earlier create was never answered (request id {record.request_id}, trace "
-        f"id {record.trace_id}). It is asked for again under the same trace id. Where the service does not know it as "
-        "the same request, a second agent may be in the room: look, and end the room if so."
+        f"warning: room {record.cname}: an earlier create got no response (request id {record.request_id}, trace id "
+        f"{record.trace_id}). It is sent again with the same trace id. If the service does not recognize it as the "
+        "same request, a second agent may be in the room: check who is in the room, and end the room if there are two."
     )
-    body = {**create_body(inputs, record.request_id), "cname": record.cname}
+    body = create_body(record.cname, agent.data, record.request_id)
     client = run.client
 
     def attempt() -> tuple[int, str]:
@@ -229,7 +232,7 @@ def _repeat_create(record: Record, inputs: Mapping[str, Any], run: Run) -> Recor
         run.journal.forget(record)
         return None
     except DuplicateRequest as error:
-        raise type(error)(_KNOWN_BUT_NOT_TOLD, error.facts, _lost_advice(error)) from None
+        raise type(error)(_NO_TASK_RETURNED, error.facts, _lost_advice(error)) from None
     except OutcomeUnknown as error:
         raise explain_lost_create(error) from None
     return record_response(record, cid, task_id, run)
@@ -237,19 +240,20 @@ def _repeat_create(record: Record, inputs: Mapping[str, Any], run: Run) -> Recor
 
 def explain_lost_create(error: OutcomeUnknown) -> OutcomeUnknown:
     """The error of a create whose outcome is unknown, with advice."""
-    summary = f"{error.summary} An agent may be in the room that no state knows of."
+    summary = f"{error.summary} {_UNKNOWN_AGENT}"
     return type(error)(summary, error.facts, _lost_advice(error))
 
 
 def _lost_advice(error: OutcomeUnknown) -> str:
     return (
-        "run up again: the journal remembers this create and asks for it again. If that fails too, look into the room: "
-        "where an agent is there, end the room (this throws out everybody), or have the service's support end it by "
-        f"its ids; then `rtcai forget {error.facts.trace_id}`, and the next up starts the agent afresh"
+        "run `pulumi up` again, which sends this create again from the journal. If that fails too, check who is in the "
+        "room: if an agent is there, end the room (this disconnects everyone), or ask the service's support to stop "
+        f"the agent by these ids; then run `rtcai forget {error.facts.trace_id}`, and the next up starts a new agent"
     )
 
 
-_KNOWN_BUT_NOT_TOLD: Final = (
-    "An earlier create of this agent was accepted, and the service does not tell its task. An agent may be in the room "
-    "that no state knows of."
+_UNKNOWN_AGENT: Final = "There may be an agent in the room that is in no state."
+_NO_TASK_RETURNED: Final = (
+    "An earlier create of this agent was accepted, but the service does not return the task that it started. "
+    f"{_UNKNOWN_AGENT}"
 )

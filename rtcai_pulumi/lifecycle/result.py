@@ -30,11 +30,11 @@ def record_response(record: Record, cid: int, task_id: str, run: Run) -> Record:
         unwanted = answered or _record_orphan(record, cid, task_id, run)
     except JournalError as error:
         raise _close_unrecorded(record, facts, run, error) from None
-    reason = "another run has taken it over" if run.engine_lives() else "the engine that asked for it is gone"
+    reason = "another run owns it now" if run.engine_lives() else "the engine that requested it has ended"
     if unwanted is None:
-        raise TakenOver(f"The agent is left to the run that was told of it: {reason}.", facts)
+        raise TakenOver(f"The agent keeps running for the run that received the same task: {reason}.", facts)
     run.close(unwanted)
-    raise TakenOver(f"The agent was stopped as soon as it had started: {reason}.", facts)
+    raise TakenOver(f"The agent was stopped immediately after it had started: {reason}.", facts)
 
 
 def _record_orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
@@ -86,8 +86,8 @@ def _close_unrecorded(record: Record, facts: Facts, run: Run, error: JournalErro
     try:
         run.close_without_journal(started)
     except RtcAiError as failure:
-        summary = f"An agent runs that no journal knows of: {failure.summary} {error.summary}"
-        return JournalError(summary, facts, f"close it: rtcai close {task} --cname ROOM; {error.advice}")
+        summary = f"An agent runs that is not in the journal: {failure.summary} {error.summary}"
+        return JournalError(summary, facts, f"stop it with `rtcai close {task} --cname ROOM`; {error.advice}")
     advice = error.advice
     try:
         if record.state is RecordState.ASKED:
@@ -97,5 +97,5 @@ def _close_unrecorded(record: Record, facts: Facts, run: Run, error: JournalErro
     except JournalError:
         if record.state is RecordState.ASKED:
             # If the create is sent again under its trace id, the service might repeat the task that was just closed.
-            advice = f"{advice}; then, before the next up: rtcai forget {record.trace_id}"
-    return JournalError(f"The agent was stopped as soon as it had started. {error.summary}", facts, advice)
+            advice = f"{advice}; then run `rtcai forget {record.trace_id}` before the next up"
+    return JournalError(f"The agent was stopped immediately after it had started. {error.summary}", facts, advice)

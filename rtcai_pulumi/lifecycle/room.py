@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.conversation import former_owners
@@ -20,29 +19,19 @@ from rtcai_pulumi.config.problems import Problem, check_fields
 from rtcai_pulumi.config.room import UID_MAX, RoomInputs
 from rtcai_pulumi.journal.owner import is_same_stack, stack_part_of, urn_of
 from rtcai_pulumi.journal.record import NOBODY, RoomRecord, StackState
+from rtcai_pulumi.lifecycle.account import compare_accounts, require_account
 from rtcai_pulumi.lifecycle.diff import find_named_changes
+from rtcai_pulumi.lifecycle.read import Reading, query_existence
 from rtcai_pulumi.lifecycle.room_end import end_with_resource, record_end, reopen_room
-from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound, RtcAiError
-from rtcai_pulumi.service.retry import HARMLESS, QUERY
-from rtcai_pulumi.service.settings import name_setting
+from rtcai_pulumi.service.errors import Facts, RoomExists, RoomNotFound
+from rtcai_pulumi.service.retry import HARMLESS
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
     from rtcai_pulumi.service.client import RoomInfo
-    from rtcai_pulumi.service.settings import Settings
 
 ADDED_OUTPUTS: Final = ("cid", "appKey", "roomEndpoint")
 """The outputs that a create adds to the inputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoomReading:
-    """The result of a refresh."""
-
-    gone: bool
-    """Whether the room is definitely gone, or is now another one with the same name."""
-    warning: str | None = None
-    """Why the result is in doubt; the state is kept then."""
 
 
 def check_room(inputs: Mapping[str, Any]) -> list[Problem]:
@@ -66,10 +55,11 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     changed = [name for name in names if olds.get(name) != news.get(name)]
     replaces = [name for name in changed if name == "cname" or (name == "uid" and news.get(name) is not None)]
     replaces += [name for name in find_named_changes(olds, news) if name not in replaces]
-    known = run.records.room(cid, app_key=str(olds["appKey"]), room_endpoint=str(olds["roomEndpoint"]))
+    room = _room_of(olds)
+    known = run.records.room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
     if not replaces and known is not None and known.owner == NOBODY:
         replaces = ["cid"]
-    _compare_accounts(olds, run, replaced=bool(replaces))
+    compare_accounts(room, run, is_replaced=bool(replaces))
     if replaces:
         return True, replaces
     run.rooms.add(cid)
@@ -93,7 +83,7 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
     settings = run.client.settings
     added = (str(cid), settings.app_key, settings.room_endpoint)
     outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
-    _record_owner(cid, outputs, inputs, run)
+    _record_owner(outputs, run)
     run.rooms.add(cid)
     return str(cid), outputs
 
@@ -101,17 +91,28 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
 def update_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Store the inputs that only the provider reads, and write who owns the room now; no request is sent."""
     outputs = {**{name: olds.get(name) for name in ADDED_OUTPUTS}, **news}
-    _record_owner(int(resource_id), outputs, news, run)
+    _record_owner(outputs, run)
     run.rooms.add(int(resource_id))
     return outputs
 
 
-def _record_owner(cid: int, outputs: Mapping[str, Any], inputs: Mapping[str, Any], run: Run) -> None:
+def _record_owner(outputs: Mapping[str, Any], run: Run) -> None:
     """Write who owns a room. A room that was adopted from another stack stays that stack's, which will end it."""
-    account = {"app_key": str(outputs["appKey"]), "room_endpoint": str(outputs["roomEndpoint"])}
-    owner, known = str(inputs.get("owner") or ""), run.journal.room(cid, **account)
-    if known is None or not _belongs_to_other_stack(known, owner, inputs):
-        run.journal.record_room(RoomRecord(**account, cid=cid, cname=str(inputs["cname"]), owner=owner))
+    room = _room_of(outputs)
+    known = run.journal.room(room.cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
+    if known is None or not _belongs_to_other_stack(known, room.owner, outputs):
+        run.journal.record_room(room)
+
+
+def _room_of(outputs: Mapping[str, Any]) -> RoomRecord:
+    """The room that the state names, as the journal records it."""
+    return RoomRecord(
+        app_key=str(outputs["appKey"]),
+        room_endpoint=str(outputs["roomEndpoint"]),
+        cid=int(outputs["cid"]),
+        cname=str(outputs["cname"]),
+        owner=str(outputs.get("owner") or ""),
+    )
 
 
 def _belongs_to_other_stack(known: RoomRecord, owner: str, inputs: Mapping[str, Any]) -> bool:
@@ -137,23 +138,13 @@ def _needs_new_owner(known: RoomRecord | None, owner: object, inputs: Mapping[st
     return state is None or (known.cid, known.owner) not in state.rooms
 
 
-def read_room(outputs: Mapping[str, Any], run: Run) -> RoomReading:
-    """Ask whether the room is still the one that was opened.
+def read_room(outputs: Mapping[str, Any], run: Run) -> Reading:
+    """Find out whether the room is gone; nothing is written.
 
     Raises:
         OtherAccount: the settings name another AppKey or room API than the room was opened with.
     """
-    cname = str(outputs["cname"])
-    try:
-        _require_account(outputs, run.client.settings)
-        room = run.retrier.run(lambda: run.client.query_room(cname), QUERY)
-    except RoomNotFound:
-        return RoomReading(gone=True)
-    except OtherAccount:
-        raise
-    except RtcAiError as error:
-        return RoomReading(False, f"Whether the room {cname} is still open is not known; kept. {error}")
-    return RoomReading(gone=str(room.cid) != str(outputs["cid"]))
+    return query_existence(_room_of(outputs), run)
 
 
 def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
@@ -163,14 +154,14 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
         OtherAccount: the settings name another AppKey or room API than the room was opened with.
         RtcAiError: the room may still be open; the state must be kept.
     """
-    cname, cid, owner = str(outputs["cname"]), int(outputs["cid"]), str(outputs.get("owner") or "")
-    _require_account(outputs, run.client.settings)
+    room = _room_of(outputs)
+    cname, cid, owner = room.cname, room.cid, room.owner
+    require_account(room, run.client.settings)
     label = f"room {cname} (cid {cid})"
     if cid in run.rooms:
         run.report(f"{label} stays open: the program still declares it")
         return
-    account = {"app_key": str(outputs["appKey"]), "room_endpoint": str(outputs["roomEndpoint"])}
-    known = run.journal.room(cid, **account)
+    known = run.journal.room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
     if holder := _other_holder(cid, owner, known, outputs, run):
         run.report(f"{label} stays open: it belongs to {urn_of(holder)}")
         return
@@ -178,7 +169,7 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
     if found is None or found.cid != cid:
         record_end(cid, cname, run)
     elif not end_with_resource(found, cname, owner, run, force=outputs.get("force") is True):
-        run.journal.drop_room(cid, **account)
+        run.journal.drop_room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
 
 
 def _other_holder(cid: int, owner: str, known: RoomRecord | None, outputs: Mapping[str, Any], run: Run) -> str | None:
@@ -208,27 +199,30 @@ def _take_room(found: RoomInfo, inputs: Mapping[str, Any], run: Run) -> int:
         return reopen_room(found, inputs, run, _open_room) if other_creator else found.cid
     facts = Facts(room=cname, cid=found.cid)
     if inputs.get("adoptExisting") is True and other_creator:
-        summary = f"The room {cname} is open already, with another creator ({found.creator}), which adopting keeps."
-        raise RoomExists(summary, facts, f"leave uid out, or state uid={found.creator}")
+        summary = (
+            f"The room {cname} is already open with another creator ({found.creator}), which an adopted room keeps."
+        )
+        raise RoomExists(summary, facts, f"leave out uid, or set uid={found.creator}")
     same_stack = is_same_stack(holder, owner)
     if inputs.get("adoptExisting") is True or (inputs.get("takeOver") is True and same_stack):
         return found.cid
     if same_stack:
         urn = urn_of(holder)
-        summary = f"The room {cname} is open already: it belongs to another resource of this stack, {urn}."
+        summary = f"The room {cname} is already open and belongs to another resource of this stack, {urn}."
         advice = (
-            f"where that resource was renamed or moved, give this one the option aliases=[{urn!r}]; else take another "
-            "name, or set adopt_existing=True, which keeps the room open"
+            f"if that resource was renamed or moved, give this one the option aliases=[{urn!r}]; otherwise choose "
+            "another name, or set adopt_existing=True, which keeps the room open"
         )
     else:
-        summary = f"The room {cname} is open already, and this resource has not opened it."
+        summary = f"The room {cname} is already open, and this resource did not open it."
         advice = (
-            "take another name, or set adopt_existing=True to take the open room into the stack; where this resource "
-            "was only renamed or moved, give it the option aliases"
+            "choose another name, or set adopt_existing=True to adopt the open room; if this resource was only renamed "
+            "or moved, give it the option aliases"
         )
         if inputs.get("takeOver") is True:
             advice = (
-                "give the room another cname, leave createRooms out, or end it (rtcai end-room throws out everybody)"
+                "give the room another cname, leave out createRooms, or end the room with `rtcai end-room`, which "
+                "disconnects everyone"
             )
     raise RoomExists(summary, facts, advice)
 
@@ -261,36 +255,3 @@ def _creator_marks(owners: list[str], cname: str) -> set[int]:
 
 def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % UID_MAX + 1
-
-
-def _compare_accounts(olds: Mapping[str, Any], run: Run, *, replaced: bool) -> None:
-    """Report at preview that the settings name another account than the room's, before anything is changed.
-
-    Raises:
-        OtherAccount: the room is to be replaced, which would fail in the middle.
-    """
-    settings = run.known_settings()
-    if settings is None:
-        return
-    try:
-        _require_account(olds, settings)
-    except OtherAccount as error:
-        if replaced:
-            raise
-        run.report(f"warning: {error}")
-
-
-def _require_account(outputs: Mapping[str, Any], settings: Settings) -> None:
-    """Raise an error if the settings name another account, because its "not found" would mean nothing for this room."""
-    pairs = (
-        ("appKey", settings.app_key, outputs["appKey"]),
-        ("roomEndpoint", settings.room_endpoint, outputs["roomEndpoint"]),
-    )
-    different = [(name_setting(key), given, stored) for key, given, stored in pairs if given != stored]
-    if different:
-        differences = [
-            f"{name.variable} is {given}, and the room was opened under {old}" for name, given, old in different
-        ]
-        summary = f"The room {outputs['cname']} cannot be reached with these settings: {'; '.join(differences)}."
-        advice = "set the values that the room was opened under, and run again"
-        raise OtherAccount(summary, Facts(cid=outputs["cid"]), advice, [name for name, _, _ in different])

@@ -53,7 +53,7 @@ def end_with_resource(found: RoomInfo, cname: str, owner: str, run: Run, *, forc
     staying = [record for record in agents if _stays(record, in_state, run)]
     if staying:
         why = "is retained" if staying[0].kept is KeepReason.RETAINED else "of this program is in it"
-        run.report(f"warning: {label} is left open and dropped from the state: task {staying[0].task} {why}")
+        run.report(f"warning: {label} stays open and is dropped from the state: task {staying[0].task} {why}")
         return False
     if inside and not agents:
         found = _query_again(found, cname, run)
@@ -61,8 +61,8 @@ def end_with_resource(found: RoomInfo, cname: str, owner: str, run: Run, *, forc
         _end(found, agents, cname, run)
         return True
     run.report(
-        f"warning: {label} is left open and dropped from the state: {_describe_members(found, agents)}. It ends when "
-        "the last one leaves; force=True ends it with the resource"
+        f"warning: {label} stays open and is dropped from the state: {_describe_members(found, agents)}. It ends when "
+        "the last member leaves; with force=True it ends with its resource."
     )
     return False
 
@@ -79,13 +79,13 @@ def reopen_room(
     agents = _agents_in(found.cid, owner, run)
     facts = Facts(room=cname, cid=found.cid)
     members = _describe_members(found, agents)
-    summary = f"The room {cname} cannot get another creator (uid) while somebody is in it: {members}."
+    summary = f"The room {cname} cannot get another creator (uid) while someone is in it: {members}."
     if not is_empty(found, agents) and inputs.get("force") is not True:
         raise RoomInUse(
-            summary, facts, "state the uid that it was opened with, wait until it is empty, or set force=True"
+            summary, facts, "set the uid that it was opened with, wait until it is empty, or set force=True"
         )
     if any(record.is_left_alone or record.task in run.staying for record in agents):
-        advice = "have the agent take its cname from the Room, so that it is started anew; or close it (rtcai close)"
+        advice = "give the agent the cname of the Room, which replaces it with the room; or stop it with `rtcai close`"
         raise RoomInUse(summary, facts, advice)
     _end(found, agents, cname, run)
     return open_room(inputs, run)
@@ -173,8 +173,8 @@ def _query_again(found: RoomInfo, cname: str, run: Run) -> RoomInfo:
 
 
 def _describe_members(found: RoomInfo, agents: list[Record]) -> str:
-    members = "nobody knows how many" if found.members is None else str(found.members)
-    known = [f"task {record.task} is known in it (`rtcai close {record.task}` stops it)" for record in agents]
+    members = "unknown" if found.members is None else str(found.members)
+    known = [f"task {record.task} is in it (`rtcai close {record.task}` stops it)" for record in agents]
     return "; ".join([f"members: {members}", *known])
 
 

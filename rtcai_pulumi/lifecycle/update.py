@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.journal.record import Record, keep_reason_of
 from rtcai_pulumi.lifecycle.create import ADDED_OUTPUTS
 from rtcai_pulumi.lifecycle.recovery import recover
@@ -24,10 +25,11 @@ def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], r
     Raises:
         RtcAiError: another agent may still run next to the task.
     """
-    journal, owner = run.journal, str(news["owner"])
+    agent, journal = DesiredAgent(news), run.journal
+    owner = agent.owner
     if not journal.records_of_task(resource_id):  # another machine's run has started it
         journal.add(Record.from_state(resource_id, {**olds, "owner": owner}, process=journal.process))
     journal.claim(resource_id, owner=owner, kept=keep_reason_of(news))
     left = steps_next_to_task(journal.records(owner), process=journal.process, lost=run.lost, task=resource_id)
-    recover(left, news, run)
+    recover(left, agent, run)
     return {**news, **{name: olds[name] for name in (*ADDED_OUTPUTS, "roomEndpoint") if name in olds}}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState
-from rtcai_pulumi.lifecycle.context import require_account, require_room_api
+from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.maintenance.agents import Mark, belongs_to_stack, line_of, mark_of
 from rtcai_pulumi.maintenance.rooms import end_room, query_number
 from rtcai_pulumi.service.errors import RtcAiError
@@ -172,7 +172,7 @@ def _carry_out_one(swept: SweepItem, run: Run) -> SweepItem:
 
 def _end_room(record: Record, run: Run) -> None:
     """End the room of a lost create; a room that no longer exists counts as success."""
-    require_room_api(record, run.client.settings)
+    require_account(record, run.client.settings, room_api=True)
     # It is unknown which cid the lost create was for: a room of this name that was opened again since is ended, too.
     cid = query_number(record.cname, run)
     if cid is not None:

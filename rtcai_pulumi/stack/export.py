@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rtcai_pulumi.config.canonical import digest
+from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.config.rules import PULUMI_KEY
 from rtcai_pulumi.config.values import walk
 from rtcai_pulumi.stack import UnreadableExport
@@ -236,9 +236,8 @@ def _read_agent(resource: dict[str, Any]) -> StoredAgent:
 def _read_pending_create(resource: dict[str, Any]) -> PendingCreate:
     inputs = resource.get("inputs")
     known = {name: value for name, value in inputs.items() if name != "__provider"} if isinstance(inputs, dict) else {}
-    return PendingCreate(
-        resource["urn"], _read_agent(resource).cname, None if not known or _is_sealed(known) else digest(known)
-    )
+    digest = None if not known or _is_sealed(known) else DesiredAgent(known).digest
+    return PendingCreate(resource["urn"], _read_agent(resource).cname, digest)
 
 
 def _is_sealed(value: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.config.canonical import digest
+from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
 from tests.cli.journals import export, note, resource, urn
@@ -34,7 +34,7 @@ class Pending:
     def knows(self, inputs: dict[str, Any], task: str | None = None, *, handed: bool = False, **how: Any) -> None:
         """A record of an earlier run's request."""
         with Journal(self.service.journal) as journal:
-            record = note(journal, task, digest=digest(inputs), **how)
+            record = note(journal, task, digest=DesiredAgent(inputs).digest, **how)
             if handed:
                 journal.record_return(record, kept=record.kept)
 

@@ -114,12 +114,12 @@ Room("hall", cname="hall", force={force}, opts=pulumi.ResourceOptions({opts}))
 
 
 CANNOT: dict[str, tuple[str, str]] = {
-    "import_": ("import_='7/task'", "the input adopt='cid/taskId' takes a running agent into the stack"),
-    "id": ("id='7/task'", "the input adopt='cid/taskId' takes a running agent into the stack"),
-    "version": ("version='1.2.3'", "leave the option out and pin rtcai-pulumi instead"),
-    "plugin_download_url": ("plugin_download_url='https://example.com'", "leave the option out"),
+    "import_": ("import_='7/task'", "the input adopt='cid/taskId' adopts a running agent"),
+    "id": ("id='7/task'", "the input adopt='cid/taskId' adopts a running agent"),
+    "version": ("version='1.2.3'", "remove the option, and pin rtcai-pulumi instead"),
+    "plugin_download_url": ("plugin_download_url='https://example.com'", "remove the option"),
     "provider": ("provider=other", "a dynamic resource has no provider to choose"),
-    "env_var_mappings": ("env_var_mappings={'A': 'B'}", "only a provider resource takes it"),
+    "env_var_mappings": ("env_var_mappings={'A': 'B'}", "only a provider resource supports it"),
 }
 
 
@@ -136,7 +136,7 @@ def test_what_a_dynamic_provider_cannot_do_is_one_sentence_at_preview(
     run = stack.preview().failed()
     assert f"has a problem: {option}: " in run.output
     if resource == "room" and option in {"import_", "id"}:
-        sentence = "adopt_existing=True takes an open room into the stack"
+        sentence = "adopt_existing=True adopts an open room"
     assert sentence in run.output
     assert "Traceback" not in run.output
     assert emulator.requests() == []

@@ -158,7 +158,7 @@ def test_a_preview_goes_on_without_a_journal_that_cannot_be_read(stack: Stack, b
     else:
         stack.environment["RTCAI_JOURNAL"] = "~nobody-of-that-name/journal.db"
     run = stack.preview(**environment).succeeded()
-    assert "warning: what earlier runs left is not known to this run." in run.output
+    assert "warning: The journal cannot be read, so this run does not know the agents of earlier runs." in run.output
     assert "Traceback" not in run.output
     stack.program(CHANGED)
     assert "JournalError" in stack.up().failed().output

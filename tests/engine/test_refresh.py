@@ -50,7 +50,9 @@ def test_doubt_keeps_the_state_and_warns(stack: Stack, emulator: Emulator) -> No
     stack.up().succeeded()
     emulator.fault("query", "answer", code=402)
     run = stack.refresh().succeeded()
-    assert "warning: Whether the agent in room keynote is still there is not known; kept." in run.output
+    assert (
+        "warning: It is not known whether the agent in room keynote still runs; keeping it in the state." in run.output
+    )
     assert "service code: 402" in run.output
     assert list(stack.conversations()) == ["host"]
     assert len(live(emulator)) == 1

@@ -140,7 +140,7 @@ def test_an_old_agent_that_cannot_be_closed_yet_is_closed_by_the_engine(stack: S
     begin(stack, FIRST)
     emulator.fault("close", "answer", code=601)
     run = stack.up("--replace", URN).succeeded()
-    assert "the agent before (task " in run.output
+    assert "the old agent (task " in run.output
     assert rooms(emulator) == ["keynote"]
     assert_settled(stack, emulator, ["keynote"])
 

@@ -61,7 +61,7 @@ def test_a_room_that_somebody_else_has_opened_is_an_error_unless_adopted(stack: 
     emulator.open_room("hall")
     stack.program(hall())
     run = stack.up().failed()
-    assert "RoomExists: The room hall is open already" in run.output
+    assert "RoomExists: The room hall is already open" in run.output
     assert "adopt_existing=True" in run.output
     stack.program(hall(more=", adopt_existing=True"))
     cid = opened(emulator)["hall"]["cid"]
@@ -106,7 +106,7 @@ def test_a_room_with_members_is_left_open_with_a_warning_and_force_ends_it(stack
     stack.pulumi("state", "delete", host["urn"], "--yes").succeeded()
     run = stack.destroy().succeeded()
     assert "warning: room hall (cid " in run.output
-    assert "is left open and dropped from the state: members: 1" in run.output
+    assert "stays open and is dropped from the state: members: 1" in run.output
     assert rooms(emulator) == ["hall"]
     stack.program(hall(more=", force=True"))
     stack.up().succeeded()  # the room still belongs to this resource
@@ -134,7 +134,7 @@ def test_doubt_is_never_gone(stack: Stack, emulator: Emulator) -> None:
     emulator.end_room("hall")
     emulator.fault("query", "answer", code=403, times=None)
     run = stack.refresh().succeeded()
-    assert "warning: Whether the room hall is still open is not known; kept." in run.output
+    assert "warning: It is not known whether room hall is still open; keeping it in the state." in run.output
     assert TYPE in stack.state_text()
 
 
@@ -191,10 +191,10 @@ def test_another_account_or_room_api_is_named_at_preview(
     stored = emulator.app_key if setting == "RTCAI_APP_KEY" else emulator.url
     run = stack.preview(**{setting: value}).succeeded()
     assert "warning: The room hall cannot be reached with these settings" in run.output
-    assert f"is {value}, and the room was opened under {stored}" in run.output
+    assert f"is {value}, but the room was opened with {stored}" in run.output
     stack.program(hall("foyer"))
     run = stack.preview(**{setting: value}).failed()
-    assert f"is {value}, and the room was opened under {stored}" in run.output
+    assert f"is {value}, but the room was opened with {stored}" in run.output
 
 
 def test_a_passing_fault_of_the_room_api_does_not_fail_an_up(stack: Stack, emulator: Emulator) -> None:

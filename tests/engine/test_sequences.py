@@ -190,7 +190,7 @@ def test_a_replacement_that_is_refused_leaves_the_room_silent_and_says_so(stack:
     emulator.fault("create", "answer", code=611)
     run = stack.up().failed()
     assert "NotPermitted" in run.output
-    assert "The room has no agent now: the old one was stopped before." in run.output
+    assert "The room has no agent now, because the old one was stopped before." in run.output
     assert "; the next up starts an agent" in run.output
     assert live(emulator) == []
     recover(stack)
@@ -204,7 +204,7 @@ def test_a_lost_create_that_the_service_does_not_know_again_is_reported(stack: S
     lost = stack.up().failed().output
     (first,) = live(emulator)
     for fact in (
-        "An agent may be in the room",
+        "There may be an agent in the room",
         "room: keynote",
         "request id: request-42",
         f"trace id: {first['traceId']}",
@@ -212,7 +212,7 @@ def test_a_lost_create_that_the_service_does_not_know_again_is_reported(stack: S
         assert fact in lost
     told = stack.up().succeeded().output
     assert len(live(emulator)) == 2
-    assert f"an earlier create was never answered (request id request-42, trace id {first['traceId']})" in told
+    assert f"an earlier create got no response (request id request-42, trace id {first['traceId']})" in told
     assert "a second agent may be in the room" in told
 
 
@@ -228,7 +228,7 @@ def test_a_lost_create_that_the_service_knows_and_does_not_tell_stops_the_next_u
     run = stack.up().failed()
     assert "DuplicateRequest: An earlier create of this agent was accepted" in run.output
     (lost,) = live(emulator)
-    assert f"then `rtcai forget {lost['traceId']}`" in run.output
+    assert f"then run `rtcai forget {lost['traceId']}`" in run.output
     rtcai(stack, "end-room", "keynote", "--yes")
     assert live(emulator) == []
     assert "DuplicateRequest" in stack.up().failed().output
@@ -245,10 +245,10 @@ def test_a_killed_create_that_the_service_does_not_know_again_is_reported_too(st
     (lost,) = live(emulator)
     stack.pulumi("cancel", "--yes")
     told = stack.up().succeeded().output
-    warning = "warning: room keynote: an earlier create was never answered (request id "
+    warning = "warning: room keynote: an earlier create got no response (request id "
     assert warning in told
     assert f"trace id {lost['traceId']}" in told
-    assert "a second agent may be in the room: look, and end the room if so" in told
+    assert "a second agent may be in the room: check who is in the room, and end the room if there are two" in told
 
 
 @pytest.mark.parametrize("how", ["stack", "resource"])
@@ -270,11 +270,12 @@ def test_what_a_killed_run_left_under_an_old_name_is_named(
     task = f"{left['cid']}/{left['taskId']}"
     if moment == "the create has been done":
         assert (
-            f"an unanswered create (trace id {left['traceId']}) of {URN} may have started another agent in it" in told
+            f"a create of {URN} that got no response (trace id {left['traceId']}) may have started another agent"
+            in told
         )
     else:
-        assert f"the journal knows another agent in it, task {task} of {URN}" in told
-        assert f"`rtcai close {task}` stops it" in told
+        assert f"another agent is in this room, task {task} of {URN}" in told
+        assert f"stop it with `rtcai close {task}`" in told
         rtcai(stack, "close", task, "--yes")
         assert_settled(stack, emulator, ["keynote"])
 
@@ -285,8 +286,8 @@ def test_a_resource_that_is_renamed_without_an_alias_is_told_of_the_agent_that_s
     stack.program(ROOM)
     stack.up().succeeded()
     stack.program(ROOM.replace('"host"', '"moderator"'))
-    assert "the journal knows another agent in it" in stack.up().succeeded().output
-    assert "the journal knows another agent in it" not in stack.up().succeeded().output
+    assert "another agent is in this room" in stack.up().succeeded().output
+    assert "another agent is in this room" not in stack.up().succeeded().output
     assert_settled(stack, emulator, ["keynote"])
 
 
@@ -391,7 +392,7 @@ def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emu
         before = calls(emulator)
         emulator.fault("create", **fault)
         lost = stack.up(RTCAI_TIMEOUT="2").failed()
-        assert "An agent may be in the room that no state knows of." in lost.output
+        assert "There may be an agent in the room that is in no state." in lost.output
         assert calls(emulator) == [*before, "create"]
         recover(stack)
         assert_known(stack, emulator, ["keynote"])
@@ -485,7 +486,7 @@ for number in range(8):
     )
     emulator.fault("create", "latency", before=1.0, times=None)
     hidden = {"TEST_HIDDEN_POOL": "1", "PYTHONPATH": str(HOOK)}
-    line = "rtcai: the plugin's thread pool was not found; four calls run at once"
+    line = "rtcai: the plugin's thread pool was not found; four calls run at a time"
     assert line not in stack.up(**hidden).succeeded().output
     assert emulator.stats()["maxInFlight"] == 4
     assert line in stack.up("--debug", **hidden).succeeded().output

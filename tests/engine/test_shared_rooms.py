@@ -70,7 +70,7 @@ def test_a_room_of_another_stack_is_not_taken(stack: Stack, second: Stack, emula
     stack.up().succeeded()
     before = opened(emulator)
     second.program(room(more=", uid=41"))
-    assert "RoomExists: The room hall is open already" in second.up().failed().output
+    assert "RoomExists: The room hall is already open" in second.up().failed().output
     second.destroy().succeeded()
     assert opened(emulator) == before
     assert "2 unchanged" in stack.up().succeeded().output
@@ -100,7 +100,7 @@ def test_adopting_a_room_cannot_change_its_creator(stack: Stack, second: Stack, 
     second.program(room(more=", uid=42, adopt_existing=True"))
     run = second.up().failed()
     assert "creator" in run.output
-    assert "state uid=41" in run.output
+    assert "set uid=41" in run.output
     assert creators(emulator) == [41]
     second.program(room(more=", uid=41, adopt_existing=True"))
     second.up().succeeded()
@@ -151,7 +151,7 @@ def test_another_machine_is_refused_another_creator_in_use(stack: Stack, emulato
     stack.up(**machine(stack, "first")).succeeded()
     stack.program(program(room=", uid=42"))
     run = stack.up(**machine(stack, "second")).failed()
-    assert "RoomInUse: The room hall cannot get another creator (uid) while somebody is in it" in run.output
+    assert "RoomInUse: The room hall cannot get another creator (uid) while someone is in it" in run.output
     assert "RoomExists" not in run.output
     assert creators(emulator) == [41]
     assert_agree(stack, emulator, ["hall"])

@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from rtcai_pulumi.config.wire import create_body
+from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.errors import TaskNotFound
@@ -56,7 +56,7 @@ def account(request: pytest.FixtureRequest) -> Iterator[Account]:
 
 
 def test_an_agent_is_started_found_in_its_room_and_stopped(account: Account) -> None:
-    body = create_body(parameters(cname=account.room), str(uuid4()))
+    body = DesiredAgent(parameters(cname=account.room)).body(str(uuid4()))
     trace_id = uuid4().hex
     listening = Listening()
     with Client(account.settings, transport=listening) as client:

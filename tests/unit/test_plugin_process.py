@@ -59,7 +59,7 @@ def test_where_the_pool_is_not_found_none_is_changed_and_that_is_told() -> None:
         pool.submit(int).result()
         widen_pool(32, told.append)
         assert pool._max_workers == 4
-    assert told == ["rtcai: the plugin's thread pool was not found; four calls run at once"]
+    assert told == ["rtcai: the plugin's thread pool was not found; four calls run at a time"]
 
 
 def test_an_engine_lives_as_long_as_its_process() -> None:

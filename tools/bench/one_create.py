@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx
 
-from rtcai_pulumi.config.wire import create_body
+from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record
@@ -61,7 +61,7 @@ def _bare_call(http: httpx.Client, emulator: Emulator) -> None:
         "Content-Type": "application/json;charset=UTF-8",
         "X-custom-traceid": uuid4().hex,
     }
-    body = json.dumps(create_body(INPUTS, "bench"))
+    body = json.dumps(DesiredAgent(INPUTS).body("bench"))
     http.post(f"{emulator.url}/v1/api/task/create", content=body, headers=headers).raise_for_status()
 
 

@@ -13,7 +13,7 @@ from rtcai_pulumi.cli.output import NotInJournal, exit_on_error, show_facts, sho
 from rtcai_pulumi.cli.session import all_records, open_existing, open_service, require_path_of
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record
-from rtcai_pulumi.lifecycle.context import require_account, require_room_api
+from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.maintenance.agents import AgentLine, duration, line_of, lines_of_state, mark_of
 from rtcai_pulumi.service.errors import RoomNotFound, RtcAiError
 from rtcai_pulumi.stack.source import ExportedState, StateSource, state_of
@@ -82,8 +82,7 @@ def _line(named: str, journal: Journal | None, state: ExportedState | None) -> A
 def _room(record: Record, journal: Journal) -> RoomFacts:
     try:
         with open_service(journal) as run:
-            require_account(record, run.client.settings)
-            require_room_api(record, run.client.settings)
+            require_account(record, run.client.settings, room_api=True)
             cid = run.client.query_room(record.cname).cid
     except RoomNotFound:
         return RoomFacts("gone")

@@ -1,5 +1,6 @@
 import json
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from google.protobuf import json_format, struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcai_pulumi.config.canonical import canonical, is_same
+from rtcai_pulumi.config.canonical import DesiredAgent, is_same
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import flat_inputs
 from tests.samples import VALID, load, parameters
@@ -56,6 +57,10 @@ conversations = st.fixed_dictionaries(
         "extra": st.dictionaries(st.sampled_from(["x", "y"]), st.integers(1 - 2**53, 2**53 - 1), max_size=2),
     },
 )
+
+
+def canonical(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    return DesiredAgent(inputs).canonical
 
 
 def through_the_engine(inputs: dict[str, Any]) -> dict[str, Any]:

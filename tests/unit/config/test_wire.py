@@ -3,18 +3,19 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from rtcai_pulumi.config.wire import close_body, create_body, flat_inputs
+from rtcai_pulumi.config.canonical import DesiredAgent
+from rtcai_pulumi.config.wire import close_body, flat_inputs
 from tests.samples import VALID, load, parameters
 
 
 @pytest.mark.parametrize("name", VALID)
 def test_a_body_goes_through_the_inputs_unchanged(name: str) -> None:
     body = load(f"samples/{name}.json")
-    assert create_body(flat_inputs(body), body["requestId"]) == body
+    assert DesiredAgent(flat_inputs(body)).body(body["requestId"]) == body
 
 
 def test_whole_floats_are_sent_as_integers() -> None:
-    body = create_body(parameters(asr={"asrVendor": 6.0, "extra": {"n": [3.0]}}, tts={"speed": 1.2}), "id")
+    body = DesiredAgent(parameters(asr={"asrVendor": 6.0, "extra": {"n": [3.0]}}, tts={"speed": 1.2})).body("id")
     sent = json.dumps(body["data"])
     assert '"asrVendor": 6}' in sent
     assert '"n": [3]' in sent
@@ -22,7 +23,7 @@ def test_whole_floats_are_sent_as_integers() -> None:
 
 
 def test_what_was_not_stated_is_not_sent() -> None:
-    body = create_body(parameters(replaceStrategy="start-first", pipeline=None, requestId="old"), "id")
+    body = DesiredAgent(parameters(replaceStrategy="start-first", pipeline=None, requestId="old")).body("id")
     assert body == {
         "cname": "keynote",
         "requestId": "id",
@@ -33,7 +34,7 @@ def test_what_was_not_stated_is_not_sent() -> None:
 
 def test_extra_is_merged_into_its_place() -> None:
     llm = {"extra": {"a": 1}, "realTimeParam": {"extra": {"b": 2}}, "customPromptKeyWord": {"extra": "a keyword"}}
-    data = create_body(parameters(llm=llm, extra={"newBlock": {"on": True}}), "id")["data"]
+    data = DesiredAgent(parameters(llm=llm, extra={"newBlock": {"on": True}})).body("id")["data"]
     assert data["newBlock"] == {"on": True}
     assert data["llm"] == {
         "a": 1,

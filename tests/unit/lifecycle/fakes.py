@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 
+from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.context import Run
@@ -114,6 +115,6 @@ def left_lost(run: Run, owner: str) -> Record:
     """A create that this run has sent without ever receiving an answer."""
     return run.journal.add(
         Record.for_create(
-            parameters(owner=owner), owner, run.client.settings, run.journal.process, lambda: str(uuid4())
+            DesiredAgent(parameters(owner=owner)), run.client.settings, run.journal.process, lambda: str(uuid4())
         )
     )

@@ -97,7 +97,12 @@ def test_a_lost_create_names_its_ids_is_not_repeated_and_stays_in_the_journal(ru
     with pytest.raises(OutcomeUnknown) as caught:
         create({**OWNED, "requestId": "r-1"}, run)
     text = str(caught.value)
-    for part in ("An agent may be in the room", "room: keynote", "request id: r-1", f"trace id: {service.traces[0]}"):
+    for part in (
+        "There may be an agent in the room",
+        "room: keynote",
+        "request id: r-1",
+        f"trace id: {service.traces[0]}",
+    ):
         assert part in text
     assert service.asked == ["create"]
     assert [record.state for record in run.journal.records()] == [RecordState.ASKED]
@@ -166,7 +171,7 @@ def test_an_agent_before_that_cannot_be_closed_does_not_keep_the_new_one_from_th
     create(OWNED, runs.next(Service(create=created("old"))))
     refused = Service(create=created("new"), close=reply(code=777), rooms=reply(code=200, cid=7, cname="keynote"))
     assert create({**OWNED, "replaceStrategy": "start-first"}, runs.next(refused)).id == "7/new"
-    assert "the agent before (task 7/old) still runs" in runs.told[-1]
+    assert "the old agent (task 7/old) still runs" in runs.told[-1]
 
 
 def test_an_agent_of_another_owner_is_left_alone(runs: Runs) -> None:
@@ -241,7 +246,7 @@ def test_a_service_that_knows_the_request_but_not_its_answer_stops_the_create(ru
     trace = lose(runs, OWNED)
     service = Service(create=reply(code=431))
     run = runs.next(service)
-    with pytest.raises(DuplicateRequest, match="was accepted, and the service does not tell its task") as caught:
+    with pytest.raises(DuplicateRequest, match="was accepted, but the service does not return the task") as caught:
         create(OWNED, run)
     assert trace in str(caught.value)
     assert service.asked == ["create"]
@@ -271,7 +276,7 @@ def test_what_another_account_started_is_an_error_that_names_both(runs: Runs) ->
 def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
     service = Service(create=created())
     run = runs.next(service, engine_lives=lambda: False)
-    with pytest.raises(TakenOver, match="engine that asked for it is gone"):
+    with pytest.raises(TakenOver, match="engine that requested it has ended"):
         create(OWNED, run)
     assert service.asked == []
     # Nothing was sent. The next run must not repeat the request, and the journal must still have it for `rtcai
@@ -309,7 +314,7 @@ def test_no_request_is_sent_once_a_later_run_has_an_agent_of_its_own(runs: Runs)
     """The stack was unlocked while this run's engine still worked on it."""
     run = runs.next(service := Service())
     start_later(runs)
-    with pytest.raises(TakenOver, match="another run has taken it over"):
+    with pytest.raises(TakenOver, match="another run owns it now"):
         create(OWNED, run)
     assert service.asked == []
     assert [record.task for record in run.journal.records(OWNER) if record.is_unfinished] == ["7/later"]
@@ -322,7 +327,7 @@ def test_an_answer_is_closed_where_a_later_run_has_an_agent_of_its_own_by_now(ru
 
     service = Service(create=answered, close=CLOSED)
     run = runs.next(service)
-    with pytest.raises(TakenOver, match="stopped as soon as it had started"):
+    with pytest.raises(TakenOver, match="stopped immediately after it had started"):
         create(OWNED, run)
     assert service.asked == ["create", "close"]
     assert [record.task for record in run.journal.records(OWNER) if record.is_unfinished] == ["7/later"]
@@ -335,7 +340,7 @@ def test_no_request_is_sent_once_another_run_answers_for_the_record(runs: Runs) 
         return reply(429)
 
     service = Service(create=[taken_over_meanwhile, created()])
-    with pytest.raises(TakenOver, match="another run has taken it over"):
+    with pytest.raises(TakenOver, match="another run owns it now"):
         create(OWNED, runs.next(service))
     assert service.asked == ["create"]
 
@@ -351,7 +356,7 @@ def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: 
 
     service = Service(create=answered_beside)
     run = runs.next(service)
-    with pytest.raises(TakenOver, match="left to the run that was told of it"):
+    with pytest.raises(TakenOver, match="keeps running for the run that received the same task"):
         create(OWNED, run)
     assert service.asked == ["create"]
     assert [record.state for record in run.journal.records_of_task("7/same")] == [RecordState.OPEN]
@@ -368,7 +373,7 @@ def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
         raise JournalError("The journal cannot be used: database or disk is full.", advice="make room")
 
     monkeypatch.setattr(run.journal, what, full)
-    with pytest.raises(JournalError, match="stopped as soon as it had started") as caught:
+    with pytest.raises(JournalError, match="stopped immediately after it had started") as caught:
         create(OWNED, run)
     assert service.asked == ["create", "close"]
     assert (caught.value.facts.task, caught.value.facts.cid) == ("known", 7)
@@ -379,7 +384,7 @@ def test_an_agent_whose_engine_is_gone_is_closed_as_soon_as_it_has_started(runs:
     lives = iter([True, False, False])
     service = Service(create=created(), close=CLOSED)
     run = runs.next(service, engine_lives=lambda: next(lives))
-    with pytest.raises(TakenOver, match="stopped as soon as it had started"):
+    with pytest.raises(TakenOver, match="stopped immediately after it had started"):
         create(OWNED, run)
     assert service.asked == ["create", "close"]
     assert [record.state for record in run.journal.records()] == [RecordState.CLOSED]
@@ -478,14 +483,15 @@ def test_another_resource_s_task_is_not_adopted_and_that_is_said(runs: Runs) -> 
     assert create({**OWNED, "adopt": "7/theirs"}, runs.next(service)).id == "7/mine"
     assert service.asked == ["create"]
     assert any(
-        "adopt is ignored, because the journal knows task 7/theirs as another resource's" in t for t in runs.told
+        "adopt is ignored, because the journal lists task 7/theirs under another resource" in t for t in runs.told
     )
 
 
 def test_a_task_that_the_state_says_was_adopted_is_not_adopted_again_though_no_journal_knows_it(runs: Runs) -> None:
     service = Service(create=created("new"))
     run = runs.next(service)
-    diff("7/later", {**OWNED, "adopt": "7/by-hand"}, {**parameters(cname="elsewhere"), "adopt": "7/by-hand"}, run)
+    outputs = {**OWNED, "adopt": "7/by-hand", "appKey": "the-key", "endpoint": "http://service.test"}
+    diff("7/later", outputs, {**parameters(cname="elsewhere"), "adopt": "7/by-hand"}, run)
     assert create({**OWNED, "adopt": "7/by-hand"}, run).id == "7/new"
     assert service.asked == ["create"]
 
@@ -499,7 +505,7 @@ def test_every_other_agent_in_the_room_is_named(runs: Runs) -> None:
     create(OWNED, runs.next(Service(create=created("mine"))))
     theirs, lost = runs.told
     assert "task 7/theirs of urn:theirs" in theirs
-    assert "of urn:lost may have started another agent in it" in lost
+    assert "a create of urn:lost that got no response" in lost
 
 
 def test_only_a_create_after_a_stop_says_that_the_room_is_silent(runs: Runs) -> None:
@@ -509,8 +515,8 @@ def test_only_a_create_after_a_stop_says_that_the_room_is_silent(runs: Runs) -> 
     assert "has no agent now" not in str(first.value)
     made = create(OWNED, runs.next(Service(create=created())))
     for answer, words in (
-        (reply(code=611), "The room has no agent now: the old one was stopped before."),
-        (httpx.ReadError, "An agent may be in the room that no state knows of. The old one was stopped before."),
+        (reply(code=611), "The room has no agent now, because the old one was stopped before."),
+        (httpx.ReadError, "There may be an agent in the room that is in no state. The old agent was stopped before."),
     ):
         run = runs.next(Service(create=answer, close=CLOSED))
         delete(made.id, made.outputs, run)

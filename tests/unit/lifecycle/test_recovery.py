@@ -46,7 +46,7 @@ def test_the_answer_to_asking_again_is_closed_where_the_engine_is_gone(runs: Run
     lives = iter([True, False, False])
     service = Service(create=created("found"), close=CLOSED)
     run = runs.next(service, engine_lives=lambda: next(lives))
-    with pytest.raises(TakenOver, match="the engine that asked for it is gone"):
+    with pytest.raises(TakenOver, match="the engine that requested it has ended"):
         create(OWNED, run)
     assert service.asked == ["create", "close"]
     assert states(run.journal) == [("7/found", RecordState.CLOSED)]
@@ -63,7 +63,7 @@ def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_a
 
     service = Service(create=answered_later, close=CLOSED)
     run = runs.next(service)
-    with pytest.raises(TakenOver, match="another run has taken it over"):
+    with pytest.raises(TakenOver, match="another run owns it now"):
         create(parameters(owner=OWNER, tts={"speed": 2}), run)
     assert [body.get("taskId") for body in service.bodies] == [None, "mine"]
     assert states(run.journal) == [("7/later", RecordState.OPEN), ("7/mine", RecordState.CLOSED)]
@@ -102,7 +102,7 @@ def test_a_room_that_is_not_there_forgets_no_record_that_a_later_run_has_taken(r
 
     service = Service(create=[taken, created("new")])
     run = runs.next(service)
-    with pytest.raises(TakenOver, match="another run has taken it over"):
+    with pytest.raises(TakenOver, match="another run owns it now"):
         create(OWNED, run)
     assert service.asked == ["create"]
     assert states(run.journal) == [(None, RecordState.ASKED), (None, RecordState.CLOSED)]

@@ -1,0 +1,73 @@
+"""The account check: is an agent or a room reached with the settings that it was started with?
+
+"No such task" and "no such room" from another account mean nothing. To believe them would drop an agent or a room that
+still exists.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rtcai_pulumi.journal.record import Record, RoomRecord
+from rtcai_pulumi.service.errors import Facts, OtherAccount
+from rtcai_pulumi.service.settings import name_setting
+
+if TYPE_CHECKING:
+    from rtcai_pulumi.lifecycle.context import Run
+    from rtcai_pulumi.service.settings import Settings
+
+_KEYS: Final = {"app_key": "appKey", "endpoint": "endpoint", "room_endpoint": "roomEndpoint"}
+"""The settings that make an account, each with its key in the stack's configuration."""
+
+
+def require_account(item: Record | RoomRecord, settings: Settings, *, room_api: bool = False) -> None:
+    """Raise an error if the settings name another account than the one an agent or a room belongs to.
+
+    Args:
+        item: the agent or the room.
+        settings: the settings of this run.
+        room_api: whether the room API is asked about an agent's room, so that it has to be the same one, too.
+
+    Raises:
+        OtherAccount: the settings name another AppKey, endpoint or room API.
+    """
+    if isinstance(item, Record):
+        label, began = f"agent in room {item.cname}", "task was started"
+        facts = Facts(cid=item.cid, task=item.task_id, request_id=item.request_id, trace_id=item.trace_id)
+        compared = ["app_key", "endpoint", "room_endpoint"] if room_api else ["app_key", "endpoint"]
+    else:
+        label, began, facts = f"room {item.cname}", "room was opened", Facts(cid=item.cid)
+        compared = ["app_key", "room_endpoint"]
+    different = [name for name in compared if getattr(settings, name) != getattr(item, name)]
+    if different:
+        names = {name: name_setting(_KEYS[name]) for name in different}
+        differences = [
+            f"{names[name].variable} is {getattr(settings, name)}, but the {began} with {getattr(item, name)}"
+            for name in different
+        ]
+        summary = f"The {label} cannot be reached with these settings: {'; '.join(differences)}."
+        advice = f"set the values that the {began} with, and run again"
+        raise OtherAccount(summary, facts, advice, list(names.values()))
+
+
+def compare_accounts(item: Record | RoomRecord, run: Run, *, is_replaced: bool) -> None:
+    """Report during a preview that the settings name another account, before anything is changed.
+
+    Args:
+        item: the agent or the room in the state.
+        run: the settings; if they are missing, nothing is compared.
+        is_replaced: whether the agent or the room is to be replaced. The replacement would fail halfway, so this raises
+            an error instead of a warning.
+
+    Raises:
+        OtherAccount: the settings name another account, and `is_replaced` is set.
+    """
+    settings = run.known_settings()
+    if settings is None:
+        return
+    try:
+        require_account(item, settings)
+    except OtherAccount as error:
+        if is_replaced:
+            raise
+        run.report(f"warning: {error}")
