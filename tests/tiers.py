@@ -4,9 +4,11 @@ A module with slow tests gives the reason why they can run later: ``pytestmark =
 test` omits them, except those with the mark `everyday`. So a new engine test belongs to `make test-full`, until a
 developer decides that `make test` needs it. `exhaustive` tests take hours; only `make test-all` runs them.
 
-``shows("promise 1", "verb create")`` names what a test shows. `docs/testing.md` is generated from these markers.
+``shows("promise 1", "verb create")`` names what a test shows; ``shows("safety crash-create")`` names a line of
+`docs/safety.md`. `docs/testing.md` and the test column of `docs/safety.md` are generated from these markers.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +34,7 @@ RTCAI_COMMANDS: Final = ("ls", "show", "close", "end-room", "sweep", "pending", 
 """The commands of `rtcai` for agents and rooms that the engine started."""
 MAKE_TARGETS: Final = ("up", "preview", "status", "down")
 ENGINE_TESTS: Final = ROOT / "tests" / "engine"
+SAFETY_PAGE: Final = ROOT / "docs" / "safety.md"
 
 
 def subjects() -> tuple[str, ...]:
@@ -45,6 +48,16 @@ def subjects() -> tuple[str, ...]:
         *(f"make {name}" for name in MAKE_TARGETS),
         *(f"example {name}" for name in examples),
     )
+
+
+def safety_lines() -> list[str]:
+    """The names of the lines of docs/safety.md, in their order."""
+    return re.findall(r"^\| `([a-z-]+)` \|", SAFETY_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def safety_subject(line: str) -> str:
+    """The subject by which a test names a line of docs/safety.md."""
+    return f"safety {line}"
 
 
 class Target(StrEnum):
@@ -90,7 +103,7 @@ def shown_by(item: pytest.Item) -> list[str]:
 
 def mistakes(items: Iterable[pytest.Item]) -> Iterator[str]:
     """Markers that make no sense, and engine tests that are not assigned to a target."""
-    known = set(subjects())
+    known = {*subjects(), *map(safety_subject, safety_lines())}
     for item in items:
         full = item.get_closest_marker("full")
         if full and not (len(full.args) == 1 and isinstance(full.args[0], str)):
@@ -100,4 +113,4 @@ def mistakes(items: Iterable[pytest.Item]) -> Iterator[str]:
         if not full and item.path.is_relative_to(ENGINE_TESTS):
             yield f"{item.nodeid}: it runs the engine; say in its module why it can wait (pytest.mark.full)"
         for subject in set(shown_by(item)) - known:
-            yield f"{item.nodeid}: {subject!r} is not a subject of tests/tiers.py"
+            yield f"{item.nodeid}: {subject!r} is neither a subject of tests/tiers.py nor a line of docs/safety.md"

@@ -12,6 +12,8 @@ from rtcai_pulumi.journal.record import RecordState
 from tests.cli.journals import export, note, resource, urn
 from tests.cli.service import Service
 
+pytestmark = pytest.mark.shows("safety older-journal")
+
 ASKED_FOR = {"cname": "keynote", "tts": {"ttsVendor": 6}}
 OTHER = {"cname": "keynote", "tts": {"ttsVendor": 6, "speed": 2}}
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:canary"}

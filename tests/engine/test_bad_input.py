@@ -223,7 +223,7 @@ RealtimeConversation("host", cname=pulumi.Config().get("room"), agent=Agent(agen
 
 
 @pytest.mark.everyday
-@pytest.mark.shows("verb read")
+@pytest.mark.shows("verb read", "safety other-account")
 def test_another_room_api_is_an_error_and_drops_nothing(stack: Stack, emulator: Emulator) -> None:
     stack.program(one_room())
     stack.up().succeeded()

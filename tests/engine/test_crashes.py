@@ -21,7 +21,7 @@ from tests.engine.test_up import one_room
 
 pytestmark = [
     pytest.mark.full("more moments, victims and histories; one life of a stack is ended in each way every day"),
-    pytest.mark.shows("promise 1", "promise 8"),
+    pytest.mark.shows("promise 1", "promise 8", "safety duplicate-repeated"),
 ]
 
 PARALLEL = ["--parallel", "32"]
@@ -182,6 +182,7 @@ def changing(neighbour: Stack | None, speed: int) -> Iterator[None]:
         assert "1 replaced" in run.result().succeeded().output
 
 
+@pytest.mark.shows("safety crash-create", "safety crash-replace", "safety crash-destroy", "safety crash-signals")
 @pytest.mark.parametrize(("count", "checkpoints", "neighbour", "crashes"), lives())
 def test_ended_at_a_moment(
     stack: Stack,
@@ -274,6 +275,7 @@ def test_a_refresh_is_the_first_command_after_a_crash(
     assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety half-checkpoint")
 def test_a_half_written_checkpoint_is_put_back_and_what_it_did_not_know_is_settled(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -298,6 +300,7 @@ HISTORIES = {
 }
 
 
+@pytest.mark.shows("safety edit-after-crash", "safety second-agent-after-crash")
 @pytest.mark.parametrize("victim", ["engine", pytest.param("plugin", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("history", HISTORIES)
 def test_the_program_is_changed_before_the_next_up(stack: Stack, emulator: Emulator, history: str, victim: str) -> None:
@@ -313,6 +316,7 @@ def test_the_program_is_changed_before_the_next_up(stack: Stack, emulator: Emula
     assert_settled(stack, emulator, [room])
 
 
+@pytest.mark.shows("safety orphan-before-send")
 def test_a_plugin_that_would_post_after_the_next_up_has_begun_does_not(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     with interrupted(stack, emulator, UP, "after the intent") as old:
@@ -325,6 +329,7 @@ def test_a_plugin_that_would_post_after_the_next_up_has_begun_does_not(stack: St
     assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety unlocked-stack")
 def test_an_earlier_run_whose_engine_still_lives_starts_nothing_beside_a_later_run_s_agents(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -341,6 +346,7 @@ def test_an_earlier_run_whose_engine_still_lives_starts_nothing_beside_a_later_r
     assert overlaps(emulator) == []
 
 
+@pytest.mark.shows("safety orphan-has-started")
 @pytest.mark.parametrize("refusals", [0, 2])
 def test_a_plugin_whose_engine_is_gone_closes_what_it_has_started_and_ends_itself(
     stack: Stack, emulator: Emulator, refusals: int
@@ -356,6 +362,7 @@ def test_a_plugin_whose_engine_is_gone_closes_what_it_has_started_and_ends_itsel
     assert live(emulator) == []
 
 
+@pytest.mark.shows("safety two-stacks")
 def test_two_stacks_on_one_journal_are_settled_each_for_itself(
     stack: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -196,6 +196,7 @@ def test_a_killed_runner_whose_journal_was_lost_stops_the_next_run(forge: Forge,
     assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
 
 
+@pytest.mark.shows("safety older-journal")
 def test_a_killed_runner_whose_journal_is_older_than_the_state_stops_the_next_run(
     forge: Forge, emulator: Emulator
 ) -> None:

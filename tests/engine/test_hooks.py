@@ -45,6 +45,7 @@ def traces(emulator: Emulator) -> list[str]:
     return [request["headers"]["X-custom-traceid"] for request in found]
 
 
+@pytest.mark.shows("safety hook-repeats-lost")
 def test_a_lost_create_that_is_repeated_is_the_same_create(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(dedup="replay")
     for number, (name, fault) in enumerate(LOST.items()):
@@ -69,6 +70,7 @@ def test_a_create_that_is_lost_twice_is_still_the_same_create(stack: Stack, emul
     assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety hook-repeats-refused")
 def test_a_refused_create_is_tried_afresh(stack: Stack, emulator: Emulator) -> None:
     emulator.fault("create", "answer", code=611)
     stack.program(program())

@@ -26,6 +26,7 @@ def machine(stack: Stack, name: str) -> dict[str, str]:
     return {"RTCAI_JOURNAL": str(stack.folder / f"journal-{name}.db")}
 
 
+@pytest.mark.shows("safety replaced-elsewhere")
 @pytest.mark.parametrize(
     "answer",
     some_of(

@@ -16,7 +16,7 @@ from tests.engine.test_up import one_room
 
 pytestmark = [
     pytest.mark.full("commands that rename or move a resource or a stack, then create one with the first name"),
-    pytest.mark.shows("promise 1", "promise 6", "promise 8"),
+    pytest.mark.shows("promise 1", "promise 6", "promise 8", "safety destroyed-elsewhere"),
 ]
 
 __all__ = ["replaying"]
@@ -68,6 +68,7 @@ def renamed_stack(stack: Stack) -> None:
     stack.pulumi("stack", "init", "test").succeeded()
 
 
+@pytest.mark.shows("safety old-name-other-room")
 def test_a_new_stack_may_have_the_name_that_another_had(stack: Stack, emulator: Emulator) -> None:
     renamed_stack(stack)
     (agent,) = live(emulator)
@@ -84,6 +85,7 @@ def test_a_new_stack_may_have_the_name_that_another_had(stack: Stack, emulator: 
     assert rooms(emulator) == ["elsewhere"]
 
 
+@pytest.mark.shows("safety old-name-same-room")
 def test_in_the_same_room_a_new_stack_of_the_name_stops_the_first_agent(stack: Stack, emulator: Emulator) -> None:
     renamed_stack(stack)
     (first,) = live(emulator)

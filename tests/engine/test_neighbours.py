@@ -133,6 +133,7 @@ def test_how_many_of_its_calls_run_at_once_can_be_kept(
     assert max(itertools.accumulate(steps)) == int(concurrency or 12)
 
 
+@pytest.mark.shows("safety ctrl-c")
 @pytest.mark.parametrize("waiting", ["room", "retry"])
 @pytest.mark.parametrize("command", ["up"])
 def test_one_ctrl_c_ends_a_wait_and_nothing_starts_afterwards(

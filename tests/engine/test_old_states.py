@@ -15,7 +15,7 @@ from tests.samples import SERVICE
 
 pytestmark = [
     pytest.mark.full("one state of each older release; the newest is tried every day"),
-    pytest.mark.shows("promise 4"),
+    pytest.mark.shows("promise 4", "safety old-states"),
 ]
 
 STATES = SERVICE.parent / "states"

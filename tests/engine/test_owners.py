@@ -84,6 +84,7 @@ def deploy(folder: Path, emulator: Emulator, way: str, *commands: str) -> str:
     return done.stdout
 
 
+@pytest.mark.shows("safety equal-stacks")
 @pytest.mark.parametrize("way", some_of(["env_vars", "project_settings", "pulumi_home"]))
 def test_two_tenants_of_one_service_are_two_owners(tmp_path: Path, emulator: Emulator, way: str) -> None:
     emulator.change_settings(dedup="replay")

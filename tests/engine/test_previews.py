@@ -68,6 +68,7 @@ PROGRAMS = [ROOM, CHANGED, RENAMED, ""]
 PREVIEWS = [["preview", "--refresh"], ["preview"], ["refresh", "--preview-only"], ["destroy", "--preview-only"]]
 
 
+@pytest.mark.shows("safety preview")
 @pytest.mark.parametrize(
     ("before", "tried"),
     [
@@ -98,6 +99,7 @@ def test_a_preview_of_a_new_stack_makes_no_journal(stack: Stack) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.shows("safety preview")
 def test_a_previewed_rename_does_not_own_the_agent(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     stack.up().succeeded()

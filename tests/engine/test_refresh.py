@@ -7,7 +7,10 @@ from tests.engine.service import calls, live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 
-pytestmark = pytest.mark.full("more answers of the room API; tests/unit/lifecycle/test_read.py has them all")
+pytestmark = [
+    pytest.mark.full("more answers of the room API; tests/unit/lifecycle/test_read.py has them all"),
+    pytest.mark.shows("safety room-ended", "safety unsure-room-api"),
+]
 
 
 @pytest.mark.everyday
@@ -58,6 +61,7 @@ def test_doubt_keeps_the_state_and_warns(stack: Stack, emulator: Emulator) -> No
     assert len(live(emulator)) == 1
 
 
+@pytest.mark.shows("safety other-account")
 def test_another_app_key_is_an_error_that_names_both(stack: Stack, emulator: Emulator) -> None:
     stack.program(one_room())
     stack.up().succeeded()

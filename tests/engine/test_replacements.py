@@ -176,6 +176,7 @@ def test_replace_on_changes_replaces_for_what_else_changes_nothing(stack: Stack,
 MOMENTS = [*OF_A_CREATE, *OF_A_CLOSE]
 
 
+@pytest.mark.shows("safety start-first-killed")
 @pytest.mark.parametrize("victim", some_of(["engine", "plugin"]))
 @pytest.mark.parametrize(
     "moment",

@@ -206,6 +206,7 @@ def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(
     assert [one["id"] for one in stack.conversations().values()] == [task]
 
 
+@pytest.mark.shows("safety retained-killed")
 @pytest.mark.parametrize("victim", some_of(["both", "two SIGINTs", "engine", "plugin"]))
 def test_what_a_killed_run_has_started_is_not_taken_for_retained(stack: Stack, emulator: Emulator, victim: str) -> None:
     stack.program(RETAINED)
@@ -274,6 +275,7 @@ def deleted_with(way: str, cname: str = '"keynote"', *, force: bool = False) -> 
     return DELETED_WITH.format(parent=parent, host=host, force=force)
 
 
+@pytest.mark.shows("safety deleted-with-room")
 @pytest.mark.parametrize(
     ("way", "cname"),
     [
@@ -296,6 +298,7 @@ def test_deleted_with_its_room_the_agent_is_stopped_first(
     assert (live(emulator), emulator.rooms()) == ([], [])
 
 
+@pytest.mark.shows("safety deleted-with-other")
 @pytest.mark.parametrize(
     ("other", "opts"),
     some_of(

@@ -89,6 +89,7 @@ REPLACEMENTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
 }
 
 
+@pytest.mark.shows("safety room-replaced")
 @pytest.mark.parametrize(
     ("counting", "force", "causes"),
     [
@@ -132,6 +133,7 @@ def test_an_empty_room_that_is_replaced_is_open_afterwards(stack: Stack, emulato
     assert opened(emulator) == {}
 
 
+@pytest.mark.shows("safety room-renamed", "safety room-renamed-unknown")
 @pytest.mark.parametrize(
     ("counting", "renamed", "way"),
     [
@@ -168,6 +170,7 @@ def test_a_renamed_room_says_how_and_what_it_advises_is_safe(
     assert opened(emulator) == {}
 
 
+@pytest.mark.shows("safety event-renamed")
 @pytest.mark.parametrize("changed", some_of(["name", "key"]))
 def test_an_event_of_another_name_or_key_keeps_its_rooms(stack: Stack, emulator: Emulator, changed: str) -> None:
     stack.program(EVENT.format(name="expo", key="one"))
@@ -189,6 +192,7 @@ def creators(emulator: Emulator) -> list[Any]:
     return [request["body"]["uid"] for request in emulator.requests() if request["path"] == "/v2/api/room"]
 
 
+@pytest.mark.shows("safety creator-changed")
 def test_the_creator_s_number_is_sent_and_a_change_opens_the_room_anew(stack: Stack, emulator: Emulator) -> None:
     stack.program(program(host=False, room=", uid=41"))
     stack.up().succeeded()
@@ -205,6 +209,7 @@ def test_the_creator_s_number_is_sent_and_a_change_opens_the_room_anew(stack: St
     assert opened(emulator) == {}
 
 
+@pytest.mark.shows("safety creator-changed-occupied")
 def test_another_creator_is_refused_while_somebody_is_in_the_room(
     stack: Stack, emulator: Emulator, counting: str
 ) -> None:
@@ -230,6 +235,7 @@ def test_a_room_that_is_removed_under_a_declared_agent_is_left_open(
     assert "unchanged" in stack.up().succeeded().output
 
 
+@pytest.mark.shows("safety people-in-room")
 def test_people_in_a_replaced_room_are_not_thrown_out(stack: Stack, emulator: Emulator) -> None:
     stack.program(program(host=False))
     stack.up().succeeded()
@@ -266,6 +272,7 @@ def interruptions() -> list[Any]:
     ]
 
 
+@pytest.mark.shows("safety room-replace-killed")
 @pytest.mark.parametrize(("change", "moment", "victim"), interruptions())
 def test_a_replacement_of_a_room_is_ended_at_a_moment(
     stack: Stack, emulator: Emulator, change: str, moment: str, victim: str

@@ -86,6 +86,7 @@ def test_a_room_that_a_killed_run_has_opened_is_its_own(
     assert opened(emulator) == {}
 
 
+@pytest.mark.shows("safety orphan-exit")
 def test_a_plugin_whose_engine_is_gone_sees_the_calls_of_all_its_providers_to_their_end(
     stack: Stack, emulator: Emulator
 ) -> None:

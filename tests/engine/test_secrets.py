@@ -49,6 +49,7 @@ def files(stack: Stack) -> dict[str, str]:
     }
 
 
+@pytest.mark.shows("safety secret-input", "safety secret-echoed")
 @pytest.mark.parametrize(
     ("credential", "place"),
     [
@@ -82,6 +83,7 @@ def test_secrets_are_nowhere_but_in_ciphertext_and_on_the_wire(
     assert [name for name, text in places.items() if any(hidden in text for hidden in secrets)] == []
 
 
+@pytest.mark.shows("safety engine-log")
 @pytest.mark.everyday
 def test_the_engine_s_own_log_has_no_credential(stack: Stack, emulator: Emulator) -> None:
     """The log contains inputs: at this level, the engine logs what it sends to any provider."""

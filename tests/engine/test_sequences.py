@@ -32,6 +32,7 @@ def rtcai(stack: Stack, *arguments: str) -> None:
     subprocess.run(["rtcai", *arguments], env=stack.environment, check=True, capture_output=True)
 
 
+@pytest.mark.shows("safety replace-after-good-run")
 @pytest.mark.parametrize("checkpoints", [True, False])
 @pytest.mark.parametrize("options", [[], ["--refresh"]], ids=" ".join)
 def test_a_targeted_replace_straight_after_the_first_up(
@@ -46,6 +47,7 @@ def test_a_targeted_replace_straight_after_the_first_up(
     assert_settled(stack, emulator, ["keynote"], **environment)
 
 
+@pytest.mark.shows("safety replace-after-killed-run")
 @pytest.mark.parametrize("moment", ["the create has been done", "closed is noted"])
 def test_a_targeted_replace_after_a_killed_one(stack: Stack, emulator: Emulator, moment: str) -> None:
     stack.program(ROOM)
@@ -58,7 +60,7 @@ def test_a_targeted_replace_after_a_killed_one(stack: Stack, emulator: Emulator,
 
 
 @pytest.mark.everyday
-@pytest.mark.shows("promise 6")
+@pytest.mark.shows("promise 6", "safety target")
 def test_a_target_changes_only_its_room(stack: Stack, emulator: Emulator) -> None:
     other = one_room(cname="other").replace('"host"', '"other"')
     stack.program(ROOM + other)
@@ -71,7 +73,7 @@ def test_a_target_changes_only_its_room(stack: Stack, emulator: Emulator) -> Non
 
 
 @pytest.mark.everyday
-@pytest.mark.shows("promise 6", "promise 8")
+@pytest.mark.shows("promise 6", "promise 8", "safety rename-with-alias")
 def test_a_renamed_resource_with_an_alias_keeps_its_agent(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     stack.up().succeeded()
@@ -84,6 +86,7 @@ def test_a_renamed_resource_with_an_alias_keeps_its_agent(stack: Stack, emulator
     assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety deleted-from-state")
 def test_an_agent_that_was_deleted_from_the_state_is_closed_by_the_next_up(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     stack.up().succeeded()
@@ -93,6 +96,7 @@ def test_an_agent_that_was_deleted_from_the_state_is_closed_by_the_next_up(stack
     assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety stack-renamed")
 def test_a_renamed_stack_keeps_its_agents(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     stack.up().succeeded()
@@ -104,6 +108,7 @@ def test_a_renamed_stack_keeps_its_agents(stack: Stack, emulator: Emulator) -> N
     assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety old-name-other-room", "safety old-name-same-room")
 def test_the_old_name_of_a_renamed_stack_is_another_stack(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     stack.up().succeeded()
@@ -118,6 +123,7 @@ def test_the_old_name_of_a_renamed_stack_is_another_stack(stack: Stack, emulator
     assert rooms(emulator) == ["keynote", "rehearsal"]
 
 
+@pytest.mark.shows("safety equal-stacks")
 def test_equal_stacks_in_backends_of_equal_relative_names_are_two(emulator: Emulator, tmp_path: Path) -> None:
     stacks = [Stack(tmp_path / name, emulator) for name in ("first", "second")]
     for stack, cname in zip(stacks, ["first", "second"], strict=True):
@@ -129,6 +135,7 @@ def test_equal_stacks_in_backends_of_equal_relative_names_are_two(emulator: Emul
     assert rooms(emulator) == ["first", "second"]
 
 
+@pytest.mark.shows("safety backend-named-elsewhere")
 @pytest.mark.parametrize("how", ["login", "project file"])
 def test_a_backend_may_be_named_by_the_login_or_the_project_file(stack: Stack, emulator: Emulator, how: str) -> None:
     url = stack.environment.pop("PULUMI_BACKEND_URL")
@@ -144,6 +151,7 @@ def test_a_backend_may_be_named_by_the_login_or_the_project_file(stack: Stack, e
     assert live(emulator) == []
 
 
+@pytest.mark.shows("safety one-name-twice")
 def test_one_name_under_two_components_is_two_agents(stack: Stack, emulator: Emulator) -> None:
     program = """
 import pulumi
@@ -164,6 +172,7 @@ for parent in ("hall", "stage"):
     assert live(emulator) == []
 
 
+@pytest.mark.shows("safety adopt-by-hand")
 @pytest.mark.everyday
 def test_a_task_that_someone_started_by_hand_is_adopted_and_destroyed(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
@@ -183,6 +192,7 @@ def test_a_task_that_someone_started_by_hand_is_adopted_and_destroyed(stack: Sta
     assert calls(emulator) == ["create", "close", "create"], "what the journal ever held is not adopted again"
 
 
+@pytest.mark.shows("safety replacement-refused")
 def test_a_replacement_that_is_refused_leaves_the_room_silent_and_says_so(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     stack.up().succeeded()
@@ -197,6 +207,7 @@ def test_a_replacement_that_is_refused_leaves_the_room_silent_and_says_so(stack:
     assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety duplicate-unknown")
 def test_a_lost_create_that_the_service_does_not_know_again_is_reported(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(dedup="ignore")
     emulator.fault("create", "reset", work=True)
@@ -217,7 +228,7 @@ def test_a_lost_create_that_the_service_does_not_know_again_is_reported(stack: S
 
 
 @pytest.mark.everyday
-@pytest.mark.shows("promise 1", "rtcai end-room", "rtcai forget")
+@pytest.mark.shows("promise 1", "rtcai end-room", "rtcai forget", "safety duplicate-refused")
 def test_a_lost_create_that_the_service_knows_and_does_not_tell_stops_the_next_up(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -237,6 +248,7 @@ def test_a_lost_create_that_the_service_knows_and_does_not_tell_stops_the_next_u
     assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety duplicate-unknown")
 def test_a_killed_create_that_the_service_does_not_know_again_is_reported_too(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(dedup="ignore")
     stack.program(ROOM)
@@ -251,6 +263,7 @@ def test_a_killed_create_that_the_service_does_not_know_again_is_reported_too(st
     assert "a second agent may be in the room: check who is in the room, and end the room if there are two" in told
 
 
+@pytest.mark.shows("safety rename-after-kill")
 @pytest.mark.parametrize("how", ["stack", "resource"])
 @pytest.mark.parametrize("moment", ["the create has been done", "the engine is about to be told"])
 def test_what_a_killed_run_left_under_an_old_name_is_named(
@@ -280,6 +293,7 @@ def test_what_a_killed_run_left_under_an_old_name_is_named(
         assert_settled(stack, emulator, ["keynote"])
 
 
+@pytest.mark.shows("safety rename-without-alias")
 def test_a_resource_that_is_renamed_without_an_alias_is_told_of_the_agent_that_still_runs(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -297,6 +311,7 @@ REFUSED_FOR_GOOD: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.shows("safety close-refused")
 @pytest.mark.parametrize("fault", REFUSED_FOR_GOOD)
 @pytest.mark.parametrize("command", ["replace", "destroy"])
 def test_an_agent_that_cannot_be_stopped_stays_in_the_state(
@@ -355,6 +370,7 @@ PASSING: dict[Verb, dict[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.shows("safety busy-service", "safety close-lost")
 @pytest.mark.parametrize("verb", [pytest.param("create", marks=pytest.mark.everyday), "close", "query"])
 def test_a_passing_fault_is_waited_out(stack: Stack, emulator: Emulator, verb: Verb) -> None:
     stack.program(ROOM)
@@ -385,6 +401,7 @@ LOST: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.shows("safety create-lost")
 def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     for name, fault in LOST.items():
@@ -400,6 +417,7 @@ def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emu
         assert live(emulator) == []
 
 
+@pytest.mark.shows("safety room-missing")
 @pytest.mark.everyday
 @pytest.mark.parametrize("code", [404, 400, 601])
 def test_an_agent_waits_for_its_room_where_that_is_stated(stack: Stack, code: int) -> None:
@@ -421,6 +439,7 @@ def waits_for_its_room(stack: Stack, emulator: Emulator, code: int) -> None:
     assert rooms(emulator) == ["keynote"]
 
 
+@pytest.mark.shows("safety room-missing")
 def test_a_long_wait_is_explained_and_a_short_one_is_not(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     emulator.fault("create", "answer", code=429, headers={"Retry-After": "3"})
@@ -432,7 +451,7 @@ def test_a_long_wait_is_explained_and_a_short_one_is_not(stack: Stack, emulator:
 
 
 @pytest.mark.everyday
-@pytest.mark.shows("promise 5")
+@pytest.mark.shows("promise 5", "safety busy-service")
 def test_120_rooms_come_up_against_a_service_that_takes_50_a_second(stack: Stack, emulator: Emulator) -> None:
     emulator.change_settings(max_rps=50)
     stack.program(

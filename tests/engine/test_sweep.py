@@ -16,9 +16,10 @@ from tests.engine.stack import Stack
 from tests.engine.test_crashes import CHANGED, DESTROY, ROOM, UP, end, recover
 from tests.engine.test_up import one_room
 
-pytestmark = pytest.mark.full(
-    "more ways to an agent that nothing declares; tests/cli tries each command without the engine"
-)
+pytestmark = [
+    pytest.mark.full("more ways to an agent that nothing declares; tests/cli tries each command without the engine"),
+    pytest.mark.shows("safety not-declared"),
+]
 
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
 ELSE = one_room(cname="else").replace('"host"', '"else"')

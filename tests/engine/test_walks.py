@@ -30,7 +30,7 @@ from tests.engine.test_previews import written
 
 pytestmark = [
     pytest.mark.full("options and commands in any order; each option and each command is tried every day by itself"),
-    pytest.mark.shows("promise 1", "promise 2", "promise 6", "promise 8"),
+    pytest.mark.shows("promise 1", "promise 2", "promise 6", "promise 8", "safety any-order"),
 ]
 
 # The program reads its declarations from a file, so an edit is a change of data.

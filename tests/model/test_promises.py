@@ -38,6 +38,7 @@ def check(scenario: Scenario, *, quiet: int = 100) -> None:
     assert explored.quiet > quiet, "too little was tried"
 
 
+@pytest.mark.shows("safety model-one-fault")
 @SERVICES
 def test_any_two_commands_with_one_fault_break_no_promise(replays: bool, rooms_required: bool) -> None:
     check(Scenario(ANY_TWO_COMMANDS, replays=replays, rooms_required=rooms_required))
@@ -80,6 +81,7 @@ def test_what_a_killed_run_left_and_repeated_calls_break_no_promise(replays: boo
     check(Scenario((first, second), 2, (up(A),), replays, rooms_required))
 
 
+@pytest.mark.shows("safety model-more-faults")
 @pytest.mark.exhaustive
 @SERVICES
 @pytest.mark.parametrize(
@@ -100,12 +102,14 @@ def test_three_commands_with_two_faults_break_no_promise(last: Inputs) -> None:
     check(Scenario(((up(A),), (up(B),), (up(last),)), 2))
 
 
+@pytest.mark.shows("safety model-more-faults")
 @pytest.mark.exhaustive
 @SERVICES
 def test_an_edit_and_its_revert_with_three_faults_break_no_promise(replays: bool, rooms_required: bool) -> None:
     check(Scenario(((up(B),), (up(A),)), 3, (up(A),), replays, rooms_required))
 
 
+@pytest.mark.shows("safety model-random")
 @pytest.mark.parametrize("replays", [True, False], ids=["answers repeated", "duplicates ignored"])
 def test_walks_at_random_through_longer_histories_break_no_promise(replays: bool) -> None:
     walked = walk_all(range(500), replays=replays)

@@ -9,6 +9,7 @@ TRIED = (ANY_TWO, AN_EDIT_WITH_THREE_FAULTS, LOST_EDITED_REVERTED)
 """The scenarios that `test_promises` tries in any case."""
 
 
+@pytest.mark.shows("safety model-each-rule")
 @pytest.mark.parametrize(
     "rule",
     [pytest.param(rule, id=rule.name, marks=[pytest.mark.exhaustive] if rule.exhaustive else []) for rule in RULES],

@@ -9,6 +9,8 @@ import pytest
 
 from tests.model.scenarios import DESTROY, ELSEWHERE, A, B, Scenario, replace, up
 
+pytestmark = pytest.mark.shows("safety model-histories")
+
 CHECKPOINTS = pytest.mark.parametrize("checkpoints", [True, False], ids=["checkpoints", "no checkpoints"])
 SERVICES = pytest.mark.parametrize("replays", [True, False], ids=["answers repeated", "duplicates ignored"])
 

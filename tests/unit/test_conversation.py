@@ -95,6 +95,7 @@ def owner_in(organization: str) -> tuple[str, str]:
     return owner, urn
 
 
+@pytest.mark.shows("safety equal-stacks")
 def test_equal_stacks_of_two_organizations_are_two_owners() -> None:
     """A URN does not name the organization, and both organizations use the same backend."""
     (one, urn), (other, same_urn) = owner_in("acme"), owner_in("acme-test")

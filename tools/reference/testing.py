@@ -1,20 +1,16 @@
-"""The page of the tests: which make target runs which test, from the tests' own markers and from docs/safety.md."""
+"""The page of the tests: which make target runs which test, from the tests' own markers."""
 
-import json
-import re
-import subprocess
-import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from tests.tiers import PROMISES, ROOT, Target, subjects
+from tests.tiers import PROMISES, Target, safety_lines, subjects
+from tools.reference.collected import CollectedTest, collect_tests
+from tools.reference.safety import tests_of
 
 _HEAD: Final = """# Tests
 
-Made from the tests' markers (`tests/tiers.py`) and from docs/safety.md by `make docs`.
+Made from the tests' markers (`tests/tiers.py`) by `make docs`.
 
 | target | what it runs |
 |---|---|
@@ -47,37 +43,13 @@ or crashes on the life of one stack.
 """
 
 
-class _Test(NamedTuple):
-    test: str
-    target: Target
-    shows: Sequence[str]
-    reason: str | None
-
-    @property
-    def file(self) -> str:
-        return self.test.partition("::")[0]
-
-    @property
-    def name(self) -> str:
-        """The test's name, without parameters."""
-        return self.test.partition("[")[0].rpartition("::")[2]
-
-
 def testing_page() -> str:
     """Return the page in Markdown."""
-    tests = _collected()
+    tests = collect_tests()
     return "\n".join([_HEAD, *_subjects(tests), *_safety(tests), *_left_to_full(tests)])
 
 
-def _collected() -> list[_Test]:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "tests.json"
-        command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-m", "", "--collected", str(file)]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        return [_Test(**{**each, "target": Target(each["target"])}) for each in json.loads(file.read_text("utf-8"))]
-
-
-def _subjects(tests: Sequence[_Test]) -> Iterator[str]:
+def _subjects(tests: Sequence[CollectedTest]) -> Iterator[str]:
     yield "## What `make test` shows under the real engine\n"
     yield "| | shown by | more in `test-full` | more in `test-all` |\n|---|---|---|---|"
     for subject in subjects():
@@ -87,43 +59,35 @@ def _subjects(tests: Sequence[_Test]) -> Iterator[str]:
         if not everyday:
             message = f"nothing in `make test` shows {subject}: mark a test everyday"
             raise LookupError(message)
-        told = f"{subject}: {PROMISES[subject]}" if subject in PROMISES else f"`{subject}`"
-        yield f"| {told} | {', '.join(everyday)} | {count[Target.FULL] or ''} | {count[Target.ALL] or ''} |"
+        label = f"{subject}: {PROMISES[subject]}" if subject in PROMISES else f"`{subject}`"
+        yield f"| {label} | {', '.join(everyday)} | {count[Target.FULL] or ''} | {count[Target.ALL] or ''} |"
     yield ""
 
 
-def _safety(tests: Sequence[_Test]) -> Iterator[str]:
-    yield "## The lines of safety.md\n\nWhich target first runs a test of each line.\n"
-    yield "| what happens | first run by |\n|---|---|"
-    first = _first_targets(tests)
-    file = ""
-    for line in (ROOT / "docs" / "safety.md").read_text(encoding="utf-8").splitlines():
-        found = []
-        for path, name in re.findall(r"`(tests/[\w/]+(?:\.py)?)?(?:::(test_\w+))?`", line):
-            file = path or file
-            found.append(first.get(f"{file}::{name}" if name else file.rstrip("/")))
-        if line.startswith("| ") and found:
-            yield f"| {line.split(' | ')[0].removeprefix('| ')} | `{_earliest(filter(None, found))}` |"
+def _safety(tests: Sequence[CollectedTest]) -> Iterator[str]:
+    yield "## The lines of safety.md\n"
+    yield "The tests of each line of [safety.md](safety.md), and the target that first runs one of them.\n"
+    yield "| line | first run by | tests |\n|---|---|---|"
+    for line in safety_lines():
+        tests_of_line = tests_of(line, tests)
+        target = min((test.target for test in tests_of_line), key=list(Target).index)
+        yield f'| <a id="{line}"></a>`{line}` | `{target}` | {"; ".join(_names_by_file(tests_of_line, tests))} |'
     yield ""
 
 
-def _first_targets(tests: Sequence[_Test]) -> Mapping[str, Target]:
-    """Return, for each test, file and folder, the first target that runs any of its tests."""
-    first: dict[str, Target] = {}
-    for test in tests:
-        places = [f"{test.file}::{test.name}", test.file, *map(str, Path(test.file).parents)]
-        for place in places:
-            first[place] = _earliest([first.get(place, test.target), test.target])
-    return first
+def _names_by_file(some: Sequence[CollectedTest], tests: Sequence[CollectedTest]) -> Iterator[str]:
+    """Name tests file by file; a file whose tests are all among them is named alone."""
+    for file in dict.fromkeys(test.file for test in some):
+        names = dict.fromkeys(test.name for test in some if test.file == file)
+        if names.keys() == {test.name for test in tests if test.file == file}:
+            yield f"`{file}`"
+        else:
+            yield f"`{file}`: {', '.join(f'`{name}`' for name in names)}"
 
 
-def _earliest(targets: Iterable[Target]) -> Target:
-    return min(targets, key=list(Target).index)
-
-
-def _left_to_full(tests: Sequence[_Test]) -> Iterator[str]:
+def _left_to_full(tests: Sequence[CollectedTest]) -> Iterator[str]:
     yield "## What waits for `make test-full`, and why\n"
-    by_file: dict[str, list[_Test]] = defaultdict(list)
+    by_file: dict[str, list[CollectedTest]] = defaultdict(list)
     for test in tests:
         if test.target is Target.FULL:
             by_file[test.file].append(test)

@@ -1,5 +1,6 @@
 """Typical mistakes: texts that were made from outputs, and room names that no one could type."""
 
+import asyncio
 import math
 from datetime import UTC, datetime
 from typing import Any
@@ -25,9 +26,24 @@ def problems(**more: Any) -> dict[str, str]:
     return {problem.path: problem.reason for problem in check(parameters(**more))}
 
 
+def output_of(value: str) -> pulumi.Output[str]:
+    """An output whose value is known. The SDK needs an event loop to make one."""
+
+    async def make() -> pulumi.Output[str]:
+        output = pulumi.Output.from_input(value)
+        await output.future()
+        return output
+
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(make())
+    finally:
+        loop.close()
+
+
 def test_these_are_the_sdk_s_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulumi.log, "warn", lambda _: None)
-    output = pulumi.Output.from_input("secret")
+    output = output_of("secret")
     assert problems(requestId=f"for {output}") == {"requestId": REASON}
     assert problems(requestId=repr(output)) == {"requestId": REASON}
     assert problems(requestId=f"{[output]}") == {"requestId": REASON}

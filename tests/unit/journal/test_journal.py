@@ -161,6 +161,7 @@ def test_what_was_written_is_there_after_the_process_is_killed(path: Path) -> No
         assert all(record.state is RecordState.OPEN for record in journal.records())
 
 
+@pytest.mark.shows("safety kill-in-journal-write")
 @pytest.mark.parametrize("written", [1, 7, 23])
 def test_a_kill_in_mid_write_leaves_whole_records(path: Path, written: int) -> None:
     process = writer(path, 10_000)

@@ -117,6 +117,7 @@ def test_a_create_that_was_surely_not_done_leaves_no_record(runs: Runs, answer: 
     assert run.journal.records() == []
 
 
+@pytest.mark.shows("safety no-connection")
 def test_what_was_surely_not_accepted_is_asked_again_under_one_trace_id(runs: Runs) -> None:
     service = Service(create=[reply(429), httpx.ConnectError, reply(code=416), created()])
     create(OWNED, runs.next(service))
@@ -345,6 +346,7 @@ def test_no_request_is_sent_once_another_run_answers_for_the_record(runs: Runs) 
     assert service.asked == ["create"]
 
 
+@pytest.mark.shows("safety late-answer")
 def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: Runs) -> None:
     def answered_beside() -> httpx.Response:
         later = runs.beside(Service())
@@ -362,6 +364,7 @@ def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: 
     assert [record.state for record in run.journal.records_of_task("7/same")] == [RecordState.OPEN]
 
 
+@pytest.mark.shows("safety full-disk")
 @pytest.mark.parametrize(("what", "left"), [("record_response", []), ("record_return", [RecordState.CLOSED])])
 def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, what: str, left: list[RecordState]
@@ -456,6 +459,7 @@ def test_a_room_api_of_its_own_is_remembered(runs: Runs) -> None:
     assert stated.outputs["roomEndpoint"] == "http://other.test"
 
 
+@pytest.mark.shows("safety kill-in-adopt")
 def test_an_adoption_that_is_cut_off_leaves_no_second_agent(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     add = Journal.add
 
@@ -477,6 +481,7 @@ def test_to_adopt_a_task_at_a_busy_service_is_waited_out(runs: Runs) -> None:
     assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=busy))).id == "7/by-hand"
 
 
+@pytest.mark.shows("safety adopt-of-another")
 def test_another_resource_s_task_is_not_adopted_and_that_is_said(runs: Runs) -> None:
     create({**OWNED, "owner": "backend:another"}, runs.next(Service(create=created("theirs"))))
     service = Service(create=created("mine"))

@@ -11,6 +11,8 @@ from rtcai_pulumi.service.errors import ConnectionFailed, OtherAccount, RtcAiErr
 from tests.samples import parameters
 from tests.unit.lifecycle.fakes import Reply, Runs, Service, left_lost, left_open, reply
 
+pytestmark = pytest.mark.shows("safety close-lost")
+
 ID = "7/2a78"
 STATE = {**parameters(), "cid": "7", "taskId": "2a78", "appKey": "the-key", "endpoint": "http://service.test"}
 REFUSED = reply(code=777, errmsg="not now")
@@ -130,6 +132,7 @@ def test_the_other_task_of_a_replacement_that_started_first_is_left_to_the_engin
     assert [body["taskId"] for body in service.bodies] == ["old"]
 
 
+@pytest.mark.shows("safety close-not-sent")
 def test_a_close_that_was_never_sent_takes_closing_back(runs: Runs) -> None:
     """Otherwise the next `up` of an unchanged program would treat the agent as being closed, and replace it."""
     run = runs.next(Service(close=httpx.ConnectError))

@@ -11,6 +11,8 @@ from rtcai_pulumi.service.errors import OtherAccount, SettingsError
 from tests.samples import parameters
 from tests.unit.lifecycle.fakes import Runs, Service, reply
 
+pytestmark = pytest.mark.shows("safety unsure-room-api")
+
 ID = "7/2a78"
 STATE = {"cname": "keynote", "cid": "7", "taskId": "2a78", "appKey": "the-key", "endpoint": "http://service.test"}
 

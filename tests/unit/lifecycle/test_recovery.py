@@ -14,6 +14,8 @@ from rtcai_pulumi.service.errors import AnswerLost, OtherAccount, Refused, Taken
 from tests.samples import parameters
 from tests.unit.lifecycle.fakes import Runs, Service, left_open, reply
 
+pytestmark = pytest.mark.shows("safety orphan-and-later-run", "safety duplicate-repeated")
+
 OWNER = "backend:urn:pulumi:dev::rooms::type::host"
 OWNED = parameters(owner=OWNER)
 CLOSED = reply(code=200, errmsg="")

@@ -1,9 +1,12 @@
 from threading import Thread
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcai_pulumi.service.rate import Pace
+
+pytestmark = pytest.mark.shows("safety busy-service")
 
 
 class Clock:

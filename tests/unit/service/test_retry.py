@@ -6,6 +6,8 @@ from rtcai_pulumi.service import errors
 from rtcai_pulumi.service.errors import Facts, RtcAiError
 from rtcai_pulumi.service.retry import Policy, Retrier
 
+pytestmark = pytest.mark.shows("safety no-connection")
+
 CREATE = Policy(repeats_unknown_outcomes=False)
 CLOSE = Policy(repeats_unknown_outcomes=True)
 

@@ -64,6 +64,7 @@ def test_loopback_is_asked_directly_whatever_the_variables_say(service: Emulator
     assert proxy.asked == []
 
 
+@pytest.mark.shows("safety untrusted-certificate")
 @pytest.mark.parametrize("through_a_proxy", [False, True])
 def test_an_untrusted_certificate_is_named_and_tried_once(
     service: Emulator, port: int, tls: Tls, through_a_proxy: bool
