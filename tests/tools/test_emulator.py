@@ -3,7 +3,6 @@
 import http.server
 import json
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import network
 from tools.dev import processes
 from tools.dev.emulator import Emulator
 from tools.dev.refusal import RefusalError
@@ -118,8 +118,7 @@ def test_another_port_moves_it(make: Callable[..., Emulator], free_port: int) ->
     emulator = make()
     emulator.start(free_port)
     first = pid_of(emulator)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        other: int = server.getsockname()[1]
+    other = network.free_port()  # not one that the system assigns: another test would get it before it is used
     make().start(other)
     assert emulator.running() == (pid_of(emulator), other)
     assert processes.arguments(first) == []
