@@ -12,7 +12,7 @@ help: ## List the targets
 
 setup: ## Prepare .venv (package, extras, test tools) and .tools (the Pulumi CLI), and nothing else
 	@$(PYTHON) tools/setup.py $(QUIET)
-	@$(PYTHON) tools/pulumi-cli/install.py $(QUIET)
+	@$(PYTHON) -m tools.pulumi_cli $(QUIET)
 
 up: setup ## Start the agents of __main__.py: on the local emulator, or on the service where credentials are set
 	@$(BIN)/python -m tools.dev up

@@ -120,8 +120,12 @@ class Tls:
 
 
 def free_port() -> int:
-    """A loopback port on which no process listens, below the ports that the system itself assigns to other tests."""
-    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+    """A loopback port on which no process listens, below the ports that the system itself assigns to other tests.
+
+    Each process searches from a place of its own: a port is returned some time before it is used, and a test in
+    another process must not get it meanwhile.
+    """
+    for port in range(20_000 + os.getpid() * 97 % 11_000, 32_000):
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("127.0.0.1", port))
             return port

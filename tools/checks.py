@@ -70,7 +70,7 @@ def _floor() -> Iterator[Part]:
 def _engines() -> Iterator[Part]:
     """Run the tests with the lowest supported versions: `make test` uses the newest engine and the newest SDK."""
     setup = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
-    install = [sys.executable, "tools/pulumi-cli/install.py", "--oldest", "--quiet"]
+    install = [sys.executable, "-m", "tools.pulumi_cli", "--oldest", "--quiet"]
     tests = [str(FLOOR / "python"), "-m", "pytest", *PARALLEL_ENGINE, "-m", "full and everyday", "tests/engine"]
     with_oldest = ["env", f"TESTED_ENGINE={OLDEST_ENGINE}", *tests]
     yield "the oldest engine with the oldest SDK", [setup, install, with_oldest]

@@ -8,8 +8,9 @@ import pytest
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record, RecordState
-from tools.dev import commands, target
-from tools.dev.agents import TYPE
+from rtcai_pulumi.stack.export import CONVERSATION as TYPE
+from tools.dev import __main__ as commands
+from tools.dev import target
 
 CREDENTIALS = {"RTCAI_APP_KEY": "k", "RTCAI_APP_SECRET": "s"}
 
@@ -21,8 +22,7 @@ class Checkout:
     environ: dict[str, str]
 
     def checkpoint(self, name: str) -> Path:
-        stack = {"dev": target.dev, "live": target.live}[name](self.environ)
-        file = stack.backend / ".pulumi" / "stacks" / target.PROJECT / f"{name}.json"
+        file = {"dev": target.dev, "live": target.live}[name](self.environ).checkpoint
         file.parent.mkdir(parents=True, exist_ok=True)
         return file
 
@@ -128,4 +128,4 @@ def test_a_journal_that_cannot_be_read_is_told_and_not_passed_over(
     checkout.checkpoint("live")
     (target.live(checkout.environ).folder / "journal.db").write_text("no database, and long enough to be looked at")
     assert commands.status(checkout.environ) == 1
-    assert "What runs beside the state of stack live is not known" in capsys.readouterr().out
+    assert "Stack live may have agents that are not in its state." in capsys.readouterr().out

@@ -1,9 +1,8 @@
 """The emulator in the background: started once, found again. Other processes are never ended."""
 
 import http.server
-import json
 import os
-import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tools.dev import processes
+from tests import network
 from tools.dev.emulator import Emulator
-from tools.dev.refusal import RefusalError
+from tools.dev.processes import command_lines
+from tools.dev.target import RefusalError
 
 STAND_IN = """
 import http.server, json, os, sys
 if "DIES" in os.environ:
     sys.exit("cannot go on: the reason")
+if "WAITS" in os.environ:
+    open(os.environ["WAITS"]).read()
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         tasks = {"tasks": [{"taskId": "t", "cid": 1, "cname": "room", "mode": "agent", "state": "running"}]}
@@ -77,52 +79,47 @@ def test_it_is_ended_once(make: Callable[..., Emulator], free_port: int) -> None
     emulator.start(free_port)
     pid = pid_of(emulator)
     assert emulator.stop()
-    assert processes.arguments(pid) == []
+    assert not command_lines().get(pid)
     assert not emulator.stop()
 
 
-@pytest.mark.parametrize("content", ["", "no json", "[]", '{"pid": "x"}'])
-def test_a_broken_pid_file_is_no_obstacle(
-    make: Callable[..., Emulator], tmp_path: Path, free_port: int, content: str
-) -> None:
-    (tmp_path / "checkout").mkdir()
-    (tmp_path / "checkout" / "emulator.pid").write_text(content)
-    make().start(free_port)
-    assert make().stop()
+def test_one_that_is_not_ready_yet_is_waited_for(make: Callable[..., Emulator], free_port: int, tmp_path: Path) -> None:
+    """An earlier run was interrupted immediately after it had started the emulator."""
+    os.mkfifo(tmp_path / "fifo")
+    emulator = make(WAITS=str(tmp_path / "fifo"))
+    thread = threading.Thread(target=emulator.start, args=(free_port,))
+    thread.start()
+    with (tmp_path / "fifo").open("w"):  # opened when the emulator waits
+        first = pid_of(emulator)
+        other = threading.Thread(target=make().start, args=(free_port,))
+        other.start()
+    thread.join()
+    other.join()
+    assert pid_of(emulator) == first
 
 
-def test_a_pid_that_belongs_to_another_process_now_is_never_ended(
+def test_a_process_that_only_names_the_state_file_is_never_ended(
     make: Callable[..., Emulator], tmp_path: Path, free_port: int
 ) -> None:
-    (tmp_path / "checkout").mkdir()
-    record = tmp_path / "checkout" / "emulator.pid"
-    record.write_text(json.dumps({"pid": os.getpid(), "port": free_port}))
-    assert make().running() is None
-    assert not make().stop()
-    record.write_text(json.dumps({"pid": os.getpid(), "port": free_port}))
-    emulator = make()
-    emulator.start(free_port)
-    assert pid_of(emulator) != os.getpid()
-
-
-def test_a_lost_pid_file_is_written_again(make: Callable[..., Emulator], tmp_path: Path, free_port: int) -> None:
-    emulator = make()
-    emulator.start(free_port)
-    first = pid_of(emulator)
-    (tmp_path / "checkout" / "emulator.pid").unlink()
-    emulator.start(free_port)
-    assert pid_of(emulator) == first
+    state = tmp_path / "checkout" / "emulator-state.json"
+    argv = [sys.executable, "-c", "input()", str(state), "--port", str(free_port), "--state", f"{state}.old"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as other:
+        assert make().running() is None
+        assert not make().stop()
+        make().start(free_port)
+        assert pid_of(make()) != other.pid
+        assert other.poll() is None
+        other.kill()
 
 
 def test_another_port_moves_it(make: Callable[..., Emulator], free_port: int) -> None:
     emulator = make()
     emulator.start(free_port)
     first = pid_of(emulator)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        other: int = server.getsockname()[1]
+    other = network.free_port()  # not one that the system assigns: another test would get it before it is used
     make().start(other)
     assert emulator.running() == (pid_of(emulator), other)
-    assert processes.arguments(first) == []
+    assert not command_lines().get(first)
 
 
 def test_a_port_taken_by_another_program_is_named(make: Callable[..., Emulator], foreign_port: int) -> None:

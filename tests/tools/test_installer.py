@@ -1,31 +1,26 @@
-"""The installer of the Pulumi CLI, run as in `make setup`, with fake `pulumi`, `curl` and `go` on PATH."""
+"""The installer of the Pulumi CLI, run as in `make setup`, with fake `pulumi` and `go` on PATH."""
 
-import json
+import contextlib
+import hashlib
+import io
 import os
+import platform
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-PINNED = "3.274.1"
-SUM = "h1:MoJElH3Y/VwV1tfTVNCh2BJuc3HxB7OPmvvYzaDe89c="
-PARTS = {"pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python"}
+from tools.pulumi_cli import sources
 
-FAKE_INSTALLER = """
-mkdir -p "$3/bin"
-printf '%s\\n' "$@" > "$RECORD"
-printf '%s' "$HOME" > "$RECORD.home"
-for part in pulumi pulumi-language-python pulumi-language-python-exec pulumi-resource-pulumi-python; do
-    printf '#!/bin/sh\\necho v3.274.1\\n' > "$3/bin/$part"
-    chmod 755 "$3/bin/$part"
-done
-"""
+PINNED = "3.274.1"
+PARTS = {"pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python"}
 
 FAKE_GO = """
 import json, os, pathlib, signal, sys
@@ -39,7 +34,8 @@ else:
     target = pathlib.Path(arguments[arguments.index("-o") + 1])
     if target.name == "pulumi" and "FAIL" in os.environ:
         sys.exit("some/package: no such luck")
-    target.write_text("#!/bin/sh\\necho v3.274.1\\n")
+    oldest = os.getcwd().endswith("engine-oldest")
+    target.write_text(f"#!/bin/sh\\necho {'v3.216.0' if oldest else 'v3.274.1'}\\n")
     target.chmod(0o755)
     if target.name == "pulumi" and "STUCK" in os.environ:
         pathlib.Path(os.environ["STUCK"]).write_text(str(os.getpid()))
@@ -53,7 +49,7 @@ class Machine:
 
     path: Path
     tools: Path
-    script: Path
+    root: Path
     environ: dict[str, str]
 
     def has(self, name: str, text: str) -> Path:
@@ -72,22 +68,23 @@ class Machine:
         for script in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
             (module / script).parent.mkdir(parents=True, exist_ok=True)
             (module / script).write_text("#!/bin/sh\n")
-        self.environ |= {"MODULE": str(module), "SUM": SUM}
+        self.environ |= {"MODULE": str(module), "SUM": sources.SCRIPTS_SUM}
         self.has("go", f"#!{sys.executable}\n{FAKE_GO}")
 
     def command(self, *options: str) -> list[str]:
-        return [sys.executable, str(self.script), "--into", str(self.tools), *options]
+        return [sys.executable, "-m", "tools.pulumi_cli", "--into", str(self.tools), *options]
 
     def install(self, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*options), env=self.environ, capture_output=True, text=True, timeout=60, check=False
-        )
+            self.command(*options), cwd=self.root, env=self.environ,
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
 
     def leaves_nothing_half_made(self) -> bool:
         return {file.name for file in self.tools.iterdir()} == {"install.lock"}
 
     def is_complete(self) -> bool:
-        whole = {file.name for file in (self.tools / "bin").iterdir()} == PARTS | {"installed.json"}
+        whole = {file.name for file in (self.tools / "bin").iterdir()} == PARTS
         return whole and {file.name for file in self.tools.iterdir()} == {"bin", "install.lock"}
 
 
@@ -95,12 +92,12 @@ class Machine:
 def machine(tmp_path: Path, root: Path) -> Machine:
     path = tmp_path / "path"
     path.mkdir()
-    for needed in ("sh", "mkdir", "chmod", "cp"):
-        real = shutil.which(needed)
-        assert real
-        (path / needed).symlink_to(real)
-    environ = {"PATH": str(path), "HOME": str(tmp_path / "home"), "RECORD": str(tmp_path / "record")}
-    return Machine(path, tmp_path / "tools", root / "tools" / "pulumi-cli" / "install.py", environ)
+    sh = shutil.which("sh")
+    assert sh
+    (path / "sh").symlink_to(sh)
+    # Through a proxy that does not exist, no download leaves this machine.
+    environ = {"PATH": str(path), "HOME": str(tmp_path / "home"), "https_proxy": "http://127.0.0.1:1"}
+    return Machine(path, tmp_path / "tools", root, environ)
 
 
 @pytest.mark.parametrize("version", ["v3.216.0", "3.260.0", "v3.300.0-alpha.5", "v4.0.1"])
@@ -115,7 +112,7 @@ def test_a_recent_pulumi_on_path_is_taken(machine: Machine, version: str) -> Non
 
 @pytest.mark.parametrize(
     ("says", "why"),
-    [("v3.215.9", "older than 3.216.0"), ("v2.99.0", "older than 3.216.0"), ("what?", "says no version")],
+    [("v3.215.9", "older than 3.216.0"), ("v2.99.0", "older than 3.216.0"), ("what?", "prints no version")],
 )
 def test_another_pulumi_on_path_is_passed_over_with_the_reason(machine: Machine, says: str, why: str) -> None:
     machine.has_pulumi(says)
@@ -140,17 +137,62 @@ def test_the_language_host_may_stand_beside_what_a_link_on_path_points_to(machin
     assert machine.install("--only", "path").returncode == 0
 
 
-def test_the_vendors_installer_is_told_to_touch_no_profile(machine: Machine, tmp_path: Path) -> None:
-    machine.has("curl", f"#!{sys.executable}\nimport sys\nopen(sys.argv[-2], 'w').write('''{FAKE_INSTALLER}''')\n")
-    ended = machine.install()
-    assert ended.returncode == 0, ended.stdout
-    assert "is now in" in ended.stdout
-    assert "(vendor)" in ended.stdout
-    told = (tmp_path / "record").read_text().split("\n")
-    assert told[0] == "--no-edit-path"
-    assert told[3:5] == ["--version", PINNED]
-    assert Path((tmp_path / "record.home").read_text()) != tmp_path / "home"
-    assert machine.is_complete()
+@dataclass
+class Releases:
+    """The vendor's site, as a folder: the release of the newest engine for this machine, and the list of digests."""
+
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return self.folder.as_uri()
+
+    @property
+    def archive(self) -> Path:
+        (archive,) = self.folder.glob("*.tar.gz")
+        return archive
+
+    def lists(self, digest: str) -> None:
+        checksums = f"{'0' * 64}  another-file.tar.gz\n{digest}  {self.archive.name}\n"
+        (self.folder / f"pulumi-{PINNED}-checksums.txt").write_text(checksums)
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    made = Releases(tmp_path / "releases")
+    made.folder.mkdir()
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    with tarfile.open(made.folder / f"pulumi-v{PINNED}-{sys.platform}-{machine}.tar.gz", "w:gz") as archive:
+        for name in (*sorted(PARTS), "pulumi-language-go", "../outside"):
+            content = f"#!/bin/sh\necho v{PINNED}\n".encode()
+            entry = tarfile.TarInfo(f"pulumi/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    made.lists(hashlib.sha256(made.archive.read_bytes()).hexdigest())
+    return made
+
+
+def test_of_a_release_with_the_published_digest_the_four_parts_are_taken(releases: Releases, tmp_path: Path) -> None:
+    sources.download(sources.NEWEST, tmp_path, releases.url)
+    assert {file.name for file in (tmp_path / "bin").iterdir()} == PARTS
+    assert all(os.access(tmp_path / "bin" / part, os.X_OK) for part in PARTS)
+    assert sources.query_version(tmp_path / "bin" / "pulumi") == sources.NEWEST.version
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_release_with_another_digest_is_not_used(releases: Releases, tmp_path: Path) -> None:
+    releases.lists("f" * 64)
+    with pytest.raises(sources.SourceError, match=f"not {'f' * 64}: not used"):
+        sources.download(sources.NEWEST, tmp_path, releases.url)
+    assert not (tmp_path / "bin").exists()
+
+
+def test_a_machine_without_a_release_is_named(releases: Releases, tmp_path: Path) -> None:
+    name = releases.archive.name
+    releases.archive.rename(releases.folder / "other.tar.gz")
+    releases.lists("f" * 64)
+    with pytest.raises(sources.SourceError, match=f"there is no {name}"):
+        sources.download(sources.NEWEST, tmp_path, releases.url)
 
 
 def test_a_second_run_does_nothing(machine: Machine) -> None:
@@ -165,11 +207,10 @@ def test_a_second_run_does_nothing(machine: Machine) -> None:
 
 
 def test_without_the_download_site_it_goes_on_to_the_build(machine: Machine) -> None:
-    machine.has("curl", "#!/bin/sh\necho 'curl: (6) Could not resolve host' >&2\nexit 6\n")
     machine.has_go()
     ended = machine.install()
     assert ended.returncode == 0, ended.stdout
-    assert "Could not resolve host" in ended.stdout
+    assert "https://get.pulumi.com/releases/sdk cannot be read: " in ended.stdout
     assert "(build)" in ended.stdout
     assert machine.is_complete()
     assert all(os.access(machine.tools / "bin" / part, os.X_OK) for part in PARTS)
@@ -178,7 +219,7 @@ def test_without_the_download_site_it_goes_on_to_the_build(machine: Machine) -> 
 def test_without_go_it_says_what_to_install(machine: Machine) -> None:
     ended = machine.install()
     assert ended.returncode == 1
-    assert "neither curl nor wget is on PATH" in ended.stdout
+    assert "'download': no: " in ended.stdout
     assert re.search(r"PATH has no go: install Go 1\.\d+\.\d+ or newer", ended.stdout)
     assert machine.leaves_nothing_half_made()
 
@@ -219,7 +260,9 @@ def stuck(machine: Machine, tmp_path: Path) -> Callable[[], tuple[subprocess.Pop
 
     def start() -> tuple[subprocess.Popen[str], int]:
         environ = {**machine.environ, "STUCK": str(fifo)}
-        child = subprocess.Popen(machine.command("--only", "build"), env=environ, text=True, stderr=subprocess.PIPE)
+        child = subprocess.Popen(
+            machine.command("--only", "build"), cwd=machine.root, env=environ, text=True, stderr=subprocess.PIPE
+        )
         return child, int(fifo.read_text())
 
     return start
@@ -252,14 +295,16 @@ def test_killed_it_leaves_no_half_cli_and_the_next_run_clears_up(
     assert machine.is_complete()
 
 
-def test_an_installation_of_other_pins_is_replaced(machine: Machine) -> None:
+@pytest.mark.parametrize("says", ["v3.259.0", "what?"])
+def test_an_installation_of_another_version_is_replaced(machine: Machine, says: str) -> None:
     machine.has_go()
     assert machine.install("--only", "build").returncode == 0
-    record = machine.tools / "bin" / "installed.json"
-    wanted = json.loads(record.read_text())
-    record.write_text(json.dumps({**wanted, "pins": "of last year"}))
+    installed = machine.tools / "bin" / "pulumi"
+    pinned = installed.read_text()
+    installed.write_text(f"#!/bin/sh\necho '{says}'\n")
     assert "is now in" in machine.install("--only", "build").stdout
-    assert json.loads(record.read_text()) == wanted
+    assert installed.read_text() == pinned
+    assert machine.is_complete()
 
 
 def test_the_oldest_engine_is_provided_whatever_is_on_path(machine: Machine) -> None:
@@ -272,11 +317,27 @@ def test_the_oldest_engine_is_provided_whatever_is_on_path(machine: Machine) -> 
     assert machine.is_complete()
 
 
-@pytest.mark.parametrize(
-    ("name", "folder", "version"), [("NEWEST", "engine", PINNED), ("OLDEST", "engine-oldest", "3.216.0")]
-)
-def test_a_pinned_version_is_the_one_that_go_mod_pins(root: Path, name: str, folder: str, version: str) -> None:
-    tools = root / "tools" / "pulumi-cli"
-    parts = version.replace(".", ", ")
-    assert f'{name} = Engine(({parts}), "{folder}")' in (tools / "pins.py").read_text()
-    assert f"github.com/pulumi/pulumi/pkg/v3 v{version} " in (tools / folder / "go.mod").read_text()
+@pytest.mark.parametrize(("engine", "version"), [(sources.NEWEST, PINNED), (sources.OLDEST, "3.216.0")])
+def test_a_pinned_version_is_the_one_that_go_mod_pins(engine: sources.Engine, version: str) -> None:
+    assert str(engine) == version
+    module = sources.HERE / engine.folder / "go.mod"
+    assert f"github.com/pulumi/pulumi/pkg/v3 v{version} " in module.read_text()
+
+
+def test_a_long_command_returns_its_code_and_its_last_lines(tmp_path: Path) -> None:
+    code = "for i in range(30): print(i)\nraise SystemExit(3)"
+    assert sources.run("x", [sys.executable, "-c", code], tmp_path, os.environ) == (3, [*map(str, range(15, 30))])
+
+
+def test_a_long_command_says_how_long_it_takes(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    argv = [sys.executable, "-c", "open('fifo').read()"]
+
+    class Output(io.StringIO):
+        def write(self, text: str) -> int:
+            if "a build: 0 s" in text:  # only then the command may end
+                (tmp_path / "fifo").write_text("end")
+            return super().write(text)
+
+    with contextlib.redirect_stdout(Output()):
+        assert sources.run("a build", argv, tmp_path, os.environ, interval=0.1) == (0, [])

@@ -70,7 +70,7 @@ class Checkout:
 
     @property
     def checkpoint(self) -> Path:
-        return self.state / "live" / "backend" / ".pulumi" / "stacks" / target.PROJECT / "live.json"
+        return target.live(self.environ).checkpoint
 
     def holds_no_secret(self) -> bool:
         return not any(SECRET.encode() in file.read_bytes() for file in self.state.rglob("*") if file.is_file())

@@ -140,7 +140,7 @@ def test_interrupted_it_can_be_run_again(checkout: Checkout) -> None:
                 break
         _, errors = child.communicate()
     assert child.returncode != 0
-    assert "Run `make up` again to go on." in errors
+    assert "Run `make up` again." in errors
 
     assert "3 agents" in succeeded(checkout.make("up"))
     assert checkout.rooms() == ROOMS

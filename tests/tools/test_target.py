@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 
 from tools.dev import target
-from tools.dev.refusal import RefusalError
+from tools.dev.target import RefusalError
 
 SERVER = {"RTCAI_APP_KEY": "k", "RTCAI_APP_SECRET": "s"}
 CLIENT = {"RTCAI_APP_KEY": "k", "RTCAI_TOKEN": "t", "RTCAI_UID": "1"}
 
 
 def test_without_credentials_it_is_the_emulator() -> None:
-    assert target.chosen({}).name == "dev"
-    assert target.chosen({"RTCAI_APP_KEY": "", "RTCAI_TIMEOUT": "3"}).name == "dev"
+    assert target.choose({}).name == "dev"
+    assert target.choose({"RTCAI_APP_KEY": "", "RTCAI_TIMEOUT": "3"}).name == "dev"
 
 
 @pytest.mark.parametrize("credentials", [SERVER, CLIENT, {**SERVER, **CLIENT}])
 def test_with_credentials_it_is_the_service(credentials: dict[str, str]) -> None:
-    chosen = target.chosen(credentials)
+    chosen = target.choose(credentials)
     assert chosen.name == "live"
     assert {name: chosen.environment[name] for name in credentials} == credentials
 
@@ -29,7 +29,7 @@ def test_with_credentials_it_is_the_service(credentials: dict[str, str]) -> None
 )
 def test_half_of_the_credentials_are_refused_without_showing_them(some: dict[str, str]) -> None:
     with pytest.raises(RefusalError, match="incomplete") as refused:
-        target.chosen(dict.fromkeys(some, "sensitive"))
+        target.choose(dict.fromkeys(some, "sensitive"))
     assert refused.value.code == 2
     assert "sensitive" not in str(refused.value)
     assert all(name in str(refused.value) for name in some)
@@ -70,8 +70,8 @@ def test_the_emulators_stack_sees_no_proxy_and_the_services_sees_them_all() -> N
 @pytest.mark.parametrize("text", ["0", "65536", "-1", "80a", "８０"])
 def test_a_port_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(RefusalError, match="RTCAI_DEV_PORT"):
-        target.wanted_port({"RTCAI_DEV_PORT": text})
+        target.read_port({"RTCAI_DEV_PORT": text})
 
 
 def test_the_default_port_is_fixed() -> None:
-    assert target.wanted_port({}) == 8907
+    assert target.read_port({}) == 8907

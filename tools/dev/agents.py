@@ -1,26 +1,34 @@
-"""The agents in a stack's state, and the table that lists them."""
+"""The agents of a stack: in its state, in the emulator, and in the journal; and the table that lists them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from rtcai_pulumi.cli.output import show_table
+from rtcai_pulumi.journal.journal import Journal, journal_path
+from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.service.errors import JournalError
+from rtcai_pulumi.stack.export import CONVERSATION
+from tools.dev.target import RefusalError, Target
 
-TYPE = "pulumi-python:dynamic/rtcai:RealtimeConversation"
-UNKNOWN = "unknown to the emulator"
 NOT_IN_STACK = "not in the stack"
+_JOURNAL_STATES = {
+    RecordState.ASKED: "asked for, no answer known",
+    RecordState.OPEN: "started",
+    RecordState.CLOSING: "perhaps stopped, no answer known",
+}
 
 
 @dataclass(frozen=True)
 class Agent:
-    """One running conversation, from a stack's state or from the emulator."""
+    """One conversation. The service has no query for a task, so without an emulator only "started" is known."""
 
     room: str
     mode: str
     task_id: str
     cid: str
     endpoint: str = ""
+    state: str = "started"
 
     @property
     def key(self) -> tuple[str, str]:
@@ -28,40 +36,58 @@ class Agent:
         return (self.cid, self.task_id)
 
 
-def in_state(resources: Sequence[Mapping[str, Any]]) -> list[Agent]:
-    """Return the agents among the resources of an exported state, sorted by room."""
-    return sorted(
-        (_agent(resource.get("outputs") or {}) for resource in resources if resource.get("type") == TYPE),
-        key=lambda agent: (agent.room, agent.task_id),
-    )
+def agents_in_state(resources: Sequence[Mapping[str, Any]]) -> list[Agent]:
+    """Return the agents among the resources of a state, sorted by room."""
+    agents = [_agent(resource.get("outputs") or {}) for resource in resources if resource.get("type") == CONVERSATION]
+    return sorted(agents, key=lambda agent: (agent.room, agent.task_id))
 
 
-def of_emulator(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[Agent, str]]:
-    """Return the emulator's tasks with their states, by key."""
-    listed = [
-        (Agent(_text(task, "cname"), _text(task, "mode"), _text(task, "taskId"), _text(task, "cid")), task)
-        for task in tasks
-    ]
-    return {agent.key: (agent, _text(task, "state")) for agent, task in listed}
+def compare_with_emulator(agents: Sequence[Agent], tasks: Sequence[Mapping[str, Any]]) -> list[Agent]:
+    """Return the agents of the state with their states in the emulator, then the running ones that are in no state."""
+    listed = [_agent(task, _text(task, "state")) for task in tasks]
+    states = {agent.key: agent.state for agent in listed}
+    known = [replace(agent, state=states.pop(agent.key, "unknown to the emulator")) for agent in agents]
+    others = [agent for agent in listed if agent.key in states and agent.state == "running"]
+    return known + [replace(agent, state=f"running, {NOT_IN_STACK}") for agent in others]
 
 
-def with_states(agents: Sequence[Agent], tasks: Mapping[tuple[str, str], tuple[Agent, str]]) -> list[tuple[Agent, str]]:
-    """Join the agents of the state with the emulator's information, and add running ones that are in no state."""
-    known = [(agent, tasks[agent.key][1] if agent.key in tasks else UNKNOWN) for agent in agents]
+def agents_only_in_journal(target: Target, agents: Sequence[Agent]) -> list[Agent]:
+    """Return the agents that may be running according to the journal and are not in `agents`.
+
+    A run that was killed, or a state that was replaced by the older copy, may leave an agent that is not in the state.
+    The engine calls no provider for it, so `destroy` ignores it; the next `up` of the same resource stops it first.
+
+    Raises:
+        RefusalError: the journal cannot be read.
+    """
+    path = journal_path(target.environment)
+    if not path.exists():
+        return []
+    try:
+        with Journal(path) as journal:
+            records = [record for record in journal.records() if record.is_unfinished]
+    except JournalError as error:
+        raise RefusalError(f"Stack {target.name} may have agents that are not in its state.\n  {error}") from None
     keys = {agent.key for agent in agents}
-    strangers = [agent for agent, state in tasks.values() if state == "running" and agent.key not in keys]
-    return known + [(agent, f"running, {NOT_IN_STACK}") for agent in strangers]
+    listed = [
+        Agent(
+            record.cname, "", record.task_id or "", str(record.cid or ""), record.endpoint,
+            f"{_JOURNAL_STATES[record.state]}, {NOT_IN_STACK}",
+        )
+        for record in records
+    ]  # fmt: skip
+    return [agent for agent in listed if agent.key not in keys]
 
 
-def show(rows: Sequence[tuple[Agent, str]]) -> None:
-    """Print the table: room, mode, task id, state."""
-    table = Table("Room", "Mode", "Task id", "State", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for agent, state in rows:
-        table.add_row(agent.room, agent.mode, agent.task_id, state)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 160  # a log file has no width, so lines are not wrapped
-    console.print(table)
+def show_agents(agents: Sequence[Agent]) -> None:
+    """Print a table of room, mode, task id and state."""
+    print(flush=True)
+    if agents:
+        rows = [(agent.room, agent.mode, agent.task_id, agent.state) for agent in agents]
+        show_table(("Room", "Mode", "Task id", "State"), rows)
+    else:
+        print("  no agents")
+    print(flush=True)
 
 
 def count(number: int) -> str:
@@ -69,8 +95,10 @@ def count(number: int) -> str:
     return f"{number} agent" if number == 1 else f"{number} agents"
 
 
-def _agent(outputs: Mapping[str, Any]) -> Agent:
-    return Agent(*(_text(outputs, name) for name in ("cname", "mode", "taskId", "cid", "endpoint")))
+def _agent(values: Mapping[str, Any], state: str = "started") -> Agent:
+    names = ("cname", "mode", "taskId", "cid", "endpoint")
+    room, mode, task_id, cid, endpoint = (_text(values, name) for name in names)
+    return Agent(room, mode, task_id, cid, endpoint, state)
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

@@ -1,51 +1,26 @@
-"""Finds, checks and ends processes of this machine."""
+"""The command lines of the processes of this machine, by which a process is recognized before it is ended."""
 
-import os
-import shutil
-import signal
 import subprocess
-import time
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
-def arguments(pid: int) -> list[str]:
-    """Return the command line of a process; empty if there is no such process, or it is a zombie."""
-    if pid <= 0:
-        return []
-    if Path("/proc/self/cmdline").exists():
-        try:
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
-        except OSError:
-            return []
-        return line.decode(errors="replace").split("\0") if line else []
-    ps = shutil.which("ps")
-    if ps is None:
-        return []
-    asked = subprocess.run([ps, "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return asked.stdout.split()
-
-
-def runs(pid: int, options: Sequence[str]) -> bool:
-    """Return whether the process `pid` was started with these options, next to each other."""
-    # Joined, because `ps` does not separate arguments, and a path may contain spaces.
-    return f" {' '.join(options)} " in f" {' '.join(arguments(pid))} "
+def command_lines() -> dict[int, str]:
+    """Return the command line of each process, by its number. Arguments are separated by a space, also at the end."""
+    if not Path("/proc/self/cmdline").exists():
+        listing = subprocess.run(["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+        return {
+            int(pid): f"{args} "
+            for pid, _, args in (line.lstrip().partition(" ") for line in listing.stdout.splitlines())
+        }
+    lines = {}
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # the process has ended meanwhile
+            lines[int(file.parent.name)] = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return lines
 
 
 def is_engine(pid: int) -> bool:
     """Return whether the process `pid` is a Pulumi CLI."""
-    return any(Path(argument).name.lstrip(".").startswith("pulumi") for argument in arguments(pid))
-
-
-def end(pid: int, options: Sequence[str], seconds: float = 10.0) -> None:
-    """End the process `pid` that was started with `options`: first with SIGTERM, then with SIGKILL.
-
-    The options are compared before each signal, so a different process that has reused the number is not ended.
-    """
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if not runs(pid, options):
-            return
-        os.kill(pid, number)
-        limit = time.monotonic() + seconds
-        while runs(pid, options) and time.monotonic() < limit:
-            time.sleep(0.02)
+    words = command_lines().get(pid, "").split()
+    return any(Path(word).name.lstrip(".").startswith("pulumi") for word in words)

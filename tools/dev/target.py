@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tools.dev.refusal import RefusalError
-
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 PROJECT = "rtcai-pulumi-demo"
@@ -20,6 +18,18 @@ _TUNING = ("RTCAI_TIMEOUT", "RTCAI_MAX_RPS", "RTCAI_CONCURRENCY")
 _CREDENTIALS = ("RTCAI_APP_KEY", "RTCAI_APP_SECRET", "RTCAI_TOKEN", "RTCAI_UID")
 
 
+class RefusalError(Exception):
+    """A target cannot continue. The message says what happened, the facts, and what to do.
+
+    Attributes:
+        code: the exit code: 1 if something failed, 2 if the target must not act in the current situation.
+    """
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 @dataclass(frozen=True)
 class Target:
     """A stack of this checkout, with all its files in one folder."""
@@ -28,7 +38,7 @@ class Target:
     """The stack's name: `dev` uses the emulator, `live` the service."""
 
     folder: Path
-    """Contains its backend, journal, stack configuration and, for `dev`, the emulator's files."""
+    """Contains its project file, backend, journal, configuration and, for `dev`, the emulator's files."""
 
     environment: Mapping[str, str]
     """The engine's environment; for `dev` without the endpoint, because its port is known later."""
@@ -39,18 +49,23 @@ class Target:
         return self.folder / "backend"
 
     @property
-    def config_file(self) -> Path:
-        """The stack's configuration, outside the checkout's root."""
-        return self.folder / f"Pulumi.{self.name}.yaml"
+    def checkpoint(self) -> Path:
+        """The stack's state in its backend."""
+        return self.backend / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the agents run on the real service."""
+        return self.name == "live"
 
 
-def chosen(environ: Mapping[str, str]) -> Target:
+def choose(environ: Mapping[str, str]) -> Target:
     """Return the stack that the environment selects: `live` if credentials are set, else `dev`.
 
     Raises:
         RefusalError: only some of the required credentials are set.
     """
-    given = set(credentials(environ))
+    given = set(find_credentials(environ))
     if not given:
         return dev(environ)
     if {"RTCAI_APP_KEY", "RTCAI_APP_SECRET"} <= given or {"RTCAI_APP_KEY", "RTCAI_TOKEN", "RTCAI_UID"} <= given:
@@ -64,14 +79,14 @@ def chosen(environ: Mapping[str, str]) -> Target:
     )
 
 
-def credentials(environ: Mapping[str, str]) -> list[str]:
+def find_credentials(environ: Mapping[str, str]) -> list[str]:
     """Return the names of the credentials that are set."""
     return [name for name in _CREDENTIALS if environ.get(name)]
 
 
 def dev(environ: Mapping[str, str]) -> Target:
     """Return the stack on the emulator; it uses no setting of the user's own account."""
-    folder = state_folder(environ) / "dev"
+    folder = _state_folder(environ) / "dev"
     own = {
         name: value
         for name, value in environ.items()
@@ -87,16 +102,11 @@ def live(environ: Mapping[str, str]) -> Target:
     """Return the stack on the service: with the user's own settings, except for the journal, which belongs to the
     checkout.
     """
-    folder = state_folder(environ) / "live"
+    folder = _state_folder(environ) / "live"
     return Target("live", folder, _engine_environment(environ, folder))
 
 
-def state_folder(environ: Mapping[str, str]) -> Path:
-    """Return the folder for all files of the runs: `.rtcai`, or RTCAI_DEV_DIR."""
-    return Path(environ.get("RTCAI_DEV_DIR") or ROOT / ".rtcai").resolve()
-
-
-def wanted_port(environ: Mapping[str, str]) -> int:
+def read_port(environ: Mapping[str, str]) -> int:
     """Return the port for the emulator: RTCAI_DEV_PORT, or 8907.
 
     Raises:
@@ -111,6 +121,10 @@ def wanted_port(environ: Mapping[str, str]) -> int:
 def endpoint(port: int) -> str:
     """Return the emulator's base URL."""
     return f"http://127.0.0.1:{port}"
+
+
+def _state_folder(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("RTCAI_DEV_DIR") or ROOT / ".rtcai").resolve()
 
 
 def _engine_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-module rtcai-pulumi/tools/pulumi-cli/engine-oldest
+module rtcai-pulumi/tools/pulumi_cli/engine-oldest
 
 go 1.25
 

@@ -1,4 +1,4 @@
-module rtcai-pulumi/tools/pulumi-cli/engine
+module rtcai-pulumi/tools/pulumi_cli/engine
 
 go 1.26.6
 

@@ -1,4 +1,4 @@
-module rtcai-pulumi/tools/pulumi-cli/language-host
+module rtcai-pulumi/tools/pulumi_cli/language-host
 
 go 1.25
 

@@ -1,0 +1,118 @@
+"""Provide a Pulumi CLI: the one on PATH, else one in the project's `.tools/bin`.
+
+A second run does nothing. A run may be interrupted at any moment and repeated: all work is done in a temporary folder,
+and one rename creates `bin`.
+"""
+
+import argparse
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.pulumi_cli.sources import (
+    HERE,
+    NEWEST,
+    OLDEST,
+    PARTS,
+    SOURCES,
+    Engine,
+    SourceError,
+    find_on_path,
+    query_version,
+)
+
+ROOT = HERE.parents[1]
+
+
+def main() -> int:
+    """Run the installer and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python3 -m tools.pulumi_cli", description=__doc__)
+    parser.add_argument("--into", type=Path, help="the folder that gets bin/ (.tools, or .tools/oldest)")
+    parser.add_argument(
+        "--oldest", action="store_true", help="the oldest supported engine, for its tests; not from PATH"
+    )
+    parser.add_argument("--only", choices=("path", *SOURCES), help="try only this source")
+    parser.add_argument("--quiet", action="store_true", help="print nothing if there is nothing to do")
+    options = parser.parse_args()
+    into = options.into or ROOT / ".tools" / ("oldest" if options.oldest else "")
+    folder: Path = into.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = [options.only] if options.only else list(SOURCES) if options.oldest else ["path", *SOURCES]
+    with (folder / "install.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("setup: another installer is running here: waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        message = _provide(OLDEST if options.oldest else NEWEST, folder, sources)
+    if message is None:
+        print("setup: no Pulumi CLI. The lines above say why each source failed.", file=sys.stderr)
+        return 1
+    if not (options.quiet and message.endswith("nothing to do")):
+        print(f"setup: {message}")
+    return 0
+
+
+def _provide(engine: Engine, folder: Path, sources: list[str]) -> str | None:
+    """Return what was done; None if every source failed."""
+    target = folder / "bin"
+    place = target.relative_to(ROOT) if target.is_relative_to(ROOT) else target
+    if _is_complete(engine, target):
+        return f"pulumi v{engine} is in {place}: nothing to do"
+    for source in sources:
+        try:
+            if source == "path":
+                folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+                others = [each for each in folders if each and Path(each).resolve() != target]
+                cli = find_on_path(os.pathsep.join(others))
+                # The targets search `target` first, so an incomplete or outdated copy there must go.
+                shutil.rmtree(target, ignore_errors=True)
+                return f"pulumi {cli}, on PATH: nothing to do"
+            _install(engine, folder, source)
+        except SourceError as error:
+            print(f"setup: pulumi from source {source!r}: no: {error}", flush=True)
+        else:
+            return f"pulumi v{engine} is now in {place} ({source})"
+    return None
+
+
+def _install(engine: Engine, folder: Path, source: str) -> None:
+    length = ", which takes about 5 minutes the first time" if source == "build" else ""
+    print(f"setup: installing pulumi v{engine} ({source}{length}) ...", flush=True)
+    for unfinished in folder.glob("tmp-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    # Next to its target and not in /tmp, because a rename works only within one file system.
+    with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-", ignore_cleanup_errors=True) as name:
+        scratch, target = Path(name), folder / "bin"
+        SOURCES[source](engine, scratch)
+        made = scratch / "bin"
+        if missing := [part for part in PARTS if not os.access(made / part, os.X_OK)]:
+            raise SourceError(f"it has no {', '.join(missing)}")
+        query_version(made / "pulumi")
+        if target.exists():
+            target.rename(scratch / "old")
+        made.rename(target)
+
+
+def _is_complete(engine: Engine, target: Path) -> bool:
+    if not all((target / part).exists() for part in PARTS):
+        return False
+    try:
+        return query_version(target / "pulumi") == engine.version
+    except SourceError:
+        return False
+
+
+if __name__ == "__main__":
+    # `make` sends SIGTERM when it is ended: as an exit, it ends the started commands and removes the temporary folder.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nsetup: interrupted; run it again", file=sys.stderr)
+        sys.exit(130)
