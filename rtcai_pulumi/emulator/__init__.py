@@ -11,7 +11,8 @@ If the service's page is silent about a detail, ``docs/differences.md`` says wha
 """
 
 try:
-    from rtcai_pulumi.emulator.emulator import Emulator, Hold
+    from rtcai_pulumi.emulator.emulator import Emulator
+    from rtcai_pulumi.emulator.thread import Hold
 except ModuleNotFoundError as _missing:
     if _missing.name not in {"jinja2", "starlette", "uvicorn"}:
         raise

@@ -1,145 +1,30 @@
 """Runs an emulator in a thread of this process: `Emulator`."""
 
-import asyncio
-import copy
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack, closing
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from threading import Thread
-from typing import Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import Any, ClassVar, Literal, Self, TypeVar, Unpack
 
+from rtcai_pulumi.config.block import describe_misspelt_keyword
+from rtcai_pulumi.config.emulator import (
+    ChangeableSettings,
+    ChangeableSettingsArguments,
+    EmulatorSettings,
+    EmulatorSettingsArguments,
+)
 from rtcai_pulumi.emulator.admin.admin import Admin
 from rtcai_pulumi.emulator.api.rate_limit import Verbs
 from rtcai_pulumi.emulator.app import application
 from rtcai_pulumi.emulator.clock import Clock
-from rtcai_pulumi.emulator.faults.model import At
+from rtcai_pulumi.emulator.faults.model import At, FaultArguments
 from rtcai_pulumi.emulator.http.server import Server, listen, url_of
-from rtcai_pulumi.emulator.settings import PLACEHOLDER_APP_KEY, PLACEHOLDER_APP_SECRET, EmulatorSettings, SettingsChange
 from rtcai_pulumi.emulator.state.file import StateFile
 from rtcai_pulumi.emulator.state.service import EmulatedService
 from rtcai_pulumi.emulator.strict_model import parse_strict
+from rtcai_pulumi.emulator.thread import EmulatorThread, Hold
 
 T = TypeVar("T")
-
-_PATIENCE: Final = 30.0
-"""Seconds that a caller waits for the emulator's thread before `TimeoutError` is raised."""
-
-
-class EmulatorThread:
-    """An emulator from the moment it accepts connections until it has ended."""
-
-    def __init__(self, admin: Admin, server: Callable[[Callable[[], None]], Server]) -> None:
-        self._admin = admin
-        self._accepting: Future[asyncio.AbstractEventLoop] = Future()
-        self._server = server(lambda: self._accepting.set_result(asyncio.get_running_loop()))
-        self._thread = Thread(target=self._serve, name="rtcai-emulator", daemon=True)
-        self._thread.start()
-        self._loop = self._accepting.result()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the emulator has stopped."""
-        return not self._thread.is_alive()
-
-    def ask(self, work: Callable[[Admin], Coroutine[Any, Any, T]], seconds: float = 0.0) -> T:
-        """Run a function in the emulator's event loop, where all changes are made. Call it from another thread.
-
-        Args:
-            work: the function.
-            seconds: how long the function itself may take.
-        """
-        answer = asyncio.run_coroutine_threadsafe(work(self._admin), self._loop).result(seconds + _PATIENCE)
-        # The result is copied here and not in the loop: a test that polls often must not slow down the emulator.
-        return copy.deepcopy(answer)
-
-    def end(self) -> None:
-        """Stop serving; returns when the thread has ended."""
-        self._loop.call_soon_threadsafe(self._server.end)
-        self._thread.join()
-
-    def _serve(self) -> None:
-        try:
-            asyncio.run(self._server.serve_until_end())
-        except BaseException as error:  # the caller that waits for the start must receive any error
-            if self._accepting.done():
-                raise
-            self._accepting.set_exception(error)
-
-
-class Hold:
-    """Requests that are held at one point; created by `Emulator.hold`. Its methods may be called from any thread.
-
-    As a context manager, it releases the requests at the end of the block.
-    """
-
-    def __init__(self, running: EmulatorThread, fault: int) -> None:
-        self._running = running
-        self.fault = fault
-        """Number of the fault that holds the requests."""
-
-    def __enter__(self) -> Self:
-        """Return this hold."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Release the requests."""
-        self.release()
-
-    def wait(self, count: int = 1, timeout: float = 30.0) -> None:
-        """Wait until this many requests have been held, including those whose client has disconnected since.
-
-        Raises:
-            TimeoutError: fewer requests were held after ``timeout`` seconds.
-            LookupError: the hold was released or removed before, or the emulator was reset or stopped.
-        """
-        if self._running.ended:
-            message = "the emulator has stopped"
-            raise LookupError(message)
-        self._running.ask(lambda admin: admin.wait_until_held(self.fault, count, timeout), timeout)
-
-    def count_held(self) -> int:
-        """Return how many requests are held now.
-
-        Raises:
-            LookupError: the hold was removed, or the emulator was reset.
-        """
-        held: int = self._running.ask(lambda admin: admin.fault(self.fault))["held"]
-        return held
-
-    def release(self) -> None:
-        """Let the held requests continue, and hold no further ones. Does nothing if the hold is over."""
-        if not self._running.ended:
-            try:
-                self._running.ask(lambda admin: admin.release(self.fault))
-            except LookupError:
-                return  # removed or reset before: its requests already continue or were disconnected
-
-
-class SettingsArguments(TypedDict, total=False):
-    """The keyword arguments of `Emulator.change_settings`."""
-
-    rooms: Literal["auto", "required"]
-    dedup: Literal["ignore", "replay", "refuse"]
-    max_rps: int | None
-    retry_after: bool
-    start_seconds: float
-    end_seconds: float | None
-    tasks_end_with_room: bool
-
-
-class FaultArguments(TypedDict, total=False):
-    """The further keyword arguments of `Emulator.fault`, which depend on the kind of the fault."""
-
-    status: int
-    code: int
-    errmsg: str
-    headers: Mapping[str, str]
-    before: float
-    after: float
-    work: bool
-    form: Literal["html", "broken", "empty"]
-    at: At
 
 
 class Emulator:
@@ -148,73 +33,34 @@ class Emulator:
     Args:
         port: port of 127.0.0.1; 0 picks a free one.
         state: file that keeps rooms and tasks from one emulator to the next; None keeps them in memory.
-        rooms: ``"auto"``: a create opens its room; ``"required"``: a create is refused if the room is not open.
-        allow_unknown_fields: accept fields that the API page does not list.
-        app_key: the first known AppKey, and the one that the methods use if none is given.
-        app_secret: its AppSecret.
-        accounts: further AppKeys, each with its AppSecret. Each account has its own rooms and tasks.
-        room_missing_code: ``code`` of "room does not exist", which is not documented.
-        task_missing_code: ``code`` of "no such task", which is not documented.
-        dedup: the answer to a create whose ``X-custom-traceid`` was used before: ``"ignore"``: another task;
-            ``"replay"``: the answer of the first create; ``"refuse"``: code 431.
-        max_rps: requests a second of one account for each of create, close and the room API; None: no limit.
-        retry_after: whether answers to requests above the limit have the header ``Retry-After``.
-        start_seconds: how long a task takes to start, in seconds by the emulator's clock, 0 to 1e7. Until then its
-            agent is not in the room.
-        end_seconds: how long after its start a task ends by itself, in seconds by the emulator's clock, 0 to 1e7; None:
-            never.
-        tasks_end_with_room: whether the end of a room ends the tasks in it.
         clock: the source of the time of day; the real time by default.
+        **settings: the fields of `EmulatorSettings`; ``docs/emulator.md`` has a table of them.
 
     Raises:
+        TypeError: there is no such setting; the message names the nearest one.
         ValueError: a setting is not valid; the message names it.
         CannotStart: on entering the block: the port is in use, or the state file cannot be used.
     """
+
+    __signature__: ClassVar[Signature]
 
     def __init__(
         self,
         *,
         port: int = 0,
         state: Path | str | None = None,
-        rooms: Literal["auto", "required"] = "auto",
-        allow_unknown_fields: bool = False,
-        app_key: str = PLACEHOLDER_APP_KEY,
-        app_secret: str = PLACEHOLDER_APP_SECRET,
-        accounts: Mapping[str, str] | None = None,
-        room_missing_code: int = 404,
-        task_missing_code: int = 404,
-        dedup: Literal["ignore", "replay", "refuse"] = "ignore",
-        max_rps: int | None = None,
-        retry_after: bool = False,
-        start_seconds: float = 0.0,
-        end_seconds: float | None = None,
-        tasks_end_with_room: bool = True,
         clock: Clock | None = None,
+        **settings: Unpack[EmulatorSettingsArguments],
     ) -> None:
-        self.app_key = app_key
-        self.app_secret = app_secret
+        known = signature(type(self)).parameters
+        if unknown := [name for name in settings if name not in known]:
+            raise TypeError(describe_misspelt_keyword("Emulator", unknown[0], known))
+        self._settings = parse_strict(EmulatorSettings, settings, by_name=True)
+        self.app_key = self._settings.app_key
+        self.app_secret = self._settings.app_secret
         self.clock = clock or Clock()
         self.url = ""
         """URL of the emulator, as in ``http://127.0.0.1:40123``; empty until the block is entered."""
-        change = {
-            "rooms": rooms,
-            "dedup": dedup,
-            "max_rps": max_rps,
-            "retry_after": retry_after,
-            "start_seconds": start_seconds,
-            "end_seconds": end_seconds,
-            "tasks_end_with_room": tasks_end_with_room,
-        }
-        self._settings = parse_strict(SettingsChange, change, by_name=True).apply_to(
-            EmulatorSettings(
-                app_key,
-                app_secret,
-                accounts=dict(accounts or {}),
-                allow_unknown_fields=allow_unknown_fields,
-                room_missing_code=room_missing_code,
-                task_missing_code=task_missing_code,
-            )
-        )
         self._port = port
         self._state_path = None if state is None else Path(state)
         self._running: EmulatorThread | None = None
@@ -275,14 +121,14 @@ class Emulator:
         """Return the settings that can be changed, as ``GET /-/settings`` does."""
         return self._ask(Admin.settings)
 
-    def change_settings(self, **changes: Unpack[SettingsArguments]) -> None:
+    def change_settings(self, **changes: Unpack[ChangeableSettingsArguments]) -> None:
         """Change settings from the next request on, as in ``change_settings(dedup="replay", max_rps=50)``.
 
         Raises:
             ValueError: a setting is not valid; the message names it.
         """
-        change = parse_strict(SettingsChange, changes, by_name=True)
-        self._ask(lambda admin: admin.change_settings(change))
+        checked = parse_strict(ChangeableSettings, changes, by_name=True)
+        self._ask(lambda admin: admin.change_settings(checked))
 
     def fault(
         self,
@@ -419,3 +265,16 @@ class Emulator:
             message = "the emulator does not run: use it within `with Emulator() as emulator:`"
             raise RuntimeError(message)
         return self._running
+
+
+def _add_keywords() -> None:
+    """Let `help` and `inspect.signature` see each setting, with its default, in place of ``**settings``."""
+    *own, _ = signature(Emulator).parameters.values()
+    settings = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation)
+        for name, field in EmulatorSettings.model_fields.items()
+    ]
+    Emulator.__signature__ = Signature([*own, *settings])
+
+
+_add_keywords()

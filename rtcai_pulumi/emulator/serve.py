@@ -3,19 +3,43 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Unpack
 
+from rtcai_pulumi.config.emulator import ENVIRONMENT_VARIABLES, EmulatorSettings, EmulatorSettingsArguments
 from rtcai_pulumi.emulator.app import application
 from rtcai_pulumi.emulator.clock import Clock
-from rtcai_pulumi.emulator.errors import InvalidStatement, Rejection, SeedUnusable
+from rtcai_pulumi.emulator.errors import CannotStart, InvalidStatement, Rejection, SeedUnusable
 from rtcai_pulumi.emulator.http.request import parse_json
 from rtcai_pulumi.emulator.http.server import Server, listen, url_of
-from rtcai_pulumi.emulator.settings import EmulatorSettings
 from rtcai_pulumi.emulator.state.file import StateFile
 from rtcai_pulumi.emulator.state.seed import Seed, plant
 from rtcai_pulumi.emulator.state.service import EmulatedService
 from rtcai_pulumi.emulator.strict_model import parse_strict
+
+
+def settings_from(environment: Mapping[str, str], **options: Unpack[EmulatorSettingsArguments]) -> EmulatorSettings:
+    """Build the settings from the options and from the credentials in the environment; empty variables count as not
+    set.
+
+    Raises:
+        CannotStart: the list of accounts in the environment is not valid.
+    """
+    texts = {name: text for name, variable in ENVIRONMENT_VARIABLES.items() if (text := environment.get(variable))}
+    accounts = _parse_accounts(texts.pop("accounts", ""))
+    return parse_strict(EmulatorSettings, {**options, **texts, "accounts": accounts}, by_name=True)
+
+
+def _parse_accounts(text: str) -> dict[str, str]:
+    """Parse AppKeys and AppSecrets from ``key=secret key2=secret2``."""
+    pairs = [pair.partition("=") for pair in text.split()]
+    if not all(key and secret for key, _, secret in pairs):
+        # The message does not repeat the value: part of it may be a secret.
+        message = "RTCAI_EMULATOR_ACCOUNTS must be AppKeys with their AppSecrets, as in: key=secret key2=secret2"
+        raise CannotStart(message)
+    return {key: secret for key, _, secret in pairs}
 
 
 def run(settings: EmulatorSettings, port: int, state: Path | None, seed: Path | None, log_level: str) -> None:

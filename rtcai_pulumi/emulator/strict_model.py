@@ -1,4 +1,4 @@
-"""The base of models for settings, faults and seeds: no unknown keys and no conversion of values."""
+"""The base of models for faults, seeds and queries: no unknown keys and no conversion of values."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rtcai_pulumi.emulator.errors import InvalidStatement
 
-S = TypeVar("S", bound="StrictModel")
+M = TypeVar("M", bound=BaseModel)
 
 _SHOWN: Final = 40
 """How many characters of a wrong value a message repeats."""
@@ -19,7 +19,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-def parse_strict(model: type[S], content: Any, *, by_name: bool = False) -> S:
+def parse_strict(model: type[M], content: Any, *, by_name: bool = False) -> M:
     """Validate content as a model.
 
     Args:
@@ -40,7 +40,7 @@ def parse_strict(model: type[S], content: Any, *, by_name: bool = False) -> S:
         raise InvalidStatement("; ".join(_problem(model, problem, by_name=by_name) for problem in problems)) from None
 
 
-def _problem(model: type[StrictModel], problem: Mapping[str, Any], *, by_name: bool) -> str:
+def _problem(model: type[BaseModel], problem: Mapping[str, Any], *, by_name: bool) -> str:
     path = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         fields = model.model_fields.items()

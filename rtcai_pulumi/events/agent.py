@@ -10,7 +10,7 @@ from rtcai_pulumi.config.conversation import AgentSettings
 from rtcai_pulumi.config.problems import NULL, check_fields, path_of
 from rtcai_pulumi.config.values import UNKNOWN, map_nested
 from rtcai_pulumi.events.document import EventProblem, EventSource, Location
-from rtcai_pulumi.events.secrets import Reference, check_location, looks_like_reference, reference_problem, takes_text
+from rtcai_pulumi.events.secrets import Reference, check_location, check_reference, looks_like_reference, takes_text
 
 PROMPT_FILES: Final = {"customPromptFile": "customPrompt", "customPromptFormatFile": "customPromptFormat"}
 """Fields of the block ``llm`` in an event file, each with the field that receives the file's text."""
@@ -20,7 +20,7 @@ class PromptFileError(Exception):
     """A prompt file cannot be used; the message gives the reason."""
 
 
-def prompt_in(folder: Path, name: Any) -> str:
+def read_prompt(folder: Path, name: Any) -> str:
     """Return the text of a prompt file; line breaks at its end are removed, because editors add them.
 
     Args:
@@ -28,31 +28,31 @@ def prompt_in(folder: Path, name: Any) -> str:
         name: the path relative to the folder, as written in the event.
 
     Raises:
-        PromptFileWrong: the file does not exist, is outside the folder, is not valid UTF-8, or is empty.
+        PromptFileError: the file does not exist, is outside the folder, is not valid UTF-8, or is empty.
     """
     if not isinstance(name, str) or not name:
-        raise PromptFileError("must be the path of a file, from the event file's folder")
+        raise PromptFileError("must be the path of a file, relative to the event file's folder")
     try:
         file = (folder / name).resolve()
         if not file.is_relative_to(folder.resolve()):
-            raise PromptFileError("must be inside of the event file's folder")
+            raise PromptFileError("must be inside the event file's folder")
         if not file.is_file():
-            raise PromptFileError("no such file in the event file's folder")
+            raise PromptFileError("there is no such file in the event file's folder")
         text = file.read_text(encoding="utf-8-sig").rstrip("\n")
     except UnicodeDecodeError:
-        raise PromptFileError("the file is no text in UTF-8") from None
+        raise PromptFileError("the file is not valid UTF-8") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = error.strerror if isinstance(error, OSError) else None
-        raise PromptFileError(f"the file cannot be read: {reason or 'its path is none'}") from None
+        raise PromptFileError(f"the file cannot be read: {reason or 'its path is not valid'}") from None
     if not text.strip():
         raise PromptFileError("the file is empty")
     return text
 
 
-IsLate = Callable[[Any], bool]
-"""Whether a value is not known yet: an output of a resource."""
+IsOutput = Callable[[Any], bool]
+"""Whether a value is an output of a resource, so it is not known while the program runs."""
 
-_LAST_STEP: Final = re.compile(r"(\.[^.\[\]]*|\[\d+\])$")
+_LAST_KEY: Final = re.compile(r"(\.[^.\[\]]*|\[\d+\])$")
 _MISSING: Final = "required"
 
 
@@ -68,52 +68,52 @@ class EventPart:
     """Location in the event of each path in the agent; for a prompt, the location of the field that names its file."""
     mistakes: list[EventProblem] = field(default_factory=list)
 
-    def states(self, path: str) -> bool:
+    def contains(self, path: str) -> bool:
         """Whether the part itself contains a path."""
         return path in self.places
 
-    def nearest(self, path: str) -> Location:
+    def find_location(self, path: str) -> Location:
         """Return the location of a path, or of the nearest object around it that is in the event."""
         while path and path not in self.places:
-            path = path[: found.start()] if (found := _LAST_STEP.search(path)) else ""
+            path = path[: found.start()] if (found := _LAST_KEY.search(path)) else ""
         return self.places.get(path, self.location)
 
-    def path_of(self, path: str) -> str:
+    def to_event_path(self, path: str) -> str:
         """Convert a path in the agent to a path from the event's root."""
         if path in self.places:
             return path_of(self.places[path])
         return path_of(self.location) + (f".{path}" if path not in {"", "data", "(root)"} else "")
 
 
-def read_part(raw: Any, location: Location, source: EventSource, is_late: IsLate, *, may_remove: bool) -> EventPart:
+def read_part(raw: Any, location: Location, source: EventSource, is_output: IsOutput, *, may_remove: bool) -> EventPart:
     """Read a part, and check each of its fields separately: a part need not be a complete agent.
 
     Args:
         raw: the content; if it is not an object, it has been refused already.
         location: its location in the event.
         source: the event's file, or none.
-        is_late: whether a value is not known yet, so it is not checked.
+        is_output: whether a value is an output, so it is not checked.
         may_remove: whether null removes a field, as it does in a room.
     """
     part = EventPart(location)
     if not isinstance(raw, Mapping):
         return part
-    part.data = _Reader(part, source, may_remove=may_remove).object(raw, (), location)
-    judged = to_known(part.data, is_late, null=UNKNOWN if may_remove else None)
-    for problem in check_fields(judged, AgentSettings):
+    part.data = _Reader(part, source, may_remove=may_remove).read_object(raw, (), location)
+    fields = to_known(part.data, is_output, null=UNKNOWN if may_remove else None)
+    for problem in check_fields(fields, AgentSettings):
         if problem.reason != _MISSING:
-            place = part.nearest(problem.path)
-            part.mistakes.append(source.problem(place, problem.reason, part.path_of(problem.path)))
+            place = part.find_location(problem.path)
+            part.mistakes.append(source.problem_at(place, problem.reason, part.to_event_path(problem.path)))
     return part
 
 
-def to_known(value: Any, is_late: IsLate, null: Any = None) -> Any:
+def to_known(value: Any, is_output: IsOutput, null: Any = None) -> Any:
     """Return a value in the form that `check` accepts: secrets and values not known yet become unknowns, and None in an
     object becomes `null`.
     """
 
     def change(location: Location, item: Any) -> Any:
-        if isinstance(item, Reference) or is_late(item):
+        if isinstance(item, Reference) or is_output(item):
             return UNKNOWN
         is_in_object = bool(location) and isinstance(location[-1], str)
         return null if item is None and is_in_object else item
@@ -129,24 +129,24 @@ class _Reader:
         self._source = source
         self._may_remove = may_remove
 
-    def object(self, raw: Mapping[str, Any], path: Location, place: Location) -> dict[str, Any]:
+    def read_object(self, raw: Mapping[str, Any], path: Location, place: Location) -> dict[str, Any]:
         value: dict[str, Any] = {}
         for key, item in raw.items():
             inner = (*place, key)
             if path == ("llm",) and key in PROMPT_FILES and self._source.folder is not None:
-                self._prompt(key, raw, value, inner)
+                self._read_prompt(key, raw, value, inner)
             else:
-                value[key] = self._value(item, (*path, key), inner)
+                value[key] = self._read_value(item, (*path, key), inner)
         return value
 
-    def _value(self, raw: Any, path: Location, place: Location) -> Any:
+    def _read_value(self, raw: Any, path: Location, place: Location) -> Any:
         self._part.places[path_of(path)] = place
         if isinstance(raw, Mapping):
             if looks_like_reference(raw) or (self._is_text(path) and all(str(key).startswith("$") for key in raw)):
-                return self._reference(raw, path, place)
-            return self.object(raw, path, place)
+                return self._read_reference(raw, path, place)
+            return self.read_object(raw, path, place)
         if isinstance(raw, list):
-            return [self._value(item, (*path, number), (*place, number)) for number, item in enumerate(raw)]
+            return [self._read_value(item, (*path, number), (*place, number)) for number, item in enumerate(raw)]
         return raw
 
     @staticmethod
@@ -154,34 +154,34 @@ class _Reader:
         """Whether only a text is valid here; `extra` accepts objects with any keys."""
         return "extra" not in path and takes_text(path) is True
 
-    def _reference(self, raw: Mapping[str, Any], path: Location, place: Location) -> Any:
-        problem = reference_problem(raw) or check_location(path)
+    def _read_reference(self, raw: Mapping[str, Any], path: Location, place: Location) -> Any:
+        problem = check_reference(raw) or check_location(path)
         if problem is not None:
-            self._mistake(place, problem)
+            self._add_mistake(place, problem)
             return UNKNOWN
         ((kind, name),) = raw.items()
-        return Reference("$env" if kind == "$env" else "$config", name, self._source.place(place))
+        return Reference("$env" if kind == "$env" else "$config", name, self._source.describe(place))
 
-    def _prompt(self, key: str, raw: Mapping[str, Any], value: dict[str, Any], place: Location) -> None:
-        stands_for = PROMPT_FILES[key]
-        if raw[key] is None and stands_for in raw:
+    def _read_prompt(self, key: str, raw: Mapping[str, Any], value: dict[str, Any], place: Location) -> None:
+        prompt = PROMPT_FILES[key]
+        if raw[key] is None and prompt in raw:
             if not self._may_remove:
-                self._mistake(place, NULL)
+                self._add_mistake(place, NULL)
             return
-        if raw.get(stands_for) is not None:
-            self._mistake(place, f"state {stands_for} or {key}, not both")
+        if raw.get(prompt) is not None:
+            self._add_mistake(place, f"set {prompt} or {key}, not both")
             return
-        self._part.places[path_of(("llm", stands_for))] = place
-        value[stands_for] = raw[key]
+        self._part.places[path_of(("llm", prompt))] = place
+        value[prompt] = raw[key]
         if raw[key] is not None and self._source.folder is not None:
             try:
-                value[stands_for] = prompt_in(self._source.folder, raw[key])
-            except PromptFileError as wrong:
-                self._mistake(place, str(wrong))
-                value[stands_for] = UNKNOWN
+                value[prompt] = read_prompt(self._source.folder, raw[key])
+            except PromptFileError as error:
+                self._add_mistake(place, str(error))
+                value[prompt] = UNKNOWN
 
-    def _mistake(self, place: Location, reason: str) -> None:
-        self._part.mistakes.append(self._source.problem(place, reason))
+    def _add_mistake(self, place: Location, reason: str) -> None:
+        self._part.mistakes.append(self._source.problem_at(place, reason))
 
 
 def merge(default: Any, changes: Any) -> Any:

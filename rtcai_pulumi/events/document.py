@@ -19,9 +19,9 @@ from rtcai_pulumi.config.problems import path_of
 Location = tuple[str | int, ...]
 """Keys and list positions from the root of a document."""
 
-_MOST_VALUES: Final = 100_000
+_MAX_VALUES: Final = 100_000
 """Limit on values: aliases of aliases could make a short text endless."""
-_DEEPEST: Final = 100
+_MAX_DEPTH: Final = 100
 _TOO_DEEP: Final = "nested too deeply"
 _TAG: Final = "tag:yaml.org,2002:"
 _WORDS: Final[Mapping[str, Any]] = {"true": True, "false": False}
@@ -45,7 +45,7 @@ class Document:
     data: Any = None
     lines: dict[Location, int] = field(default_factory=dict)
     """The line of each value's key, or of a list's item; from 1."""
-    slips: list[SyntaxProblem] = field(default_factory=list)
+    problems: list[SyntaxProblem] = field(default_factory=list)
 
     def line_of(self, location: Location) -> int:
         """Return the line of a location; if it is not in the text, the line of the nearest object around it."""
@@ -71,24 +71,24 @@ for _name, _pattern, _first in (
 
 
 def read(text: str) -> Document:
-    """Read a text. The slips of the document list everything wrong that can be found in one pass."""
+    """Read a text. The problems of the document list everything wrong that can be found in one pass."""
     document = Document()
     try:
         node = _CoreLoader(text).get_single_node()
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        document.slips.append(SyntaxProblem((), line, "a control character, which YAML does not allow"))
+        document.problems.append(SyntaxProblem((), line, "contains a control character, which YAML does not allow"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        document.slips.append(SyntaxProblem((), mark.line + 1 if mark else 1, _sentence(error)))
+        document.problems.append(SyntaxProblem((), mark.line + 1 if mark else 1, _describe_error(error)))
     except RecursionError:
-        document.slips.append(SyntaxProblem((), 1, _TOO_DEEP))
+        document.problems.append(SyntaxProblem((), 1, _TOO_DEEP))
     else:
-        _Reading(document).read(node)
+        _NodeReader(document).read(node)
     return document
 
 
-class _Reading:
+class _NodeReader:
     """Converts nodes to data, and records lines and mistakes."""
 
     def __init__(self, document: Document) -> None:
@@ -99,52 +99,56 @@ class _Reading:
     def read(self, node: yaml.Node | None) -> None:
         if node is not None:
             self._document.lines[()] = node.start_mark.line + 1
-            self._document.data = self._value(node, ())
+            self._document.data = self._read_value(node, ())
 
-    def _value(self, node: yaml.Node, location: Location) -> Any:
+    def _read_value(self, node: yaml.Node, location: Location) -> Any:
         self._values += 1
-        if self._values > _MOST_VALUES:
+        if self._values > _MAX_VALUES:
             return None
-        endless = self._endless(node)
-        if endless is not None:
-            self._slip(location, node, endless)
+        excess = self._find_excess(node)
+        if excess is not None:
+            self._add_problem(location, node, excess)
             return None
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, location)
+            return self._read_scalar(node, location)
         self._open.append(node)
-        value = self._mapping(node, location) if isinstance(node, yaml.MappingNode) else self._list(node, location)
+        value = (
+            self._read_mapping(node, location)
+            if isinstance(node, yaml.MappingNode)
+            else self._read_list(node, location)
+        )
         self._open.pop()
         return value
 
-    def _endless(self, node: yaml.Node) -> str | None:
+    def _find_excess(self, node: yaml.Node) -> str | None:
         """Return why a value is not read: it is endless, or larger than any real event."""
-        if self._values == _MOST_VALUES:
-            return "too many values: aliases repeat too much"
-        if len(self._open) == _DEEPEST:
+        if self._values == _MAX_VALUES:
+            return f"more than {_MAX_VALUES} values; use fewer aliases"
+        if len(self._open) == _MAX_DEPTH:
             return _TOO_DEEP
-        return "an alias inside of what it stands for" if any(node is outer for outer in self._open) else None
+        return "an alias inside the value that it repeats" if any(node is outer for outer in self._open) else None
 
-    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+    def _read_mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         value: dict[str, Any] = {}
         self._check_tag(node, location, "map")
-        for key, item in _own_pairs(node):
+        for key, item in _select_own_pairs(node):
             if not isinstance(key, yaml.ScalarNode):
-                self._slip(location, key, "a key must be a text")
+                self._add_problem(location, key, "a key must be a string")
                 continue
             inner = (*location, key.value)
             if key.value in value:
                 first = self._document.lines[inner]
-                self._slip(inner, key, f"stated twice, in line {first} first; let one go")
+                self._add_problem(inner, key, f"already set in line {first}; remove one of the two")
                 continue
             self._document.lines[inner] = key.start_mark.line + 1
-            value[key.value] = self._value(item, inner)
-        for source in self._merge(node, location):
+            value[key.value] = self._read_value(item, inner)
+        for source in self._read_merged(node, location):
             for key, item in source.items():
                 if key not in value:
                     value[key] = item
         return value
 
-    def _merge(self, node: yaml.MappingNode, location: Location) -> Iterator[dict[str, Any]]:
+    def _read_merged(self, node: yaml.MappingNode, location: Location) -> Iterator[dict[str, Any]]:
         """Yield the objects of the merge keys (``<<``), highest precedence first; values of the mapping itself keep
         their lines.
         """
@@ -154,23 +158,23 @@ class _Reading:
             for source in item.value if isinstance(item, yaml.SequenceNode) else [item]:
                 if isinstance(source, yaml.MappingNode):
                     known = dict(self._document.lines)
-                    merged = self._value(source, location)
+                    merged = self._read_value(source, location)
                     self._document.lines |= known
                     if isinstance(merged, dict):
                         yield merged
                 else:
-                    self._slip(location, key, "a merge key (<<) takes an object, or a list of objects")
+                    self._add_problem(location, key, "a merge key (<<) needs an object or a list of objects")
 
-    def _list(self, node: yaml.Node, location: Location) -> list[Any]:
+    def _read_list(self, node: yaml.Node, location: Location) -> list[Any]:
         value = []
         self._check_tag(node, location, "seq")
         for number, item in enumerate(node.value):
             inner = (*location, number)
             self._document.lines[inner] = item.start_mark.line + 1
-            value.append(self._value(item, inner))
+            value.append(self._read_value(item, inner))
         return value
 
-    def _scalar(self, node: yaml.ScalarNode, location: Location) -> Any:
+    def _read_scalar(self, node: yaml.ScalarNode, location: Location) -> Any:
         text = node.value
         match node.tag.removeprefix(_TAG):
             case "str":
@@ -179,20 +183,22 @@ class _Reading:
                 return _WORDS[text.lower()]
             case "null" if text.lower() in {"", "~", "null"}:
                 return None
-            case "int" | "float" as kind if (number := _number(text, kind)) is not None:
+            case "int" | "float" as kind if (number := _parse_number(text, kind)) is not None:
                 return number
-        self._slip(location, node, "a value with a tag that event files do not have, or that does not fit its tag")
+        self._add_problem(
+            location, node, "has a tag that event files do not support, or a value that does not match its tag"
+        )
         return None
 
     def _check_tag(self, node: yaml.Node, location: Location, kind: str) -> None:
         if node.tag != _TAG + kind:
-            self._slip(location, node, "a value with a tag that event files do not have")
+            self._add_problem(location, node, "has a tag that event files do not support")
 
-    def _slip(self, location: Location, node: yaml.Node, reason: str) -> None:
-        self._document.slips.append(SyntaxProblem(location, node.start_mark.line + 1, reason))
+    def _add_problem(self, location: Location, node: yaml.Node, reason: str) -> None:
+        self._document.problems.append(SyntaxProblem(location, node.start_mark.line + 1, reason))
 
 
-def _own_pairs(node: yaml.MappingNode) -> Iterator[tuple[Any, yaml.Node]]:
+def _select_own_pairs(node: yaml.MappingNode) -> Iterator[tuple[Any, yaml.Node]]:
     return (pair for pair in node.value if not _is_merge_key(pair[0]))
 
 
@@ -201,7 +207,7 @@ def _is_merge_key(key: yaml.Node) -> bool:
     return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
 
 
-def _number(text: str, kind: str) -> int | float | None:
+def _parse_number(text: str, kind: str) -> int | float | None:
     try:
         if kind == "int":
             base = _NUMBER_BASES.get(text[:2], 10)
@@ -211,17 +217,17 @@ def _number(text: str, kind: str) -> int | float | None:
         return None
 
 
-def _sentence(error: yaml.MarkedYAMLError) -> str:
+def _describe_error(error: yaml.MarkedYAMLError) -> str:
     """Return the message of the YAML library without any part of the text, which may be a secret."""
     problem = error.problem or "cannot be read"
     if isinstance(error, ComposerError):
         if "alias" in problem:
-            problem = "an alias without its anchor; a text that begins with * needs quotes"
+            problem = "an alias without an anchor; a string that begins with * needs quotes"
         elif "occurrence" in problem:
-            problem = "an anchor that there is already; a text that begins with & needs quotes"
+            problem = "an anchor that is already defined; a string that begins with & needs quotes"
         else:
-            problem = "a second document; an event file has one"
-    return f"is no YAML: {_QUOTED.sub('(…)', problem)}"
+            problem = "a second document; an event file has only one"
+    return f"is not valid YAML: {_QUOTED.sub('(…)', problem)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +267,12 @@ class EventSource:
     """The folder that contains the prompt files; None if there can be none."""
     document: Document | None = None
 
-    def problem(self, location: Location, reason: str, path: str | None = None) -> EventProblem:
+    def problem_at(self, location: Location, reason: str, path: str | None = None) -> EventProblem:
         """Return a mistake at a location of the event; `path` names a field inside it that is not in the event."""
         line = self.document.line_of(location) if self.document else None
         return EventProblem(path or path_of(location), reason, self.file, line)
 
-    def place(self, location: Location) -> str:
+    def describe(self, location: Location) -> str:
         """Return a location as messages name it."""
         line = f"{self.file}:{self.document.line_of(location)}: " if self.document else ""
         return f"{line}{path_of(location)}"

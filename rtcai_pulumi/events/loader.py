@@ -4,23 +4,23 @@ from pathlib import Path
 
 from rtcai_pulumi.events.document import Document, EventProblem, EventSource, InvalidEvent, read
 from rtcai_pulumi.events.model import Event
-from rtcai_pulumi.events.validation import Plan, plan
+from rtcai_pulumi.events.validation import Plan, plan_event
 
 DEFAULT_FILE = "event.yaml"
 
 
-def plan_of(file: str | Path) -> Plan:
+def plan_file(file: str | Path) -> Plan:
     """Read an event file. The mistakes of the returned plan list everything that is wrong with it."""
-    path, shown = Path(file), str(file)
+    path, name = Path(file), str(file)
     try:
         content = path.read_bytes()
     except OSError as error:
-        reason = f"the event file cannot be read: {error.strerror}; name one that is there"
-        return Plan(None, False, (), (EventProblem("(root)", reason, shown),))
-    source = EventSource(shown, path.parent, _document(content))
+        reason = f"the event file cannot be read: {error.strerror}; check its path"
+        return Plan(None, False, (), (EventProblem("(root)", reason, name),))
+    source = EventSource(name, path.parent, _decode(content))
     if source.document is None:
-        return Plan(None, False, (), (EventProblem("(root)", "is no text in UTF-8", shown),))
-    return plan(source.document.data, source)
+        return Plan(None, False, (), (EventProblem("(root)", "is not valid UTF-8", name),))
+    return plan_event(source.document.data, source)
 
 
 def load_event(file: str | Path) -> Event:
@@ -35,19 +35,14 @@ def load_event(file: str | Path) -> Event:
     Raises:
         InvalidEvent: the event has mistakes; all of them are listed, each with its line.
     """
-    found = plan_of(file)
-    if found.mistakes:
-        raise InvalidEvent(f"the event file {file}", found.mistakes)
-    return event_of(found)
-
-
-def event_of(found: Plan) -> Event:
-    """Return the event of a plan without mistakes."""
+    plan = plan_file(file)
+    if plan.mistakes:
+        raise InvalidEvent(f"the event file {file}", plan.mistakes)
     names = Event.wire_names()
-    return Event(**{names[name]: value for name, value in found.event.items()})
+    return Event(**{names[name]: value for name, value in plan.event.items()})
 
 
-def _document(content: bytes) -> Document | None:
+def _decode(content: bytes) -> Document | None:
     try:
         return read(content.decode("utf-8-sig"))
     except UnicodeDecodeError:

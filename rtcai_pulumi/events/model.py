@@ -17,11 +17,11 @@ from rtcai_pulumi.config.setting import BlockSetting, Setting
 
 KEY_PATTERN: Final = r"^[^\s:/|\u0000-\u001f\u007f]+$"
 """Part of a resource's name. Colons and slashes would break its URN, a vertical bar the table of the README."""
-KEY_RULE: Final = "must be one word without : / and |, because resources are named by it"
+KEY_RULE: Final = "must be one word without : / and |, because it is part of resource names"
 _LINK_PATTERN: Final = r"^https?://([^\s{}\u0000-\u001f\u007f]|\{cname\})+$"
 _LINK_RULE: Final = (
-    "must be an address that begins with http:// or https://, without blanks; {cname} stands for the room's name, and "
-    "other braces have no meaning"
+    "must be a URL that begins with http:// or https:// and has no spaces; {cname} is replaced by the room's name, "
+    "other braces are not allowed"
 )
 
 
@@ -30,7 +30,7 @@ def is_key(text: str) -> bool:
     return re.fullmatch(KEY_PATTERN, text) is not None
 
 
-def _one_word(name: str) -> str:
+def _require_word(name: str) -> str:
     if not is_key(name):
         raise PydanticCustomError("event_name", KEY_RULE)
     return name
@@ -41,14 +41,14 @@ def is_address(link: str) -> bool:
     return re.fullmatch(_LINK_PATTERN, link) is not None and link.isprintable()
 
 
-def _address(link: str) -> str:
+def _require_address(link: str) -> str:
     if not is_address(link):
         raise PydanticCustomError("event_link", "{rule}", {"rule": _LINK_RULE})
     return link
 
 
-Link = Annotated[str, AfterValidator(_address), Field(json_schema_extra={"pattern": _LINK_PATTERN})]
-_Name = Annotated[str, AfterValidator(_one_word), Field(json_schema_extra={"pattern": KEY_PATTERN})]
+Link = Annotated[str, AfterValidator(_require_address), Field(json_schema_extra={"pattern": _LINK_PATTERN})]
+_Name = Annotated[str, AfterValidator(_require_word), Field(json_schema_extra={"pattern": KEY_PATTERN})]
 
 
 class EventRoom(Block):

@@ -1,13 +1,10 @@
-"""`EventRooms`, the component that declares the agents of an event, and its README."""
+"""`EventRooms`, the component that declares the agents of an event, and its secrets."""
 
 import inspect
 import os
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Self
-from urllib.parse import quote
+from typing import Any, Self
 
 import pulumi
 from pulumi import Output, ResourceOptions
@@ -17,94 +14,13 @@ from rtcai_pulumi.config.rules import TOO_DEEP
 from rtcai_pulumi.config.values import Location, as_data, drop_nulls, map_nested, walk
 from rtcai_pulumi.conversation import RealtimeConversation
 from rtcai_pulumi.events.document import EventSource
-from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
+from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_file
 from rtcai_pulumi.events.model import Event, is_address
+from rtcai_pulumi.events.readme import ReadmeRow, render_readme
 from rtcai_pulumi.events.secrets import Reference
-from rtcai_pulumi.events.validation import Plan, RoomPlan, plan
+from rtcai_pulumi.events.validation import Plan, RoomPlan, plan_event
 from rtcai_pulumi.registration import refuse_component
 from rtcai_pulumi.room import Room
-
-_MARKUP: Final = re.compile(r"[\\`*_\[\]<>|~#&]")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One room of the table."""
-
-    key: str
-    cname: str
-    task: str
-    """``cid/taskId``."""
-    link: str | None
-    """The link for joining; ``{cname}`` is the placeholder for the room's name."""
-
-
-def stack_readme(title: str, rows: Iterable[Row]) -> str:
-    """Return a table of rooms, tasks and links, sorted by the rooms' keys: the order in the event does not matter.
-
-    Args:
-        title: the event's name.
-        rows: its rooms.
-    """
-    table = sorted(rows, key=lambda row: row.key)
-    linked = any(row.link for row in table)
-    head = ["Room", "Name in the service", "Task"] + ["Join"] * linked
-    lines = [head, ["---"] * len(head), *(_cells(row, linked=linked) for row in table)]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    agents = f"{len(table)} room{'s' * (len(table) != 1)} with an AI agent each." if table else "No rooms."
-    return f"# {_text(title)}\n\n{agents}\n" + (f"\n{text}\n" if table else "")
-
-
-def _cells(row: Row, *, linked: bool) -> list[str]:
-    cells = [_text(row.key), _text(row.cname), _text(row.task)]
-    if linked:
-        address = (row.link or "").replace("{cname}", quote(row.cname, safe=""))
-        cells.append(f"[open](<{quote(address, safe=_LINK_SAFE)}>)" if address else "")
-    return cells
-
-
-_LINK_SAFE: Final = ":/?#[]@!&'()*+,;=%~-._{}"
-
-
-def _text(text: str) -> str:
-    """Escape a text for Markdown. ``$`` is escaped too, because Pulumi Cloud replaces ``${…}`` with outputs."""
-    escaped = _MARKUP.sub(lambda found: "\\" + found[0], text)
-    return escaped.replace("$", "&#36;").replace("\n", " ")
-
-
-def missing_secrets(values: list[Any]) -> list[str]:
-    """Return a sentence for each reference to a missing secret, each location once."""
-    references = [value for _, value in walk(values) if isinstance(value, Reference)]
-    found = {reference.place: problem for reference in references if (problem := _problem(reference)) is not None}
-    return [f"{place}: {problem}" for place, problem in found.items()]
-
-
-def reveal(value: Any) -> Any:
-    """Return a value in which secret outputs replace the references."""
-
-    def read(_: Location, item: Any) -> Any:
-        return pulumi.Output.secret(_read(item)) if isinstance(item, Reference) else item
-
-    return map_nested(value, read)
-
-
-def _read(reference: Reference) -> str | pulumi.Output[str] | None:
-    if reference.kind == "$env":
-        return os.environ.get(reference.name) or None
-    namespace, _, key = reference.name.rpartition(":")
-    return pulumi.Config(namespace or None).get_secret(key)
-
-
-def _problem(reference: Reference) -> str | None:
-    if _read(reference) is not None:
-        return None
-    if reference.kind == "$env":
-        return f"the environment variable {reference.name} is not set, or empty; set it where pulumi runs"
-    return (
-        f"the stack's config has no {reference.name}; set it with `pulumi config set --secret {reference.name}`, "
-        "which asks for the value"
-    )
-
 
 DEFAULT_NAME = "event"
 
@@ -135,10 +51,11 @@ class EventRooms(pulumi.ComponentResource):
         """
         source = EventSource()
         try:
-            found = plan(_as_event_data(event), source, _is_late, Output.concat)
+            plan = plan_event(_to_data(event), source, _is_output, Output.concat)
         except RecursionError:  # nested deeper than Python can follow, or an object inside itself
-            found = Plan(None, False, (), (source.problem((), TOO_DEEP),))
-        self._declare(name, found, [f"EventRooms {name!r} has a problem: {one}" for one in found.mistakes], opts)
+            plan = Plan(None, False, (), (source.problem_at((), TOO_DEEP),))
+        problems = [f"EventRooms {name!r} has a problem: {mistake}" for mistake in plan.mistakes]
+        self._declare(name, plan, problems, opts)
 
     @classmethod
     def from_file(
@@ -151,13 +68,13 @@ class EventRooms(pulumi.ComponentResource):
             name: the resource's name in the program. Default: the event's own name, else ``"event"``.
             opts: Pulumi's options.
         """
-        found = plan_of(file)
+        plan = plan_file(file)
         event_rooms = cls.__new__(cls)
-        event_rooms._declare(name or found.name or DEFAULT_NAME, found, list(map(str, found.mistakes)), opts)
+        event_rooms._declare(name or plan.name or DEFAULT_NAME, plan, list(map(str, plan.mistakes)), opts)
         return event_rooms
 
-    def _declare(self, name: str, found: Plan, problems: list[str], opts: ResourceOptions | None) -> None:
-        problems = problems or missing_secrets([room.inputs for room in found.rooms])
+    def _declare(self, name: str, plan: Plan, problems: list[str], opts: ResourceOptions | None) -> None:
+        problems = problems or find_missing_secrets([room.inputs for room in plan.rooms])
         # If the event has mistakes, the component itself cannot be registered: so the run fails, and no room is
         # deleted.
         props = {"event": refuse_component(problems)} if problems else None
@@ -165,24 +82,24 @@ class EventRooms(pulumi.ComponentResource):
         # Children inherit protect, retain_on_delete and deleted_with from a component, but not depends_on.
         inherited = ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
         self.conversations = {
-            room.key: _conversation(f"{name}-{room.key}", room, inherited, with_room=found.create_rooms)
-            for room in (() if problems else found.rooms)
+            room.key: _declare_conversation(f"{name}-{room.key}", room, inherited, with_room=plan.create_rooms)
+            for room in (() if problems else plan.rooms)
         }
-        if not problems and not found.rooms:
-            pulumi.warn(f"event {name}: it has no rooms, so every agent of it is stopped")
-        tasks: Any = {key: one.id for key, one in self.conversations.items()}
+        if not problems and not plan.rooms:
+            pulumi.warn(f"event {name} has no rooms, so all its agents are stopped")
+        tasks: Any = {key: conversation.id for key, conversation in self.conversations.items()}
         self.tasks = Output.from_input(tasks)
-        links = Output.from_input({room.key: room.link for room in found.rooms})
-        names = Output.from_input({key: one.cname for key, one in self.conversations.items()})
+        links = Output.from_input({room.key: room.link for room in plan.rooms})
+        names = Output.from_input({key: conversation.cname for key, conversation in self.conversations.items()})
         self.readme = Output.all(self.tasks, names, links).apply(
-            lambda known: stack_readme(
-                name, [Row(key, known[1][key], task, _link(known[2].get(key))) for key, task in known[0].items()]
+            lambda known: render_readme(
+                name, [ReadmeRow(key, known[1][key], task, _link(known[2].get(key))) for key, task in known[0].items()]
             )
         )
         self.register_outputs({"tasks": self.tasks, "readme": self.readme})
 
 
-def _conversation(name: str, room: RoomPlan, opts: ResourceOptions, *, with_room: bool) -> RealtimeConversation:
+def _declare_conversation(name: str, room: RoomPlan, opts: ResourceOptions, *, with_room: bool) -> RealtimeConversation:
     inputs = {_PYTHON_NAMES[key]: value for key, value in reveal(room.inputs).items()}
     if with_room:
         inputs["cname"] = Room._of_event(name, inputs["cname"], opts).cname
@@ -197,23 +114,59 @@ def _link(link: Any) -> str | None:
 _PYTHON_NAMES = {**Conversation.wire_names(), "extra": "extra"}
 
 
-def _as_event_data(event: Event | Mapping[str, Any]) -> Any:
+def _to_data(event: Event | Mapping[str, Any]) -> Any:
     """Return an event as data. In a program, None means omitted, except in a room's changes, where it removes a
     field.
     """
     data = as_data(event)
     if not isinstance(data, dict):
         return data
-    stated = {key: value for key, value in data.items() if value is not None}
-    if isinstance(stated.get("agent"), dict):
-        stated["agent"] = drop_nulls(stated["agent"])
-    if isinstance(stated.get("rooms"), dict):
-        stated["rooms"] = {
+    fields = {key: value for key, value in data.items() if value is not None}
+    if isinstance(fields.get("agent"), dict):
+        fields["agent"] = drop_nulls(fields["agent"])
+    if isinstance(fields.get("rooms"), dict):
+        fields["rooms"] = {
             key: {name: value for name, value in room.items() if value is not None} if isinstance(room, dict) else room
-            for key, room in stated["rooms"].items()
+            for key, room in fields["rooms"].items()
         }
-    return stated
+    return fields
 
 
-def _is_late(value: Any) -> bool:
+def _is_output(value: Any) -> bool:
     return isinstance(value, Output) or inspect.isawaitable(value)
+
+
+def find_missing_secrets(values: list[Any]) -> list[str]:
+    """Return a sentence for each reference to a missing secret, each location once."""
+    references = [value for _, value in walk(values) if isinstance(value, Reference)]
+    missing = {reference.place: problem for reference in references if (problem := _describe_missing(reference))}
+    return [f"{place}: {problem}" for place, problem in missing.items()]
+
+
+def reveal(value: Any) -> Any:
+    """Return a value in which secret outputs replace the references."""
+
+    def read(_: Location, item: Any) -> Any:
+        return pulumi.Output.secret(_read_secret(item)) if isinstance(item, Reference) else item
+
+    return map_nested(value, read)
+
+
+def _read_secret(reference: Reference) -> str | pulumi.Output[str] | None:
+    if reference.kind == "$env":
+        return os.environ.get(reference.name) or None
+    namespace, _, key = reference.name.rpartition(":")
+    return pulumi.Config(namespace or None).get_secret(key)
+
+
+def _describe_missing(reference: Reference) -> str | None:
+    if _read_secret(reference) is not None:
+        return None
+    if reference.kind == "$env":
+        return (
+            f"the environment variable {reference.name} is not set or is empty; set it for the process that runs pulumi"
+        )
+    return (
+        f"the stack's config has no {reference.name}; set it with `pulumi config set --secret {reference.name}`, "
+        "which asks for the value"
+    )

@@ -25,9 +25,9 @@ _WHERE: Final = {
 
 def event_schema() -> _Schema:
     """Return the schema of an event file."""
-    made = Event.model_json_schema()
-    models: dict[str, _Schema] = made.pop("$defs")
-    for schema in (made, models["EventRoom"]):
+    event = Event.model_json_schema()
+    models: dict[str, _Schema] = event.pop("$defs")
+    for schema in (event, models["EventRoom"]):
         del schema["properties"]["extra"]
     for schema in models.values():
         schema.pop("required", None)  # a part need not be a complete agent
@@ -37,12 +37,12 @@ def event_schema() -> _Schema:
     agent_models = {"AgentSettings", *_block_names()}
     changes = {name + _CHANGES: _make_changes_schema(models[name], agent_models) for name in agent_models}
     models["EventRoom"]["properties"]["agent"]["$ref"] += _CHANGES
-    made["properties"]["rooms"] |= {
+    event["properties"]["rooms"] |= {
         "propertyNames": {"pattern": KEY_PATTERN},
         "additionalProperties": {"anyOf": [{"$ref": "#/$defs/EventRoom"}, {"type": "null"}]},
     }
     definitions = models | changes | {"Secret": _secret()}
-    schema = {"$schema": "http://json-schema.org/draft-07/schema#", **_tidy(made)}
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", **_tidy(event)}
     return {**schema, "$defs": {name: _tidy(definitions[name]) for name in sorted(definitions)}}
 
 
@@ -53,13 +53,13 @@ def event_schema_text() -> str:
 
 def _block_names() -> set[str]:
     """Return the names, in the schema, of the models inside an agent."""
-    found: set[str] = set()
+    names: set[str] = set()
     models = list(nested_blocks(Data).values())
     while models:
         model = models.pop()
-        found.add(model.__name__)
+        names.add(model.__name__)
         models += nested_blocks(model).values()
-    return found
+    return names
 
 
 def _secret() -> _Schema:
@@ -96,26 +96,26 @@ def _split(schema: _Schema) -> tuple[_Schema, _Schema]:
 
 
 def _add_prompt_files(schema: _Schema) -> None:
-    for name, stands_for in PROMPT_FILES.items():
+    for name, prompt in PROMPT_FILES.items():
         schema["properties"][name] = {
             "type": "string",
             "minLength": 1,
-            "description": f"Path of a file with the text of {stands_for}, from this file's folder and inside of it.",
+            "description": f"Path of a file with the text of {prompt}, relative to this file's folder and inside it.",
         }
     # One of the two fields may be null: that only removes the value of the default agent.
-    stated = {"not": {"type": "null"}}
+    not_null = {"not": {"type": "null"}}
     schema["allOf"] = [
-        {"not": {"required": [name, other], "properties": {name: stated, other: stated}}}
+        {"not": {"required": [name, other], "properties": {name: not_null, other: not_null}}}
         for name, other in PROMPT_FILES.items()
     ]
 
 
 def _make_changes_schema(schema: _Schema, agent_models: set[str]) -> _Schema:
     """Return the schema of an object in a room's changes: null removes any of its fields."""
-    changed = copy.deepcopy(schema)
-    for name, field in changed["properties"].items():
-        changed["properties"][name] = _add_null(field, agent_models)
-    return changed
+    changes = copy.deepcopy(schema)
+    for name, field in changes["properties"].items():
+        changes["properties"][name] = _add_null(field, agent_models)
+    return changes
 
 
 def _add_null(field: _Schema, agent_models: set[str]) -> _Schema:

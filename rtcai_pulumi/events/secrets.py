@@ -20,7 +20,7 @@ KINDS: Final[Mapping[Kind, str]] = {
 ``namespace:key``), or an environment variable.
 """
 
-NOT_HERE: Final = "takes no reference: only the blocks of an agent have secrets"
+NOT_HERE: Final = "must not be a reference: only the blocks of an agent have secrets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ def looks_like_reference(value: Mapping[Any, Any]) -> bool:
     return any(key in KINDS for key in value)
 
 
-def reference_problem(value: Mapping[Any, Any]) -> str | None:
+def check_reference(value: Mapping[Any, Any]) -> str | None:
     """Return what is wrong with a reference itself."""
     if len(value) != 1:
-        return "a reference has one key: $config or $env"
+        return "a reference must have exactly one key: $config or $env"
     ((kind, name),) = value.items()
     if kind not in KINDS:
         near = find_nearest(str(kind), KINDS)
-        return f"unknown reference; did you mean {near}?" if near else "unknown reference: there are $config and $env"
+        return f"unknown reference; did you mean {near}?" if near else "unknown reference; use $config or $env"
     if not isinstance(name, str) or re.fullmatch(KINDS[cast("Kind", kind)], name) is None:
         what = "a key of the stack's config" if kind == "$config" else "the name of an environment variable"
-        return f"{kind} takes {what}"
+        return f"{kind} must be {what}"
     return None
 
 
@@ -58,7 +58,7 @@ def check_location(location: Location) -> str | None:
     """
     if location[0] not in {*Data.wire_names(), "extra"}:
         return NOT_HERE
-    return "takes no reference: a reference stands for a text" if takes_text(location) is False else None
+    return "must not be a reference: a reference is replaced by a string" if takes_text(location) is False else None
 
 
 def takes_text(location: Location) -> bool | None:
@@ -82,8 +82,8 @@ def _inner(node: Any, part: str | int) -> Any:
 
 def _resolve(node: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in node:
-        found: dict[str, Any] = _agent_schema()["$defs"][node["$ref"].rpartition("/")[2]]
-        return found
+        definition: dict[str, Any] = _agent_schema()["$defs"][node["$ref"].rpartition("/")[2]]
+        return definition
     return node
 
 

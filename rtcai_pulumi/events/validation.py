@@ -15,21 +15,21 @@ from rtcai_pulumi.config.output_text import is_output_text
 from rtcai_pulumi.config.problems import NULL, Problem, check_fields
 from rtcai_pulumi.config.validation import check
 from rtcai_pulumi.config.values import UNKNOWN
-from rtcai_pulumi.events.agent import EventPart, IsLate, merge, read_part, to_known
+from rtcai_pulumi.events.agent import EventPart, IsOutput, merge, read_part, to_known
 from rtcai_pulumi.events.document import EventProblem, EventSource, Location
 from rtcai_pulumi.events.model import KEY_RULE, Event, EventRoom, is_key
 from rtcai_pulumi.events.secrets import NOT_HERE, looks_like_reference
 
 Join = Callable[[Any, str], Any]
 
-_NO_OBJECT: Final = "must be an object"
+_NOT_AN_OBJECT: Final = "must be an object"
 _ROOMS_ARE_KNOWN: Final = (
-    "which rooms there are has to be known while the program runs, because each is a resource; values inside of a room "
+    "the keys of the rooms must be known while the program runs, because each room is a resource; values inside a room "
     "may be outputs"
 )
 _NO_OUTPUT: Final = f"must not be an Output: {_ROOMS_ARE_KNOWN}"
-_NO_OUTPUT_HERE: Final = (
-    "must not be an Output: it decides which resources there are, which has to be known while the program runs"
+_DECIDES_RESOURCES: Final = (
+    "must not be an Output: it decides which resources the program declares, so it must be known while the program runs"
 )
 _SOME_ROOM: Final = "room"
 
@@ -59,157 +59,163 @@ class Plan:
     """The event as data, with prompt files and references read."""
 
 
-def never(_: Any) -> bool:
+def is_never_output(_: Any) -> bool:
     """Return False: all values are known."""
     return False
 
 
-def plan(data: Any, source: EventSource, is_late: IsLate = never, join: Join = operator.add) -> Plan:
+def plan_event(
+    data: Any, source: EventSource, is_output: IsOutput = is_never_output, join: Join = operator.add
+) -> Plan:
     """Read an event.
 
     Args:
         data: the event with camelCase names; values may be outputs.
         source: its file, or none.
-        is_late: whether a value is not known yet, so it is not checked.
+        is_output: whether a value is an output, so it is not checked.
         join: concatenates two texts, of which the first may not be known yet.
     """
-    return _Planning(source, is_late, join).plan(data)
+    return _Planner(source, is_output, join).plan(data)
 
 
-class _Planning:
-    def __init__(self, source: EventSource, is_late: IsLate, join: Join) -> None:
+class _Planner:
+    def __init__(self, source: EventSource, is_output: IsOutput, join: Join) -> None:
         self._source = source
-        self._is_late = is_late
+        self._is_output = is_output
         self._join = join
-        self._found: dict[str, EventProblem] = {}
-        for slip in source.document.slips if source.document else ():
-            mistake = source.problem(slip.location, slip.reason)
-            self._add(EventProblem(mistake.path, mistake.reason, mistake.file, slip.line))
+        self._by_path: dict[str, EventProblem] = {}
+        for problem in source.document.problems if source.document else ():
+            mistake = source.problem_at(problem.location, problem.reason)
+            self._add(EventProblem(mistake.path, mistake.reason, mistake.file, problem.line))
 
     def plan(self, data: Any) -> Plan:
         if not isinstance(data, Mapping):
-            if not self._found:
-                self._at((), f"{_NO_OBJECT} with rooms, as in `rooms: {{keynote: {{}}}}`")
-            return Plan(None, False, (), self._mistakes())
-        self._fields(data, Event, (), {"agent", "rooms"})
-        for decides in ("name", "createRooms"):
-            if self._is_late(data.get(decides)):
-                self._at((decides,), _NO_OUTPUT_HERE)
-        default = self._part(data, (), may_remove=False)
-        plans = tuple(self._rooms(data, default))
-        self._same_rooms(plans)
-        self._agents(default, plans)
+            if not self._by_path:
+                self._report((), f"{_NOT_AN_OBJECT} with rooms, as in `rooms: {{keynote: {{}}}}`")
+            return Plan(None, False, (), self._sort_mistakes())
+        self._check_fields(data, Event, (), {"agent", "rooms"})
+        for field_name in ("name", "createRooms"):
+            if self._is_output(data.get(field_name)):
+                self._report((field_name,), _DECIDES_RESOURCES)
+        default = self._read_agent(data, (), may_remove=False)
+        plans = tuple(self._plan_rooms(data, default))
+        self._check_room_names(plans)
+        self._check_agents(default, plans)
         name, create_rooms = data.get("name"), data.get("createRooms")
-        read = {**data, "agent": default.data, "rooms": self._rooms_read(data, plans)}
-        return Plan(name if isinstance(name, str) else None, create_rooms is True, plans, self._mistakes(), read)
+        read = {**data, "agent": default.data, "rooms": self._rooms_as_data(data, plans)}
+        return Plan(name if isinstance(name, str) else None, create_rooms is True, plans, self._sort_mistakes(), read)
 
-    def _rooms(self, data: Mapping[str, Any], default: EventPart) -> Iterator[RoomPlan]:
+    def _plan_rooms(self, data: Mapping[str, Any], default: EventPart) -> Iterator[RoomPlan]:
         rooms = data.get("rooms")
         if "rooms" not in data:
-            self._at(("rooms",), "required: the rooms, each by a key of its own, as in `keynote: {}`")
+            self._report(("rooms",), "required: the rooms of the event by key, as in `keynote: {}`")
         elif not isinstance(rooms, Mapping):
-            self._at(("rooms",), _NO_OUTPUT if self._is_late(rooms) else _NO_OBJECT)
+            self._report(("rooms",), _NO_OUTPUT if self._is_output(rooms) else _NOT_AN_OBJECT)
         for key, room in rooms.items() if isinstance(rooms, Mapping) else ():
             location = ("rooms", key)
-            if self._is_late(key) or is_output_text(key):
-                self._at(("rooms",), f"has a key that is an Output, or was made from one: {_ROOMS_ARE_KNOWN}")
+            if self._is_output(key) or is_output_text(key):
+                self._report(("rooms",), f"has a key that is an Output, or was made from one: {_ROOMS_ARE_KNOWN}")
                 continue
             if not isinstance(key, str) or not is_key(key):
-                self._at(location, KEY_RULE)
+                self._report(location, KEY_RULE)
             if not isinstance(room, Mapping | None):
-                self._at(location, _NO_OUTPUT if self._is_late(room) else _NO_OBJECT)
+                self._report(location, _NO_OUTPUT if self._is_output(room) else _NOT_AN_OBJECT)
                 continue
-            yield self._room(data, key, room or {}, default)
+            yield self._plan_room(data, key, room or {}, default)
 
-    def _room(self, data: Mapping[str, Any], key: str, room: Mapping[str, Any], default: EventPart) -> RoomPlan:
+    def _plan_room(self, data: Mapping[str, Any], key: str, room: Mapping[str, Any], default: EventPart) -> RoomPlan:
         location = ("rooms", key)
-        self._fields(room, EventRoom, location, {"agent"})
-        part = self._part(room, location, may_remove=True)
+        self._check_fields(room, EventRoom, location, {"agent"})
+        part = self._read_agent(room, location, may_remove=True)
         agent = merge(default.data, part.data)
         inputs = {name: value for name, value in agent.items() if name in _AGENT_NAMES}
         prefix, link = data.get("roomPrefix"), room.get("link", data.get("link"))
-        known_prefix = prefix if isinstance(prefix, str) or self._is_late(prefix) else ""
+        known_prefix = prefix if isinstance(prefix, str) or self._is_output(prefix) else ""
         inputs["cname"] = room["cname"] if "cname" in room else self._join(known_prefix, str(key))
         if "adopt" in room:
             inputs["adopt"] = room["adopt"]
-        return RoomPlan(str(key), inputs, link if isinstance(link, str) or self._is_late(link) else None, part)
+        return RoomPlan(str(key), inputs, link if isinstance(link, str) or self._is_output(link) else None, part)
 
-    def _part(self, owner: Mapping[str, Any], location: Location, *, may_remove: bool) -> EventPart:
+    def _read_agent(self, owner: Mapping[str, Any], location: Location, *, may_remove: bool) -> EventPart:
         raw, location = owner.get("agent"), (*location, "agent")
         if "agent" in owner and not isinstance(raw, Mapping):
-            self._at(location, NULL if raw is None else _NO_OBJECT)
-        part = read_part(raw, location, self._source, self._is_late, may_remove=may_remove)
+            self._report(location, NULL if raw is None else _NOT_AN_OBJECT)
+        part = read_part(raw, location, self._source, self._is_output, may_remove=may_remove)
         for mistake in part.mistakes:
             self._add(mistake)
         return part
 
-    def _fields(self, data: Mapping[str, Any], model: type[Block], location: Location, later: set[str]) -> None:
+    def _check_fields(self, data: Mapping[str, Any], model: type[Block], location: Location, later: set[str]) -> None:
         """Check the fields of the event itself, or of a room; fields in `later` are checked separately."""
         names = model.wire_names()
         for name in data:
             if name not in names:
                 near = find_nearest(str(name), names)
                 hint = f"did you mean {near}?" if near else f"the fields here are {', '.join(names)}"
-                self._at((*location, name), f"unknown field; {hint}")
+                self._report((*location, name), f"unknown field; {hint}")
         plain = {name: value for name, value in data.items() if name in names and name not in later}
         for name, value in plain.items():
             if isinstance(value, Mapping) and looks_like_reference(value):
-                self._at((*location, name), NOT_HERE)
-        judged = to_known(plain, self._is_late)
+                self._report((*location, name), NOT_HERE)
+        fields = to_known(plain, self._is_output)
         if "rooms" in later:
-            judged["rooms"] = {}
-        for problem in check_fields(judged, model):
-            self._at((*location, problem.path.partition(".")[0]), problem.reason)
+            fields["rooms"] = {}
+        for problem in check_fields(fields, model):
+            self._report((*location, problem.path.partition(".")[0]), problem.reason)
 
-    def _same_rooms(self, plans: tuple[RoomPlan, ...]) -> None:
+    def _check_room_names(self, plans: tuple[RoomPlan, ...]) -> None:
         first: dict[str, str] = {}
         for room in plans:
             cname = room.inputs["cname"]
             if isinstance(cname, str) and first.setdefault(cname, room.key) != room.key:
                 other = f"rooms.{first[cname]}"
-                reason = f"the same room as {other}, where two agents would talk to each other; give it another cname"
-                self._at(("rooms", room.key, "cname"), reason)
+                reason = f"the same room as {other}: two agents would talk to each other in it; set another cname"
+                self._report(("rooms", room.key, "cname"), reason)
 
-    def _agents(self, default: EventPart, plans: tuple[RoomPlan, ...]) -> None:
+    def _check_agents(self, default: EventPart, plans: tuple[RoomPlan, ...]) -> None:
         """Run `check` on the agents of the rooms, after merging."""
-        alone = {**_only_fields(to_known(default.data, self._is_late)), "cname": _SOME_ROOM}
+        alone = {**_select_known(to_known(default.data, self._is_output)), "cname": _SOME_ROOM}
         by_default = set(check(alone))
-        by_room = [(room, check(to_known(room.inputs, self._is_late))) for room in plans]
+        by_room = [(room, check(to_known(room.inputs, self._is_output))) for room in plans]
         for room, problems in by_room:
             for problem in problems:
                 everywhere = all(problem in others for _, others in by_room)
-                self._one_agent(problem, room, default, is_default=problem in by_default, everywhere=everywhere)
+                self._report_agent_problem(
+                    problem, room, default, is_default=problem in by_default, everywhere=everywhere
+                )
 
-    def _one_agent(
+    def _report_agent_problem(
         self, problem: Problem, room: RoomPlan, default: EventPart, *, is_default: bool, everywhere: bool
     ) -> None:
         path = problem.path
         if path in {"cname", "adopt"}:
-            self._at(("rooms", room.key, path), problem.reason)
-        elif is_default and not room.part.states(path) and (default.states(path) or everywhere):
-            self._add(self._source.problem(default.nearest(path), problem.reason, default.path_of(path)))
+            self._report(("rooms", room.key, path), problem.reason)
+        elif is_default and not room.part.contains(path) and (default.contains(path) or everywhere):
+            self._add(self._source.problem_at(default.find_location(path), problem.reason, default.to_event_path(path)))
         else:
             # If the default agent lacks a value, the rooms may be meant to set it: then the problem belongs to this
             # room.
-            self._add(self._source.problem(room.part.nearest(path), problem.reason, room.part.path_of(path)))
+            self._add(
+                self._source.problem_at(room.part.find_location(path), problem.reason, room.part.to_event_path(path))
+            )
 
-    def _rooms_read(self, data: Mapping[str, Any], plans: tuple[RoomPlan, ...]) -> dict[str, Any]:
+    def _rooms_as_data(self, data: Mapping[str, Any], plans: tuple[RoomPlan, ...]) -> dict[str, Any]:
         raw = data.get("rooms")
-        stated = raw if isinstance(raw, Mapping) else {}
-        return {room.key: {**(stated.get(room.key) or {}), "agent": room.part.data} for room in plans}
+        rooms = raw if isinstance(raw, Mapping) else {}
+        return {room.key: {**(rooms.get(room.key) or {}), "agent": room.part.data} for room in plans}
 
-    def _at(self, location: Location, reason: str) -> None:
-        self._add(self._source.problem(location, reason))
+    def _report(self, location: Location, reason: str) -> None:
+        self._add(self._source.problem_at(location, reason))
 
     def _add(self, mistake: EventProblem) -> None:
-        self._found.setdefault(mistake.path, mistake)
+        self._by_path.setdefault(mistake.path, mistake)
 
-    def _mistakes(self) -> tuple[EventProblem, ...]:
-        return tuple(sorted(self._found.values(), key=lambda mistake: mistake.line or 0))
+    def _sort_mistakes(self) -> tuple[EventProblem, ...]:
+        return tuple(sorted(self._by_path.values(), key=lambda mistake: mistake.line or 0))
 
 
 _AGENT_NAMES: Final = frozenset({*AgentSettings.wire_names(), "extra"})
 
 
-def _only_fields(agent: dict[str, Any]) -> dict[str, Any]:
+def _select_known(agent: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in agent.items() if name in _AGENT_NAMES and value is not UNKNOWN}

@@ -50,7 +50,7 @@ def test_as_json_the_mistakes_are_objects(tmp_path: Path) -> None:
                 "file": "event.yaml",
                 "line": 4,
                 "path": "(root)",
-                "reason": "a control character, which YAML does not allow",
+                "reason": "contains a control character, which YAML does not allow",
             }
         ],
     }

@@ -12,7 +12,6 @@ from rtcai_pulumi.emulator.errors import Rejection
 from rtcai_pulumi.emulator.faults.cancellation import Waits
 from rtcai_pulumi.emulator.http.request import AuthScheme, Call
 from rtcai_pulumi.emulator.http.response import EmulatedAnswer
-from rtcai_pulumi.emulator.settings import Dedup
 from rtcai_pulumi.emulator.state.model import ServiceState
 from tests.emulator.api import Api, assert_form, body, close_body
 from tests.emulator.raw import logged, sent, until
@@ -179,7 +178,7 @@ def test_of_the_duplicates_of_a_first_that_came_to_nothing_one_works_and_the_oth
 
         async def once(turn: Turn) -> EmulatedAnswer:
             try:
-                return await duplicates.run_once(turn, ServiceState(), Dedup.REPLAY, Somebody(), work)
+                return await duplicates.run_once(turn, ServiceState(), "replay", Somebody(), work)
             finally:
                 duplicates.end(turn)
 

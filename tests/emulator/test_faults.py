@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator.errors import InvalidStatement
-from rtcai_pulumi.emulator.faults.model import KINDS, Stop, fault_of
+from rtcai_pulumi.emulator.faults.model import KINDS, Fault, FaultArguments, Stop, fault_of
 
 LEAST: dict[str, dict[str, Any]] = {
     "answer": {"status": 503},
@@ -117,3 +117,8 @@ def test_a_hang_is_before_the_work_unless_it_says_otherwise(stated: dict[str, An
     fault = fault_of({"verb": "create", "kind": "hang", **stated})
     assert isinstance(fault, Stop)
     assert fault.point == point
+
+
+def test_the_keywords_of_a_fault_are_the_fields_of_all_kinds() -> None:
+    fields = {name for kind in KINDS.values() for name in kind.model_fields} - Fault.model_fields.keys()
+    assert FaultArguments.__annotations__.keys() == fields

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import httpx
 import pytest
 
+from rtcai_pulumi.config.emulator import EmulatorSettings
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
 from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.page.rooms import KEPT_ROWS, SHOWN_AGENTS, room_id
-from rtcai_pulumi.emulator.settings import EmulatorSettings
 from rtcai_pulumi.emulator.state.changes import KEPT_CHANGES
 from rtcai_pulumi.emulator.state.service import EmulatedService
 from tests.emulator.api import Api, body, close_body

@@ -17,6 +17,14 @@ def test_without_a_limit_everything_is_taken() -> None:
     assert {windows.admit("create", None, 0.0) for _ in range(1000)} == {0.0}
 
 
+def test_a_clock_set_forward_and_back_counts_no_request_of_the_future() -> None:
+    windows = Windows()
+    for now in (1000.0, 1000.5, 1000.1):
+        assert windows.admit("create", 10, now) == 0
+    assert windows.admit("create", 3, 1000.2) == 0
+    assert windows.admit("create", 3, 1000.2) == pytest.approx(0.8)
+
+
 def test_so_many_are_taken_in_any_one_second() -> None:
     windows = Windows()
     assert [windows.admit("create", 2, now) for now in (10.0, 10.5)] == [0.0, 0.0]

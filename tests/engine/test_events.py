@@ -256,7 +256,7 @@ def test_secrets_come_by_reference_and_are_nowhere_but_in_ciphertext(stack: Stac
             "3: agent.llm.customPrompt",
             "the stack's config has no prompt; set it with `pulumi config set --secret",
         ),
-        ("4: agent.tts.voice", "the environment variable VOICE is not set, or empty"),
+        ("4: agent.tts.voice", "the environment variable VOICE is not set or is empty"),
         ("7: rooms.b.agent.llm.customPrompt", "the stack's config has no other:prompt"),
     ):
         assert missing.count(f"error: event.yaml:{place}: {what}") == 1

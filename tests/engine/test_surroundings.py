@@ -225,7 +225,7 @@ def test_slips_are_told_at_preview_with_their_paths(stack: Stack, emulator: Emul
     for path in ("cname", "llm.customPrompt", "pipeline.welcomeMessage"):
         assert f"RealtimeConversation 'host' has a problem: {path}: has the words of an Output" in told
     assert "'guest' has a problem: cname: a character U+000A, which cannot be seen, at the end" in told
-    assert "rooms: must not be an Output: which rooms there are has to be known while the program runs" in told
+    assert "rooms: must not be an Output: the keys of the rooms must be known while the program runs" in told
     assert emulator.requests() == []
 
 
@@ -252,7 +252,7 @@ BLOCKS = {"asr": {"asrVendor": 6}, "llm": {"llmVendor": 1}, "tts": {"ttsVendor":
             ),
             (
                 'EventRooms("event", {"createRooms": out(True), "agent": BLOCKS, "rooms": {}})',
-                "createRooms: must not be an Output: it decides which resources there are",
+                "createRooms: must not be an Output: it decides which resources the program declares",
             ),
             (
                 'EventRooms("event", {"agent": BLOCKS, "rooms": {f"{out(1)}": {}}})',
@@ -287,9 +287,7 @@ def test_an_event_without_rooms_stops_every_agent_after_a_warning(stack: Stack, 
     stack.up().succeeded()
     assert rooms(emulator) == ["one", "two"]
     event.write_text("agent: {agent: {agentId: a, userId: u}}\nrooms: {}\n", encoding="utf-8")
-    assert (
-        "warning: event event: it has no rooms, so every agent of it is stopped" in stack.preview().succeeded().output
-    )
+    assert "warning: event event has no rooms, so all its agents are stopped" in stack.preview().succeeded().output
     stack.up().succeeded()
     assert live(emulator) == []
     assert "unchanged" in stack.up().succeeded().output

@@ -6,6 +6,7 @@ from typing import Final
 
 from rtcai_pulumi.events.schema import event_schema_text
 from tools.reference.command import command_page
+from tools.reference.emulator import emulator_page
 from tools.reference.program import program_page
 from tools.reference.safety import safety_page
 from tools.reference.testing import testing_page
@@ -13,6 +14,7 @@ from tools.reference.testing import testing_page
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/cli.md": command_page,
+    "docs/emulator.md": emulator_page,
     "docs/reference.md": program_page,
     "docs/safety.md": safety_page,
     "docs/testing.md": testing_page,

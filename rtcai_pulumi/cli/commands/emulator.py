@@ -2,12 +2,21 @@
 
 import os
 import sys
+from collections.abc import Mapping
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import typer
+from pydantic.fields import FieldInfo
 
 from rtcai_pulumi.cli.output import tell_error
+from rtcai_pulumi.config.emulator import (
+    ENVIRONMENT_VARIABLES,
+    OFF_OPTIONS,
+    EmulatorSettings,
+    EmulatorSettingsArguments,
+)
 
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 to listen on; 0 picks a free one.")]
 _State = Annotated[
@@ -26,52 +35,35 @@ _Seed = Annotated[
         "is empty.",
     ),
 ]
-_StartSeconds = Annotated[
-    float,
-    typer.Option(min=0, max=1e7, help="Seconds that a task takes to start; until then its agent is not in the room."),
-]
-_EndSeconds = Annotated[
-    float | None,
-    typer.Option(min=0, max=1e7, help="Seconds after its start at which a task ends by itself. Default: never."),
-]
-_TasksOutliveRooms = Annotated[
-    bool, typer.Option("--tasks-outlive-rooms", help="The end of a room does not end the tasks in it.")
-]
-_Rooms = Annotated[
-    Literal["auto", "required"],
-    typer.Option(help="A create in a room that does not exist: auto opens the room, required refuses the create."),
-]
-_AllowUnknownFields = Annotated[
-    bool, typer.Option("--allow-unknown-fields", help="Accept fields that the API page does not list.")
-]
-_RoomMissingCode = Annotated[
-    int, typer.Option(min=201, help='Code of the answer "room does not exist"; the real one is not documented.')
-]
-_TaskMissingCode = Annotated[
-    int, typer.Option(min=201, help='Code of the answer "no such task"; the real one is not documented.')
-]
-_Dedup = Annotated[
-    Literal["ignore", "replay", "refuse"],
-    typer.Option(
-        help="A create whose X-custom-traceid was used before: ignore starts another task, replay repeats the first "
-        "answer, refuse answers code 431. What the service does is not documented."
-    ),
-]
-_MaxRps = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Requests a second of one AppKey for each of create, close and the room API; above it HTTP 429. "
-        "Default: no limit.",
-    ),
-]
-_RetryAfter = Annotated[
-    bool, typer.Option("--retry-after", help="Answers to requests above --max-rps have the header Retry-After.")
-]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     typer.Option(help="Level of the log on stderr; info logs a line for each request."),
 ]
+
+
+_SETTINGS: Final = {
+    name: field for name, field in EmulatorSettings.model_fields.items() if name not in ENVIRONMENT_VARIABLES
+}
+"""The settings that have an option."""
+
+
+def _option(name: str, field: FieldInfo) -> Parameter:
+    """Return the parameter from which typer makes the option of a setting."""
+    kind: Any = field.annotation
+    default, text = field.default, field.description
+    if off := OFF_OPTIONS.get(name):
+        name, default, text = off.name, not default, off.help
+    limits = {key: getattr(limit, key) for limit in field.metadata for key in ("ge", "le") if hasattr(limit, key)}
+    # A flag is named here, because typer would add its opposite, such as --no-retry-after.
+    flags = [f"--{name.replace('_', '-')}"] if kind is bool else []
+    option = typer.Option(*flags, min=limits.get("ge"), max=limits.get("le"), help=text)
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def _settings_of(options: Mapping[str, Any]) -> EmulatorSettingsArguments:
+    """Return the settings that the options stand for."""
+    values = {name: not options[OFF_OPTIONS[name].name] if name in OFF_OPTIONS else options[name] for name in _SETTINGS}
+    return cast(EmulatorSettingsArguments, values)
 
 
 def emulator(
@@ -79,17 +71,8 @@ def emulator(
     port: _Port = 8907,
     state: _State = None,
     seed: _Seed = None,
-    rooms: _Rooms = "auto",
-    allow_unknown_fields: _AllowUnknownFields = False,
-    room_missing_code: _RoomMissingCode = 404,
-    task_missing_code: _TaskMissingCode = 404,
-    dedup: _Dedup = "ignore",
-    max_rps: _MaxRps = None,
-    retry_after: _RetryAfter = False,
-    start_seconds: _StartSeconds = 0.0,
-    end_seconds: _EndSeconds = None,
-    tasks_outlive_rooms: _TasksOutliveRooms = False,
     log_level: _LogLevel = "info",
+    **options: Any,
 ) -> None:
     """Run a local stand-in for the RTC-AI service until SIGTERM or Ctrl+C.
 
@@ -105,26 +88,22 @@ def emulator(
     try:
         from rtcai_pulumi.emulator import serve  # noqa: PLC0415  the extra "emulator" may be missing
         from rtcai_pulumi.emulator.errors import CannotStart  # noqa: PLC0415  as above
-        from rtcai_pulumi.emulator.settings import Dedup, RoomPolicy, settings_from  # noqa: PLC0415  as above
     except ModuleNotFoundError as missing:
         if missing.name not in {"jinja2", "starlette", "uvicorn"}:
             raise
         sys.exit('rtcai emulator needs the extra "emulator": pip install "rtcai-pulumi[emulator]"')
     try:
-        settings = settings_from(
-            os.environ,
-            rooms=RoomPolicy(rooms),
-            allow_unknown_fields=allow_unknown_fields,
-            room_missing_code=room_missing_code,
-            task_missing_code=task_missing_code,
-            dedup=Dedup(dedup),
-            max_rps=max_rps,
-            retry_after=retry_after,
-            start_seconds=start_seconds,
-            end_seconds=end_seconds,
-            tasks_end_with_room=not tasks_outlive_rooms,
-        )
-        serve.run(settings, port, state, seed, log_level)
+        serve.run(serve.settings_from(os.environ, **_settings_of(options)), port, state, seed, log_level)
     except CannotStart as error:
         tell_error(f"rtcai emulator: {error}")
         raise typer.Exit(1) from None
+
+
+def _add_options() -> None:
+    """Let typer see one option for each setting in place of ``**options``."""
+    *own, log_level, _ = signature(emulator).parameters.values()
+    options = [_option(name, field) for name, field in _SETTINGS.items()]
+    emulator.__signature__ = Signature([*own, *options, log_level])  # type: ignore[attr-defined]
+
+
+_add_options()

@@ -7,7 +7,7 @@ import typer
 
 from rtcai_pulumi.cli.options import AsJson
 from rtcai_pulumi.cli.output import CommandError, exit_on_error, say, show_json, tell
-from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
+from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_file
 from rtcai_pulumi.events.schema import event_schema_text
 
 EventFile = Annotated[Path, typer.Argument(metavar="FILE", help="The event file.")]
@@ -24,7 +24,7 @@ def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -
 
     Exit codes: 0 no mistakes; 1 mistakes; 2 wrong usage.
     """
-    found = plan_of(file)
+    found = plan_file(file)
     if as_json:
         mistakes = [
             {"file": one.file, "line": one.line, "path": one.path, "reason": one.reason} for one in found.mistakes

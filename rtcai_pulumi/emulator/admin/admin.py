@@ -5,11 +5,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from rtcai_pulumi.config.emulator import ChangeableSettings
 from rtcai_pulumi.emulator.api.rooms import is_room_name
 from rtcai_pulumi.emulator.clock import ClockOffset, iso
 from rtcai_pulumi.emulator.errors import InvalidStatement, RequestDropped
 from rtcai_pulumi.emulator.faults.model import fault_of
-from rtcai_pulumi.emulator.settings import SettingsChange
 from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask
 from rtcai_pulumi.emulator.state.seed import Seed, plant
 from rtcai_pulumi.emulator.state.service import EmulatedService
@@ -88,11 +88,11 @@ class Admin:
 
     async def settings(self) -> dict[str, Any]:
         """Return the current values of the settings that can be changed."""
-        return SettingsChange.of(self._service.settings).model_dump(mode="json", by_alias=True)
+        return ChangeableSettings.of(self._service.settings).model_dump(mode="json", by_alias=True)
 
-    async def change_settings(self, change: SettingsChange) -> dict[str, Any]:
+    async def change_settings(self, changes: ChangeableSettings) -> dict[str, Any]:
         """Change settings from the next request on; return the new values."""
-        self._service.settings = change.apply_to(self._service.settings)
+        self._service.settings = self._service.settings.with_changes(changes)
         self._service.changes.touch("setting")
         return await self.settings()
 

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from rtcai_pulumi.config.emulator import ChangeableSettings
 from rtcai_pulumi.emulator.admin.admin import Admin
 from rtcai_pulumi.emulator.clock import Clock, ClockOffset
 from rtcai_pulumi.emulator.errors import InvalidStatement, Rejection
 from rtcai_pulumi.emulator.http.origin_check import find_foreign_origin
 from rtcai_pulumi.emulator.http.request import MAX_BODY, parse_json
 from rtcai_pulumi.emulator.http.response import json_response
-from rtcai_pulumi.emulator.settings import SettingsChange
 from rtcai_pulumi.emulator.strict_model import StrictModel, parse_strict
 
 Handler = Callable[[Admin, Request], Awaitable[Any]]
@@ -64,7 +64,7 @@ async def _settings(admin: Admin, _: Request) -> Any:
 
 
 async def _change_settings(admin: Admin, request: Request) -> Any:
-    return await admin.change_settings(parse_strict(SettingsChange, await read_json(request)))
+    return await admin.change_settings(parse_strict(ChangeableSettings, await read_json(request)))
 
 
 async def _clock(admin: Admin, _: Request) -> Any:

@@ -8,11 +8,11 @@ its trace id counts as the first.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from rtcai_pulumi.config.emulator import Dedup
 from rtcai_pulumi.emulator.errors import Rejection
 from rtcai_pulumi.emulator.faults.cancellation import Client, Waits
 from rtcai_pulumi.emulator.http.request import Call
 from rtcai_pulumi.emulator.http.response import DUPLICATE, DUPLICATE_REQUEST, EmulatedAnswer, created_answer
-from rtcai_pulumi.emulator.settings import Dedup
 from rtcai_pulumi.emulator.state.model import ServiceState, TraceKey, trace_key
 
 
@@ -59,9 +59,9 @@ class Duplicates:
             NoAnswer: while this create waited for the first, its client disconnected or the emulator was reset or
                 stopped.
         """
-        if turn.key is None or dedup is Dedup.IGNORE:
+        if turn.key is None or dedup == "ignore":
             return await work()
-        if dedup is Dedup.REFUSE and (self._ahead(turn) or state.find_traced(turn.key)):
+        if dedup == "refuse" and (self._ahead(turn) or state.find_traced(turn.key)):
             raise Rejection(DUPLICATE, DUPLICATE_REQUEST)
         while first := self._ahead(turn):
             await self._waits.until(first.ended.wait(), client)

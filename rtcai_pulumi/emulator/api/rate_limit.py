@@ -27,7 +27,7 @@ class Windows:
     """The accepted requests of the last second, by account and group."""
 
     def __init__(self) -> None:
-        self._taken: dict[tuple[str, Group], deque[float]] = {}
+        self._times: dict[tuple[str, Group], deque[float]] = {}
 
     def admit(self, group: Group, limit: int | None, now: float, app_key: str = "") -> float:
         """Accept a request if the limit allows it. A refused request does not count.
@@ -41,15 +41,17 @@ class Windows:
         Returns:
             0 if the request is accepted, else the seconds until one would be accepted.
         """
-        taken = self._taken.setdefault((app_key, group), deque())
-        # Drop expired times and, if the clock was set back, times in the future.
-        while taken and not now - WINDOW < taken[0] <= now:
-            taken.popleft()
-        if limit is not None and len(taken) >= limit:
-            return taken[-limit] + WINDOW - now
-        taken.append(now)
+        times = self._times.setdefault((app_key, group), deque())
+        # If the clock was set back, times in the future are dropped first. So the times stay in ascending order.
+        while times and times[-1] > now:
+            times.pop()
+        while times and times[0] <= now - WINDOW:
+            times.popleft()
+        if limit is not None and len(times) >= limit:
+            return times[-limit] + WINDOW - now
+        times.append(now)
         return 0.0
 
     def clear(self) -> None:
         """Drop all windows."""
-        self._taken.clear()
+        self._times.clear()

@@ -18,7 +18,6 @@ from rtcai_pulumi.emulator.http.response import (
     created_answer,
     success_answer,
 )
-from rtcai_pulumi.emulator.settings import RoomPolicy
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _CLOSE: Final = (
@@ -40,7 +39,7 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Emula
     cname, app_key = body["cname"], call.app_key
     if call.flavour is AuthScheme.CLIENT:
         verify_room(call, cname)
-    if service.settings.rooms is RoomPolicy.REQUIRED and (app_key, cname) not in service.state.rooms:
+    if service.settings.rooms == "required" and (app_key, cname) not in service.state.rooms:
         raise Rejection(service.settings.room_missing_code, ROOM_MISSING)
     now_ms, data = service.clock.now_ms(), body["data"]
     room = service.state.open_room(cname, 0, now_ms, app_key)

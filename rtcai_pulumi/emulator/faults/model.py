@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypedDict
 
 from pydantic import Field, model_validator
 
@@ -197,3 +197,17 @@ def fault_of(content: Any) -> Fault:
         message = f"kind: must be one of {', '.join(KINDS)}{hint}"
         raise InvalidStatement(message)
     return parse_strict(KINDS[kind] if isinstance(kind, str) else Fault, content)
+
+
+class FaultArguments(TypedDict, total=False):
+    """The fields of all kinds as keyword arguments of `Emulator.fault`, for type checkers; a test compares them."""
+
+    status: int
+    code: int
+    errmsg: str
+    headers: Mapping[str, str]
+    before: float
+    after: float
+    work: bool
+    form: Literal["html", "broken", "empty"]
+    at: At

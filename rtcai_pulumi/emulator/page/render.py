@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from rtcai_pulumi.config.emulator import ChangeableSettings, EmulatorSettings
 from rtcai_pulumi.emulator.api.rate_limit import VERBS
 from rtcai_pulumi.emulator.faults.model import KINDS
 from rtcai_pulumi.emulator.page.format import duration, fault_text, turns_text
 from rtcai_pulumi.emulator.page.requests import request_view, request_views
 from rtcai_pulumi.emulator.page.rooms import RoomView, agent_views, moment, room_id, room_view, room_views
 from rtcai_pulumi.emulator.page.timeline import ENDLESS, HEIGHT, WINDOWS, Scale, fit_scale
-from rtcai_pulumi.emulator.settings import EmulatorSettings, SettingsChange
 from rtcai_pulumi.emulator.state.model import RoomKey
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
@@ -115,8 +115,8 @@ class PageRenderer:
 
     def _of_summary(self) -> dict[str, Any]:
         service = self._service
-        settings: Mapping[str, Any] = SettingsChange.of(service.settings).model_dump(mode="json", by_alias=True)
-        usual = SettingsChange.of(EmulatorSettings()).model_dump(mode="json", by_alias=True)
+        settings: Mapping[str, Any] = ChangeableSettings.of(service.settings).model_dump(mode="json", by_alias=True)
+        usual = ChangeableSettings.of(EmulatorSettings()).model_dump(mode="json", by_alias=True)
         return {
             "agents": service.state.running,
             "open": len(service.state.rooms),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from uuid import uuid4
 
+from rtcai_pulumi.config.emulator import EmulatorSettings
 from rtcai_pulumi.emulator.admin.request_log import Gauge, RequestLog
 from rtcai_pulumi.emulator.api.auth import Nonces
 from rtcai_pulumi.emulator.api.deduplication import Duplicates
@@ -11,7 +12,6 @@ from rtcai_pulumi.emulator.api.rate_limit import Windows
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.faults.cancellation import Waits
 from rtcai_pulumi.emulator.faults.registry import FaultList
-from rtcai_pulumi.emulator.settings import EmulatorSettings
 from rtcai_pulumi.emulator.state.changes import Changes
 from rtcai_pulumi.emulator.state.file import StateFile
 from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask, EndedBy, ServiceState

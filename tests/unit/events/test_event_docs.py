@@ -6,7 +6,7 @@ from pathlib import Path
 import mypy.api
 
 from rtcai_pulumi.events.agent import PROMPT_FILES
-from rtcai_pulumi.events.loader import plan_of
+from rtcai_pulumi.events.loader import plan_file
 from rtcai_pulumi.events.model import Event, EventRoom
 from tests.unit.events.files import written
 
@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_event_file_is_a_right_one(tmp_path: Path) -> None:
     (text,) = blocks("yaml")
-    found = plan_of(written(tmp_path, text))
+    found = plan_file(written(tmp_path, text))
     assert found.mistakes == ()
     assert [room.inputs["cname"] for room in found.rooms] == ["staging-keynote", "staging-hall-1", "press-conference"]
 
@@ -29,7 +29,9 @@ def test_the_mistakes_are_those_that_are_shown(tmp_path: Path) -> None:
     wrong = text.replace("{ttsVendor: 6,", "{ttsVendor: 6, speed: 9,").replace(
         "      pipeline: null", "      llm: {temprature: 1}\n      pipeline: null"
     )
-    told = [re.sub(r"^.*/event\.yaml:\d+", "", str(mistake)) for mistake in plan_of(written(tmp_path, wrong)).mistakes]
+    told = [
+        re.sub(r"^.*/event\.yaml:\d+", "", str(mistake)) for mistake in plan_file(written(tmp_path, wrong)).mistakes
+    ]
     assert told == [re.sub(r"^event\.yaml:\d+", "", line) for line in shown.splitlines() if line.startswith("event.")]
 
 

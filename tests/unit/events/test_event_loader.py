@@ -6,25 +6,25 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.events.document import InvalidEvent
-from rtcai_pulumi.events.loader import load_event, plan_of
+from rtcai_pulumi.events.loader import load_event, plan_file
 from rtcai_pulumi.events.secrets import Reference
 from tests.unit.events.files import DEFAULT, default, event, written
 
 
 def inputs(file: Path) -> dict[str, Any]:
-    found = plan_of(file)
+    found = plan_file(file)
     assert found.mistakes == ()
     return {room.key: room.inputs for room in found.rooms}
 
 
 def mistakes(folder: Path, content: Any) -> dict[str, str]:
     """The mistakes, by path."""
-    return {mistake.path: mistake.reason for mistake in plan_of(written(folder, content)).mistakes}
+    return {mistake.path: mistake.reason for mistake in plan_file(written(folder, content)).mistakes}
 
 
 def told(folder: Path, content: Any) -> list[str]:
     return [
-        str(mistake).removeprefix(f"{folder}/event.yaml:") for mistake in plan_of(written(folder, content)).mistakes
+        str(mistake).removeprefix(f"{folder}/event.yaml:") for mistake in plan_file(written(folder, content)).mistakes
     ]
 
 
@@ -97,11 +97,11 @@ def test_prompts_come_from_files_beside_the_event(tmp_path: Path) -> None:
     [
         ("missing.md", "no such file"),
         ("prompts", "no such file"),
-        ("../outside.md", "inside of the event file's folder"),
-        ("link.md", "inside of the event file's folder"),
-        ("/etc/hostname", "inside of the event file's folder"),
+        ("../outside.md", "inside the event file's folder"),
+        ("link.md", "inside the event file's folder"),
+        ("/etc/hostname", "inside the event file's folder"),
         ("empty.md", "the file is empty"),
-        ("latin.md", "no text in UTF-8"),
+        ("latin.md", "not valid UTF-8"),
         ("null\0.md", "cannot be read"),
         ("", "must be the path"),
         (7, "must be the path"),
@@ -125,7 +125,7 @@ def test_a_prompt_is_stated_once(tmp_path: Path) -> None:
     found = mistakes(tmp_path, event(default(llm={"role": 0, "customPrompt": "x", "customPromptFile": None})))
     assert found == {"agent.llm.customPromptFile": "null is not a value; leave the field out"}
     found = mistakes(tmp_path, event(default(llm={"role": 0, "customPrompt": "x", "customPromptFile": "a.md"})))
-    assert found == {"agent.llm.customPromptFile": "state customPrompt or customPromptFile, not both"}
+    assert found == {"agent.llm.customPromptFile": "set customPrompt or customPromptFile, not both"}
 
 
 def test_a_problem_of_a_prompt_s_text_is_told_at_its_file(tmp_path: Path) -> None:
@@ -153,16 +153,16 @@ def test_secrets_are_references(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "path", "reason"),
     [
-        (event(default(tts={"speed": {"$env": "X"}})), "agent.tts.speed", "a reference stands for a text"),
-        (event({"llm": {"$config": "x"}}), "agent.llm", "a reference stands for a text"),
+        (event(default(tts={"speed": {"$env": "X"}})), "agent.tts.speed", "a reference is replaced by a string"),
+        (event({"llm": {"$config": "x"}}), "agent.llm", "a reference is replaced by a string"),
         (event({**DEFAULT, "requestId": {"$env": "X"}}), "agent.requestId", "only the blocks of an agent have secrets"),
         (event({**DEFAULT, "waitForRoom": {"$env": "X"}}), "agent.waitForRoom", "only the blocks"),
         (event(rooms={"a": {"cname": {"$env": "X"}}}), "rooms.a.cname", "only the blocks"),
         (event(rooms={"a": {"adopt": {"$env": "X"}}}), "rooms.a.adopt", "only the blocks"),
         (event(name={"$config": "x"}), "name", "only the blocks"),
         (event(default(tts={"voice": {"$evn": "X"}})), "agent.tts.voice", "did you mean $env?"),
-        (event(default(tts={"voice": {"$qqqqqq": "X"}})), "agent.tts.voice", "there are $config and $env"),
-        (event(default(tts={"voice": {"$env": "X", "$config": "y"}})), "agent.tts.voice", "has one key"),
+        (event(default(tts={"voice": {"$qqqqqq": "X"}})), "agent.tts.voice", "use $config or $env"),
+        (event(default(tts={"voice": {"$env": "X", "$config": "y"}})), "agent.tts.voice", "must have exactly one key"),
         (event(default(tts={"voice": {"$env": "not a name"}})), "agent.tts.voice", "name of an environment variable"),
         (event(default(tts={"voice": {"$env": 7}})), "agent.tts.voice", "name of an environment variable"),
         (event(default(tts={"voice": {"$config": "a:b:c"}})), "agent.tts.voice", "a key of the stack's config"),
@@ -252,7 +252,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     fields = "agent, asr, llm, tts, pipeline, requestId, replaceStrategy, waitForRoom"
     beside = " (a field that the API page does not list belongs into extra)"
     assert told(tmp_path, MANY) == [
-        "1: name: must be one word without : / and |, because resources are named by it",
+        "1: name: must be one word without : / and |, because it is part of resource names",
         "2: roomPrefix: must be a string",
         "3: creatRooms: unknown field; did you mean createRooms?",
         "5: agent.asr.asrVendor: must be a whole number",
@@ -260,9 +260,9 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         "9: agent.llm.customPromptKeyWord.age: null is not a value; leave the field out",
         "10: agent.tts.speed: out of range (0.8 to 2); the nearest good value is 2",
         f"11: agent.cname: unknown field; the fields here are {fields}{beside}",
-        "15: rooms.b.cname: the same room as rooms.a, where two agents would talk to each other; give it another cname",
-        "16: rooms.b: stated twice, in line 15 first; let one go",
-        "17: rooms.c/d: must be one word without : / and |, because resources are named by it",
+        "15: rooms.b.cname: the same room as rooms.a: two agents would talk to each other in it; set another cname",
+        "16: rooms.b: already set in line 15; remove one of the two",
+        "17: rooms.c/d: must be one word without : / and |, because it is part of resource names",
         "19: rooms.e.agnet: unknown field; did you mean agent?",
         "20: rooms.e.agent: null is not a value; leave the field out",
     ]
@@ -311,11 +311,10 @@ def test_loading_a_bad_file_lists_everything(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (missing,) = plan_of(tmp_path / "missing.yaml").mistakes
+    (missing,) = plan_file(tmp_path / "missing.yaml").mistakes
     assert str(missing) == (
-        f"{tmp_path}/missing.yaml: (root): the event file cannot be read: No such file or directory; "
-        "name one that is there"
+        f"{tmp_path}/missing.yaml: (root): the event file cannot be read: No such file or directory; check its path"
     )
     file = tmp_path / "latin.yaml"
     file.write_bytes("name: é".encode("latin-1"))
-    assert [str(mistake) for mistake in plan_of(file).mistakes] == [f"{file}: (root): is no text in UTF-8"]
+    assert [str(mistake) for mistake in plan_file(file).mistakes] == [f"{file}: (root): is not valid UTF-8"]

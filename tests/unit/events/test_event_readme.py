@@ -1,14 +1,14 @@
 """The stack's README."""
 
-from rtcai_pulumi.events.rooms import Row, stack_readme
+from rtcai_pulumi.events.readme import ReadmeRow, render_readme
 
 
 def test_a_table_of_rooms_tasks_and_links_in_the_order_of_the_keys() -> None:
     rows = [
-        Row("b", "rooms/b", "2/y", None),
-        Row("a", "主会场", "1/x", "https://meet.example.com/{cname}?lang=zh"),
+        ReadmeRow("b", "rooms/b", "2/y", None),
+        ReadmeRow("a", "主会场", "1/x", "https://meet.example.com/{cname}?lang=zh"),
     ]
-    assert stack_readme("staging", rows) == (
+    assert render_readme("staging", rows) == (
         "# staging\n\n2 rooms with an AI agent each.\n\n"
         "| Room | Name in the service | Task | Join |\n| --- | --- | --- | --- |\n"
         "| a | 主会场 | 1/x | [open](<https://meet.example.com/%E4%B8%BB%E4%BC%9A%E5%9C%BA?lang=zh>) |\n"
@@ -17,12 +17,12 @@ def test_a_table_of_rooms_tasks_and_links_in_the_order_of_the_keys() -> None:
 
 
 def test_without_links_there_is_no_column_for_them() -> None:
-    assert "Join" not in stack_readme("event", [Row("a", "a", "1/x", None)])
-    assert stack_readme("event", []) == "# event\n\nNo rooms.\n"
+    assert "Join" not in render_readme("event", [ReadmeRow("a", "a", "1/x", None)])
+    assert render_readme("event", []) == "# event\n\nNo rooms.\n"
 
 
 def test_a_name_means_nothing_in_markdown_and_nothing_to_pulumi_cloud() -> None:
-    row = Row("a", "${outputs.x}|[y](z)<b>`", "1/x", None)
-    assert "| &#36;{outputs.x}\\|\\[y\\](z)\\<b\\>\\` |" in stack_readme("event", [row])
-    linked = Row("a", "a", "1/x", "https://meet.example.com/>|${x}")
-    assert "[open](<https://meet.example.com/%3E%7C%24{x}>)" in stack_readme("event", [linked])
+    row = ReadmeRow("a", "${outputs.x}|[y](z)<b>`", "1/x", None)
+    assert "| &#36;{outputs.x}\\|\\[y\\](z)\\<b\\>\\` |" in render_readme("event", [row])
+    linked = ReadmeRow("a", "a", "1/x", "https://meet.example.com/>|${x}")
+    assert "[open](<https://meet.example.com/%3E%7C%24{x}>)" in render_readme("event", [linked])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from rtcai_pulumi.events.document import read
-from rtcai_pulumi.events.loader import plan_of
+from rtcai_pulumi.events.loader import plan_file
 from rtcai_pulumi.events.schema import event_schema
 from tests.unit.events.files import DEFAULT, default, event, written
 
@@ -95,7 +95,7 @@ BAD = [
 def loads(content: Any) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "x.md").write_text("x")
-        return plan_of(written(Path(folder), content)).mistakes == ()
+        return plan_file(written(Path(folder), content)).mistakes == ()
 
 
 def test_the_schema_is_one_of_draft_7_and_of_later_drafts() -> None:
@@ -118,7 +118,7 @@ def test_a_bad_event_passes_neither(content: Any) -> None:
 def test_the_example_passes_and_names_the_schema_of_this_repository() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     SCHEMA.validate(read(text).data)
-    assert plan_of(EXAMPLE).mistakes == ()
+    assert plan_file(EXAMPLE).mistakes == ()
     named = text.partition("\n")[0].removeprefix("# yaml-language-server: $schema=")
     assert json.loads((EXAMPLE.parent / named).read_text(encoding="utf-8")) == event_schema()
 
