@@ -61,7 +61,8 @@ if TYPE_CHECKING:
 
     from pulumi.dynamic import ConfigureRequest
 
-    from rtcai_pulumi.journal.journal import Journal, JournalReader, JournalSnapshot
+    from rtcai_pulumi.journal.journal import Journal
+    from rtcai_pulumi.journal.reader import JournalReader, JournalSnapshot
     from rtcai_pulumi.journal.record import StackState
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
@@ -175,7 +176,8 @@ class _Process:
             if self._journal is not None:
                 return self._journal
             if self._snapshot is None:
-                from rtcai_pulumi.journal.journal import JournalSnapshot, journal_path  # noqa: PLC0415  as above
+                from rtcai_pulumi.journal.journal import journal_path  # noqa: PLC0415  as above
+                from rtcai_pulumi.journal.reader import JournalSnapshot  # noqa: PLC0415  as above
 
                 try:
                     path = journal_path(os.environ)

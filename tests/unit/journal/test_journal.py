@@ -271,10 +271,10 @@ def test_a_writer_that_fails_leaves_nobody_waiting(path: Path, monkeypatch: pyte
         raise MemoryError
 
     with Journal(path) as journal:
-        monkeypatch.setattr(journal, "_write_batch", fails)
+        monkeypatch.setattr(journal._writer, "_write_batch", fails)
         with pytest.raises(JournalError, match="its writer has ended"):
             journal.add(a_record(journal, "first"))
-        journal._writer.join()
+        journal._writer._thread.join()
         with pytest.raises(JournalError, match="nothing can be written any more"):
             journal.add(a_record(journal, "second"))
 
@@ -390,7 +390,9 @@ def test_reading_waits_for_no_other_process_that_writes(journal: Journal) -> Non
 
 def test_a_full_disk_is_named_and_takes_nothing_of_what_is_there(journal: Journal) -> None:
     journal.add(a_record(journal))
-    journal._do(lambda database: database.execute("PRAGMA max_page_count = 1").fetchone())  # allow no more pages
+    journal._writer.run(
+        lambda database: database.execute("PRAGMA max_page_count = 1").fetchone()
+    )  # allow no more pages
     more = (a_record(journal, f"more-{number}", owner="o" * 500) for number in range(100))
     with pytest.raises(JournalError, match="cannot be used: database or disk is full"):
         list(map(journal.add, more))
