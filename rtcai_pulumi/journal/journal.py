@@ -22,7 +22,6 @@ from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, RoomRec
 from rtcai_pulumi.journal.schema import (
     COLUMNS,
     ROOM_COLUMNS,
-    find_location_warning,
     journal_error,
     open_locks,
     open_reader,
@@ -261,11 +260,6 @@ class Journal(JournalReader):
     def is_running(self, process: int) -> bool:
         """Whether a process that wrote records still runs: it holds the lock of its number until it ends."""
         return process == self.process or self._locks.is_held(process)
-
-    @property
-    def location_warning(self) -> str | None:
-        """Why the file should be in another place although it works; None if there is no reason."""
-        return find_location_warning(self.path)
 
     def _register(self) -> int:
         """Draw the next number and hold its lock.
