@@ -1,7 +1,7 @@
 """The Pulumi options of our resources: what the engine gets, what the provider needs, and what is not supported.
 
 The engine does not pass a resource's options to a provider, and drops some resources without calling it. So the
-program, which has the options, passes those that matter as a hidden input (`config.conversation.OPTION_NAMES`). It
+program, which has the options, passes those that matter as a hidden input (`config.conversation.options_of`). It
 reports options that a dynamic provider cannot support, and replaces ``deleted_with`` by options that stop the agent.
 
 In the engine, a resource inherits options from its parent, and transforms may change them. If that is possible, a

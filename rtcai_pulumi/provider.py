@@ -61,7 +61,8 @@ if TYPE_CHECKING:
 
     from pulumi.dynamic import ConfigureRequest
 
-    from rtcai_pulumi.journal.journal import Journal, JournalReader, JournalSnapshot
+    from rtcai_pulumi.journal.journal import Journal
+    from rtcai_pulumi.journal.reader import JournalReader, JournalSnapshot
     from rtcai_pulumi.journal.record import StackState
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
@@ -160,12 +161,13 @@ class _Process:
         with self._opening:
             if self._journal is None:
                 from rtcai_pulumi.journal.journal import Journal, journal_path  # noqa: PLC0415  nor a database
+                from rtcai_pulumi.journal.schema import find_location_warning  # noqa: PLC0415  as above
 
                 if self._snapshot is not None:  # if it were closed later, it would release the journal's locks
                     self._snapshot.close()
                     self._snapshot = None
                 self._journal = Journal(journal_path(os.environ))
-                if doubt := self._journal.location_warning:
+                if doubt := find_location_warning(self._journal.path):
                     _tell(f"warning: {doubt}")
             return self._journal
 
@@ -175,7 +177,8 @@ class _Process:
             if self._journal is not None:
                 return self._journal
             if self._snapshot is None:
-                from rtcai_pulumi.journal.journal import JournalSnapshot, journal_path  # noqa: PLC0415  as above
+                from rtcai_pulumi.journal.journal import journal_path  # noqa: PLC0415  as above
+                from rtcai_pulumi.journal.reader import JournalSnapshot  # noqa: PLC0415  as above
 
                 try:
                     path = journal_path(os.environ)

@@ -90,27 +90,20 @@ class Conversation(AgentSettings):
     """The resource that the task is for. The resource class adds it, because the engine does not pass the URN."""
     options: Setting[Mapping[str, Any]] = Field(default=None)
     """The Pulumi options of the resource that the provider needs and does not get from the engine. The resource class
-    adds them, by the names in `OPTION_NAMES`."""
+    adds them."""
 
 
 HIDDEN: Final = ("owner", "options")
 """Inputs that the resource class adds; a program cannot set them."""
 
-OPTION_NAMES: Final = {
-    "retainOnDelete": "retain_on_delete",
-    "deleteBeforeReplace": "delete_before_replace",
-    "replaceOnChanges": "replace_on_changes",
-    "deletedWith": "deleted_with",
-    "import": "import_",
-    "problems": "problems",
-    "formerOwners": "aliases",
-    "roommates": "adopt",
-}
-"""The keys that `Conversation.options` may have, each with the name in Python of the option or input it comes from."""
-
 
 def options_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The Pulumi options among the inputs; empty if there are none."""
+    """The Pulumi options among the inputs; empty if there are none.
+
+    Possible keys: ``retainOnDelete``, ``deleteBeforeReplace``, ``replaceOnChanges``, ``deletedWith`` and ``import`` for
+    the options of these names; ``formerOwners`` for ``aliases``; ``roommates``, if the input ``adopt`` is set; and
+    ``problems``, a list of the options that are not supported.
+    """
     options = inputs.get("options")
     return options if isinstance(options, Mapping) else {}
 

@@ -9,7 +9,7 @@ from rtcai_pulumi.config.conversation import BLOCK_NAMES, TASK_TYPE, Data
 from rtcai_pulumi.config.problems import NULL, Problem, check_fields, path_of, unlisted_field_problem
 from rtcai_pulumi.config.rules import check_rules
 from rtcai_pulumi.config.values import walk
-from rtcai_pulumi.config.wire import flat_inputs, nested_blocks
+from rtcai_pulumi.config.wire import nested_blocks
 
 _BODY_NAMES: Final = ("cname", "requestId", "taskType", "data")
 
@@ -60,11 +60,6 @@ def check_nesting(body: Any) -> list[Problem]:
             unlisted_field_problem(f"data.{name}", name, Data) for name in body["data"] if name not in BLOCK_NAMES
         ]
     return found
-
-
-def inputs_of_body(body: Any) -> dict[str, Any]:
-    """The flat inputs of a create body with valid nesting."""
-    return flat_inputs(body)
 
 
 def _check_extra_of_body(owner: Mapping[str, Any], model: type[Block], location: tuple[str, ...]) -> Iterator[Problem]:

@@ -25,7 +25,8 @@ from rtcai_pulumi.service.errors import (
 from rtcai_pulumi.service.retry import HARMLESS, QUERY, Retrier
 
 if TYPE_CHECKING:
-    from rtcai_pulumi.journal.journal import Journal, JournalReader
+    from rtcai_pulumi.journal.journal import Journal
+    from rtcai_pulumi.journal.reader import JournalReader
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 

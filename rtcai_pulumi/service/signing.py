@@ -2,16 +2,13 @@
 
 import base64
 import hashlib
-import hmac
 import json
-import zlib
 from typing import Final
 
 from rtcai_pulumi.config.conversation import room_name_problem
 from rtcai_pulumi.service.errors import SettingsError
 from rtcai_pulumi.service.settings import Settings, name_setting
 
-NONCE_MAX_LENGTH: Final = 128
 CHECK_SUM_SECONDS: Final = 300
 """How long a CheckSum is valid after its CurTime, in seconds."""
 TTL_MAX: Final = 86_400
@@ -48,7 +45,8 @@ def basic_token(app_key: str, app_secret: str, *, cname: str, uid: int, ttl: int
         message = f"ttl is 1 to 86400 seconds, not {ttl}"
         raise ValueError(message)
     signature = _sha1(f"{app_key}{uid}{now_ms}{ttl}{cname}{app_secret}")
-    return _base64(_compact({"signature": signature, "curTime": now_ms, "ttl": ttl}))
+    payload = json.dumps({"signature": signature, "curTime": now_ms, "ttl": ttl}, separators=(",", ":"))
+    return base64.b64encode(payload.encode()).decode()
 
 
 def room_token_of(settings: Settings, cname: str, uid: int, ttl: int, now: float) -> str:
@@ -78,42 +76,5 @@ def room_token_of(settings: Settings, cname: str, uid: int, ttl: int, now: float
     return basic_token(settings.app_key, settings.app_secret, cname=cname, uid=uid, ttl=ttl, now_ms=int(now * 1000))
 
 
-def permission_key(
-    app_key: str, permission_secret: str, *, cname: str, uid: int, privilege: int, ttl: int, now: int
-) -> str:
-    """The key that gives one user specific permissions in one room; it is signed with a separate secret.
-
-    Args:
-        app_key: the AppKey of the app.
-        permission_secret: the app's secret for permissions, not the AppSecret.
-        cname: the room.
-        uid: the user's number, 64 bits.
-        privilege: the sum of the permissions: 1 send audio, 2 send video, 4 receive audio, 8 receive video, 16 create
-            the room, 32 join it.
-        ttl: how long the key is valid, in seconds.
-        now: the time, in seconds since 1970.
-    """
-    signed = f"appkey:{app_key}\nuid:{uid}\ncurTime:{now}\nexpireTime:{ttl}\ncname:{cname}\nprivilege:{privilege}\n"
-    checksum = _base64(hmac.digest(permission_secret.encode(), signed.encode(), "sha256"))
-    payload = {
-        "appkey": app_key,
-        "checksum": checksum,
-        "cname": cname,
-        "curTime": now,
-        "expireTime": ttl,
-        "privilege": privilege,
-        "uid": uid,
-    }
-    return _base64(zlib.compress(_compact(payload))).translate(str.maketrans("+/=", "*-_"))
-
-
 def _sha1(text: str) -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _compact(value: dict[str, object]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

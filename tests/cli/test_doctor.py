@@ -138,7 +138,7 @@ def test_a_journal_that_is_damaged_inside(service: Service) -> None:
     with Journal(service.journal) as journal:
         for number in range(200):
             note(journal, f"1/{number}")
-        journal._do(lambda base: base.execute("DELETE FROM records WHERE cid = 2"))
+        journal._writer.run(lambda base: base.execute("DELETE FROM records WHERE cid = 2"))
     content = bytearray(service.journal.read_bytes())
     content[4096 * 3 : 4096 * 3 + 200] = b"\xff" * 200
     service.journal.write_bytes(content)

@@ -73,7 +73,7 @@ def test_a_corrupt_journal_is_one_clear_error(path: Path, content: bytes) -> Non
 def test_a_record_that_no_release_has_written_is_one_clear_error(path: Path) -> None:
     with Journal(path) as journal:
         note(journal, "1/a")
-        journal._do(lambda database: database.execute("UPDATE records SET state = 'odd'"))
+        journal._writer.run(lambda database: database.execute("UPDATE records SET state = 'odd'"))
     run = ls("--journal", str(path))
     assert run.exit_code == 1
     assert run.stderr.startswith(f"rtcai ls: The journal {path} cannot be used: ")

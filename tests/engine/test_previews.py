@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.journal.journal import JournalSnapshot
+from rtcai_pulumi.journal.reader import JournalSnapshot
 from tests.engine.crash import interrupted
 from tests.engine.service import calls, live, rooms
 from tests.engine.stack import Run, Stack, cli

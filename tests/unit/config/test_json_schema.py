@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from rtcai_pulumi.config.json_schema import create_body_schema
 from rtcai_pulumi.config.validation import check_body
 from tests.samples import INVALID, VALID, load
+from tests.unit.config.body_schema import create_body_schema
 
 OURS = Draft202012Validator(create_body_schema())
 THEIRS = Draft202012Validator(load("create.schema.json"))

@@ -232,10 +232,9 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_file_system_that_machines_may_share_is_a_doubt(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Journal(path) as journal:
-        assert journal.location_warning is None
-        monkeypatch.setattr(database, "_file_system", lambda _: "nfs4")
-        assert "machines may share (nfs4)" in str(journal.location_warning)
+    assert database.find_location_warning(path) is None
+    monkeypatch.setattr(database, "_file_system", lambda _: "nfs4")
+    assert "machines may share (nfs4)" in str(database.find_location_warning(path))
 
 
 def test_a_file_system_whose_locks_nobody_sees_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,10 +271,10 @@ def test_a_writer_that_fails_leaves_nobody_waiting(path: Path, monkeypatch: pyte
         raise MemoryError
 
     with Journal(path) as journal:
-        monkeypatch.setattr(journal, "_write_batch", fails)
+        monkeypatch.setattr(journal._writer, "_write_batch", fails)
         with pytest.raises(JournalError, match="its writer has ended"):
             journal.add(a_record(journal, "first"))
-        journal._writer.join()
+        journal._writer._thread.join()
         with pytest.raises(JournalError, match="nothing can be written any more"):
             journal.add(a_record(journal, "second"))
 
@@ -391,7 +390,9 @@ def test_reading_waits_for_no_other_process_that_writes(journal: Journal) -> Non
 
 def test_a_full_disk_is_named_and_takes_nothing_of_what_is_there(journal: Journal) -> None:
     journal.add(a_record(journal))
-    journal._do(lambda database: database.execute("PRAGMA max_page_count = 1").fetchone())  # allow no more pages
+    journal._writer.run(
+        lambda database: database.execute("PRAGMA max_page_count = 1").fetchone()
+    )  # allow no more pages
     more = (a_record(journal, f"more-{number}", owner="o" * 500) for number in range(100))
     with pytest.raises(JournalError, match="cannot be used: database or disk is full"):
         list(map(journal.add, more))

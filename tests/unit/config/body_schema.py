@@ -1,4 +1,4 @@
-"""JSON Schema (2020-12) of the create body, made from the models: the ranges of its fields and the three modes."""
+"""JSON Schema (2020-12) of the create body, made from the models, to compare them with the service's schema."""
 
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ class _WireSchema(GenerateJsonSchema):
 
 
 def create_body_schema() -> dict[str, Any]:
-    """The schema of a whole create body; editors and other tools can check a body against it."""
+    """The schema of a whole create body."""
     inputs = Conversation.model_json_schema(schema_generator=_WireSchema)["properties"]
     data = Data.model_json_schema(schema_generator=_WireSchema)
     definitions = data.pop("$defs")
