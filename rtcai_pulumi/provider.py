@@ -101,7 +101,7 @@ class _Process:
             read_journal=self._read_journal,
             known_settings=self._known_settings,
             state=self._read_state,
-            takes_all=self._cli.destroys_all,
+            destroys_stack=self._cli.destroys_all,
         )
         print_without_frames()
         if not on_cancel(self._is_cancelled):
