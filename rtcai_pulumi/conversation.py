@@ -104,7 +104,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         for keyword in misspelt:
             known = [field for field in Conversation.model_fields if field not in HIDDEN]
             raise TypeError(describe_misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
-        stated = Conversation(
+        inputs = Conversation(
             cname=cname,
             agent=agent,
             asr=asr,
@@ -117,7 +117,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             wait_for_room=wait_for_room,
             adopt=adopt,
         )
-        self._declare(name, stated, opts)
+        self._declare(name, inputs, opts)
 
     @classmethod
     def from_body(cls, name: str, body: Mapping[str, Any], opts: ResourceOptions | None = None) -> Self:
@@ -145,19 +145,19 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         conversation._declare(name, flat_inputs(body), opts)
         return conversation
 
-    def _declare(self, name: str, stated: Conversation | dict[str, Any], opts: ResourceOptions | None) -> None:
+    def _declare(self, name: str, inputs: Conversation | dict[str, Any], opts: ResourceOptions | None) -> None:
         require_text_and_options(type(self).__name__, name, opts)
         try:
-            self._register(name, as_inputs(stated, f"RealtimeConversation {name!r}"), opts)
+            self._register(name, as_inputs(inputs, f"RealtimeConversation {name!r}"), opts)
         except RecursionError:  # too deep for Python, or an object that contains itself
             message = f"conversation {name!r} cannot be read: {TOO_DEEP}"
             raise InvalidBody(message) from None
 
     def _register(self, name: str, inputs: dict[str, Any], opts: ResourceOptions | None) -> None:
         # Every property that the provider returns must be named here, even without a value.
-        every = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
+        properties = dict.fromkeys((*Conversation.wire_names(), "extra", *_OUTPUT_ONLY))
         if opts is not None and opts.urn is not None:  # it is read from the state, and nothing is registered
-            super().__init__(ConversationProvider(), name, every, opts)
+            super().__init__(ConversationProvider(), name, properties, opts)
             return
         options = resolve_options(opts, _KIND)
         if former := former_owners_of(_KIND.type_, name, opts):
@@ -168,11 +168,13 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)
         inputs["owner"] = delay_registration(
-            owner, name, inputs, opts, options, type_="RealtimeConversation", judge=check
+            owner, name, inputs, opts, options, type_="RealtimeConversation", check=check
         )
         warn_of_shared_room(name, inputs.get("cname"), opts)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
-        super().__init__(ConversationProvider(), name, _mark_names({"owner": None, **every, **inputs}), options.opts)
+        super().__init__(
+            ConversationProvider(), name, _mark_names({"owner": None, **properties, **inputs}), options.opts
+        )
 
     def translate_input_property(self, prop: str) -> str:
         """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""

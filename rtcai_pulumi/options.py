@@ -24,7 +24,7 @@ ROOM_TYPE: Final = "pulumi-python:dynamic/rtcai:Room"
 CONVERSATION_TYPE: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 
 _PATHS: Final = ("ignore_changes", "additional_secret_outputs", "replace_on_changes", "hide_diffs")
-_CANNOT: Final = {
+_UNSUPPORTED: Final = {
     "provider": "a dynamic resource has no provider to choose; remove the option",
     "version": "a dynamic resource comes with the program's package; remove the option, and pin rtcai-pulumi instead",
     "plugin_download_url": "a dynamic resource comes with the program's package; remove the option",
@@ -85,23 +85,23 @@ def resolve_options(opts: ResourceOptions | None, kind: ResourceKind) -> Resolve
         opts: the options as given; never changed.
         kind: the resource's class.
     """
-    found = ResolvedOptions(ResourceOptions.merge(opts, None))
+    resolved = ResolvedOptions(ResourceOptions.merge(opts, None))
     opts = opts or ResourceOptions()
     for option in _PATHS:
         if paths := getattr(opts, option):
-            setattr(found.opts, option, _translate_paths(option, paths, kind, found.problems))
-    found.problems += [f"{name}: {why}" for name, why in _CANNOT.items() if getattr(opts, name) is not None]
+            setattr(resolved.opts, option, _translate_paths(option, paths, kind, resolved.problems))
+    resolved.problems += [f"{name}: {why}" for name, why in _UNSUPPORTED.items() if getattr(opts, name) is not None]
     if opts.import_ is not None or opts.id is not None:
         name = "import_" if opts.import_ is not None else "id"
-        found.problems.append(f"{name}: it cannot be read from the service by an id; {kind.how_to_take}")
+        resolved.problems.append(f"{name}: it cannot be read from the service by an id; {kind.how_to_take}")
     if opts.deleted_with is not None:
-        _resolve_deleted_with(opts.deleted_with, kind, found)
+        _resolve_deleted_with(opts.deleted_with, kind, resolved)
     if kind.ends_with_a_room:
-        found.hidden |= _read_order_and_retention(opts)
-    if found.opts.replace_on_changes:
-        found.hidden["replaceOnChanges"] = list(found.opts.replace_on_changes)
-    found.may_change = opts.parent is not None or bool(opts.transforms or _transformations(opts))
-    return found
+        resolved.hidden |= _read_order_and_retention(opts)
+    if resolved.opts.replace_on_changes:
+        resolved.hidden["replaceOnChanges"] = list(resolved.opts.replace_on_changes)
+    resolved.may_change = opts.parent is not None or bool(opts.transforms or _transformations(opts))
+    return resolved
 
 
 def _transformations(opts: ResourceOptions) -> list[Any]:
@@ -112,7 +112,7 @@ def _transformations(opts: ResourceOptions) -> list[Any]:
 
 def _translate_paths(option: str, paths: Iterable[str], kind: ResourceKind, problems: list[str]) -> list[str]:
     """Paths with the names in the request, in the form that each option needs; adds invalid paths to `problems`."""
-    found: dict[str, None] = {}
+    translated: dict[str, None] = {}
     for path in paths:
         try:
             wire = to_wire_path(path, kind.inputs, kind.outputs)
@@ -121,12 +121,13 @@ def _translate_paths(option: str, paths: Iterable[str], kind: ResourceKind, prob
             continue
         if option == "ignore_changes" and wire == ALL:
             # Not the hidden inputs: the provider would never receive a new name or changed options.
-            found |= dict.fromkeys(name for name in (*kind.inputs.wire_names(), "extra") if name not in HIDDEN)
+            translated |= dict.fromkeys(name for name in (*kind.inputs.wire_names(), "extra") if name not in HIDDEN)
         elif option == "additional_secret_outputs":
-            found[str((split_path(wire) or [wire])[0])] = None  # the engine supports only top-level properties here
+            # The engine supports only top-level properties here.
+            translated[str((split_path(wire) or [wire])[0])] = None
         else:
-            found[wire] = None
-    return list(found)
+            translated[wire] = None
+    return list(translated)
 
 
 def _read_order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
@@ -138,12 +139,12 @@ def _read_order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
     return hidden
 
 
-def _resolve_deleted_with(other: pulumi.Resource, kind: ResourceKind, found: ResolvedOptions) -> None:
+def _resolve_deleted_with(other: pulumi.Resource, kind: ResourceKind, resolved: ResolvedOptions) -> None:
     """Have the agent stopped before its room is ended: with the option itself, the engine would only drop it."""
     if kind.ends_with_a_room and other.pulumi_resource_type == ROOM_TYPE:
-        _stop_before(other, found.opts)
+        _stop_before(other, resolved.opts)
     else:
-        found.problems.append(f"deleted_with: {_DELETED_WITH}")
+        resolved.problems.append(f"deleted_with: {_DELETED_WITH}")
 
 
 _DELETED_WITH: Final = (
@@ -214,7 +215,7 @@ async def _stack_transform(args: ResourceTransformArgs) -> ResourceTransformResu
 async def _read_effective_options(args: ResourceTransformArgs, kind: ResourceKind) -> ResourceTransformResult | None:
     """The provider's data about options that were inherited or changed by a transform; None if nothing changed."""
     opts, props = args.opts, dict(args.props)
-    stated: Any = props.get("options") or {}
+    from_program: Any = props.get("options") or {}
     problems: list[str] = []
     changed = False
     for option in _PATHS:
@@ -223,7 +224,7 @@ async def _read_effective_options(args: ResourceTransformArgs, kind: ResourceKin
         if wire != paths:
             setattr(opts, option, wire)
             changed = True
-    hidden = {name: value for name, value in stated.items() if name not in _EFFECTIVE}
+    hidden = {name: value for name, value in from_program.items() if name not in _EFFECTIVE}
     if kind.ends_with_a_room:
         hidden |= _read_order_and_retention(opts)
     if opts.replace_on_changes:
@@ -238,7 +239,7 @@ async def _read_effective_options(args: ResourceTransformArgs, kind: ResourceKin
             changed = True
         else:
             hidden["deletedWith"] = True
-    if hidden == stated and not changed:
+    if hidden == from_program and not changed:
         return None
     if hidden:
         props["options"] = hidden

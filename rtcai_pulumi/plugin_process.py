@@ -33,7 +33,7 @@ from pulumi.runtime.proto.engine_pb2_grpc import EngineStub
 
 from rtcai_pulumi.service.errors import RtcAiError
 
-_LOOK_SECONDS: Final = 1.0
+_WATCH_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 2.0
 _EXPORT_SECONDS: Final = 60.0
 
@@ -75,11 +75,11 @@ class Cli:
     def destroys_all(self) -> bool:
         """Whether every resource of the stack is deleted: it is a destroy that excludes nothing."""
         flags = {argument.partition("=")[0] for argument in self.arguments}
-        return bool(flags & _DESTROY) and not flags & _LEAVES_OUT
+        return bool(flags & _DESTROY) and not flags & _EXCLUDES
 
 
 _DESTROY: Final = {"destroy", "down", "dn"}
-_LEAVES_OUT: Final = {"--target", "-t", "--exclude", "-x", "--exclude-protected", "--preview-only"}
+_EXCLUDES: Final = {"--target", "-t", "--exclude", "-x", "--exclude-protected", "--preview-only"}
 
 
 def cli() -> Cli:
@@ -88,11 +88,11 @@ def cli() -> Cli:
     try:
         while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
             process = int(_process_state(process)[1])
-        typed = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
+        arguments = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
         of_process = Path(f"/proc/{process}")
         began = _process_state(process)[2]
         folder, executable = (of_process / "cwd").readlink(), str((of_process / "exe").readlink())
-        return Cli(folder, executable, tuple(typed), process, began)
+        return Cli(folder, executable, tuple(arguments), process, began)
     except (OSError, ValueError):
         return Cli(Path.cwd(), shutil.which("pulumi"))
 
@@ -111,7 +111,7 @@ def exported_state(command: Cli, stack: str) -> Any:
     if command.executable is None:
         return None
     try:
-        done = subprocess.run(  # noqa: S603  the CLI that runs this very command
+        result = subprocess.run(  # noqa: S603  the CLI that runs this very command
             [command.executable, "stack", "export", "--stack", stack, "--non-interactive"],
             cwd=command.folder,
             capture_output=True,
@@ -119,7 +119,7 @@ def exported_state(command: Cli, stack: str) -> Any:
             timeout=_EXPORT_SECONDS,
             check=False,
         )
-        return json.loads(done.stdout) if done.returncode == 0 else None
+        return json.loads(result.stdout) if result.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
 
@@ -185,7 +185,7 @@ class Engine:
     def _watch(self) -> None:
         pause = threading.Event()
         while self.lives() or not self.idle or is_serving():
-            pause.wait(_LOOK_SECONDS)
+            pause.wait(_WATCH_SECONDS)
         # There is nothing left to write or to report: each call has written its journal before it ended.
         os._exit(0)
 
@@ -273,8 +273,8 @@ class _Traceback:
 
 def _servicer() -> type:
     """The SDK's class that serves the operations; if the SDK has changed, a class without any."""
-    found = getattr(sys.modules.get("__main__"), "DynamicResourceProviderServicer", None)
-    return found if isinstance(found, type) else type(None)
+    servicer = getattr(sys.modules.get("__main__"), "DynamicResourceProviderServicer", None)
+    return servicer if isinstance(servicer, type) else type(None)
 
 
 def widen_pool(places: int, debug: Callable[[str], None]) -> None:
@@ -287,10 +287,10 @@ def widen_pool(places: int, debug: Callable[[str], None]) -> None:
         debug: called if the pool cannot be found.
     """
     thread = threading.current_thread()
-    for found in gc.get_objects():
-        if isinstance(found, ThreadPoolExecutor) and thread in getattr(found, "_threads", ()):
-            found._max_workers = max(places, getattr(found, "_max_workers", 0))
-            _start_threads(found, places)
+    for candidate in gc.get_objects():
+        if isinstance(candidate, ThreadPoolExecutor) and thread in getattr(candidate, "_threads", ()):
+            candidate._max_workers = max(places, getattr(candidate, "_max_workers", 0))
+            _start_threads(candidate, places)
             return
     debug("rtcai: the plugin's thread pool was not found; four calls run at a time")
 
@@ -302,8 +302,8 @@ def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:
     Each thread is kept busy until all have started. Otherwise too few would start: a pool counts every finished call as
     an idle thread, even if that thread has continued with a waiting call.
     """
-    all_there = threading.Event()
+    all_started = threading.Event()
     with suppress(RuntimeError):  # the process is ending, and takes no further call
         for _ in range(count):
-            pool.submit(all_there.wait)
-    all_there.set()
+            pool.submit(all_started.wait)
+    all_started.set()

@@ -83,8 +83,8 @@ class _Process:
         self._client: Client | None = None
         self._journal: Journal | None = None
         self._snapshot: JournalSnapshot | None = None
-        self._unusable = False
-        self._checked = False
+        self._has_invalid_settings = False
+        self._has_checked_credentials = False
         self._owners: dict[str, str] = {}
         self._cli = cli()
         self._reading_state = Lock()
@@ -95,14 +95,14 @@ class _Process:
             self._connect,
             self._open_journal,
             self.engine.lives,
-            _tell,
+            _report,
             Retrier(sleep=self.engine.stopping.wait),
             sleep=self.engine.stopping.wait,
             stopping=self.engine.stopping.is_set,
             read_journal=self._read_journal,
             known_settings=self._known_settings,
             state=self._read_state,
-            takes_all=self._cli.destroys_all,
+            destroys_stack=self._cli.destroys_all,
         )
         print_without_frames()
         if not on_cancel(self._is_cancelled):
@@ -112,21 +112,21 @@ class _Process:
     def warn_of_missing_credentials(self) -> None:
         """Warn once that `pulumi up` will fail. Only this process can know: the program may run somewhere else."""
         with self._opening:
-            checked, self._checked = self._checked, True
+            checked, self._has_checked_credentials = self._has_checked_credentials, True
         if not checked and (missing := missing_credentials(os.environ, self._config)):
-            _tell(
+            _report(
                 f"warning: RTC AI credentials are not set ({' and '.join(missing)}). A preview does not need them, but "
                 f"`pulumi up` will fail; {HOW_TO_SET}"
             )
 
-    def owner(self, stated: str) -> str:
+    def owner(self, program_owner: str) -> str:
         """The owner of a task: the program's value, completed with the backend that only this process knows."""
         with self._opening:
-            resolved = self._owners.get(stated)
+            resolved = self._owners.get(program_owner)
             if resolved is None:
                 folder = project_folder(self._cli.folder)
                 backend = _project_backend(folder)
-                resolved = self._owners[stated] = resolve_owner(stated, os.environ, backend, folder)
+                resolved = self._owners[program_owner] = resolve_owner(program_owner, os.environ, backend, folder)
             return resolved
 
     def _read_state(self, owner: str) -> StackState | None:
@@ -152,8 +152,8 @@ class _Process:
                 from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
 
                 self._client = Client(self._settings())
-                for doubt in self._client.proxy_warnings:
-                    _tell(f"warning: {doubt}; it is ignored")
+                for warning in self._client.proxy_warnings:
+                    _report(f"warning: {warning}; it is ignored")
             return self._client
 
     def _open_journal(self) -> Journal:
@@ -167,8 +167,8 @@ class _Process:
                     self._snapshot.close()
                     self._snapshot = None
                 self._journal = Journal(journal_path(os.environ))
-                if doubt := find_location_warning(self._journal.path):
-                    _tell(f"warning: {doubt}")
+                if warning := find_location_warning(self._journal.path):
+                    _report(f"warning: {warning}")
             return self._journal
 
     def _read_journal(self) -> JournalReader:
@@ -190,13 +190,13 @@ class _Process:
 
     def _settings(self) -> Settings:
         """The settings; invalid settings are reported once, not once for each room."""
-        if self._unusable:
+        if self._has_invalid_settings:
             message = "Settings are missing or invalid; see the first error of this run."
             raise SettingsError(message)
         try:
             return resolve(os.environ, self._config)
         except SettingsError:
-            self._unusable = True
+            self._has_invalid_settings = True
             raise
 
     def _known_settings(self) -> Settings | None:
@@ -326,7 +326,7 @@ class RoomProvider(_DynamicProvider):
 
 def _read_result(reading: Reading, id_: str, props: dict[str, Any]) -> ReadResult:
     if reading.warning:
-        _tell(f"warning: {reading.warning}")
+        _report(f"warning: {reading.warning}")
     return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
 
 
@@ -338,13 +338,13 @@ def _project_backend(folder: Path) -> str | None:
 
 
 def _warn_of_unread_journal(error: JournalError) -> None:
-    _tell(
+    _report(
         "warning: The journal cannot be read, so this run does not know the agents of earlier runs. A preview does not "
         f"need it, but `pulumi up` will fail. {error}"
     )
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     """Show a line to the user: the engine forwards what a plugin writes to stderr.
 
     If the engine is gone, no process reads the line, and the clean-up that follows must continue.

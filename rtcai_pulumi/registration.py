@@ -61,7 +61,7 @@ def delay_registration(
     options: ResolvedOptions,
     *,
     type_: str,
-    judge: Callable[[Mapping[str, Any]], list[Problem]],
+    check: Callable[[Mapping[str, Any]], list[Problem]],
 ) -> pulumi.Output[str | None]:
     """Check a conversation or a room before it is registered, and delay its registration.
 
@@ -75,29 +75,29 @@ def delay_registration(
         opts: the resource's options as the program gives them.
         options: the same options, after reading them.
         type_: the name of its class.
-        judge: returns the problems of the inputs, the same as its provider's `check`.
+        check: returns the problems of the inputs, the same as its provider's `check`.
 
     Returns:
         The owner, as soon as the registration may continue.
     """
     run = _this_run()
     label = f"{type_} {_label(name, opts)}"
-    found = judge(_replace_outputs(inputs))
+    problems = check(_replace_outputs(inputs))
     if is_output_text(name):
-        found.insert(0, Problem("name", REASON))
+        problems.insert(0, Problem("name", REASON))
         label = type_
     elif not name.isprintable():
-        found.insert(0, Problem("name", "has an invisible character; remove it"))
-    run.add_problems(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
+        problems.insert(0, Problem("name", "has an invisible character; remove it"))
+    run.add_problems(f"{label} has a problem: {problem}" for problem in (*options.problems, *problems))
 
-    async def may_go_on() -> None:
+    async def report_and_watch() -> None:
         _report_problems(run)
         await watch_transforms(wanted=options.may_change)
-        for named in ("cname", "requestId"):
-            if isinstance(inputs.get(named), pulumi.Output) and await inputs[named].is_secret():
-                raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=named))
+        for field_name in ("cname", "requestId"):
+            if isinstance(inputs.get(field_name), pulumi.Output) and await inputs[field_name].is_secret():
+                raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=field_name))
 
-    return pulumi.Output.all(owner, may_go_on()).apply(lambda values: values[0])
+    return pulumi.Output.all(owner, report_and_watch()).apply(lambda values: values[0])
 
 
 def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
@@ -236,9 +236,9 @@ def former_owners_of(type_: str, name: str, opts: pulumi.ResourceOptions | None)
 def _owners_of_this_program() -> Callable[[str], str]:
     """Return a function that makes an owner from a URN, as far as the program knows it."""
     organization: str = pulumi.get_organization() or NO_ORGANIZATION
-    told: str | None = pulumi.get_root_directory()  # None in an inline program, or with an older language host
-    folder = Path(told or "")
-    backend = project_in(folder).backend if told else None
+    root: str | None = pulumi.get_root_directory()  # None in an inline program, or with an older language host
+    folder = Path(root or "")
+    backend = project_in(folder).backend if root else None
     return lambda urn: program_owner(urn, organization, backend, folder)
 
 

@@ -77,23 +77,23 @@ class Room(Resource, module="rtcai", name="Room"):
         room._declare(name, {"cname": cname, "takeOver": True}, opts)
         return room
 
-    def _declare(self, name: str, stated: dict[str, Any], opts: ResourceOptions | None) -> None:
+    def _declare(self, name: str, arguments: dict[str, Any], opts: ResourceOptions | None) -> None:
         require_text_and_options(type(self).__name__, name, opts)
         # Every property that the provider returns must be named here, even without a value.
-        every = dict.fromkeys((*stated, *ADDED_OUTPUTS))
+        properties = dict.fromkeys((*arguments, *ADDED_OUTPUTS))
         if opts is not None and opts.urn is not None:  # it is read from the state, and nothing is registered
-            super().__init__(RoomProvider(), name, every, opts)
+            super().__init__(RoomProvider(), name, properties, opts)
             return
-        inputs: dict[str, Any] = as_inputs(stated, f"Room {name!r}")
+        inputs: dict[str, Any] = as_inputs(arguments, f"Room {name!r}")
         options = resolve_options(opts, _KIND)
         if former := former_owners_of(_KIND.type_, name, opts):
             options.hidden["formerOwners"] = former
         if options.hidden:
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)
-        inputs["owner"] = delay_registration(owner, name, inputs, opts, options, type_="Room", judge=check_room)
+        inputs["owner"] = delay_registration(owner, name, inputs, opts, options, type_="Room", check=check_room)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
-        super().__init__(RoomProvider(), name, {"owner": None, **every, **inputs}, options.opts)
+        super().__init__(RoomProvider(), name, {"owner": None, **properties, **inputs}, options.opts)
 
     def translate_input_property(self, prop: str) -> str:
         """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""

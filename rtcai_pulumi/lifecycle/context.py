@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 _LONG_WAIT: Final = 2.0
 """A wait of at least this many seconds is reported to the user."""
-_TELL_AGAIN: Final = 30.0
+_REPORT_AGAIN: Final = 30.0
 """Seconds between two messages about the same waiting call."""
-_GLANCE: Final = 0.1
+_POLL_INTERVAL: Final = 0.1
 """Seconds between two reads of another process's record."""
 
 
@@ -66,26 +66,26 @@ class Run:
     """The settings; None if they are missing or wrong: a preview does not need them."""
     state: Callable[[str], StackState | None] = lambda _: None
     """The state of the stack that an owner belongs to; None if it cannot be read."""
-    takes_all: bool = False
+    destroys_stack: bool = False
     """Whether this run deletes every resource of the stack."""
-    adopted: set[str] = field(default_factory=set)
+    adopted_tasks: set[str] = field(default_factory=set)
     """Tasks that a state names as adopted. `adopt` is done for them, whatever has happened to them since."""
-    lost: set[str] = field(default_factory=set)
+    unrecovered: set[str] = field(default_factory=set)
     """Records that this process must still recover, by trace id: creates whose outcome is unknown, and records of
     earlier runs that a call took over and could not recover. An error hook may have the engine repeat that call."""
-    staying: set[str] = field(default_factory=set)
+    tasks_to_keep: set[str] = field(default_factory=set)
     """Tasks that stay after this run, as ``{cid}/{taskId}``: `diff` found them unchanged, or `create` started them."""
-    gone: set[str] = field(default_factory=set)
+    gone_tasks: set[str] = field(default_factory=set)
     """Tasks that `read` found gone, as ``{cid}/{taskId}``. `read` must not write this, because previews call it too."""
-    elsewhere: set[str] = field(default_factory=set)
+    tasks_missing_from_state: set[str] = field(default_factory=set)
     """Tasks that an engine had and this stack's state no longer has, although no run on this machine closed them."""
-    ended: set[int] = field(default_factory=set)
+    ended_rooms: set[int] = field(default_factory=set)
     """Rooms that this run has ended, by number: every agent that a state has in them has ended too."""
-    named: set[tuple[int, str]] = field(default_factory=set)
+    state_rooms: set[tuple[int, str]] = field(default_factory=set)
     """Rooms in the state, each with its owner: `diff` receives them, also if they are to be replaced."""
-    dropped: set[str] = field(default_factory=set)
+    dropped_owners: set[str] = field(default_factory=set)
     """The owners whose rooms are removed from the state in this run."""
-    rooms: set[int] = field(default_factory=set)
+    rooms_to_keep: set[int] = field(default_factory=set)
     """Rooms that stay after this run, by number: `diff` found them unchanged, or `create` opened or adopted them."""
 
     @property
@@ -105,19 +105,19 @@ class Run:
 
     def make_wait_reporter(self, cname: str) -> Callable[[RtcAiError, float], None]:
         """Return a function that reports why a call about a room waits, if the wait is long enough to notice."""
-        told_at: float | None = None
+        reported_at: float | None = None
 
-        def tell(error: RtcAiError, seconds: float) -> None:
-            nonlocal told_at
+        def report_wait(error: RtcAiError, seconds: float) -> None:
+            nonlocal reported_at
             now = self.clock()
-            long = seconds >= _LONG_WAIT or isinstance(error, RoomNotFound)
-            if long and (told_at is None or now - told_at >= _TELL_AGAIN):
-                told_at = now
+            is_long = seconds >= _LONG_WAIT or isinstance(error, RoomNotFound)
+            if is_long and (reported_at is None or now - reported_at >= _REPORT_AGAIN):
+                reported_at = now
                 self.report(f"room {cname}: {error.summary} Trying again in {seconds:.1f} seconds.")
 
-        return tell
+        return report_wait
 
-    def require_turn(self, trace_id: str) -> None:
+    def require_still_wanted(self, trace_id: str) -> None:
         """Stop a create that no engine waits for; called immediately before its first byte is sent.
 
         Raises:
@@ -129,10 +129,10 @@ class Run:
             facts = Facts(room=record.cname if record else None, trace_id=trace_id)
             message = "The agent was not started: the run was interrupted."
             raise Interrupted(message, facts, "run it again")
-        lives = self.engine_lives()
-        sends = may_send(record, process=self.journal.process, engine_lives=lives)
-        if not sends or (record is not None and self.is_superseded(record)):
-            reason = "another run owns it now" if lives else "the engine that requested it has ended"
+        engine_lives = self.engine_lives()
+        is_allowed = may_send(record, process=self.journal.process, engine_lives=engine_lives)
+        if not is_allowed or (record is not None and self.is_superseded(record)):
+            reason = "another run owns it now" if engine_lives else "the engine that requested it has ended"
             message = f"The agent was not started: {reason}."
             raise TakenOver(message, Facts(room=record.cname if record else None, trace_id=trace_id))
 
@@ -212,7 +212,7 @@ class Run:
         while current is not None and current.state is RecordState.ASKED and current.process == record.process:
             if not self.journal.is_running(record.process) or self.clock() >= until:
                 break
-            if self.sleep(_GLANCE):
+            if self.sleep(_POLL_INTERVAL):
                 message = "The agent was not started: the run was interrupted."
                 raise Interrupted(message, Facts(room=record.cname), "run it again")
             current = self.journal.record(record.trace_id)

@@ -26,41 +26,41 @@ if TYPE_CHECKING:
 
 
 def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Record | None:
-    """Adopt a running task that this stack did not start; None if none is named, or if it was managed before.
+    """Adopt a running task that this stack did not start; None if the input names none, or if it was managed before.
 
     Raises:
         RtcAiError: its room is gone, or has another number: there is nothing to adopt.
     """
-    named = agent.inputs.get("adopt")
-    if not named or named in run.adopted:  # this replaces an agent that was adopted before
+    task = agent.inputs.get("adopt")
+    if not task or task in run.adopted_tasks:  # this replaces an agent that was adopted before
         return None
-    known = run.journal.records_of_task(str(named))
-    retained = next((record for record in known if record.is_unfinished and record.kept is KeepReason.RETAINED), None)
-    if known and (retained is None or named in run.staying or _is_declared(retained, agent)):
-        if any(record.is_unfinished and record.owner != agent.owner for record in known):
+    records = run.journal.records_of_task(str(task))
+    retained = next((record for record in records if record.is_unfinished and record.kept is KeepReason.RETAINED), None)
+    if records and (retained is None or task in run.tasks_to_keep or _is_declared(retained, agent)):
+        if any(record.is_unfinished and record.owner != agent.owner for record in records):
             run.report(
-                f"warning: room {agent.cname}: adopt is ignored, because the journal lists task {named} under another "
+                f"warning: room {agent.cname}: adopt is ignored, because the journal lists task {task} under another "
                 "resource. If no program declares that resource any more, the agent keeps running: stop it with "
-                f"`rtcai close {named}`, or run `rtcai release {named}` to adopt it with the next up."
+                f"`rtcai close {task}`, or run `rtcai release {task}` to adopt it with the next up."
             )
         return None
-    task, cname = TaskReference.parse(str(named)), agent.cname
-    facts = Facts(room=cname, cid=task.cid, task=task.task_id)
+    reference, cname = TaskReference.parse(str(task)), agent.cname
+    facts = Facts(room=cname, cid=reference.cid, task=reference.task_id)
     advice = "name a running task, or leave out adopt to start a new agent"
     try:
         room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.make_wait_reporter(cname))
     except RoomNotFound:
         summary = "There is nothing to adopt: the room does not exist."
         raise RoomNotFound(summary, facts, advice) from None
-    if room.cid != task.cid:
+    if room.cid != reference.cid:
         summary = f"There is nothing to adopt: the room now has the number {room.cid}."
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
         return run.journal.adopt(retained, owner=agent.owner, kept=keep_reason_of(agent.inputs))
     # In one write: the next run would send a create for a record without a task, which would start a second agent.
-    asked = Record.for_create(agent, run.client.settings, run.journal.process, new_id)
-    taken = replace(asked, state=RecordState.OPEN, cid=task.cid, task_id=task.task_id, handed=True)
-    return run.journal.add(taken)
+    record = Record.for_create(agent, run.client.settings, run.journal.process, new_id)
+    adopted = replace(record, state=RecordState.OPEN, cid=reference.cid, task_id=reference.task_id, handed=True)
+    return run.journal.add(adopted)
 
 
 def _is_declared(retained: Record, agent: DesiredAgent) -> bool:
@@ -99,17 +99,17 @@ def create(
         RtcAiError: no agent was started.
     """
     agent = DesiredAgent(inputs)
-    left = _find_leftovers(agent, run) if agent.owner else []
-    kept = recover(left, agent, run)
+    steps = _find_leftovers(agent, run) if agent.owner else []
+    recovered = recover(steps, agent, run)
     try:
-        record = kept or adopt_task(agent, run, new_id) or _start_agent(agent, run, new_id)
+        record = recovered or adopt_task(agent, run, new_id) or _start_agent(agent, run, new_id)
         record_return(record, keep_reason_of(inputs), run)
     except TakenOver:
         raise
     except RtcAiError as error:
         raise _explain_error(error, agent, run) from None
-    run.staying.add(str(record.task))
-    close_last(left, run)
+    run.tasks_to_keep.add(str(record.task))
+    close_last(steps, run)
     added = (
         record.request_id,
         str(record.cid),
@@ -137,16 +137,16 @@ def _find_leftovers(agent: DesiredAgent, run: Run) -> list[tuple[Record, Step]]:
     steps = steps_before_create(
         [record for each in owners for record in journal.records(each)],
         process=journal.process,
-        lost=run.lost,
+        unrecovered=run.unrecovered,
         digest=agent.digest,
         cname=agent.cname,
         start_first=starts_first(agent.inputs),
     )
-    left = filter_by_state(steps, owners, agent.cname, run)
-    for record, step in left:
+    steps = filter_by_state(steps, owners, agent.cname, run)
+    for record, step in steps:
         if step is Step.CLOSE_LAST:
             require_account(record, run.client.settings)
-    return left
+    return steps
 
 
 def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Record:
@@ -158,7 +158,7 @@ def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Re
 
     def attempt() -> tuple[int, str]:
         task = client.create_task(
-            body, trace_id=record.trace_id, before_sending=lambda: run.require_turn(record.trace_id)
+            body, trace_id=record.trace_id, before_sending=lambda: run.require_still_wanted(record.trace_id)
         )
         return task.cid, task.task_id
 
@@ -166,7 +166,7 @@ def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Re
     try:
         cid, task_id = run.retrier.run(attempt, policy, run.make_wait_reporter(record.cname))
     except OutcomeUnknown as error:
-        run.lost.add(record.trace_id)
+        run.unrecovered.add(record.trace_id)
         raise explain_lost_create(error) from None
     except TakenOver:
         run.journal.record_unsent(record)
@@ -186,27 +186,27 @@ def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
     cname, settings = agent.cname, run.client.settings
     account = {"app_key": settings.app_key, "endpoint": settings.endpoint}
     for record in run.journal.others_in_room(cname, **account, owner=agent.owner):
-        whose = urn_of(record.owner) or "an unknown resource"
-        if record.task in run.staying:
+        urn = urn_of(record.owner) or "an unknown resource"
+        if record.task in run.tasks_to_keep:
             continue  # the program declares it; a shared room is reported while the program declares its resources
         if record.kept is KeepReason.RETAINED:
             run.report(
-                f"warning: room {cname}: task {record.task} of {whose} is in this room, too, because it was retained "
+                f"warning: room {cname}: task {record.task} of {urn} is in this room, too, because it was retained "
                 "(retain_on_delete): two agents will talk to each other. If no program declares that resource any "
                 f"more, stop it with `rtcai close {record.task}`."
             )
             continue
         if record.task is None:
-            other = (
-                f"a create of {whose} that got no response (trace id {record.trace_id}) may have started another agent "
+            what = (
+                f"a create of {urn} that got no response (trace id {record.trace_id}) may have started another agent "
                 "in this room"
             )
             advice = f"check who is in the room; `rtcai forget {record.trace_id}` ends this warning"
         else:
-            other = f"another agent is in this room, task {record.task} of {whose}"
+            what = f"another agent is in this room, task {record.task} of {urn}"
             advice = f"stop it with `rtcai close {record.task}`"
         run.report(
-            f"warning: room {cname}: {other}. If no program declares that resource any more, for example after a "
+            f"warning: room {cname}: {what}. If no program declares that resource any more, for example after a "
             f"killed run or a change of its name, {advice}."
         )
 

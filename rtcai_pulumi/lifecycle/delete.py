@@ -29,18 +29,20 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
         RtcAiError: an agent may still be in the room; the state must be kept.
     """
     agent, journal = DesiredAgent(outputs), run.journal
-    known = journal.records_of_task(resource_id)
-    if not is_closed(known, resource_id):
-        record = known[0] if known else journal.add(Record.from_state(resource_id, outputs, process=journal.process))
-        run.close(record)
+    records = journal.records_of_task(resource_id)
+    if not is_closed(records, resource_id):
+        known = next(iter(records), None)
+        run.close(known or journal.add(Record.from_state(resource_id, outputs, process=journal.process)))
     # The engine keeps the outputs of an unchanged resource: after a rename only the journal has the new owner.
-    owners = {record.owner for record in known if record.owner}
+    owners = {record.owner for record in records if record.owner}
     for owner in sorted(owners):
-        recover(steps_after_delete(journal.records(owner), process=journal.process, lost=run.lost), agent, run)
-    former = agent.owner
-    if former and former not in owners:
-        left = steps_after_delete(_records_of_ended_runs(journal, former), process=journal.process, lost=run.lost)
-        recover(left, agent, run)
+        _recover_leftovers(journal.records(owner), agent, run)
+    if agent.owner and agent.owner not in owners:
+        _recover_leftovers(_records_of_ended_runs(journal, agent.owner), agent, run)
+
+
+def _recover_leftovers(records: list[Record], agent: DesiredAgent, run: Run) -> None:
+    recover(steps_after_delete(records, process=run.journal.process, unrecovered=run.unrecovered), agent, run)
 
 
 def _records_of_ended_runs(journal: Journal, owner: str) -> list[Record]:

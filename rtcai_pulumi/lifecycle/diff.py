@@ -47,10 +47,10 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
         OtherAccount: the agent is to be replaced, and the settings name another account than it was started with.
     """
     if isinstance(olds.get("adopt"), str):
-        run.adopted.add(olds["adopt"])
+        run.adopted_tasks.add(olds["adopt"])
     records, owner = run.records.records_of_task(resource_id), news.get("owner")
     replaces = tuple(_find_changes(olds, news))
-    if not replaces and (is_over(records, resource_id) or TaskReference.parse(resource_id).cid in run.ended):
+    if not replaces and (is_over(records, resource_id) or TaskReference.parse(resource_id).cid in run.ended_rooms):
         replaces = ("taskId",)
     compare_accounts(Record.from_state(resource_id, olds, process=0), run, is_replaced=bool(replaces))
     stop_first = "cname" not in replaces and not starts_first(news)
@@ -58,22 +58,22 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
         if keep_reason_of(news) is KeepReason.RETAINED and news.get("cname") == olds.get("cname"):
             warn_of_two(resource_id, str(olds.get("cname")), run)
         return Difference(replaces, stop_first)
-    run.staying.add(resource_id)
+    run.tasks_to_keep.add(resource_id)
     of_owner = run.records.records(owner) if isinstance(owner, str) else []
-    beside = steps_next_to_task(of_owner, process=run.records.process, lost=run.lost, task=resource_id)
+    leftovers = steps_next_to_task(of_owner, process=run.records.process, unrecovered=run.unrecovered, task=resource_id)
     stale = any(is_stale(record, owner=owner, kept=keep_reason_of(news)) for record in records)
     stale = stale or (
         keep_reason_of(news) is KeepReason.RETAINED and not records
     )  # else no record here says that it is retained
-    return Difference(stop_first=stop_first, needs_recovery=bool(beside) or stale)
+    return Difference(stop_first=stop_first, needs_recovery=bool(leftovers) or stale)
 
 
 def _find_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
     """The properties that require another agent if they change, and those that ``replace_on_changes`` names."""
     old, new = DesiredAgent(olds).canonical, DesiredAgent(news).canonical
-    found = [name for name in dict.fromkeys((*new, *old)) if not is_same(old.get(name), new.get(name))]
-    yield from found
-    yield from (name for name in find_named_changes(olds, news) if name not in found)
+    changes = [name for name in dict.fromkeys((*new, *old)) if not is_same(old.get(name), new.get(name))]
+    yield from changes
+    yield from (name for name in find_named_changes(olds, news) if name not in changes)
 
 
 def find_named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
@@ -81,9 +81,9 @@ def find_named_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list
 
     The engine cannot find them: a dynamic provider returns which properties replace, but not which merely change.
     """
-    found: dict[str, None] = {}
+    changes: dict[str, None] = {}
     for path in options_of(news).get("replaceOnChanges") or ():
         # Outputs that the service or the provider adds are not inputs; a program does not change them.
         before, after = find_values({name: olds[name] for name in olds if name in news}, path), find_values(news, path)
-        found |= {name: None for name in (*after, *before) if not is_same(before.get(name), after.get(name))}
-    return list(found)
+        changes |= {name: None for name in (*after, *before) if not is_same(before.get(name), after.get(name))}
+    return list(changes)

@@ -41,7 +41,7 @@ def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
         return Reading(gone=True)
     reading = query_existence(Record.from_state(resource_id, outputs, process=0), run)
     if reading.gone:
-        run.gone.add(resource_id)
+        run.gone_tasks.add(resource_id)
     return reading
 
 

@@ -44,22 +44,23 @@ def recover(steps: Iterable[tuple[Record, Step]], agent: DesiredAgent, run: Run)
     Raises:
         RtcAiError: an agent may still be in the room; nothing new may be started next to it.
     """
-    kept = None
+    reusable = None
     for record, step in steps:
         if step is Step.CLOSE_LAST:
             continue
-        taken = _take_over(record, run)
-        if taken is None:
+        owned = _take_over(record, run)
+        if owned is None:
             continue
-        run.lost.add(taken.trace_id)  # if this fails, a repeated call must find the record, although it is ours now
+        # If this fails, a repeated call must find the record, although it is ours now.
+        run.unrecovered.add(owned.trace_id)
         try:
-            kept = _recover_one(taken, step, agent, run) or kept
+            reusable = _recover_one(owned, step, agent, run) or reusable
         except OtherAccount as error:
-            command = f"rtcai release {taken.task}" if taken.task else f"rtcai forget {taken.trace_id}"
+            command = f"rtcai release {owned.task}" if owned.task else f"rtcai forget {owned.trace_id}"
             advice = f"{error.advice}; if this agent cannot be running any more, remove its record with `{command}`"
             raise type(error)(error.summary, error.facts, advice, error.settings) from None
-        run.lost.discard(taken.trace_id)
-    return kept
+        run.unrecovered.discard(owned.trace_id)
+    return reusable
 
 
 def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
@@ -71,8 +72,8 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
     for record, step in steps:
         if step is Step.CLOSE_LAST:
             try:
-                if taken := _take_over(record, run):
-                    run.close(taken)
+                if owned := _take_over(record, run):
+                    run.close(owned)
             except RtcAiError as error:
                 run.report(f"warning: room {record.cname}: the old agent (task {record.task}) still runs. {error}")
 
@@ -100,19 +101,19 @@ def filter_by_state(
     state = run.state(next(iter(owners)))
     holders = {agent.task: agent.urn for agent in state.agents} if state else {}
     urns = {urn_of(owner) for owner in owners}
-    found = []
+    selected = []
     for record, step in steps:
         holder = holders.get(str(record.task))
         if not _is_returned(record) or holder in urns:
-            found.append((record, step))
+            selected.append((record, step))
         elif holder is not None or (record.stored and record.cname != cname):
             run.journal.disown(record)
             _warn_of_another(record, holder, cname, run)
         else:
             if state is not None and record.stored:
-                run.elsewhere.add(str(record.task))
-            found.append((record, step))
-    return found
+                run.tasks_missing_from_state.add(str(record.task))
+            selected.append((record, step))
+    return selected
 
 
 def _is_returned(record: Record) -> bool:
@@ -150,7 +151,7 @@ def close_leftover(record: Record, run: Run) -> None:
     Raises:
         RtcAiError: the agent may still be in the room.
     """
-    if record.task in run.gone:
+    if record.task in run.gone_tasks:
         run.journal.record_close(str(record.task))
         return
     run.report(f"room {record.cname}: closing task {record.task}, which an earlier run started")
@@ -160,7 +161,7 @@ def close_leftover(record: Record, run: Run) -> None:
         raise
     except Refused as error:
         replaced = is_replaced_elsewhere(record, run.journal.records(record.owner))
-        if not replaced and record.task not in run.elsewhere:
+        if not replaced and record.task not in run.tasks_missing_from_state:
             raise
         run.journal.record_refusal(record)
         run.report(
@@ -175,11 +176,11 @@ def _take_over(record: Record, run: Run) -> Record | None:
     current: Record | None = record
     while current is not None:
         current = run.wait_for_process(current)
-        if current is None or not is_leftover(current, process=run.journal.process, lost=run.lost):
+        if current is None or not is_leftover(current, process=run.journal.process, unrecovered=run.unrecovered):
             return None
-        taken = run.journal.take_over(current)
-        if taken is not None:
-            return taken
+        owned = run.journal.take_over(current)
+        if owned is not None:
+            return owned
         current = run.journal.record(record.trace_id)  # another process has just started to close it
     return None
 
@@ -192,7 +193,7 @@ def _keeps_response(answered: Record, step: Step, run: Run) -> bool:
     if is_closed(others, task):
         run.journal.record_close(task)
         return False
-    if step is Step.ASK_AND_KEEP and not is_over(others, task) and not run.is_room_gone(answered):
+    if step is Step.REPEAT_AND_KEEP and not is_over(others, task) and not run.is_room_gone(answered):
         return True
     run.close(answered)
     return False
@@ -222,7 +223,7 @@ def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | No
 
     def attempt() -> tuple[int, str]:
         task = client.create_task(
-            body, trace_id=record.trace_id, before_sending=lambda: run.require_turn(record.trace_id)
+            body, trace_id=record.trace_id, before_sending=lambda: run.require_still_wanted(record.trace_id)
         )
         return task.cid, task.task_id
 

@@ -19,9 +19,9 @@ class Step(Enum):
     """Its task is known: close it."""
     CLOSE_LAST = "close last"
     """Its task is known: close it once the new agent runs."""
-    ASK_AND_KEEP = "ask and keep"
+    REPEAT_AND_KEEP = "repeat and keep"
     """No response is known, and it matches the current configuration: send it again under its own trace id, keep it."""
-    ASK_AND_CLOSE = "ask and close"
+    REPEAT_AND_CLOSE = "repeat and close"
     """No response is known, and it does not match: send it again under its own trace id, then close the task."""
 
 
@@ -29,32 +29,33 @@ def find_leftovers(
     records: Iterable[Record],
     *,
     process: int,
-    lost: Collection[str] = (),
-    beside: str | None = None,
+    unrecovered: Collection[str] = (),
+    task_to_keep: str | None = None,
 ) -> list[Record]:
     """The unfinished records of earlier processes.
 
     Args:
         records: all records of one owner.
         process: the number of the current process.
-        lost: the records that this process must still recover; see `Run.lost`.
-        beside: the task that stays, as ``{cid}/{taskId}``, if there is one.
+        unrecovered: the records that this process must still recover; see `Run.unrecovered`.
+        task_to_keep: the task that stays, as ``{cid}/{taskId}``, if there is one.
     """
     return [
         record
         for record in records
-        if is_leftover(record, process=process, lost=lost) and (record.task is None or record.task != beside)
+        if is_leftover(record, process=process, unrecovered=unrecovered)
+        and (record.task is None or record.task != task_to_keep)
     ]
 
 
-def is_leftover(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
+def is_leftover(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
     """Whether there may be an agent because of a record that an earlier process owns.
 
     Processes are numbered in the order in which they start. A plugin that outlives its engine must not touch what a
     later run started. If an error hook has the engine repeat a call, the records that this process could not recover
     count too.
     """
-    is_left = record.process < process or record.trace_id in lost
+    is_left = record.process < process or record.trace_id in unrecovered
     return record.is_unfinished and not record.is_left_alone and is_left
 
 
@@ -74,7 +75,7 @@ def steps_before_create(
     records: Iterable[Record],
     *,
     process: int,
-    lost: Collection[str] = (),
+    unrecovered: Collection[str] = (),
     digest: str,
     cname: str,
     start_first: bool = False,
@@ -88,14 +89,14 @@ def steps_before_create(
     Args:
         records: all records of one owner.
         process: the number of the current process.
-        lost: the records that this process must still recover; see `Run.lost`.
+        unrecovered: the records that this process must still recover; see `Run.unrecovered`.
         digest: the digest of the current configuration.
         cname: its room; if the old agent is in another room, it is closed last.
         start_first: whether the old agent is closed last in the same room, too.
     """
     steps = []
     kept = False
-    for record in find_leftovers(records, process=process, lost=lost):
+    for record in find_leftovers(records, process=process, unrecovered=unrecovered):
         keep = record.state is RecordState.ASKED and record.digest == digest and not kept
         kept = kept or keep
         closed_last = record.state is RecordState.OPEN and (start_first or record.cname != cname)
@@ -105,11 +106,11 @@ def steps_before_create(
 
 
 def steps_next_to_task(
-    records: Iterable[Record], *, process: int, lost: Collection[str] = (), task: str
+    records: Iterable[Record], *, process: int, unrecovered: Collection[str] = (), task: str
 ) -> list[tuple[Record, Step]]:
     """What `update` recovers: everything next to the one task that the engine knows and keeps."""
-    left = find_leftovers(records, process=process, lost=lost, beside=task)
-    return [(record, _step(record, keep=False)) for record in left]
+    leftovers = find_leftovers(records, process=process, unrecovered=unrecovered, task_to_keep=task)
+    return [(record, _step(record, keep=False)) for record in leftovers]
 
 
 def is_replaced_elsewhere(record: Record, others: Iterable[Record]) -> bool:
@@ -126,7 +127,7 @@ def is_replaced_elsewhere(record: Record, others: Iterable[Record]) -> bool:
 
 
 def steps_after_delete(
-    records: Iterable[Record], *, process: int, lost: Collection[str] = ()
+    records: Iterable[Record], *, process: int, unrecovered: Collection[str] = ()
 ) -> list[tuple[Record, Step]]:
     """What `delete` recovers afterwards: only tasks never returned to an engine, or replaced by another machine.
 
@@ -134,12 +135,12 @@ def steps_after_delete(
     would have no agent. A task may have several records: if one of them was returned to an engine, the task was.
     """
     records = list(records)
-    handed = {record.task for record in records if record.handed}
-    left = find_leftovers(records, process=process, lost=lost)
+    returned = {record.task for record in records if record.handed}
+    leftovers = find_leftovers(records, process=process, unrecovered=unrecovered)
     return [
         (record, _step(record, keep=False))
-        for record in left
-        if record.task not in handed or is_replaced_elsewhere(record, records)
+        for record in leftovers
+        if record.task not in returned or is_replaced_elsewhere(record, records)
     ]
 
 
@@ -189,7 +190,7 @@ def is_superseded(records: Iterable[Record], *, process: int) -> bool:
 def _step(record: Record, *, keep: bool) -> Step:
     if record.state is not RecordState.ASKED:
         return Step.CLOSE
-    return Step.ASK_AND_KEEP if keep else Step.ASK_AND_CLOSE
+    return Step.REPEAT_AND_KEEP if keep else Step.REPEAT_AND_CLOSE
 
 
-_ORDER = {Step.ASK_AND_KEEP: 1, Step.CLOSE_LAST: 2}
+_ORDER = {Step.REPEAT_AND_KEEP: 1, Step.CLOSE_LAST: 2}

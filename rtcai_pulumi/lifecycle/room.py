@@ -50,7 +50,7 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     """
     cid, owner = int(resource_id), news.get("owner")
     if isinstance(owner, str):
-        run.named.add((cid, owner))
+        run.state_rooms.add((cid, owner))
     names = ("cname", "uid", "adoptExisting", "force")
     changed = [name for name in names if olds.get(name) != news.get(name)]
     replaces = [name for name in changed if name == "cname" or (name == "uid" and news.get(name) is not None)]
@@ -62,7 +62,7 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     compare_accounts(room, run, is_replaced=bool(replaces))
     if replaces:
         return True, replaces
-    run.rooms.add(cid)
+    run.rooms_to_keep.add(cid)
     return bool(changed) or _needs_new_owner(known, owner, news, run), []
 
 
@@ -78,13 +78,13 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
         RtcAiError: it cannot be opened, or it is not known whether it is open.
     """
     cname = str(inputs["cname"])
-    found = _query(cname, run)
-    cid = _open_room(inputs, run) if found is None else _take_room(found, inputs, run)
+    room = _query(cname, run)
+    cid = _open_room(inputs, run) if room is None else _take_room(room, inputs, run)
     settings = run.client.settings
     added = (str(cid), settings.app_key, settings.room_endpoint)
     outputs = {**inputs, **dict(zip(ADDED_OUTPUTS, added, strict=True))}
     _record_owner(outputs, run)
-    run.rooms.add(cid)
+    run.rooms_to_keep.add(cid)
     return str(cid), outputs
 
 
@@ -92,7 +92,7 @@ def update_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, An
     """Store the inputs that only the provider reads, and write who owns the room now; no request is sent."""
     outputs = {**{name: olds.get(name) for name in ADDED_OUTPUTS}, **news}
     _record_owner(outputs, run)
-    run.rooms.add(int(resource_id))
+    run.rooms_to_keep.add(int(resource_id))
     return outputs
 
 
@@ -158,17 +158,17 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
     cname, cid, owner = room.cname, room.cid, room.owner
     require_account(room, run.client.settings)
     label = f"room {cname} (cid {cid})"
-    if cid in run.rooms:
+    if cid in run.rooms_to_keep:
         run.report(f"{label} stays open: the program still declares it")
         return
     known = run.journal.room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
     if holder := _other_holder(cid, owner, known, outputs, run):
         run.report(f"{label} stays open: it belongs to {urn_of(holder)}")
         return
-    found = _query(cname, run)
-    if found is None or found.cid != cid:
+    open_room = _query(cname, run)
+    if open_room is None or open_room.cid != cid:
         record_end(cid, cname, run)
-    elif not end_with_resource(found, cname, owner, run, force=outputs.get("force") is True):
+    elif not end_with_resource(open_room, cname, owner, run, force=outputs.get("force") is True):
         run.journal.drop_room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
 
 
@@ -176,9 +176,9 @@ def _other_holder(cid: int, owner: str, known: RoomRecord | None, outputs: Mappi
     """Another owner that keeps the room: a resource in this stack's state, or the stack it was adopted from."""
     if known is not None and _belongs_to_other_stack(known, owner, outputs):
         return known.owner
-    run.dropped.add(owner)
+    run.dropped_owners.add(owner)
     state = run.state(owner) or StackState()
-    return next((other for number, other in state.rooms if number == cid and other not in run.dropped), None)
+    return next((other for number, other in state.rooms if number == cid and other not in run.dropped_owners), None)
 
 
 def _open_room(inputs: Mapping[str, Any], run: Run) -> int:
@@ -186,28 +186,28 @@ def _open_room(inputs: Mapping[str, Any], run: Run) -> int:
     return run.retrier.run(lambda: run.client.open_room(cname, uid), HARMLESS, run.make_wait_reporter(cname))
 
 
-def _take_room(found: RoomInfo, inputs: Mapping[str, Any], run: Run) -> int:
+def _take_room(room: RoomInfo, inputs: Mapping[str, Any], run: Run) -> int:
     """The number of an open room that is, or becomes, this resource's own."""
-    cname, settings, stated = str(inputs["cname"]), run.client.settings, inputs.get("uid")
-    known = run.journal.room(found.cid, app_key=settings.app_key, room_endpoint=settings.room_endpoint)
-    owner, holder = str(inputs.get("owner") or ""), known.owner if known else NOBODY
-    other_creator = stated is not None and found.creator not in {None, int(stated)}
+    cname, settings, uid = str(inputs["cname"]), run.client.settings, inputs.get("uid")
+    known = run.journal.room(room.cid, app_key=settings.app_key, room_endpoint=settings.room_endpoint)
+    owner, owner_in_journal = str(inputs.get("owner") or ""), known.owner if known else NOBODY
+    other_creator = uid is not None and room.creator not in {None, int(uid)}
     owners = [owner, *former_owners(inputs)]
     # If the journal names an owner, only that owner counts: the creator's number is not proof of ownership.
-    is_own = (holder != NOBODY and holder in owners) or (found.cid, owner) in run.named
-    if is_own or (holder == NOBODY and found.creator in {_creator(inputs), *_creator_marks(owners, cname)}):
-        return reopen_room(found, inputs, run, _open_room) if other_creator else found.cid
-    facts = Facts(room=cname, cid=found.cid)
+    is_own = (owner_in_journal != NOBODY and owner_in_journal in owners) or (room.cid, owner) in run.state_rooms
+    if is_own or (owner_in_journal == NOBODY and room.creator in {_creator(inputs), *_creator_marks(owners, cname)}):
+        return reopen_room(room, inputs, run, _open_room) if other_creator else room.cid
+    facts = Facts(room=cname, cid=room.cid)
     if inputs.get("adoptExisting") is True and other_creator:
         summary = (
-            f"The room {cname} is already open with another creator ({found.creator}), which an adopted room keeps."
+            f"The room {cname} is already open with another creator ({room.creator}), which an adopted room keeps."
         )
-        raise RoomExists(summary, facts, f"leave out uid, or set uid={found.creator}")
-    same_stack = is_same_stack(holder, owner)
+        raise RoomExists(summary, facts, f"leave out uid, or set uid={room.creator}")
+    same_stack = is_same_stack(owner_in_journal, owner)
     if inputs.get("adoptExisting") is True or (inputs.get("takeOver") is True and same_stack):
-        return found.cid
+        return room.cid
     if same_stack:
-        urn = urn_of(holder)
+        urn = urn_of(owner_in_journal)
         summary = f"The room {cname} is already open and belongs to another resource of this stack, {urn}."
         advice = (
             f"if that resource was renamed or moved, give this one the option aliases=[{urn!r}]; otherwise choose "

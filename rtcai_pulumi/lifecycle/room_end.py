@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
     from rtcai_pulumi.service.client import RoomInfo
 
-_PATIENCE: Final = 2.0
+_MAX_WAIT: Final = 2.0
 """How many seconds to wait for a close in the same run: without a dependency the engine does both at the same time."""
-_GLANCE: Final = 0.05
+_POLL_INTERVAL: Final = 0.05
 
 
-def end_with_resource(found: RoomInfo, cname: str, owner: str, run: Run, *, force: bool) -> bool:
+def end_with_resource(room: RoomInfo, cname: str, owner: str, run: Run, *, force: bool) -> bool:
     """End a room whose resource is deleted; agents that are deleted with it are stopped first.
 
     Args:
-        found: the room.
+        room: the room.
         cname: its name.
         owner: the resource that owns it.
         run: the service, the journal and the state.
@@ -42,33 +42,33 @@ def end_with_resource(found: RoomInfo, cname: str, owner: str, run: Run, *, forc
     Raises:
         RtcAiError: an agent could not be stopped, or the room not ended.
     """
-    label = f"room {cname} (cid {found.cid})"
-    inside, in_state = _agents_in(found.cid, owner, run), _in_state(owner, run)
+    label = f"room {cname} (cid {room.cid})"
+    inside, in_state = _agents_in(room.cid, owner, run), _in_state(owner, run)
     for record in inside:
         # The engine does not call the provider for some agents: it drops them with the room (`deleted_with`).
         dropped = in_state.get(str(record.task)) == urn_of(owner)
-        if _is_to_go(record, owner, in_state, run) or (dropped and not record.is_left_alone):
-            _close(_known(record, run), run)
-    agents = _find_left_after_closes(found.cid, owner, run)
-    staying = [record for record in agents if _stays(record, in_state, run)]
-    if staying:
-        why = "is retained" if staying[0].kept is KeepReason.RETAINED else "of this program is in it"
-        run.report(f"warning: {label} stays open and is dropped from the state: task {staying[0].task} {why}")
+        if _is_deleted_by_run(record, owner, in_state, run) or (dropped and not record.is_left_alone):
+            _close(_ensure_record(record, run), run)
+    agents = _find_agents_after_closes(room.cid, owner, run)
+    remaining = [record for record in agents if _must_stay(record, in_state, run)]
+    if remaining:
+        why = "is retained" if remaining[0].kept is KeepReason.RETAINED else "of this program is in it"
+        run.report(f"warning: {label} stays open and is dropped from the state: task {remaining[0].task} {why}")
         return False
     if inside and not agents:
-        found = _query_again(found, cname, run)
-    if force or is_empty(found, agents):
-        _end(found, agents, cname, run)
+        room = _query_again(room, cname, run)
+    if force or is_empty(room, agents):
+        _end(room, agents, cname, run)
         return True
     run.report(
-        f"warning: {label} stays open and is dropped from the state: {_describe_members(found, agents)}. It ends when "
+        f"warning: {label} stays open and is dropped from the state: {_describe_members(room, agents)}. It ends when "
         "the last member leaves; with force=True it ends with its resource."
     )
     return False
 
 
 def reopen_room(
-    found: RoomInfo, inputs: Mapping[str, Any], run: Run, open_room: Callable[[Mapping[str, Any], Run], int]
+    room: RoomInfo, inputs: Mapping[str, Any], run: Run, open_room: Callable[[Mapping[str, Any], Run], int]
 ) -> int:
     """End a resource's own room and open it with another creator, if no one is in it or `force` is set.
 
@@ -76,24 +76,24 @@ def reopen_room(
         RoomInUse: someone is in it.
     """
     cname, owner = str(inputs["cname"]), str(inputs.get("owner") or "")
-    agents = _agents_in(found.cid, owner, run)
-    facts = Facts(room=cname, cid=found.cid)
-    members = _describe_members(found, agents)
+    agents = _agents_in(room.cid, owner, run)
+    facts = Facts(room=cname, cid=room.cid)
+    members = _describe_members(room, agents)
     summary = f"The room {cname} cannot get another creator (uid) while someone is in it: {members}."
-    if not is_empty(found, agents) and inputs.get("force") is not True:
+    if not is_empty(room, agents) and inputs.get("force") is not True:
         raise RoomInUse(
             summary, facts, "set the uid that it was opened with, wait until it is empty, or set force=True"
         )
-    if any(record.is_left_alone or record.task in run.staying for record in agents):
+    if any(record.is_left_alone or record.task in run.tasks_to_keep for record in agents):
         advice = "give the agent the cname of the Room, which replaces it with the room; or stop it with `rtcai close`"
         raise RoomInUse(summary, facts, advice)
-    _end(found, agents, cname, run)
+    _end(room, agents, cname, run)
     return open_room(inputs, run)
 
 
-def is_empty(found: RoomInfo, agents: list[Record]) -> bool:
+def is_empty(room: RoomInfo, agents: list[Record]) -> bool:
     """Whether it is certain that no one is in a room."""
-    return found.members == 0 and not agents
+    return room.members == 0 and not agents
 
 
 def record_end(cid: int, cname: str, run: Run) -> None:
@@ -123,7 +123,7 @@ def _in_state(owner: str, run: Run) -> dict[str, str | None]:
     return {agent.task: agent.deleted_with for agent in (run.state(owner) or StackState()).agents}
 
 
-def _known(record: Record, run: Run) -> Record:
+def _ensure_record(record: Record, run: Run) -> Record:
     """The record as the journal has it; it is written if it came from the state."""
     if not record.is_from_state:
         return record
@@ -138,53 +138,53 @@ def _close(record: Record, run: Run) -> None:
         run.close(record)
 
 
-def _is_to_go(record: Record, owner: str, in_state: Mapping[str, str | None], run: Run) -> bool:
+def _is_deleted_by_run(record: Record, owner: str, in_state: Mapping[str, str | None], run: Run) -> bool:
     """Whether this run deletes an agent, in whatever order the engine does; or no engine definitely had it."""
-    of_stack = run.takes_all and not record.is_left_alone and is_same_stack(record.owner, owner)
+    of_stack = run.destroys_stack and not record.is_left_alone and is_same_stack(record.owner, owner)
     return of_stack and (record.task in in_state or not record.stored)
 
 
-def _stays(record: Record, in_state: Mapping[str, str | None], run: Run) -> bool:
+def _must_stay(record: Record, in_state: Mapping[str, str | None], run: Run) -> bool:
     """Whether an agent must keep running: its state names it after this run, too, or it is retained."""
-    return record.is_left_alone or record.task in run.staying or record.task in in_state
+    return record.is_left_alone or record.task in run.tasks_to_keep or record.task in in_state
 
 
-def _find_left_after_closes(cid: int, owner: str, run: Run) -> list[Record]:
+def _find_agents_after_closes(cid: int, owner: str, run: Run) -> list[Record]:
     """The agents in a room, after a short wait for those that the same run may be stopping."""
-    until = run.clock() + _PATIENCE
+    until = run.clock() + _MAX_WAIT
     while True:
         agents = _agents_in(cid, owner, run)
         if not any(_may_be_stopping(record, owner, run) for record in agents):
             return agents
-        if run.clock() > until or run.sleep(_GLANCE):
+        if run.clock() > until or run.sleep(_POLL_INTERVAL):
             return agents
 
 
 def _may_be_stopping(record: Record, owner: str, run: Run) -> bool:
-    return is_same_stack(record.owner, owner) and not record.is_left_alone and record.task not in run.staying
+    return is_same_stack(record.owner, owner) and not record.is_left_alone and record.task not in run.tasks_to_keep
 
 
-def _query_again(found: RoomInfo, cname: str, run: Run) -> RoomInfo:
+def _query_again(room: RoomInfo, cname: str, run: Run) -> RoomInfo:
     """The room as it is now; the old data if it has ended since."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname), HARMLESS)
     except RoomNotFound:
-        return found
+        return room
 
 
-def _describe_members(found: RoomInfo, agents: list[Record]) -> str:
-    members = "unknown" if found.members is None else str(found.members)
+def _describe_members(room: RoomInfo, agents: list[Record]) -> str:
+    members = "unknown" if room.members is None else str(room.members)
     known = [f"task {record.task} is in it (`rtcai close {record.task}` stops it)" for record in agents]
     return "; ".join([f"members: {members}", *known])
 
 
-def _end(found: RoomInfo, agents: list[Record], cname: str, run: Run) -> None:
+def _end(room: RoomInfo, agents: list[Record], cname: str, run: Run) -> None:
     """End a room; the known agents in it are stopped first, so that the journal has them as closed."""
-    run.ended.add(found.cid)
+    run.ended_rooms.add(room.cid)
     for record in agents:
-        _close(_known(record, run), run)
-    record_end(found.cid, cname, run)
+        _close(_ensure_record(record, run), run)
+    record_end(room.cid, cname, run)
     try:
-        run.retrier.run(lambda: run.client.end_room(found.cid, cname=cname), HARMLESS, run.make_wait_reporter(cname))
+        run.retrier.run(lambda: run.client.end_room(room.cid, cname=cname), HARMLESS, run.make_wait_reporter(cname))
     except RoomNotFound:
         return

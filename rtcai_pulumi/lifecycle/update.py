@@ -30,6 +30,8 @@ def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], r
     if not journal.records_of_task(resource_id):  # another machine's run has started it
         journal.add(Record.from_state(resource_id, {**olds, "owner": owner}, process=journal.process))
     journal.claim(resource_id, owner=owner, kept=keep_reason_of(news))
-    left = steps_next_to_task(journal.records(owner), process=journal.process, lost=run.lost, task=resource_id)
-    recover(left, agent, run)
+    steps = steps_next_to_task(
+        journal.records(owner), process=journal.process, unrecovered=run.unrecovered, task=resource_id
+    )
+    recover(steps, agent, run)
     return {**news, **{name: olds[name] for name in (*ADDED_OUTPUTS, "roomEndpoint") if name in olds}}

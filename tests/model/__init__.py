@@ -27,7 +27,7 @@ The model leaves out:
 - several resources in one program, changes of name, `adopt`, other accounts, and two machines with a journal each;
 - a service that recognizes a repeated request but does not return its task;
 - an engine of which the plugin cannot find out whether it is alive;
-- what `read` remembers for the rest of its process (`Run.gone`), which only saves a request;
+- what `read` remembers for the rest of its process (`Run.gone_tasks`), which only saves a request;
 - two effects of a first Ctrl-C: it ends the plugin's waits (`Run.stopping`), and the plugin then records retained
   agents as stored (`Journal.record_stored`). In the model, a first Ctrl-C only stops the engine from making more calls.
 

@@ -192,7 +192,7 @@ class Invoke(Step):
         plugin, engine = world.plugin(process), world.engine
         if plugin is None or (engine and engine.interrupted):
             return Raised(Failed)
-        verb = world.begun(self.verb, verbs.Me(process, plugin.lost, self.number), *self.values)
+        verb = world.begun(self.verb, verbs.Me(process, plugin.unrecovered, self.number), *self.values)
         deletes = self.values[0].task if self.verb is verbs.delete else None
         updates = self.values[0].task if self.verb is verbs.update else None
         only_looks = self.verb in (verbs.diff, verbs.read)

@@ -88,15 +88,17 @@ class Rule:
 # recovery_rules.is_left and left_by_earlier_runs
 
 
-def _finished_too(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
-    return record.process < process or record.trace_id in lost
+def _finished_too(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
+    return record.process < process or record.trace_id in unrecovered
 
 
-def _of_other_processes(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
+def _of_other_processes(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
     return record.is_unfinished and record.process != process
 
 
-def _the_one_that_is_to_stay_too(records: Iterable[Record], *, beside: str | None = None, **of: Any) -> list[Record]:
+def _the_one_that_is_to_stay_too(
+    records: Iterable[Record], *, task_to_keep: str | None = None, **of: Any
+) -> list[Record]:
     return _left(records, **of)
 
 
@@ -109,12 +111,12 @@ def _no_unanswered_ones(records: Iterable[Record], **of: Any) -> list[Record]:
 
 def _any_answer_is_kept(records: Iterable[Record], *, digest: str, **of: Any) -> Decided:
     steps = [step for record in records for step in _before_create([record], digest=record.digest, **of)]
-    return sorted(steps, key=lambda step: step[1] is Step.ASK_AND_KEEP)
+    return sorted(steps, key=lambda step: step[1] is Step.REPEAT_AND_KEEP)
 
 
 def _every_answer_is_kept(records: Iterable[Record], **of: Any) -> Decided:
     steps = [step for record in records for step in _before_create([record], **of)]
-    return sorted(steps, key=lambda step: step[1] is Step.ASK_AND_KEEP)
+    return sorted(steps, key=lambda step: step[1] is Step.REPEAT_AND_KEEP)
 
 
 def _no_answer_is_kept(records: Iterable[Record], *, digest: str, **of: Any) -> Decided:
@@ -146,7 +148,7 @@ def _nothing_closed_last(me: verbs.Me, decided: Decided) -> verbs.Steps:
 
 
 def _kept(steps: Decided) -> Decided:
-    return [(record, Step.ASK_AND_KEEP if step is Step.ASK_AND_CLOSE else step) for record, step in steps]
+    return [(record, Step.REPEAT_AND_KEEP if step is Step.REPEAT_AND_CLOSE else step) for record, step in steps]
 
 
 def _handed_ones_too(records: Iterable[Record], **of: Any) -> Decided:
@@ -160,19 +162,19 @@ def _handed_in_its_own_record(records: Iterable[Record], **of: Any) -> Decided:
 # recovery_rules.is_over, is_closed
 
 
-def _nothing_lost_here(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
+def _nothing_lost_here(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
     return _is_left(record, process=process)
 
 
-def _only_unanswered_ones_here(record: Record, *, process: int, lost: Collection[str] = ()) -> bool:
-    return _is_left(record, process=process, lost=lost if record.state is RecordState.ASKED else ())
+def _only_unanswered_ones_here(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
+    return _is_left(record, process=process, unrecovered=unrecovered if record.state is RecordState.ASKED else ())
 
 
-def _nothing_lost_beside_a_task(records: Iterable[Record], *, lost: Collection[str] = (), **of: Any) -> Decided:
+def _nothing_lost_beside_a_task(records: Iterable[Record], *, unrecovered: Collection[str] = (), **of: Any) -> Decided:
     return _beside_a_task(records, **of)
 
 
-def _nothing_lost_after_a_delete(records: Iterable[Record], *, lost: Collection[str] = (), **of: Any) -> Decided:
+def _nothing_lost_after_a_delete(records: Iterable[Record], *, unrecovered: Collection[str] = (), **of: Any) -> Decided:
     return _after_delete(records, **of)
 
 
@@ -266,7 +268,7 @@ def _never_gone(record: Record) -> verbs.Steps:
 
 def _not_again(me: verbs.Me, record: Record, *, owes: bool = False) -> verbs.Steps:
     current = yield steps.WaitForProcess(record)
-    if current is None or not recovery_rules.is_leftover(current, process=me.process, lost=me.lost):
+    if current is None or not recovery_rules.is_leftover(current, process=me.process, unrecovered=me.unrecovered):
         return None
     return (yield steps.TakeOver(current, owes))
 

@@ -143,7 +143,7 @@ class RecordReturn(Step):
     def take(self, world: World, process: int, option: str) -> None:
         plugin = world.plugin(process)
         if plugin is not None:
-            world.put(plugin._replace(lost=plugin.lost - {self.record.trace_id}))
+            world.put(plugin._replace(unrecovered=plugin.unrecovered - {self.record.trace_id}))
         change(world, self.record, handed=True, kept=self.kept)
 
 
@@ -171,7 +171,7 @@ class TakeOver(Step):
     writes = True
     record: Record
     owes: bool = False
-    """Whether the process becomes responsible for the record (`Run.lost`). Not needed for a task that it closes."""
+    """Whether the process becomes responsible for the record (`Run.unrecovered`); not needed if it closes the task."""
 
     def take(self, world: World, process: int, option: str) -> Record | None:
         now = world.record(self.record.trace_id)
@@ -179,7 +179,7 @@ class TakeOver(Step):
             return None
         plugin = world.plugin(process)
         if self.owes and plugin is not None:
-            world.put(plugin._replace(lost=plugin.lost | {now.trace_id}))
+            world.put(plugin._replace(unrecovered=plugin.unrecovered | {now.trace_id}))
         return change(world, now, process=process)
 
 
@@ -255,8 +255,8 @@ class WaitForProcess(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class RequireTurn(Step):
-    """`Run.require_turn`."""
+class RequireStillWanted(Step):
+    """`Run.require_still_wanted`."""
 
     trace: str
 
@@ -342,14 +342,14 @@ class EngineLives(Step):
 
 @dataclass(frozen=True, slots=True)
 class Report(Step):
-    """A create counts as lost (`Run.lost`). If the engine is still alive, its trace id is reported to the user."""
+    """A create counts as lost (`Run.unrecovered`). If the engine still runs, its trace id is reported to the user."""
 
     trace: str
 
     def take(self, world: World, process: int, option: str) -> None:
         plugin = world.plugin(process)
         if plugin is not None:
-            world.put(plugin._replace(lost=plugin.lost | {self.trace}))
+            world.put(plugin._replace(unrecovered=plugin.unrecovered | {self.trace}))
         if engine_lives(world, process):
             world.told |= {self.trace}
 

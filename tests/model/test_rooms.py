@@ -53,7 +53,7 @@ _taken = verbs._take_room
 
 
 def _ended_all_the_same(outputs: Any, run: Any) -> None:
-    run.rooms.clear()
+    run.rooms_to_keep.clear()
     _delete_room(outputs, run)
 
 

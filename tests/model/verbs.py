@@ -31,7 +31,7 @@ from tests.model.steps import (
     RecordUnsent,
     Repeats,
     Report,
-    RequireTurn,
+    RequireStillWanted,
     RunningProcesses,
     Send,
     Step,
@@ -48,8 +48,8 @@ class Me(NamedTuple):
     """The process in which a verb runs, and what it remembers of its earlier calls."""
 
     process: int
-    lost: frozenset[str] = frozenset()
-    """`Run.lost` at the start of the verb. The verb does not see what it adds itself."""
+    unrecovered: frozenset[str] = frozenset()
+    """`Run.unrecovered` at the start of the verb. The verb does not see what it adds itself."""
     number: int = 0
     """How many times this call was repeated. It is part of the trace id of the request."""
 
@@ -67,7 +67,7 @@ def create(me: Me, inputs: Inputs) -> Steps:
     left = recovery_rules.steps_before_create(
         records,
         process=me.process,
-        lost=me.lost,
+        unrecovered=me.unrecovered,
         digest=inputs.digest,
         cname=inputs.cname,
         start_first=inputs.start_first,
@@ -82,7 +82,7 @@ def create(me: Me, inputs: Inputs) -> Steps:
 def start_agent(me: Me, inputs: Inputs) -> Steps:
     record = yield Add(a_record(f"x{me.process}{'.again' * me.number}", OWNER, inputs, me.process, kept=inputs.kept))
     try:
-        yield RequireTurn(record.trace_id)
+        yield RequireStillWanted(record.trace_id)
         yield Send(
             "create",
             trace=record.trace_id,
@@ -133,7 +133,7 @@ def recover(steps: Iterable[tuple[Record, recovery_rules.Step]], me: Me, *, alon
         if taken.state is not RecordState.ASKED:
             yield from close(taken)
         else:
-            is_last = alone and step is recovery_rules.Step.ASK_AND_KEEP
+            is_last = alone and step is recovery_rules.Step.REPEAT_AND_KEEP
             answered = yield from repeat_create(me, taken, alone=is_last)
             if answered is not None and (yield from keeps_response(answered, step)):
                 kept = answered
@@ -155,7 +155,7 @@ def take_over(me: Me, record: Record, *, owes: bool = False) -> Steps:
     current: Record | None = record
     while current is not None:
         current = yield WaitForProcess(current)
-        if current is None or not recovery_rules.is_leftover(current, process=me.process, lost=me.lost):
+        if current is None or not recovery_rules.is_leftover(current, process=me.process, unrecovered=me.unrecovered):
             return None
         taken = yield TakeOver(current, owes)
         if taken is not None:
@@ -170,7 +170,7 @@ def keeps_response(answered: Record, step: recovery_rules.Step) -> Steps:
     if recovery_rules.is_closed(others, task):
         yield RecordClose(task)
         return False
-    keep = step is recovery_rules.Step.ASK_AND_KEEP and not recovery_rules.is_over(others, task)
+    keep = step is recovery_rules.Step.REPEAT_AND_KEEP and not recovery_rules.is_over(others, task)
     if keep and not (yield from is_room_gone(answered)):
         return True
     yield from close(answered)
@@ -180,7 +180,7 @@ def keeps_response(answered: Record, step: recovery_rules.Step) -> Steps:
 def repeat_create(me: Me, record: Record, *, alone: bool) -> Steps:
     yield Report(record.trace_id)
     try:
-        yield RequireTurn(record.trace_id)
+        yield RequireStillWanted(record.trace_id)
         yield Send("create", trace=record.trace_id, cname=record.cname, digest=record.digest, alone=alone)
         task = yield Receive()
     except RoomNotFound:
@@ -229,7 +229,7 @@ def delete(me: Me, old: Resource) -> Steps:
         record = known[0] if known else (yield Add(record_of(old, me.process)))
         yield from close(record)
     records = yield Records(OWNER)
-    yield from recover(recovery_rules.steps_after_delete(records, process=me.process, lost=me.lost), me)
+    yield from recover(recovery_rules.steps_after_delete(records, process=me.process, unrecovered=me.unrecovered), me)
 
 
 def record_of(old: Resource, process: int) -> Record:
@@ -252,7 +252,7 @@ def diff(me: Me, old: Resource, new: Inputs) -> Steps:
     if new.digest != old.inputs.digest or recovery_rules.is_over(known, old.task):
         return Difference(replaces=True, stop_first=stop_first)
     records = yield Records(OWNER)
-    beside = recovery_rules.steps_next_to_task(records, process=me.process, lost=me.lost, task=old.task)
+    beside = recovery_rules.steps_next_to_task(records, process=me.process, unrecovered=me.unrecovered, task=old.task)
     stale = any(recovery_rules.is_stale(record, owner=OWNER, kept=new.kept) for record in known)
     return Difference(replaces=False, stop_first=stop_first, settles=bool(beside) or stale)
 
@@ -262,7 +262,9 @@ def update(me: Me, old: Resource, new: Inputs) -> Steps:
         yield Add(record_of(old, me.process))
     yield Claim(old.task, OWNER, new.kept)
     records = yield Records(OWNER)
-    yield from recover(recovery_rules.steps_next_to_task(records, process=me.process, lost=me.lost, task=old.task), me)
+    yield from recover(
+        recovery_rules.steps_next_to_task(records, process=me.process, unrecovered=me.unrecovered, task=old.task), me
+    )
 
 
 def read(me: Me, old: Resource) -> Steps:

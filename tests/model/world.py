@@ -167,8 +167,8 @@ class Plugin(NamedTuple):
     """The task that its engine is asking it to delete, during this call."""
     updates: str | None = None
     """The task that must be the only one left after the update that is running."""
-    lost: frozenset[str] = frozenset()
-    """`Run.lost`: the records for which this process is responsible."""
+    unrecovered: frozenset[str] = frozenset()
+    """`Run.unrecovered`: the records for which this process is responsible."""
     only_looks: bool = False
     """Whether its verb is one that a preview also calls, so it must not write."""
 

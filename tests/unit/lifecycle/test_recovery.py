@@ -182,7 +182,7 @@ def test_a_create_that_is_repeated_in_its_process_closes_what_it_could_not_close
     assert create(OWNED, run).id == "7/new"
     assert service.asked == ["close", "rooms", "close", "create"]
     assert states(run.journal) == [("7/old", RecordState.CLOSED), ("7/new", RecordState.OPEN)]
-    assert run.lost == set()
+    assert run.unrecovered == set()
 
 
 def test_a_delete_that_is_repeated_in_its_process_closes_what_it_could_not_close_before(runs: Runs) -> None:
