@@ -87,7 +87,7 @@ def delay_registration(
         found.insert(0, Problem("name", REASON))
         label = type_
     elif not name.isprintable():
-        found.insert(0, Problem("name", "has a character that cannot be seen; take it out"))
+        found.insert(0, Problem("name", "contains an invisible character; remove it"))
     run.add_problems(f"{label} has a problem: {problem}" for problem in (*options.problems, *found))
 
     async def may_go_on() -> None:
