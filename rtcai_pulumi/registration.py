@@ -87,7 +87,7 @@ def delay_registration(
         problems.insert(0, Problem("name", REASON))
         label = type_
     elif not name.isprintable():
-        problems.insert(0, Problem("name", "has an invisible character; remove it"))
+        problems.insert(0, Problem("name", "contains an invisible character; remove it"))
     run.add_problems(f"{label} has a problem: {problem}" for problem in (*options.problems, *problems))
 
     async def report_and_watch() -> None:

@@ -46,7 +46,7 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
         name = values["cname"]
         try:
             if not isinstance(name, str) or is_output_text(name):
-                raise ValueError(f"cname: {REASON if isinstance(name, str) else 'must be a text'}")
+                raise ValueError(f"cname: {REASON if isinstance(name, str) else 'must be a string'}")
             return room_token_of(settings, name, _whole("uid", values), _whole("ttl", values), time.time())
         except ValueError as error:
             message = f"room_token has a problem: {error}"

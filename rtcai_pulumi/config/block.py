@@ -10,10 +10,10 @@ from pydantic.alias_generators import to_camel
 from rtcai_pulumi.config.setting import Setting
 
 if TYPE_CHECKING:
-    _StatedMeta = type
+    _BlockMeta = type
 else:
 
-    class _StatedMeta(type(BaseModel)):
+    class _BlockMeta(type(BaseModel)):
         """Lets a program write a block without validation.
 
         A program passes outputs whose values are not known yet. `check` validates the block once the engine has
@@ -34,8 +34,8 @@ else:
 def find_nearest(name: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant, ignoring case and underscores; None if no name is similar."""
     plain = {candidate.replace("_", "").casefold(): candidate for candidate in names}
-    found = difflib.get_close_matches(name.replace("_", "").casefold(), plain, n=1)
-    return plain[found[0]] if found else None
+    matches = difflib.get_close_matches(name.replace("_", "").casefold(), plain, n=1)
+    return plain[matches[0]] if matches else None
 
 
 def describe_misspelt_keyword(owner: str, keyword: str, known: Iterable[str]) -> str:
@@ -46,7 +46,7 @@ def describe_misspelt_keyword(owner: str, keyword: str, known: Iterable[str]) ->
     return f"{owner}() got an unexpected keyword argument {keyword!r}; {hint}"
 
 
-class Block(BaseModel, metaclass=_StatedMeta):
+class Block(BaseModel, metaclass=_BlockMeta):
     """One object of the create body.
 
     In a program, the fields have the snake_case form of the API page's names, and every value may be a Pulumi

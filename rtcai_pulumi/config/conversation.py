@@ -27,11 +27,11 @@ def _check_room_name(cname: str) -> str:
     for position, char in enumerate(cname, 1):
         ends = {1: "the beginning", len(cname): "the end"}
         if not char.isprintable() or (position in ends and char.isspace()):
-            what = "blank" if char == " " else f"character U+{ord(char):04X}, which cannot be seen,"
+            what = "space" if char == " " else f"character U+{ord(char):04X}, which is invisible,"
             where = (
                 "the end" if position == len(cname) else "the beginning" if position == 1 else f"position {position}"
             )
-            raise PydanticCustomError("room_name", "a {what} at {where}; take it out", {"what": what, "where": where})
+            raise PydanticCustomError("room_name", "a {what} at {where}; remove it", {"what": what, "where": where})
     return cname
 
 

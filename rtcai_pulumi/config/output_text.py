@@ -9,7 +9,7 @@ from typing import Any, Final
 from rtcai_pulumi.config.values import Location, walk
 
 REASON: Final = (
-    "has the words of an Output in the place of its value; build the text with pulumi.Output.format(…), "
+    "contains the text of an Output instead of its value; build the string with pulumi.Output.format(…), "
     "pulumi.Output.concat(…) or .apply(…)"
 )
 _MARKS: Final = (" on an output", "<pulumi.output.")

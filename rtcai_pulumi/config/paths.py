@@ -19,17 +19,17 @@ def split_path(path: str) -> list[str | int] | None:
     parts: list[str | int] = []
     at = 0
     while at < len(path):
-        found = _PART.match(path, at)
-        if found is None or (at == 0 and path.startswith(".")):
+        match = _PART.match(path, at)
+        if match is None or (at == 0 and path.startswith(".")):
             return None
-        name, quoted, index = found.groups()
+        name, quoted, index = match.groups()
         if name is not None:
             parts.append(name)
         elif quoted is not None:
             parts.append(re.sub(r"\\(.)", r"\1", quoted))
         else:
             parts.append(ALL if index == ALL else int(index))
-        at = found.end()
+        at = match.end()
     return parts or None
 
 
@@ -55,13 +55,13 @@ def to_wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> st
 def find_values(inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
     """The values at a path, by their top-level property; missing values are left out."""
     parts = split_path(path) or []
-    found: dict[str, Any] = {}
+    by_property: dict[str, Any] = {}
     for name in inputs if parts[:1] == [ALL] else map(str, parts[:1]):
         if name in inputs and name not in _NEVER_COMPARED:
             values = list(_values(inputs[name], parts[1:]))
             if values:
-                found[name] = values
-    return found
+                by_property[name] = values
+    return by_property
 
 
 _NEVER_COMPARED: Final = ("owner", "options")

@@ -24,7 +24,7 @@ NULL: Final = "null is not a value; leave the field out"
 
 _SENTENCES: Final = {
     "string_type": "must be a string",
-    "string_unicode": "holds half of a character, which cannot be sent",
+    "string_unicode": "contains half of a character, which cannot be sent",
     "bool_type": "must be true or false",
     "float_type": "must be a number",
     "int_type": "must be a whole number",
@@ -59,19 +59,19 @@ class Problem:
 
 def check_fields(inputs: Mapping[str, Any], root: type[Block] = Conversation) -> list[Problem]:
     """The problems of single fields: names, types and ranges. Unknown values are left alone at any depth."""
-    found = [Problem(path_of(location), REASON) for location in find_output_texts(inputs)]
+    problems = [Problem(path_of(location), REASON) for location in find_output_texts(inputs)]
     try:
         root.model_validate(dict(inputs))
     except ValidationError as error:
-        known = {problem.path for problem in found}
+        known = {problem.path for problem in problems}
         others = [
             _problem(details, root)
             for details in error.errors(include_url=False)
             if (details["input"] is not UNKNOWN or details["type"] == "extra_forbidden")
             and "[key]" not in details["loc"]  # a key that is not a string is reported at the location of its object
         ]
-        found += [problem for problem in others if problem.path not in known]
-    return list(dict.fromkeys(found))
+        problems += [problem for problem in others if problem.path not in known]
+    return list(dict.fromkeys(problems))
 
 
 def path_of(location: Iterable[str | int]) -> str:
@@ -86,7 +86,7 @@ def unlisted_field_problem(path: str, name: str, owner: type[Block]) -> Problem:
     """The problem of a field that its block does not have."""
     near = find_nearest(name, owner.wire_names())
     hint = f"did you mean {near}?" if near else f"the fields here are {', '.join(owner.wire_names())}"
-    return Problem(path, f"unknown field; {hint} (a field that the API page does not list belongs into extra)", True)
+    return Problem(path, f"unknown field; {hint} (a field that the API page does not list belongs in extra)", True)
 
 
 def _problem(details: ErrorDetails, root: type[Block]) -> Problem:
@@ -122,12 +122,12 @@ def _reason(details: ErrorDetails, field: FieldInfo | None) -> str:
         return _choice(value, [str(option) for option in get_args(field.annotation)])
     if kind in _BOUNDS:
         bound, closed = details["ctx"][_BOUNDS[kind]], kind.endswith("_equal")
-        good = (
-            f"nearest good value is {_number(bound)}"
+        hint = (
+            f"nearest valid value is {_number(bound)}"
             if closed
             else f"default is {_number(field.default if field else bound)}"
         )
-        return f"out of range{limits}; the {good}"
+        return f"out of range{limits}; the {hint}"
     return _SENTENCES[kind] + limits if kind in _SENTENCES else details["msg"]
 
 

@@ -11,8 +11,8 @@ from rtcai_pulumi.config.problems import NULL, Problem, path_of
 from rtcai_pulumi.config.values import UNKNOWN, Location
 from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
 
-_HOLE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_SPEAKABLE: Final = re.compile(r"[\w-]{1,40}")
+_PLACEHOLDER: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_LOOKS_LIKE_KEYWORD: Final = re.compile(r"[\w-]{1,40}")
 DEEPEST: Final = 30
 """The maximum depth of nested objects and lists: protobuf's C library reads at most a hundred nested messages, and each
 object takes three."""
@@ -46,30 +46,30 @@ def _get_block(owner: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 
 def _check_mode(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """API page, "请求体示例": three ways to call, each with its own required fields."""
-    stated = [name for name in BLOCK_NAMES if inputs.get(name) is not None]
+    present = [name for name in BLOCK_NAMES if inputs.get(name) is not None]
     llm = _get_block(inputs, "llm")
-    if "agent" in stated:
-        for name in stated:
+    if "agent" in present:
+        for name in present:
             if name != "agent":
-                yield Problem(name, "no other block is allowed beside agent: all settings come from the agent")
+                yield Problem(name, "no other block is allowed together with agent: all settings come from the agent")
         return
     enable_agent = llm.get("enableAgent") if llm else None
     if inputs.get("llm") is UNKNOWN or enable_agent is UNKNOWN or inputs.get("agent") is UNKNOWN:
         return
     if enable_agent is True:
         if "agentParam" not in (llm or {}):
-            yield Problem("llm.agentParam", "required where enableAgent is true")
+            yield Problem("llm.agentParam", "required if enableAgent is true")
         return
-    if not stated:
+    if not present:
         yield Problem(
             "data",
-            "no block is stated: give agent (mode agent), or asr, llm and tts (mode parameters), "
+            "no block is set: set agent (mode agent), or asr, llm and tts (mode parameters), "
             "or llm with enableAgent and agentParam (mode agent+parameters)",
         )
         return
     for name, vendor in _VENDORS.items():
         block = _get_block(inputs, name)
-        if name not in stated:
+        if name not in present:
             yield Problem(name, f"required in mode {Mode.PARAMETERS}, which takes asr, llm and tts")
         elif block is not None and vendor not in block:
             yield Problem(f"{name}.{vendor}", f"required in mode {Mode.PARAMETERS}")
@@ -83,7 +83,9 @@ def _check_prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         return
     own = [name for name in ("customPrompt", "customPromptKeyWord", "customPromptFormat") if llm.get(name)]
     if 1 <= role <= 14 and own:
-        yield Problem("llm.role", f"a preset role probably hides {own[0]}; state role 0, or no prompt of your own")
+        yield Problem(
+            "llm.role", f"a preset role is probably used instead of {own[0]}; set role 0, or remove your own prompt"
+        )
     if role != 0 or "agent" in inputs or Mode.of(inputs) is not Mode.PARAMETERS or llm.get("enableAgent") is UNKNOWN:
         return
     if llm.get("customPrompt"):
@@ -102,11 +104,17 @@ def _check_placeholders(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     template, keywords = llm.get("customPromptFormat"), llm.get("customPromptKeyWord")
     if not isinstance(template, str) or not isinstance(keywords, dict):
         return
-    for number, hole in enumerate(dict.fromkeys(_HOLE.findall(template)), start=1):
-        if hole not in keywords:
+    for number, placeholder in enumerate(dict.fromkeys(_PLACEHOLDER.findall(template)), start=1):
+        if placeholder not in keywords:
             # The template is free text and may be a secret: only a part that looks like a keyword is shown.
-            name = f"{{{{{hole}}}}}" if _SPEAKABLE.fullmatch(hole) else f"number {number} (spaces count)"
-            yield Problem("llm.customPromptFormat", f"no keyword for the hole {name}; add it to customPromptKeyWord")
+            name = (
+                f"{{{{{placeholder}}}}}"
+                if _LOOKS_LIKE_KEYWORD.fullmatch(placeholder)
+                else f"number {number} (spaces count)"
+            )
+            yield Problem(
+                "llm.customPromptFormat", f"no keyword for the placeholder {name}; add it to customPromptKeyWord"
+            )
 
 
 def _check_interrupt_words(inputs: Mapping[str, Any]) -> Iterator[Problem]:
@@ -130,12 +138,12 @@ def _check_inner_extras(owner: Mapping[str, Any], model: type[Block], path: str)
             yield from _check_inner_extras(block, inner, f"{path}{name}.")
 
 
-def _check_extra(extra: Any, path: str, named: Mapping[str, str]) -> Iterator[Problem]:
+def _check_extra(extra: Any, path: str, fields: Mapping[str, str]) -> Iterator[Problem]:
     if not isinstance(extra, dict):
         return
     for key in extra:
-        if key in named or key in named.values():
-            yield Problem(f"{path}.{key}", "has a name of its own: state it there, not in extra")
+        if key in fields or key in fields.values():
+            yield Problem(f"{path}.{key}", "is a field of its own: set it there, not in extra")
 
 
 def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
@@ -144,7 +152,8 @@ def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     order = options.get("deleteBeforeReplace")
     if (strategy == "start-first" and order is True) or (strategy == "stop-first" and order is False):
         yield Problem(
-            "replaceStrategy", f"{strategy!r} contradicts the option delete_before_replace={order}; state one of them"
+            "replaceStrategy",
+            f"{strategy!r} contradicts the option delete_before_replace={order}; set only one of them",
         )
     if options.get("deletedWith"):
         yield Problem(
@@ -185,15 +194,15 @@ def find_unsendable(value: Any, location: Location = ()) -> Iterator[Problem]:
 
 def _check_key(key: Any) -> str | None:
     if not isinstance(key, str):
-        return "has a key that is not a text; write the key in quotes"
+        return "has a key that is not a string; write the key in quotes"
     if _has_lone_surrogate(key):
-        return "has a key with half of a character, which cannot be sent"
+        return "has a key that contains half of a character, which cannot be sent"
     return "has a key that Pulumi reserves; it cannot be sent" if key == PULUMI_KEY else None
 
 
 def _check_text(value: str) -> str | None:
     if _has_lone_surrogate(value):
-        return "holds half of a character, which cannot be sent"
+        return "contains half of a character, which cannot be sent"
     is_pulumis = value == _PULUMI_UNKNOWN
     return "is the text that Pulumi uses for an unknown value; it cannot be sent" if is_pulumis else None
 
@@ -204,7 +213,7 @@ def _check_value(value: Any) -> str | None:
     if isinstance(value, str):
         return _check_text(value)
     if not isinstance(value, int | float):
-        return "must be a text, a number, true or false, a list or an object; nothing else can be sent"
+        return "must be a string, a number, true or false, a list or an object; nothing else can be sent"
     if isinstance(value, float) and math.isnan(value):  # isnan fails for a very large int
         return "must be a finite number"
     too_large = abs(value) >= EXACT_LIMIT

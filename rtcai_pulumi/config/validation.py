@@ -19,15 +19,15 @@ def check(inputs: Mapping[str, Any]) -> list[Problem]:
 
     Unknown values are left alone at any depth.
     """
-    found: dict[str, Problem] = {}
+    problems: dict[str, Problem] = {}
     for problem in (*check_fields(inputs), *check_rules(inputs)):
-        found.setdefault(problem.path, problem)
-    return list(found.values())
+        problems.setdefault(problem.path, problem)
+    return list(problems.values())
 
 
 def check_body(body: Any) -> list[Problem]:
     """Every problem of a whole create body, with paths from its root (``data.asr.asrVendor``)."""
-    found = {problem.path: problem for problem in check_nesting(body)}
+    problems = {problem.path: problem for problem in check_nesting(body)}
     if isinstance(body, dict) and isinstance(body.get("data"), dict):
         # Flat inputs other than the blocks must not be taken from inside data.
         flat = {"cname": body.get("cname"), "requestId": body.get("requestId")}
@@ -36,30 +36,30 @@ def check_body(body: Any) -> list[Problem]:
         for problem in (*check(inputs), *_check_extra_of_body(body["data"], Data, ())):
             top = problem.path in {"cname", "requestId", "data"}
             path = problem.path if top else f"data.{problem.path}"
-            found.setdefault(path, replace(problem, path=path))
-    return list(found.values())
+            problems.setdefault(path, replace(problem, path=path))
+    return list(problems.values())
 
 
 def check_nesting(body: Any) -> list[Problem]:
     """Problems that inputs cannot express: nulls, a wrong ``taskType``, blocks outside ``data`` and the like."""
     if not isinstance(body, Mapping):
         return [Problem("(root)", "must be an object with cname, taskType and data")]
-    found = [Problem(path_of(location), NULL) for location, value in walk(body) if value is None]
-    found += [Problem(name, "required") for name in ("cname", "taskType", "data") if name not in body]
+    problems = [Problem(path_of(location), NULL) for location, value in walk(body) if value is None]
+    problems += [Problem(name, "required") for name in ("cname", "taskType", "data") if name not in body]
     task_type = body.get("taskType", TASK_TYPE)
     if isinstance(task_type, bool) or task_type != TASK_TYPE:
-        found.append(Problem("taskType", f"must be the number {TASK_TYPE}: a real-time conversation"))
+        problems.append(Problem("taskType", f"must be the number {TASK_TYPE}: a real-time conversation"))
     if not isinstance(body.get("data", {}), Mapping):
-        found.append(Problem("data", "must be an object with the blocks"))
+        problems.append(Problem("data", "must be an object with the blocks"))
     for name in body.keys() - set(_BODY_NAMES):
         near = find_nearest(name, _BODY_NAMES)
-        hint = "blocks belong into data" if name in BLOCK_NAMES else f"did you mean {near}?" if near else "not listed"
-        found.append(Problem(name, f"unknown field; {hint}", True))
+        hint = "blocks belong in data" if name in BLOCK_NAMES else f"did you mean {near}?" if near else "not listed"
+        problems.append(Problem(name, f"unknown field; {hint}", True))
     if isinstance(body.get("data"), Mapping):
-        found += [
+        problems += [
             unlisted_field_problem(f"data.{name}", name, Data) for name in body["data"] if name not in BLOCK_NAMES
         ]
-    return found
+    return problems
 
 
 def _check_extra_of_body(owner: Mapping[str, Any], model: type[Block], location: tuple[str, ...]) -> Iterator[Problem]:

@@ -39,16 +39,16 @@ def _merge_extra(model: type[Block], block: Any) -> Any:
         return block
     inner = nested_blocks(model)
     extra = block.get("extra")
-    stated = {
+    fields = {
         key: _merge_extra(inner[key], item) if key in inner else item for key, item in block.items() if key != "extra"
     }
-    return {**(extra if isinstance(extra, dict) else {}), **stated}
+    return {**(extra if isinstance(extra, dict) else {}), **fields}
 
 
 def data_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The ``data`` of the create body: only the configured fields, with each `extra` merged into its place."""
-    stated = {name: inputs[name] for name in (*BLOCK_NAMES, "extra") if inputs.get(name) is not None}
-    merged: dict[str, Any] = _merge_extra(Data, to_json(stated))
+    blocks = {name: inputs[name] for name in (*BLOCK_NAMES, "extra") if inputs.get(name) is not None}
+    merged: dict[str, Any] = _merge_extra(Data, to_json(blocks))
     return merged
 
 
@@ -64,5 +64,5 @@ def close_body(cid: int, task_id: str) -> dict[str, Any]:
 
 def flat_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs for a create body; the inverse of `create_body`."""
-    named = {name: body[name] for name in ("cname", "requestId") if name in body}
-    return {**named, **body["data"]}
+    top_level = {name: body[name] for name in ("cname", "requestId") if name in body}
+    return {**top_level, **body["data"]}

@@ -43,18 +43,18 @@ def journal_path(env: Mapping[str, str]) -> Path:
             no home folder for this user.
     """
     try:
-        if named := env.get("RTCAI_JOURNAL"):
-            path = Path(named).expanduser()
+        if value := env.get("RTCAI_JOURNAL"):
+            path = Path(value).expanduser()
             if not path.is_absolute():
-                message = f"RTCAI_JOURNAL is a relative path ({named}), which means another file in each folder."
-                raise JournalError(message, advice=f"state it from the root on, as in {Path('/var/lib/rtcai') / path}")
+                message = f"RTCAI_JOURNAL is a relative path ({value}), which would be a different file in each folder."
+                raise JournalError(message, advice=f"use an absolute path, such as {Path('/var/lib/rtcai') / path}")
             return path
         state = Path(env.get("XDG_STATE_HOME") or "")
         if not state.is_absolute():
             state = Path(env.get("HOME") or Path.home()) / ".local" / "state"
     except RuntimeError:
-        message = "There is no place for the journal: HOME is not set, and this user has no home folder."
-        raise JournalError(message, advice="name a file in RTCAI_JOURNAL") from None
+        message = "The journal has no path: HOME is not set, and this user has no home folder."
+        raise JournalError(message, advice="set RTCAI_JOURNAL to a file") from None
     return state / "rtcai" / "journal.db"
 
 
@@ -127,11 +127,11 @@ class Journal(JournalReader):
         """
 
         def change(database: sqlite3.Connection) -> bool:
-            found = database.execute("SELECT state FROM records WHERE trace_id = ?", (record.trace_id,)).fetchone()
+            row = database.execute("SELECT state FROM records WHERE trace_id = ?", (record.trace_id,)).fetchone()
             statement = "UPDATE records SET changed_at = ?, state = ?, process = ? WHERE trace_id = ? AND state != ?"
             values = (_now(), RecordState.CLOSING, self.process, record.trace_id, RecordState.CLOSED)
             database.execute(statement, values)
-            return found is not None and found[0] == RecordState.OPEN
+            return row is not None and row[0] == RecordState.OPEN
 
         return self._writer.run(change)
 
@@ -254,8 +254,8 @@ class Journal(JournalReader):
 
     def find_damage(self) -> list[str]:
         """The damage that SQLite finds in the file; empty if the file is intact."""
-        found = [row[0] for row in self._rows("PRAGMA integrity_check")]
-        return [] if found == ["ok"] else found
+        lines = [row[0] for row in self._rows("PRAGMA integrity_check")]
+        return [] if lines == ["ok"] else lines
 
     def is_running(self, process: int) -> bool:
         """Whether a process that wrote records still runs: it holds the lock of its number until it ends."""

@@ -21,9 +21,9 @@ else:
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TRIES: Final = 5
+_MAX_QUERIES: Final = 5
 """How many times a lock is queried on systems where a query takes the lock briefly, so that two queries can collide."""
-_GLANCE: Final = 0.01
+_QUERY_AGAIN_SECONDS: Final = 0.01
 """Seconds between two of these queries."""
 
 
@@ -98,11 +98,11 @@ if sys.platform == "win32":
 
     def _is_held(file: int, byte: int) -> bool:
         """There is no shared lock here: each query takes the lock briefly, so two queries can collide."""
-        for _ in range(_TRIES):
+        for _ in range(_MAX_QUERIES):
             try:
                 _lock(file, byte)
             except PermissionError:
-                time.sleep(_GLANCE)
+                time.sleep(_QUERY_AGAIN_SECONDS)
                 continue
             os.lseek(file, byte, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
@@ -126,9 +126,9 @@ else:
 
 def _passes(file: int) -> bool:
     """Whether a lock that belongs to a descriptor can be taken; False if the kernel has no such locks."""
-    wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 2, 1, 0)
+    request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 2, 1, 0)
     try:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, wanted)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, request)
     except OSError as error:
         if error.errno in {errno.EAGAIN, errno.EACCES, errno.EINVAL}:
             return False

@@ -22,7 +22,7 @@ ROOM_COLUMNS: Final = tuple(field.name for field in fields(RoomRecord))
 
 _VERSION: Final = 3
 _BUSY_SECONDS: Final = 30.0
-_GLANCE: Final = 0.02
+_RETRY_SECONDS: Final = 0.02
 """Seconds between two attempts of an operation for which SQLite itself does not wait."""
 _CLOSED_KEPT_DAYS: Final = 90
 _TYPES: Final = {
@@ -41,7 +41,7 @@ _SHARED_FILE_SYSTEMS: Final = frozenset(
     | {"fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.vmhgfs-fuse", "prl_fs"}
 )
 _WAL: Final = "PRAGMA journal_mode = WAL"
-_ELSEWHERE: Final = "name a file on a local disk in RTCAI_JOURNAL"
+_ELSEWHERE: Final = "set RTCAI_JOURNAL to a file on a local disk"
 
 
 def open_locks(path: Path) -> Locks:
@@ -56,7 +56,7 @@ def open_locks(path: Path) -> Locks:
     except OSError as error:
         raise journal_error(path, error) from None
     if not works:
-        raise JournalError(f"The journal {path} lies where locks do not work.", advice=_ELSEWHERE)
+        raise JournalError(f"The journal {path} is on a file system on which locks do not work.", advice=_ELSEWHERE)
     try:
         return Locks(path.with_name(f"{path.name}-processes"))
     except OSError as error:
@@ -69,8 +69,8 @@ def find_location_warning(path: Path) -> str | None:
     if kind not in _SHARED_FILE_SYSTEMS:
         return None
     return (
-        f"the journal {path} lies on a file system that machines may share ({kind}). It works for one machine; "
-        "whether locks hold between two is not known: give each machine a journal of its own (RTCAI_JOURNAL)"
+        f"the journal {path} is on a file system that machines may share ({kind}). It works for one machine; locks may "
+        "not work between two: use a separate journal for each machine (RTCAI_JOURNAL)"
     )
 
 
@@ -154,25 +154,25 @@ def open_snapshot(path: Path, *, has_log: bool) -> Snapshot:
     if version > _VERSION:
         database.close()
         raise _too_new(path, version)
-    stands_for = _LATER_COLUMNS.get(version, {})
-    columns = ", ".join(f"{stands_for[name]} AS {name}" if name in stands_for else name for name in COLUMNS)
+    replacements = _LATER_COLUMNS.get(version, {})
+    columns = ", ".join(f"{replacements[name]} AS {name}" if name in replacements else name for name in COLUMNS)
     select = f"SELECT {columns} FROM records" if version else None  # noqa: S608  words of this module
     return Snapshot(database, select, has_rooms=version >= _VERSION)
 
 
 def journal_error(path: Path, error: Exception) -> JournalError:
     """The error of a journal that fails; if one of its files belongs to another user, the error names that file."""
-    advice = "mend or move the file, or name another in RTCAI_JOURNAL; without it nobody knows which agents still run"
-    in_the_way = next(_find_foreign_files(path), None)
-    if in_the_way:
-        advice = f"{in_the_way}: give it back (chown), or name another file in RTCAI_JOURNAL"
+    advice = "repair or move the file, or set RTCAI_JOURNAL to another; only the journal knows which agents still run"
+    foreign = next(_find_foreign_files(path), None)
+    if foreign:
+        advice = f"{foreign}: change its owner (chown), or set RTCAI_JOURNAL to another file"
     return JournalError(f"The journal {path} cannot be used: {error}.", advice=advice)
 
 
 def _find_foreign_files(path: Path) -> Iterator[str]:
     """The journal's files and its folder, as far as they belong to another user and cannot be written."""
-    beside = [path.with_name(f"{path.name}{ending}") for ending in ("", "-processes", "-wal", "-shm")]
-    for each in (*beside, path.parent):
+    files = [path.with_name(f"{path.name}{ending}") for ending in ("", "-processes", "-wal", "-shm")]
+    for each in (*files, path.parent):
         with suppress(OSError, KeyError, NotImplementedError):
             if each.stat().st_uid != getattr(os, "geteuid", int)() and not os.access(each, os.W_OK):
                 yield f"{each} belongs to {each.owner()}"
@@ -195,10 +195,11 @@ def _use_wal(database: sqlite3.Connection, path: Path) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
-            time.sleep(_GLANCE)
+            time.sleep(_RETRY_SECONDS)
             continue
         if mode != "wal":
-            raise JournalError(f"The journal {path} lies where SQLite has no WAL mode.", advice=_ELSEWHERE)
+            message = f"The journal {path} is on a file system on which SQLite has no WAL mode."
+            raise JournalError(message, advice=_ELSEWHERE)
         return
 
 
@@ -213,9 +214,9 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
         database.execute(f"CREATE TABLE records ({', '.join(columns.values())})")
         database.execute("CREATE INDEX records_by_owner ON records (owner)")
         database.execute("CREATE INDEX records_by_task ON records (task_id)")
-    for name, stands_for in _LATER_COLUMNS.get(version, {}).items():
+    for name, replacement in _LATER_COLUMNS.get(version, {}).items():
         database.execute(f"ALTER TABLE records ADD COLUMN {columns[name]}")
-        database.execute(f"UPDATE records SET {name} = {stands_for}")  # noqa: S608  words of this module
+        database.execute(f"UPDATE records SET {name} = {replacement}")  # noqa: S608  words of this module
     if version < _VERSION:
         database.execute(_ROOMS)
     # This does not need a new version: older releases can use the file with this index.
@@ -225,7 +226,7 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
 
 def _too_new(path: Path, version: int) -> JournalError:
     summary = f"The journal {path} was written by a newer release (version {version})."
-    return JournalError(summary, advice="upgrade rtcai-pulumi; without this file nobody knows which agents still run")
+    return JournalError(summary, advice="upgrade rtcai-pulumi; only this file shows which agents still run")
 
 
 def _file_system(folder: Path) -> str | None:

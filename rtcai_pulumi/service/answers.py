@@ -45,14 +45,14 @@ _BY_CODE: Final[dict[int, _Meaning]] = {
     401: _SIGNATURE,
     402: _SIGNATURE,
     403: _SIGNATURE,
-    408: (errors.ServerFailed, "it ran out of time", "look at the room before you start the agent again"),
+    408: (errors.ServerFailed, "it timed out", "check the room before you start the agent again"),
     414: _SIGNATURE,
     416: _TOO_FAST,
     417: _REPEATED,
     429: _TOO_FAST,
     431: _REPEATED,
     601: _INVALID,
-    611: (errors.NotPermitted, "the app has no caption right", "have it enabled by a support ticket"),
+    611: (errors.NotPermitted, "the app has no permission for captions", "open a support ticket to have it enabled"),
     612: (errors.NotPermitted, "the app does not support captions", "check how the service is set up for the app"),
 }
 
@@ -109,20 +109,20 @@ def error_of_answer(verb: str, answer: Answer, facts: Facts, now: float) -> RtcA
     """
     facts = replace(facts, status=answer.status, code=answer.code, retry_after=seconds_to_wait(answer, now))
     if answer.status >= 500 or 500 <= (answer.code or 0) < 600:  # whatever the text says, the outcome is unknown
-        return _make_error(
-            errors.ServerFailed, verb, "it failed on its side", facts, "look at the room, then run again"
-        )
+        return _make_error(errors.ServerFailed, verb, "it failed on its side", facts, "check the room, then run again")
     if answer.code == 200 or (answer.code is None and 200 <= answer.status < 300):
-        summary = f"The service was asked to {verb}, and its answer is not one that the API page shows."
-        return errors.AnswerUnreadable(summary, facts, "look at the room; report the answer with its ids")
+        summary = f"The service was asked to {verb}, and its answer does not have the form that the API page documents."
+        return errors.AnswerUnreadable(
+            summary, facts, "check the room; report the answer with its ids to the service's support"
+        )
     if missing := _not_found_error(verb, answer, facts):
         return missing
     if answer.code is None and (answer.status == 404 or 300 <= answer.status < 400):
-        summary = f"Something answered at {facts.endpoint} that is not the service."
+        summary = f"The server at {facts.endpoint} is not the service."
         advice = f"check {' and '.join(name.variable for name in _ENDPOINTS)}"
         return errors.WrongEndpoint(summary, facts, advice, _ENDPOINTS)
     code = answer.status if answer.status in {408, 429} or answer.code is None else answer.code
-    kind, reason, advice = _BY_CODE.get(code, (errors.Refused, "it gives a code that is not documented", ""))
+    kind, reason, advice = _BY_CODE.get(code, (errors.Refused, "its code is not documented", ""))
     if kind is errors.NotAuthenticated and (skew := clock_skew(answer, now)) is not None:
         reason = f"this machine's clock is {abs(skew) / 60:.0f} minutes {'ahead' if skew > 0 else 'behind'}"
         advice = "set the clock: a signature is valid for five minutes"
@@ -131,17 +131,17 @@ def error_of_answer(verb: str, answer: Answer, facts: Facts, now: float) -> RtcA
 
 def clock_skew(answer: Answer, now: float) -> float | None:
     """How many seconds this machine's clock is wrong, if that is enough to make a signature invalid; else None."""
-    there = parse_http_date(answer.date)
-    return now - there if there is not None and abs(now - there) > CHECK_SUM_SECONDS else None
+    server_time = parse_http_date(answer.date)
+    return now - server_time if server_time is not None and abs(now - server_time) > CHECK_SUM_SECONDS else None
 
 
 def seconds_to_wait(answer: Answer, now: float) -> float | None:
     """How long the service asks to wait: its ``Retry-After`` is a number of seconds, or a date by its own clock."""
-    asked = answer.retry_after or ""
-    if asked.strip().isdecimal():
-        return float(asked)
-    until, there = parse_http_date(answer.retry_after), parse_http_date(answer.date)
-    return max(until - (now if there is None else there), 0.0) if until is not None else None
+    header = answer.retry_after or ""
+    if header.strip().isdecimal():
+        return float(header)
+    until, server_time = parse_http_date(answer.retry_after), parse_http_date(answer.date)
+    return max(until - (now if server_time is None else server_time), 0.0) if until is not None else None
 
 
 def parse_http_date(date: str | None) -> float | None:
@@ -178,8 +178,8 @@ def _not_found_error(verb: str, answer: Answer, facts: Facts) -> RtcAiError | No
     text = answer.text or ""
     about_room, about_task = bool(_ROOM.search(text)), bool(_TASK.search(text))
     is_named = answer.code not in _BY_CODE or about_room or about_task
-    told = answer.code == 404 or (bool(_MISSING.search(text)) and is_named)
-    if not told or (_SOMETHING_ELSE.search(text) and not (about_room or about_task)):
+    says_missing = answer.code == 404 or (bool(_MISSING.search(text)) and is_named)
+    if not says_missing or (_SOMETHING_ELSE.search(text) and not (about_room or about_task)):
         return None
     if facts.task is not None and (about_task or not about_room):
         return errors.TaskNotFound(f"The service did not {verb}: there is no such task.", facts)

@@ -83,19 +83,19 @@ class Client:
         self._clock = clock
         self._nonce = nonce
         self._pace = Pace(settings.max_rps)
-        self._places = BoundedSemaphore(settings.concurrency)
+        self._slots = BoundedSemaphore(settings.concurrency)
         self.routes = {url: route_to(url, env) for url in (settings.endpoint, settings.room_endpoint)}
         """The route of the requests to each endpoint."""
-        made: dict[str | None, httpx.Client] = {}
+        by_proxy: dict[str | None, httpx.Client] = {}
         for route in self.routes.values():
-            if route.proxy not in made:
-                made[route.proxy] = self._connect(route, transport)
-        self._http = {url: made[route.proxy] for url, route in self.routes.items()}
+            if route.proxy not in by_proxy:
+                by_proxy[route.proxy] = self._connect(route, transport)
+        self._http = {url: by_proxy[route.proxy] for url, route in self.routes.items()}
 
     @property
     def proxy_warnings(self) -> list[str]:
         """Entries of ``no_proxy`` that cannot be parsed. The user is warned, because the proxy is used despite them."""
-        return list(dict.fromkeys(doubt for route in self.routes.values() for doubt in route.doubts))
+        return list(dict.fromkeys(entry for route in self.routes.values() for entry in route.invalid_entries))
 
     def close(self) -> None:
         """Close the connections."""
@@ -148,7 +148,7 @@ class Client:
             RoomNotFound: there is no room with that name.
             SettingsError: there is no AppSecret, which the room API requires.
         """
-        verb, facts = "tell about the room", Facts(room=cname)
+        verb, facts = "return the room", Facts(room=cname)
         answer = self._room_call("GET", f"/v3/api/rooms?cname={quote(cname, safe='')}", verb, facts)
         body = answer.body or {}
         cid = _cid_of(body)
@@ -217,12 +217,12 @@ class Client:
                     verify=self._load_trusted(route), limits=limits, proxy=route.proxy, trust_env=False
                 )
             except ImportError:
-                summary = f"{route.because} names a SOCKS proxy, for which a package is missing."
+                summary = f"{route.reason} names a SOCKS proxy, for which a package is missing."
                 advice = "pip install 'httpx[socks]' into the program's environment, or name an HTTP proxy"
                 raise errors.SettingsError(summary, advice=advice) from None
             except (ValueError, httpx.InvalidURL) as error:
-                summary = f"{route.because} names a proxy that cannot be used: {self._describe(error)}."
-                raise errors.SettingsError(summary, advice="state it as http://host:port") from None
+                summary = f"{route.reason} names a proxy that cannot be used: {self._describe(error)}."
+                raise errors.SettingsError(summary, advice="write it as http://host:port") from None
         return httpx.Client(timeout=self.settings.timeout, transport=transport, trust_env=False)
 
     def _load_trusted(self, route: Route) -> ssl.SSLContext:
@@ -241,7 +241,7 @@ class Client:
             setting = name_setting("appSecret")
             summary = "The room API cannot be called without an AppSecret."
             raise errors.SettingsError(summary, facts, f"set {setting.variable}", [setting])
-        content = None if body is None else _encoded(body)
+        content = None if body is None else _encode(body)
         with self._wait_for_turn():
             headers = self._signature(secret) | ({"Content-Type": _CONTENT_TYPE} if content else {})
             answer = self._send(method, self.settings.room_endpoint + path, headers, facts, content)
@@ -259,7 +259,7 @@ class Client:
     ) -> Answer:
         settings = self.settings
         facts = replace(facts, endpoint=settings.endpoint)
-        content = _encoded(body)
+        content = _encode(body)
         with self._wait_for_turn():
             if settings.app_secret is not None:
                 path, headers = f"/v1/api/task/{call}", self._signature(settings.app_secret)
@@ -275,7 +275,7 @@ class Client:
     @contextmanager
     def _wait_for_turn(self) -> Iterator[None]:
         """Wait for a free connection and for the rate limit; sign only after that, because a signature expires."""
-        with self._places:
+        with self._slots:
             self._pace.wait()
             yield
 
@@ -286,7 +286,7 @@ class Client:
         encoded = {name.encode(): value.encode() for name, value in headers.items()}
         try:
             with self._http[str(facts.endpoint)].stream(method, url, headers=encoded, content=content) as response:
-                answered = self._read(response)
+                content_back = self._read(response)
         except _NOT_SENT as error:
             raise self._connection_error(error, facts) from None
         except httpx.HTTPError as error:
@@ -296,12 +296,12 @@ class Client:
             raise errors.AnswerLost(summary, replace(facts, reason=self._describe(error))) from None
         headers_back = response.headers
         return Answer(
-            response.status_code, _json_object(answered), headers_back.get("Date"), headers_back.get("Retry-After")
+            response.status_code, _json_object(content_back), headers_back.get("Date"), headers_back.get("Retry-After")
         )
 
     def _connection_error(self, error: Exception, facts: Facts) -> errors.ConnectionFailed:
         route = self.routes[str(facts.endpoint)]
-        known = replace(facts, proxy=f"{drop_user(route.proxy)} ({route.because})" if route.proxy else None)
+        known = replace(facts, proxy=f"{drop_user(route.proxy)} ({route.reason})" if route.proxy else None)
         refusal = _refused_certificate(error)
         if refusal is not None:
             host = httpx.URL(str(facts.endpoint)).host
@@ -309,10 +309,10 @@ class Client:
             known = replace(known, reason=refusal.verify_message.rstrip(".") or str(refusal))
             return errors.UntrustedCertificate(summary, known, how_to_trust(self._env))
         setting = name_setting("endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint")
-        proxy = route.because if route.proxy else "whether a proxy is needed"
+        proxy = route.reason if route.proxy else "whether a proxy is needed"
         advice = f"check the network, {proxy}, and {setting.variable}"
-        way = f" through the proxy {known.proxy}" if known.proxy else ""
-        summary = f"No connection to {facts.endpoint}{way}: nothing was sent."
+        via = f" through the proxy {known.proxy}" if known.proxy else ""
+        summary = f"No connection to {facts.endpoint}{via}: nothing was sent."
         return errors.ConnectionFailed(summary, replace(known, reason=self._describe(error)), advice, [setting])
 
     def _read(self, response: httpx.Response) -> bytes:
@@ -374,7 +374,7 @@ def _require_urls(settings: Settings) -> None:
             raise errors.SettingsError(summary, advice=advice, settings=[setting]) from None
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
+def _encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
 
 

@@ -49,17 +49,17 @@ class Route:
 
     proxy: str | None = None
     """The proxy's URL, which may contain a password; None means a direct connection."""
-    because: str = "no proxy is set"
+    reason: str = "no proxy is set"
     """The reason: the variable, or why no variable applies."""
-    doubts: tuple[str, ...] = ()
+    invalid_entries: tuple[str, ...] = ()
     """Entries of ``no_proxy`` that cannot be parsed, each with its variable."""
 
     @property
     def description(self) -> str:
         """The route in words, without a password."""
         if self.proxy is None:
-            return f"directly ({self.because})"
-        return f"through the proxy {drop_user(self.proxy)} ({self.because})"
+            return f"directly ({self.reason})"
+        return f"through the proxy {drop_user(self.proxy)} ({self.reason})"
 
 
 def route_to(url: str, env: Mapping[str, str]) -> Route:
@@ -75,21 +75,21 @@ def route_to(url: str, env: Mapping[str, str]) -> Route:
     parts = urlsplit(url)
     host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
     if is_loopback(host):
-        return Route(because="this machine itself")
+        return Route(reason="this machine itself")
     name, proxy = _proxy_for(parts.scheme, env)
     if not proxy:
         return Route()
-    bypass, stated = _read_variable(env, "no_proxy")
-    doubts = []
-    for entry in re.split(r"[,\s]+", stated):
+    bypass, entries = _read_variable(env, "no_proxy")
+    invalid = []
+    for entry in re.split(r"[,\s]+", entries):
         verdict = _matches(entry, host, port) if entry else False
         if verdict:
-            return Route(because=f"{bypass} has {entry}")
+            return Route(reason=f"{bypass} contains {entry}")
         if verdict is None:
-            doubts.append(f"{bypass} has {entry!r}, which is neither a host nor a network")
-    if not stated and name == _SYSTEM and proxy_bypass(host):
-        return Route(because=f"{_SYSTEM} leave {host} out")
-    return Route(_check_proxy(name, proxy), name, tuple(doubts))
+            invalid.append(f"{bypass} contains {entry!r}, which is neither a host nor a network")
+    if not entries and name == _SYSTEM and proxy_bypass(host):
+        return Route(reason=f"{_SYSTEM} exclude {host}")
+    return Route(_check_proxy(name, proxy), name, tuple(invalid))
 
 
 def is_loopback(host: str) -> bool:
@@ -113,30 +113,28 @@ def load_trusted(env: Mapping[str, str]) -> tuple[ssl.SSLContext, str]:
         SettingsError: a variable names a file or folder that cannot be read.
     """
     file, folder = env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None
-    stated = [f"{name} ({value})" for name, value in (("SSL_CERT_FILE", file), ("SSL_CERT_DIR", folder)) if value]
+    variables = [f"{name} ({value})" for name, value in (("SSL_CERT_FILE", file), ("SSL_CERT_DIR", folder)) if value]
     try:
         if folder and not os.path.isdir(folder):  # noqa: PTH112  OpenSSL gets the string unchanged
             raise NotADirectoryError(folder)
-        if stated:
+        if variables:
             context = ssl.create_default_context(cafile=file, capath=folder)
         else:
             context = ssl.create_default_context()
             context.load_verify_locations(cafile=certifi.where())
     except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
-        summary = f"The certificates of {' and '.join(stated) or 'the system'} cannot be read: {_describe(error)}."
-        advice = "name a file of certificates in PEM form in SSL_CERT_FILE, or take the variable away"
+        summary = f"The certificates of {' and '.join(variables) or 'the system'} cannot be read: {_describe(error)}."
+        advice = "set SSL_CERT_FILE to a file of certificates in PEM format, or unset the variable"
         raise SettingsError(summary, advice=advice) from None
-    return context, " and ".join(stated) or "the system's and certifi's"
+    return context, " and ".join(variables) or "the system's and certifi's"
 
 
 def how_to_trust(env: Mapping[str, str]) -> str:
     """Advice for a certificate that is not trusted."""
-    advice = (
-        "where the authority is your own, name its certificates (PEM) in SSL_CERT_FILE, or have the system trust it"
-    )
+    advice = "if the authority is your own, set SSL_CERT_FILE to its certificates (PEM), or add them to the system's"
     others = [name for name in _OTHER_BUNDLES if env.get(name)]
     if others and not env.get("SSL_CERT_FILE"):
-        advice += f"; {others[0]}, which is set, is not read here: set SSL_CERT_FILE to the same file"
+        advice += f"; {others[0]} is set, but is not read here: set SSL_CERT_FILE to the same file"
     return advice
 
 
@@ -177,13 +175,13 @@ def _check_proxy(name: str, proxy: str) -> str:
     url = proxy if "://" in proxy else f"http://{proxy}"
     try:
         parts = urlsplit(url)
-        good = parts.scheme.lower() in _SCHEMES and bool(parts.hostname) and parts.port != 0
-        good = good and url.isprintable() and " " not in url
+        is_valid = parts.scheme.lower() in _SCHEMES and bool(parts.hostname) and parts.port != 0
+        is_valid = is_valid and url.isprintable() and " " not in url
     except ValueError:
-        good = False
-    if not good:
+        is_valid = False
+    if not is_valid:
         summary = f"{name} names a proxy that cannot be used: {printable(drop_user(url))}."
-        advice = f"state it as http://host:port ({', '.join(_SCHEMES)} are known), or take the variable away"
+        advice = f"write it as http://host:port (schemes: {', '.join(_SCHEMES)}), or unset the variable"
         raise SettingsError(summary, advice=advice)
     return url
 
@@ -214,8 +212,8 @@ def _is_in(address: _Address | None, network: _Network) -> bool:
 
 def _with_port(entry: str) -> tuple[str, int | None]:
     """An entry without its port, and the port, or None if it has no port."""
-    found = re.fullmatch(r"(\[[^\]]*\]|[^:]+):(\d{1,5})", entry)
-    return (found[1], int(found[2])) if found else (entry, None)
+    match = re.fullmatch(r"(\[[^\]]*\]|[^:]+):(\d{1,5})", entry)
+    return (match[1], int(match[2])) if match else (entry, None)
 
 
 def _network(entry: str) -> _Network | None:

@@ -25,11 +25,11 @@ def redact(text: str, secrets: Iterable[str]) -> str:
         while at >= 0:
             hidden[at : at + len(piece)] = [True] * len(piece)
             at = text.find(piece, at + 1)
-    shown = "".join(
+    redacted = "".join(
         character if not hide else MASK if not at or not hidden[at - 1] else ""
         for at, (character, hide) in enumerate(zip(text, hidden, strict=True))
     )
-    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]} …"
+    return redacted if len(redacted) <= _LONGEST_TEXT else f"{redacted[:_LONGEST_TEXT]} …"
 
 
 def _written_forms(secret: str) -> Iterator[str]:

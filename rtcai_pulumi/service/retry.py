@@ -79,7 +79,7 @@ class Policy:
     patience: float = 120.0
     """For how many seconds to retry after any other error."""
 
-    def waits(self, error: RtcAiError, attempt: int, waited: float) -> bool:
+    def should_retry(self, error: RtcAiError, attempt: int, waited: float) -> bool:
         """Whether to try again after an error.
 
         Args:
@@ -118,14 +118,14 @@ class Retrier:
     dice: Callable[[], float] = random.random
 
     def run(
-        self, attempt: Callable[[], T], policy: Policy, tell: Callable[[RtcAiError, float], None] | None = None
+        self, attempt: Callable[[], T], policy: Policy, report: Callable[[RtcAiError, float], None] | None = None
     ) -> T:
         """Repeat the attempt until it succeeds or the policy ends the retries.
 
         Args:
             attempt: one attempt; raises an `RtcAiError`.
             policy: what is repeated.
-            tell: called with each error that is retried, and with the wait in seconds.
+            report: called with each error that is retried, and with the wait in seconds.
 
         Raises:
             RtcAiError: the error of the last attempt.
@@ -144,16 +144,16 @@ class Retrier:
                 else:
                     others += 1
                     number, waited = others, now - since
-                if not policy.waits(error, unconnected or number, waited):
+                if not policy.should_retry(error, unconnected or number, waited):
                     raise
                 wait = self._wait(error, number, policy, waited)
                 limit = _time_limit.get()
                 if limit is not None and self.clock() + wait > limit:
-                    raise _explain_last(error, "The time of custom_timeouts is up.") from None
-                if tell:
-                    tell(error, wait)
+                    raise _explain_last(error, "The time limit of custom_timeouts has passed.") from None
+                if report:
+                    report(error, wait)
                 if self.sleep(wait):
-                    raise _explain_last(error, "The run was interrupted, and it was not tried again.") from None
+                    raise _explain_last(error, "The run was interrupted, so the request was not repeated.") from None
 
     def _wait(self, error: RtcAiError, number: int, policy: Policy, waited: float) -> float:
         grown = min(_FIRST_WAIT * 2.0 ** (number - 1), _LONGEST_WAIT)

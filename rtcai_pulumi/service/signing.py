@@ -42,7 +42,7 @@ def basic_token(app_key: str, app_secret: str, *, cname: str, uid: int, ttl: int
         ValueError: `ttl` is out of range.
     """
     if not 1 <= ttl <= TTL_MAX:
-        message = f"ttl is 1 to 86400 seconds, not {ttl}"
+        message = f"ttl must be 1 to 86400 seconds, not {ttl}"
         raise ValueError(message)
     signature = _sha1(f"{app_key}{uid}{now_ms}{ttl}{cname}{app_secret}")
     payload = json.dumps({"signature": signature, "curTime": now_ms, "ttl": ttl}, separators=(",", ":"))
@@ -68,7 +68,7 @@ def room_token_of(settings: Settings, cname: str, uid: int, ttl: int, now: float
         summary = "A token cannot be made without an AppSecret."
         raise SettingsError(summary, advice=f"set {setting.variable}", settings=[setting])
     if not 0 <= uid < 2**64:
-        message = f"uid is 0 to 2^64 - 1, not {uid}"
+        message = f"uid must be 0 to 2^64 - 1, not {uid}"
         raise ValueError(message)
     if problem := room_name_problem(cname):
         message = f"cname: {problem}"

@@ -43,7 +43,7 @@ class Backend:
 
 def backend_of(
     env: Mapping[str, str],
-    stated: str | None,
+    option: str | None,
     project: str | None = None,
     folder: Path | None = None,
     organization: str = NO_ORGANIZATION,
@@ -52,19 +52,19 @@ def backend_of(
 
     Args:
         env: the environment.
-        stated: URL from the option.
+        option: URL from the option.
         project: URL from the project file, if it was read.
         folder: the project's folder; by default the current one.
         organization: organization of the stack, if the backend has organizations.
     """
     folder = (folder or Path()).absolute()
-    url = stated or env.get(BACKEND_VARIABLE) or project
-    known = {**env, BACKEND_VARIABLE: url or ""}
-    digest = owner_prefix(known, None, folder, organization)
-    location = make_absolute(backend_url(known, None) or "", folder) or None
+    url = option or env.get(BACKEND_VARIABLE) or project
+    environment = {**env, BACKEND_VARIABLE: url or ""}
+    digest = owner_prefix(environment, None, folder, organization)
+    location = make_absolute(backend_url(environment, None) or "", folder) or None
     if url is None:
         return Backend("the current login", None, digest, location, organization)
-    source = "--backend" if stated else BACKEND_VARIABLE if env.get(BACKEND_VARIABLE) else "the project file"
+    source = "--backend" if option else BACKEND_VARIABLE if env.get(BACKEND_VARIABLE) else "the project file"
     return Backend(source, _without_secrets(url), digest, location, organization)
 
 
@@ -72,5 +72,5 @@ def _without_secrets(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "a URL that cannot be read"
+        return "an invalid URL"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else "a URL without scheme"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CONVERSATION: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 STDIN: Final = "-"
-_HOW: Final = "make it by `pulumi stack export --file FILE`"
+_HOW: Final = "create it with `pulumi stack export --file FILE`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ class StackExport:
 def stack_of(urn: str) -> StackId | None:
     """Return the stack of a URN; None if it is not a Pulumi URN."""
     first, _, rest = urn.partition("::")
-    project, found, _ = rest.partition("::")
+    project, separator, _ = rest.partition("::")
     kind, stack = first[: len("urn:pulumi:")], first[len("urn:pulumi:") :]
-    return StackId(project, stack) if kind == "urn:pulumi:" and stack and project and found else None
+    return StackId(project, stack) if kind == "urn:pulumi:" and stack and project and separator else None
 
 
 def name_of(urn: str) -> str:
@@ -197,18 +197,18 @@ def _deployment(source: str, text: str) -> dict[str, Any]:
 
 
 def _objects(source: str, deployment: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    found = deployment.get(key)
-    if found is None:  # an empty state has none of these keys
+    objects = deployment.get(key)
+    if objects is None:  # an empty state has none of these keys
         return []
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise _unreadable(source, f'"{key}" is not as Pulumi writes it')
-    return found
+    if not isinstance(objects, list) or not all(isinstance(each, dict) for each in objects):
+        raise _unreadable(source, f'"{key}" does not have the form that Pulumi writes')
+    return objects
 
 
 def _resource_of(source: str, operation: dict[str, Any]) -> dict[str, Any]:
     resource = operation.get("resource")
     if not isinstance(resource, dict):
-        raise _unreadable(source, '"pending_operations" is not as Pulumi writes it')
+        raise _unreadable(source, '"pending_operations" does not have the form that Pulumi writes')
     return resource
 
 
@@ -247,29 +247,29 @@ def _is_sealed(value: Any) -> bool:
 
 def _times(source: str, resource: dict[str, Any]) -> Iterator[datetime]:
     for key in ("created", "modified"):
-        if (stated := resource.get(key)) is not None:
+        if (time := resource.get(key)) is not None:
             try:
-                yield datetime.fromisoformat(stated).astimezone(UTC)
+                yield datetime.fromisoformat(time).astimezone(UTC)
             except (TypeError, ValueError):
-                raise _unreadable(source, f'"{key}" of a resource is no time') from None
+                raise _unreadable(source, f'"{key}" of a resource is not a time') from None
 
 
-def _id(source: str, told: frozenset[StackId], stack: str | None, project: str | None) -> StackId:
+def _id(source: str, stacks: frozenset[StackId], stack: str | None, project: str | None) -> StackId:
     """Return the stack from the URNs, or from the options if there are no URNs; the two must not contradict each
     other.
     """
-    if not told and stack and project:
+    if not stacks and stack and project:
         return StackId(project, stack)
-    if not told:
+    if not stacks:
         reason = "its state is empty and does not name its stack: add --stack-name and --project-name"
         raise _unreadable(source, reason, how="")
-    if len(told) > 1:
-        raise _unreadable(source, f"it has resources of several stacks: {', '.join(sorted(map(str, told)))}")
-    (found,) = told
-    if (stack or found.stack, project or found.project) != (found.stack, found.project):
-        named = StackId(project or found.project, stack or found.stack)
-        raise _unreadable(source, f"it is of the stack {found}, and not of {named}")
-    return found
+    if len(stacks) > 1:
+        raise _unreadable(source, f"it has resources of several stacks: {', '.join(sorted(map(str, stacks)))}")
+    (id_,) = stacks
+    if (stack or id_.stack, project or id_.project) != (id_.stack, id_.project):
+        expected = StackId(project or id_.project, stack or id_.stack)
+        raise _unreadable(source, f"it is the export of the stack {id_}, not of {expected}")
+    return id_
 
 
 def _unreadable(source: str, reason: str, how: str = _HOW) -> UnreadableExport:

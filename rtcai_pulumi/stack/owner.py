@@ -66,25 +66,25 @@ def program_owner(urn: str, organization: str, project_backend: str | None, fold
         project_backend: URL from the project file, if there is one; used if the environment names no backend.
         folder: the project's folder.
     """
-    named = f"{owner_prefix({}, project_backend, folder, organization)}:" if project_backend else ""
-    whose = f"{organization} " if organization != NO_ORGANIZATION else ""
-    return f"{whose}{named}{urn}"
+    digest = f"{owner_prefix({}, project_backend, folder, organization)}:" if project_backend else ""
+    organization_part = f"{organization} " if organization != NO_ORGANIZATION else ""
+    return f"{organization_part}{digest}{urn}"
 
 
-def resolve_owner(stated: str, env: Mapping[str, str], project_backend: str | None, folder: Path) -> str:
+def resolve_owner(partial_owner: str, env: Mapping[str, str], project_backend: str | None, folder: Path) -> str:
     """Return the owner that journal and state store, from the owner that the program has sent.
 
     Args:
-        stated: the result of `program_owner`.
+        partial_owner: the result of `program_owner`.
         env: the environment of the CLI, which its plugins inherit.
         project_backend: URL from the CLI's project file, if there is one and the program did not know it.
         folder: the folder of the CLI, to which a relative URL refers.
     """
-    before, found, rest = stated.partition(_URN)
-    organization, _, named = before.rpartition(" ")
-    urn = f"{found}{rest}"
-    if named and not env.get("PULUMI_BACKEND_URL"):
-        return f"{named}{urn}"
+    before, prefix, rest = partial_owner.partition(_URN)
+    organization, _, digest = before.rpartition(" ")
+    urn = f"{prefix}{rest}"
+    if digest and not env.get("PULUMI_BACKEND_URL"):
+        return f"{digest}{urn}"
     return make_owner(owner_prefix(env, project_backend, folder, organization or NO_ORGANIZATION), urn)
 
 

@@ -26,7 +26,7 @@ class PluginPython:
 
     executable: str | None
     """Its path; None if it was not found."""
-    because: str
+    reason: str
     """Which setting or rule selects it."""
     folder: Path
     """The folder in which it runs."""
@@ -47,8 +47,8 @@ def plugin_python(env: Mapping[str, str], folder: Path) -> PluginPython:
     file = project_file_in(project)
     if file is None:
         return PluginPython(sys.executable, "no Pulumi.yaml here: the Python of this command", folder)
-    stated = yaml.safe_load(file.read_text(encoding="utf-8"))
-    content: Mapping[str, Any] = stated if isinstance(stated, dict) else {}
+    parsed = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
     runtime = content.get("runtime")
     options = (runtime.get("options") if isinstance(runtime, dict) else None) or {}
     main, venv = content.get("main"), options.get("virtualenv")
@@ -57,18 +57,18 @@ def plugin_python(env: Mapping[str, str], folder: Path) -> PluginPython:
     if venv:
         return PluginPython(_in_venv(project, program, str(venv)), f"virtualenv {venv} in {file.name}", program)
     if toolchain == "uv":
-        found = next(filter(None, map(_python_of, _uv_environments(env, program))), None)
-        return PluginPython(found, f"toolchain uv in {file.name}", program)
+        python = next(filter(None, map(_python_of, _uv_environments(env, program))), None)
+        return PluginPython(python, f"toolchain uv in {file.name}", program)
     if toolchain == "poetry":
         return PluginPython(_poetry(env, program), f"toolchain poetry in {file.name}", program)
-    found = shutil.which("python3", path=env.get("PATH")) or shutil.which("python", path=env.get("PATH"))
-    return PluginPython(found, "the first Python on PATH", program)
+    python = shutil.which("python3", path=env.get("PATH")) or shutil.which("python", path=env.get("PATH"))
+    return PluginPython(python, "the first Python on PATH", program)
 
 
 def _folder_of(project: Path, main: Any) -> Path:
     """Return the program's folder: ``main`` names the folder, or a file in it."""
-    named = project / main if isinstance(main, str) and main else project
-    return named.parent if named.is_file() else named
+    path = project / main if isinstance(main, str) and main else project
+    return path.parent if path.is_file() else path
 
 
 def _in_venv(project: Path, program: Path, venv: str) -> str | None:
@@ -77,20 +77,20 @@ def _in_venv(project: Path, program: Path, venv: str) -> str | None:
     Raises:
         ValueError: a relative path refers to two different folders.
     """
-    found, at_program = _python_of(project / venv), _python_of(program / venv)
-    if found and at_program is None:
+    at_project, at_program = _python_of(project / venv), _python_of(program / venv)
+    if at_project and at_program is None:
         message = (
-            f"virtualenv {venv} is relative: the program finds it beside Pulumi.yaml, the plugin looks in {program}, "
-            "where it is not"
+            f"virtualenv {venv} is a relative path: the program finds it next to Pulumi.yaml, but the plugin searches "
+            f"in {program}, and it does not exist there"
         )
         raise ValueError(message)
-    return found or at_program
+    return at_project or at_program
 
 
 def _uv_environments(env: Mapping[str, str], folder: Path) -> Iterator[Path]:
     """Yield where uv keeps the environment of a folder: inside it, or in the workspace above it."""
-    if named := env.get("UV_PROJECT_ENVIRONMENT"):
-        yield folder / named
+    if environment := env.get("UV_PROJECT_ENVIRONMENT"):
+        yield folder / environment
     yield from (above / ".venv" for above in (folder, *folder.parents))
 
 

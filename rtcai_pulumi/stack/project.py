@@ -49,9 +49,9 @@ def project_in(folder: Path) -> Project:
 
 
 def _project(content: Any) -> Project:
-    stated = content if isinstance(content, dict) else {}
-    backend = stated.get("backend")
-    return Project(_text(stated.get("name")), _text(backend.get("url")) if isinstance(backend, dict) else None)
+    fields = content if isinstance(content, dict) else {}
+    backend = fields.get("backend")
+    return Project(_text(fields.get("name")), _text(backend.get("url")) if isinstance(backend, dict) else None)
 
 
 def _text(value: Any) -> str | None:

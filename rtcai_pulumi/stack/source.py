@@ -121,26 +121,27 @@ def _organization(source: StateSource, env: Mapping[str, str]) -> str:
     Raises:
         UnreadableExport: the name has no organization, and the CLI cannot be called.
     """
-    whose, named, _ = source.name.partition("/")
-    if named:
-        return whose
+    organization, slash, _ = source.name.partition("/")
+    if slash:
+        return organization
     try:
-        told = _run_cli(["org", "get-default"], source, env).strip()
+        default = _run_cli(["org", "get-default"], source, env).strip()
         # If there is no default organization, the CLI prints a sentence.
-        return told if told and " " not in told else _run_cli(["whoami"], source, env).strip()
+        return default if default and " " not in default else _run_cli(["whoami"], source, env).strip()
     except UnreadableExport as error:
-        why, how = str(error).partition("\n")[0], "name it by --stack ORG/NAME, with --stack-export by --stack-name"
-        raise UnreadableExport(f"Which organization's stack it is cannot be told. {why}\n  to do: {how}") from None
+        why = str(error).partition("\n")[0]
+        to_do = "add it to the name: --stack ORG/NAME, or --stack-name ORG/NAME with --stack-export"
+        raise UnreadableExport(f"The organization of the stack is not known. {why}\n  to do: {to_do}") from None
 
 
 def _parse_list(text: str) -> list[dict[str, Any]]:
     try:
-        found = json.loads(text)
+        stacks = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise UnreadableExport("`pulumi stack ls --json` printed what cannot be read.")
-    return found
+        stacks = None
+    if not isinstance(stacks, list) or not all(isinstance(each, dict) for each in stacks):
+        raise UnreadableExport("The output of `pulumi stack ls --json` is not a list of stacks.")
+    return stacks
 
 
 def _holder(lock: Path) -> str:
@@ -159,14 +160,14 @@ def _run_cli(arguments: list[str], source: StateSource, env: Mapping[str, str]) 
         UnreadableExport: the CLI is missing or fails.
     """
     command = f"pulumi {' '.join(arguments)}"
-    found = shutil.which("pulumi", path=env.get("PATH"))
-    if found is None:
-        raise UnreadableExport("There is no pulumi on PATH.\n  to do: install the Pulumi CLI, or use --stack-export")
+    executable = shutil.which("pulumi", path=env.get("PATH"))
+    if executable is None:
+        raise UnreadableExport("The Pulumi CLI is not on PATH.\n  to do: install the Pulumi CLI, or use --stack-export")
     try:
         done = subprocess.run(  # noqa: S603  the CLI, with the user's own words as arguments
-            [found, *arguments, "--non-interactive"],
+            [executable, *arguments, "--non-interactive"],
             cwd=source.folder,
-            env=_of_the_backend(source, env),
+            env=_with_backend(source, env),
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -176,12 +177,12 @@ def _run_cli(arguments: list[str], source: StateSource, env: Mapping[str, str]) 
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnreadableExport(f"`{command}` failed: {error}.") from None
     if done.returncode:
-        how = "run it in the project's folder, or name that with --cwd"
-        raise UnreadableExport(f"`{command}` failed: {done.stderr.strip() or done.returncode}\n  to do: {how}")
+        to_do = "run it in the project's folder, or pass that folder with --cwd"
+        raise UnreadableExport(f"`{command}` failed: {done.stderr.strip() or done.returncode}\n  to do: {to_do}")
     return done.stdout
 
 
-def _of_the_backend(source: StateSource, env: Mapping[str, str]) -> dict[str, str]:
+def _with_backend(source: StateSource, env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for the CLI. It must use the right backend: one backend's state does not show what a stack
     of another has started.
     """

@@ -201,7 +201,7 @@ def test_an_entry_of_no_proxy_that_is_not_understood_is_named(service: Service) 
         HTTPS_PROXY="http://127.0.0.1:1",
         RTCAI_ROOM_ENDPOINT="https://e.invalid",
     )
-    assert "NO_PROXY has '10.0.0.0/99', which is neither a host nor a network" in found["proxy"]["detail"]
+    assert "NO_PROXY contains '10.0.0.0/99', which is neither a host nor a network" in found["proxy"]["detail"]
 
 
 PROJECT = "name: rooms\nruntime: {{name: python, options: {{{options}}}}}\n{more}"
@@ -213,7 +213,11 @@ PROJECT = "name: rooms\nruntime: {{name: python, options: {{{options}}}}}\n{more
         ("virtualenv: venv", "", "no Python was found (virtualenv venv in Pulumi.yaml)"),
         ("toolchain: uv", "", "no Python was found (toolchain uv in Pulumi.yaml)"),
         ("toolchain: poetry", "", "no Python was found (toolchain poetry in Pulumi.yaml)"),
-        ("virtualenv: good", "main: src\n", "virtualenv good is relative: the program finds it beside Pulumi.yaml"),
+        (
+            "virtualenv: good",
+            "main: src\n",
+            "virtualenv good is a relative path: the program finds it next to Pulumi.yaml",
+        ),
     ],
 )
 def test_a_python_that_the_plugin_cannot_find_is_told(

@@ -222,7 +222,7 @@ def test_it_starts_from_a_seed_and_a_restarted_one_goes_on_without_it(start: Sta
         ("{", "must be JSON"),
         ("[]", "must be an object"),
         ('{"rooms": [{}]}', "rooms.0.cname: Field required"),
-        ('{"tasks": [{"cname": "r", "data": {}}]}', "tasks.0.data: no block is stated"),
+        ('{"tasks": [{"cname": "r", "data": {}}]}', "tasks.0.data: no block is set"),
     ],
 )
 def test_a_seed_that_makes_no_sense_is_one_line(tmp_path: Path, content: str, reason: str) -> None:

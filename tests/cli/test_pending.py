@@ -134,4 +134,4 @@ def test_a_time_that_is_none_is_refused(pending: Pending) -> None:
     pending.state(SEALED, {**resource("2/else", urn("else")), "modified": "yesterday"})
     run = pending.service.run("pending", "--stack-export", str(pending.file))
     assert run.exit_code == 1
-    assert '"modified" of a resource is no time' in run.stderr
+    assert '"modified" of a resource is not a time' in run.stderr

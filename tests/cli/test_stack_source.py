@@ -89,7 +89,7 @@ def test_an_export_of_a_hosted_stack_needs_no_pulumi_where_its_name_says_whose_i
     hosted = "https://backend.example"
     state = state_of(StateSource(None, tmp_path, file, "acme/test", None, hosted), {"PATH": ""})
     assert state.backend.digest == owner_prefix({"PULUMI_BACKEND_URL": hosted}, None, None, "acme")
-    with pytest.raises(UnreadableExport, match=r"cannot be told\. There is no pulumi on PATH"):
+    with pytest.raises(UnreadableExport, match=r"is not known\. The Pulumi CLI is not on PATH"):
         state_of(StateSource(None, tmp_path, file, None, None, hosted), {"PATH": ""})
 
 

@@ -247,7 +247,7 @@ def test_names_that_contradict_the_export_are_refused(sweep: Sweep) -> None:
     sweep.left("orphan")
     run = sweep.run("--yes", "--stack-name", "other")
     assert run.exit_code == 1
-    assert "it is of the stack rooms/test, and not of rooms/other" in run.stderr
+    assert "it is the export of the stack rooms/test, not of rooms/other" in run.stderr
     assert sweep.rooms == ["orphan"]
 
 

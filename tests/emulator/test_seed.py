@@ -109,7 +109,7 @@ def test_a_duplicate_of_a_seeded_task_is_one(api: Api) -> None:
         ({"rooms": [{"cname": "r", "cid": 1}, {"cname": "r", "cid": 2}]}, "rooms.1.cid: this room is open under"),
         ({"rooms": [{"cname": "r", "x": 1}]}, "rooms.0.x: not known here"),
         ({"tasks": [{"cname": "r"}]}, "tasks.0.data: Field required"),
-        ({"tasks": [{"cname": "r", "data": {}}]}, "tasks.0.data: no block is stated"),
+        ({"tasks": [{"cname": "r", "data": {}}]}, "tasks.0.data: no block is set"),
         ({"tasks": [{"cname": "r", "data": {**AGENT, "x": 1}}]}, "tasks.0.data.x: "),
         ({"tasks": [{"cname": "r", "data": AGENT, "mode": "parameters"}]}, "tasks.0.mode: data is of mode agent"),
         ({"tasks": [{"cname": "r", "data": AGENT, "startedAt": "soon"}]}, "tasks.0.startedAt: "),

@@ -74,7 +74,7 @@ RealtimeConversation.from_body("host", {"cname": "r", "taskType": 6, "asr": {}, 
     for problem in (
         "data.llm.role: null",
         "taskType: must be the number 7",
-        "asr: unknown field; blocks belong into data",
+        "asr: unknown field; blocks belong in data",
     ):
         assert problem in run.output
 

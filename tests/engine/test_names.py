@@ -158,13 +158,13 @@ def test_the_time_of_a_create_is_bounded(stack: Stack, emulator: Emulator) -> No
     bounded = ", wait_for_room=600, opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='3s'))"
     stack.program(f"import pulumi\n{one_room(more=bounded)}")
     run = stack.up().failed()
-    assert "the room does not exist. The time of custom_timeouts is up." in run.output
+    assert "the room does not exist. The time limit of custom_timeouts has passed." in run.output
     emulator.open_room("keynote")
     stack.up().succeeded()
     emulator.fault("close", "answer", status=503, times=None)
     stack.program("import pulumi\n" + one_room(more=bounded.replace("create='3s'", "create='3s', delete='2s'")))
     stack.up().succeeded()
-    assert "The time of custom_timeouts is up." in stack.destroy().failed().output
+    assert "The time limit of custom_timeouts has passed." in stack.destroy().failed().output
     emulator.clear_faults()
     stack.destroy().succeeded()
 

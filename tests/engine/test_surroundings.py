@@ -177,8 +177,8 @@ def test_without_a_home_a_preview_works_and_a_command_says_what_to_set(stack: St
         run(stack, *NOBODY, RTCAI, "ls").failed().output,
         run(stack, *NOBODY, RTCAI, "doctor").output,
     ):
-        assert "There is no place for the journal" in output
-        assert "name a file in RTCAI_JOURNAL" in output
+        assert "The journal has no path" in output
+        assert "set RTCAI_JOURNAL to a file" in output
         assert "Traceback" not in output
     assert "create" not in calls(emulator)
 
@@ -223,8 +223,8 @@ def test_slips_are_told_at_preview_with_their_paths(stack: Stack, emulator: Emul
     stack.program(TYPED)
     told = stack.preview().failed().output
     for path in ("cname", "llm.customPrompt", "pipeline.welcomeMessage"):
-        assert f"RealtimeConversation 'host' has a problem: {path}: has the words of an Output" in told
-    assert "'guest' has a problem: cname: a character U+000A, which cannot be seen, at the end" in told
+        assert f"RealtimeConversation 'host' has a problem: {path}: contains the text of an Output" in told
+    assert "'guest' has a problem: cname: a character U+000A, which is invisible, at the end" in told
     assert "rooms: must not be an Output: the keys of the rooms must be known while the program runs" in told
     assert emulator.requests() == []
 
@@ -243,9 +243,9 @@ BLOCKS = {"asr": {"asrVendor": 6}, "llm": {"llmVendor": 1}, "tts": {"ttsVendor":
         [
             (
                 'RealtimeConversation("host", cname="k", extra={"new": [out(b"x")]}, **BLOCKS)',
-                "RealtimeConversation 'host' has a problem: extra.new[0]: must be a text, a number,",
+                "RealtimeConversation 'host' has a problem: extra.new[0]: must be a string, a number,",
             ),
-            ('Room("hall", cname=out(b"x"))', "Room 'hall' has a problem: cname: must be a text, a number,"),
+            ('Room("hall", cname=out(b"x"))', "Room 'hall' has a problem: cname: must be a string, a number,"),
             (
                 'RealtimeConversation("host", cname="k", **{**BLOCKS, "pipeline": {"welcomeMessage": b"x"}})',
                 "RealtimeConversation 'host' has a problem: pipeline.welcomeMessage: must be a string",

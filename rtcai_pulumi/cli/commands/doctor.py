@@ -174,7 +174,7 @@ class _Service:
             return report_skip("proxy", _NO_ENDPOINT)
         routes = {url: route_to(url, self._env) for url in self._endpoints()}
         told = {f"{url}: {route.description}" for url, route in routes.items()}
-        doubts = {doubt for route in routes.values() for doubt in route.doubts}
+        doubts = {entry for route in routes.values() for entry in route.invalid_entries}
         detail = "; ".join(sorted(told))
         if doubts:
             return report_failure(
@@ -281,11 +281,11 @@ def _plugin(env: Mapping[str, str]) -> Finding:
         return report_failure(check, f"Pulumi.yaml: {error}", "state an absolute virtualenv, or correct the file")
     if python.executable is None:
         return report_failure(
-            check, f"no Python was found ({python.because})", "make the environment that Pulumi.yaml names"
+            check, f"no Python was found ({python.reason})", "make the environment that Pulumi.yaml names"
         )
     advice = f'{python.executable} -m pip install "rtcai-pulumi", or what your tool has for it (uv add, poetry add)'
     command = [python.executable, "-c", _PLUGIN]
-    where = f"({python.executable}; {python.because})"
+    where = f"({python.executable}; {python.reason})"
     return _ask(check, command, env, lambda said: f"{said} {where}", f"{advice} {where}", folder=python.folder)
 
 

@@ -53,10 +53,15 @@ def _install(moment: str) -> None:
 
 
 def _shorten_patience(seconds: float) -> None:
+    from rtcai_pulumi.service.errors import RtcAiError
     from rtcai_pulumi.service.retry import Policy
 
-    waits = Policy.waits
-    Policy.waits = lambda self, error, attempt, waited: waited < seconds and waits(self, error, attempt, waited)  # type: ignore[method-assign]  # the one thing that a test must not wait for
+    should_retry = Policy.should_retry
+
+    def retry_for_a_short_time(self: Policy, error: RtcAiError, attempt: int, waited: float) -> bool:
+        return waited < seconds and should_retry(self, error, attempt, waited)
+
+    Policy.should_retry = retry_for_a_short_time  # type: ignore[method-assign]  # the one thing that a test must not wait for
 
 
 def _fail() -> None:

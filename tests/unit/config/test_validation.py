@@ -144,7 +144,7 @@ def test_extra_takes_fields_that_are_not_listed() -> None:
     ("inputs", "words"),
     [
         (parameters(tts={"speed": 2.5}), "0.8 to 2"),
-        (parameters(tts={"speed": 2.5}), "nearest good value is 2"),
+        (parameters(tts={"speed": 2.5}), "nearest valid value is 2"),
         (parameters(llm={"contextSize": 20.6}), "nearest is 20"),
         (parameters(llm={"realTimeParam": {"vadThreshold": 1}}), "more than 0 and less than 1"),
         (parameters(tts={"gender": "female"}), "the nearest is Female"),

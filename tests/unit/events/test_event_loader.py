@@ -133,7 +133,7 @@ def test_a_problem_of_a_prompt_s_text_is_told_at_its_file(tmp_path: Path) -> Non
     own = {"role": 0, "customPromptFormatFile": "format.md", "customPromptKeyWord": {"who": "B"}}
     found = mistakes(tmp_path, event(default(llm=own)))
     assert found == {
-        "agent.llm.customPromptFormatFile": "no keyword for the hole {{age}}; add it to customPromptKeyWord"
+        "agent.llm.customPromptFormatFile": "no keyword for the placeholder {{age}}; add it to customPromptKeyWord"
     }
 
 
@@ -250,7 +250,7 @@ rooms:
 
 def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     fields = "agent, asr, llm, tts, pipeline, requestId, replaceStrategy, waitForRoom"
-    beside = " (a field that the API page does not list belongs into extra)"
+    beside = " (a field that the API page does not list belongs in extra)"
     assert told(tmp_path, MANY) == [
         "1: name: must be one word without : / and |, because it is part of resource names",
         "2: roomPrefix: must be a string",
@@ -258,7 +258,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         "5: agent.asr.asrVendor: must be a whole number",
         f"8: agent.llm.temprature: unknown field; did you mean temperature?{beside}",
         "9: agent.llm.customPromptKeyWord.age: null is not a value; leave the field out",
-        "10: agent.tts.speed: out of range (0.8 to 2); the nearest good value is 2",
+        "10: agent.tts.speed: out of range (0.8 to 2); the nearest valid value is 2",
         f"11: agent.cname: unknown field; the fields here are {fields}{beside}",
         "15: rooms.b.cname: the same room as rooms.a: two agents would talk to each other in it; set another cname",
         "16: rooms.b: already set in line 15; remove one of the two",
@@ -286,7 +286,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         (event(extra={}), "extra", "unknown field"),
         (event(link="meet.example.com"), "link", "begins with http"),
         (event(createRooms="yes"), "createRooms", "must be true or false"),
-        (event(default(extra={"llm": {}})), "agent.extra.llm", "has a name of its own"),
+        (event(default(extra={"llm": {}})), "agent.extra.llm", "is a field of its own"),
     ],
 )
 def test_an_event_that_cannot_be_is_told(tmp_path: Path, content: Any, path: str, reason: str) -> None:

@@ -239,7 +239,7 @@ def test_a_file_system_that_machines_may_share_is_a_doubt(path: Path, monkeypatc
 
 def test_a_file_system_whose_locks_nobody_sees_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "_passes", lambda _: True)
-    with pytest.raises(JournalError, match="lies where locks do not work"):
+    with pytest.raises(JournalError, match="is on a file system on which locks do not work"):
         Journal(path)
 
 
@@ -305,7 +305,7 @@ def test_a_file_of_somebody_else_is_named(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     monkeypatch.setattr(os, "access", lambda *_: False)
     error = database.journal_error(path, sqlite3.OperationalError("attempt to write a readonly database"))
-    assert f"{path} belongs to {path.owner()}: give it back (chown)" in str(error)
+    assert f"{path} belongs to {path.owner()}: change its owner (chown)" in str(error)
 
 
 @pytest.mark.parametrize("env", [{"RTCAI_JOURNAL": "journal.db"}, {"RTCAI_JOURNAL": "../state/journal.db"}])

@@ -45,17 +45,17 @@ PROXY = {"HTTPS_PROXY": "http://user:canary@proxy:3128"}
 def test_an_entry_means_what_curl_and_go_understand_by_it(no_proxy: str, url: str, direct: bool) -> None:
     route = route_to(url, {**PROXY, "NO_PROXY": no_proxy})
     assert (route.proxy is None) is direct
-    assert route.doubts == ()
+    assert route.invalid_entries == ()
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.0/99", "http://example.com", "a@b", "[::1", "fd00::/999", "a*b"])
 def test_an_entry_that_is_not_understood_is_named_with_its_variable(entry: str) -> None:
     route = route_to("https://example.com", {**PROXY, "no_proxy": f"localhost,{entry}"})
     assert route.proxy
-    assert route.doubts == (f"no_proxy has {entry!r}, which is neither a host nor a network",)
+    assert route.invalid_entries == (f"no_proxy contains {entry!r}, which is neither a host nor a network",)
     # The other entries still have their effect, and without a proxy the wrong entry does not matter.
     assert route_to("https://example.com", {**PROXY, "no_proxy": f"{entry},example.com"}).proxy is None
-    assert route_to("https://example.com", {"no_proxy": entry}).doubts == ()
+    assert route_to("https://example.com", {"no_proxy": entry}).invalid_entries == ()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_this_machine_is_asked_directly(url: str) -> None:
         (PROXY, "through the proxy http://proxy:3128 (HTTPS_PROXY)"),
         ({"https_proxy": "small:1", "HTTPS_PROXY": "http://big:2"}, "through the proxy http://small:1 (https_proxy)"),
         ({"ALL_PROXY": "http://all:1"}, "through the proxy http://all:1 (ALL_PROXY)"),
-        ({**PROXY, "NO_PROXY": "example.com"}, "directly (NO_PROXY has example.com)"),
+        ({**PROXY, "NO_PROXY": "example.com"}, "directly (NO_PROXY contains example.com)"),
     ],
 )
 def test_the_way_is_told_with_its_reason_and_without_a_password(env: dict[str, str], told: str) -> None:
@@ -112,5 +112,5 @@ def test_the_certificates_are_the_stated_ones_or_the_system_s(tmp_path: Path) ->
 
 
 def test_a_bundle_for_another_tool_is_named() -> None:
-    assert "REQUESTS_CA_BUNDLE, which is set, is not read here" in how_to_trust({"REQUESTS_CA_BUNDLE": "/ca.pem"})
+    assert "REQUESTS_CA_BUNDLE is set, but is not read here" in how_to_trust({"REQUESTS_CA_BUNDLE": "/ca.pem"})
     assert "REQUESTS_CA_BUNDLE" not in how_to_trust({"REQUESTS_CA_BUNDLE": "/ca.pem", "SSL_CERT_FILE": "/ca.pem"})

@@ -81,7 +81,7 @@ def test_an_untrusted_certificate_is_named_and_tried_once(
     assert said.startswith(f"The certificate of {HOST if through_a_proxy else '127.0.0.1'} is not trusted")
     assert "unable to get local issuer certificate" in said
     assert "SSL_CERT_FILE" in said
-    assert "REQUESTS_CA_BUNDLE, which is set, is not read here" in said
+    assert "REQUESTS_CA_BUNDLE is set, but is not read here" in said
     assert ("  proxy: http://127.0.0.1" in said) is through_a_proxy
 
 
