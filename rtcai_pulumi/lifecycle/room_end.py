@@ -1,7 +1,7 @@
 """Ends a room with its resource, or to open it again, and finds who is in it and would be disconnected.
 
 It is not documented whether an agent counts as a member. So every agent that journal or state has in the room counts as
-a member, whatever number of members the service returns.
+a member, regardless of the number of members that the service returns.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _close(record: Record, run: Run) -> None:
 
 
 def _is_deleted_by_run(record: Record, owner: str, in_state: Mapping[str, str | None], run: Run) -> bool:
-    """Whether this run deletes an agent, in whatever order the engine does; or no engine definitely had it."""
+    """Whether this run deletes an agent, before or after the room, or no engine definitely had it."""
     of_stack = run.destroys_stack and not record.is_left_alone and is_same_stack(record.owner, owner)
     return of_stack and (record.task in in_state or not record.stored)
 

@@ -74,7 +74,7 @@ def test_an_engine_lives_as_long_as_its_process() -> None:
         assert not eventually(running.runs)  # it is a zombie until its parent waits for it
         process.communicate()
         assert not Engine(address, running.runs).lives()
-        assert Engine(address, Cli(Path()).runs).lives(), "where the system does not tell, the address does"
+        assert Engine(address, Cli(Path()).runs).lives(), "if the system does not show it, the address does"
     assert not Engine(address).lives()
 
 
