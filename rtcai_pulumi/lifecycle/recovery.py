@@ -253,7 +253,7 @@ def _lost_advice(error: OutcomeUnknown) -> str:
     )
 
 
-_UNKNOWN_AGENT: Final = "There may be an agent in the room that is in no state."
+_UNKNOWN_AGENT: Final = "There may be an agent in the room that no stack manages."
 _NO_TASK_RETURNED: Final = (
     "An earlier create of this agent was accepted, but the service does not return the task that it started. "
     f"{_UNKNOWN_AGENT}"

@@ -52,7 +52,7 @@ def end_with_resource(room: RoomInfo, cname: str, owner: str, run: Run, *, force
     agents = _find_agents_after_closes(room.cid, owner, run)
     remaining = [record for record in agents if _must_stay(record, in_state, run)]
     if remaining:
-        why = "is retained" if remaining[0].kept is KeepReason.RETAINED else "of this program is in it"
+        why = "in it is retained" if remaining[0].kept is KeepReason.RETAINED else "of this program is in it"
         run.report(f"warning: {label} stays open and is dropped from the state: task {remaining[0].task} {why}")
         return False
     if inside and not agents:
@@ -85,7 +85,7 @@ def reopen_room(
             summary, facts, "set the uid that it was opened with, wait until it is empty, or set force=True"
         )
     if any(record.is_left_alone or record.task in run.tasks_to_keep for record in agents):
-        advice = "give the agent the cname of the Room, which replaces it with the room; or stop it with `rtcai close`"
+        advice = "give the agent the cname of the Room resource, so both are replaced; or stop it with `rtcai close`"
         raise RoomInUse(summary, facts, advice)
     _end(room, agents, cname, run)
     return open_room(inputs, run)

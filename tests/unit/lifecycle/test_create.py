@@ -514,7 +514,7 @@ def test_only_a_create_after_a_stop_reports_a_room_without_agent(runs: Runs) -> 
     made = create(OWNED, runs.next(Service(create=created())))
     for answer, words in (
         (reply(code=611), "The room has no agent now, because the old one was stopped before."),
-        (httpx.ReadError, "There may be an agent in the room that is in no state. The old agent was stopped before."),
+        (httpx.ReadError, "There may be an agent in the room that no stack manages. The old agent was stopped before."),
     ):
         run = runs.next(Service(create=answer, close=CLOSED))
         delete(made.id, made.outputs, run)
