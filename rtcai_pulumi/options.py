@@ -41,8 +41,8 @@ class ResourceKind:
     inputs: type[Block]
     outputs: Mapping[str, str]
     """The properties in addition to its inputs: the names in state, each with its name in Python."""
-    how_to_take: str
-    """How to manage an existing agent or room with the stack, because it cannot be imported."""
+    how_to_adopt: str
+    """How to adopt an existing agent or room, because it cannot be imported."""
 
     @property
     def ends_with_a_room(self) -> bool:
@@ -93,7 +93,7 @@ def resolve_options(opts: ResourceOptions | None, kind: ResourceKind) -> Resolve
     resolved.problems += [f"{name}: {why}" for name, why in _UNSUPPORTED.items() if getattr(opts, name) is not None]
     if opts.import_ is not None or opts.id is not None:
         name = "import_" if opts.import_ is not None else "id"
-        resolved.problems.append(f"{name}: it cannot be read from the service by an id; {kind.how_to_take}")
+        resolved.problems.append(f"{name}: it cannot be read from the service by an id; {kind.how_to_adopt}")
     if opts.deleted_with is not None:
         _resolve_deleted_with(opts.deleted_with, kind, resolved)
     if kind.ends_with_a_room:
@@ -140,7 +140,7 @@ def _read_order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
 
 
 def _resolve_deleted_with(other: pulumi.Resource, kind: ResourceKind, resolved: ResolvedOptions) -> None:
-    """Have the agent stopped before its room is ended: with the option itself, the engine would only drop it."""
+    """Stop the agent before its room is ended: with the option itself, the engine would only drop it."""
     if kind.ends_with_a_room and other.pulumi_resource_type == ROOM_TYPE:
         _stop_before(other, resolved.opts)
     else:

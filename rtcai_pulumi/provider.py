@@ -73,8 +73,8 @@ _PROVIDER_KEY = "__provider"
 class _Process:
     """What all providers of one plugin process share: one client, one journal, and one watcher of the engine.
 
-    There is one of each, whatever the program declares: two watchers would not know of each other's running calls, two
-    clients would send at twice the rate, and two journals would release each other's locks.
+    There is one of each, regardless of what the program declares: two watchers would not know of each other's running
+    calls, two clients would send at twice the rate, and two journals would release each other's locks.
     """
 
     def __init__(self, config: Callable[[str], str | None]) -> None:

@@ -95,7 +95,7 @@ def delay_registration(
         await watch_transforms(wanted=options.may_change)
         for field_name in ("cname", "requestId"):
             if isinstance(inputs.get(field_name), pulumi.Output) and await inputs[field_name].is_secret():
-                raise InvalidProgram(_MUST_NOT_HIDE.format(label=label, name=field_name))
+                raise InvalidProgram(_MUST_BE_PUBLIC.format(label=label, name=field_name))
 
     return pulumi.Output.all(owner, report_and_watch()).apply(lambda values: values[0])
 
@@ -167,7 +167,7 @@ def refuse_component(problems: Iterable[str]) -> pulumi.Output[None]:
 def possible_roommates(name: str, cname: Any) -> pulumi.Output[list[str]]:
     """The names of the other conversations of the program that are, or may be, in the same room.
 
-    With this, a create can tell an agent that another resource still has from one that no program declares any more:
+    With this, a create can distinguish an agent of a declared resource from one that no program declares any more:
     the engine may create one resource before it calls `diff` for the other.
     """
     run = _this_run()
@@ -196,7 +196,7 @@ def _label(name: str, opts: pulumi.ResourceOptions | None) -> str:
     return repr(name) if opts is None or opts.parent is None else f"{name!r} in {opts.parent.pulumi_resource_name!r}"
 
 
-_MUST_NOT_HIDE: Final = (
+_MUST_BE_PUBLIC: Final = (
     "{label} has a problem: {name}: must not be a secret, because messages, the journal and the service's own logs "
     "contain it; if it is not a secret, pass pulumi.Output.unsecret(…)"
 )

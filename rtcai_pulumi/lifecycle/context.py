@@ -38,8 +38,13 @@ _POLL_INTERVAL: Final = 0.1
 """Seconds between two reads of another process's record."""
 
 
-def _nothing(_: str) -> None:
-    """Report to no one."""
+def explain_take_over(*, engine_lives: bool) -> str:
+    """Why this process may no longer start an agent, or keep it."""
+    return "another run owns it now" if engine_lives else "the engine that requested it has ended"
+
+
+def _discard(_: str) -> None:
+    """Discard a message."""
 
 
 @dataclass(slots=True)
@@ -52,7 +57,7 @@ class Run:
     """Returns the journal; raises JournalError if it cannot be used."""
     engine_lives: Callable[[], bool] = lambda: True
     """Whether the engine still waits for the results of this process."""
-    report: Callable[[str], None] = _nothing
+    report: Callable[[str], None] = _discard
     """Shows a line to the user."""
     retrier: Retrier = field(default_factory=Retrier)
     sleep: Callable[[float], bool | None] = time.sleep
@@ -69,7 +74,7 @@ class Run:
     destroys_stack: bool = False
     """Whether this run deletes every resource of the stack."""
     adopted_tasks: set[str] = field(default_factory=set)
-    """Tasks that a state names as adopted. `adopt` is done for them, whatever has happened to them since."""
+    """Tasks that a state names as adopted: they are not adopted again, even if they were closed since."""
     unrecovered: set[str] = field(default_factory=set)
     """Records that this process must still recover, by trace id: creates whose outcome is unknown, and records of
     earlier runs that a call took over and could not recover. An error hook may have the engine repeat that call."""
@@ -132,8 +137,7 @@ class Run:
         engine_lives = self.engine_lives()
         is_allowed = may_send(record, process=self.journal.process, engine_lives=engine_lives)
         if not is_allowed or (record is not None and self.is_superseded(record)):
-            reason = "another run owns it now" if engine_lives else "the engine that requested it has ended"
-            message = f"The agent was not started: {reason}."
+            message = f"The agent was not started: {explain_take_over(engine_lives=engine_lives)}."
             raise TakenOver(message, Facts(room=record.cname if record else None, trace_id=trace_id))
 
     def is_superseded(self, record: Record) -> bool:

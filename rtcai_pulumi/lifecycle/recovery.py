@@ -81,7 +81,7 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
 def filter_by_state(
     steps: Iterable[tuple[Record, Step]], owners: Collection[str], cname: str, run: Run
 ) -> list[tuple[Record, Step]]:
-    """Select the steps that belong to this resource, by the state of the stack; the other tasks are not ours any more.
+    """Select the steps that belong to this resource, by the state of the stack; the other tasks no longer belong to it.
 
     An engine had some of these tasks. If it replaces this resource without any sign to the provider, the state has the
     task under this resource's name. If not, a user has moved the task to another name or stack (`state rename`, `state
@@ -253,7 +253,7 @@ def _lost_advice(error: OutcomeUnknown) -> str:
     )
 
 
-_UNKNOWN_AGENT: Final = "There may be an agent in the room that is in no state."
+_UNKNOWN_AGENT: Final = "There may be an agent in the room that no stack manages."
 _NO_TASK_RETURNED: Final = (
     "An earlier create of this agent was accepted, but the service does not return the task that it started. "
     f"{_UNKNOWN_AGENT}"

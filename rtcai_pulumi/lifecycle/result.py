@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
+from rtcai_pulumi.lifecycle.context import explain_take_over
 from rtcai_pulumi.lifecycle.recovery_rules import is_managed
 from rtcai_pulumi.service.errors import Facts, JournalError, RtcAiError, TakenOver
 
@@ -30,7 +31,7 @@ def record_response(record: Record, cid: int, task_id: str, run: Run) -> Record:
         unwanted = answered or _record_orphan(record, cid, task_id, run)
     except JournalError as error:
         raise _close_unrecorded(record, facts, run, error) from None
-    reason = "another run owns it now" if run.engine_lives() else "the engine that requested it has ended"
+    reason = explain_take_over(engine_lives=run.engine_lives())
     if unwanted is None:
         raise TakenOver(f"The agent keeps running for the run that received the same task: {reason}.", facts)
     run.close(unwanted)
@@ -42,8 +43,7 @@ def _record_orphan(record: Record, cid: int, task_id: str, run: Run) -> Record |
 
     The service may return the same task to the other run. The new record is written as closing before either run
     checks: so either the other run sees that the task will be closed and starts another one, or this run sees that the
-        other
-    run has the task, and leaves it alone.
+    other run has the task, and leaves it alone.
     """
     trace_id = f"{record.trace_id}-{run.journal.process}"
     orphan = run.journal.add(

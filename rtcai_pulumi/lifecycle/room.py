@@ -243,7 +243,7 @@ def _creator(inputs: Mapping[str, Any]) -> int:
 
 
 def _creator_marks(owners: list[str], cname: str) -> set[int]:
-    """The creator numbers that mark a room as opened by this stack, whatever the journal knows about it.
+    """The creator numbers that mark a room as opened by this stack, regardless of the journal.
 
     The mark is that of the stack, not of the resource, so that a renamed resource finds its room even with a new
     journal. Earlier releases used a mark of the resource.

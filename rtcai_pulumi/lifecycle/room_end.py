@@ -1,7 +1,7 @@
 """Ends a room with its resource, or to open it again, and finds who is in it and would be disconnected.
 
 It is not documented whether an agent counts as a member. So every agent that journal or state has in the room counts as
-a member, whatever number of members the service returns.
+a member, regardless of the number of members that the service returns.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def end_with_resource(room: RoomInfo, cname: str, owner: str, run: Run, *, force
     agents = _find_agents_after_closes(room.cid, owner, run)
     remaining = [record for record in agents if _must_stay(record, in_state, run)]
     if remaining:
-        why = "is retained" if remaining[0].kept is KeepReason.RETAINED else "of this program is in it"
+        why = "in it is retained" if remaining[0].kept is KeepReason.RETAINED else "of this program is in it"
         run.report(f"warning: {label} stays open and is dropped from the state: task {remaining[0].task} {why}")
         return False
     if inside and not agents:
@@ -85,7 +85,7 @@ def reopen_room(
             summary, facts, "set the uid that it was opened with, wait until it is empty, or set force=True"
         )
     if any(record.is_left_alone or record.task in run.tasks_to_keep for record in agents):
-        advice = "give the agent the cname of the Room, which replaces it with the room; or stop it with `rtcai close`"
+        advice = "give the agent the cname of the Room resource, so both are replaced; or stop it with `rtcai close`"
         raise RoomInUse(summary, facts, advice)
     _end(room, agents, cname, run)
     return open_room(inputs, run)
@@ -139,7 +139,7 @@ def _close(record: Record, run: Run) -> None:
 
 
 def _is_deleted_by_run(record: Record, owner: str, in_state: Mapping[str, str | None], run: Run) -> bool:
-    """Whether this run deletes an agent, in whatever order the engine does; or no engine definitely had it."""
+    """Whether this run deletes an agent, before or after the room, or no engine definitely had it."""
     of_stack = run.destroys_stack and not record.is_left_alone and is_same_stack(record.owner, owner)
     return of_stack and (record.task in in_state or not record.stored)
 

@@ -160,7 +160,7 @@ def test_a_lost_create_names_room_request_and_trace(stack: Stack) -> None:
     with cut_off() as url:
         run = stack.up(RTCAI_ENDPOINT=url).failed()
     assert "rtcai_pulumi.AnswerLost: The connection broke before the answer was complete." in run.output
-    assert "There may be an agent in the room that is in no state." in run.output
+    assert "There may be an agent in the room that no stack manages." in run.output
     for fact in ("room: keynote", "request id: request-42", "trace id: "):
         assert fact in run.output
     assert stack.conversations() == {}

@@ -409,7 +409,7 @@ def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emu
         before = calls(emulator)
         emulator.fault("create", **fault)
         lost = stack.up(RTCAI_TIMEOUT="2").failed()
-        assert "There may be an agent in the room that is in no state." in lost.output
+        assert "There may be an agent in the room that no stack manages." in lost.output
         assert calls(emulator) == [*before, "create"]
         recover(stack)
         assert_known(stack, emulator, ["keynote"])

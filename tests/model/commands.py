@@ -56,7 +56,7 @@ def up(program: Inputs | None, stack: Stack) -> Steps:
         difference = yield from call(verbs.diff, old, program)
         if difference.replaces or stack.replaced:
             stack = yield from replaced(stack, program, old, stop_first=difference.stop_first)
-        elif difference.settles:
+        elif difference.needs_recovery:
             yield from call(verbs.update, old, program)
             stack = yield Save(stack._replace(current=Resource(old.task, program)), shown=True)
         elif old.inputs.retained != program.retained:
@@ -171,10 +171,10 @@ def call(verb: Callable[..., Any], *values: Any) -> Steps:
 def _check_success(world: World, plugin: Plugin) -> None:
     """A repeated call that succeeded must also have closed what the first call took over and did not close."""
     taken_over = {record.task for record in world.records if record.process == plugin.process}
-    for agent in world.never_handed():
+    for agent in world.never_returned():
         if agent.task in taken_over and (plugin.deletes or (plugin.updates and agent.task != plugin.updates)):
             verb = f"delete of {plugin.deletes}" if plugin.deletes else f"update of {plugin.updates}"
-            world.wrong = f"the {verb} succeeded, and left {agent.task}, which no engine was handed"
+            world.wrong = f"the {verb} succeeded, and left {agent.task}, which no engine received"
 
 
 AGAIN: Final = "again"

@@ -77,5 +77,5 @@ def _in_order(words: tuple[str, ...], path: list[Move]) -> bool:
 def essence(world: World) -> tuple[object, ...]:
     """The part of a quiet world that affects later commands. Which process wrote a record no longer matters."""
     records = tuple((r.trace_id, r.owner, r.state, r.task, r.handed, r.digest, r.kept, r.stored) for r in world.records)
-    known = (world.told, world.late, world.sure, world.stack, world.drifted)
+    known = (world.reported, world.late, world.sure, world.stack, world.drifted)
     return (world.rooms, world.agents, world.answers, records, *known)

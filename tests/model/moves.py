@@ -275,6 +275,6 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def told(path: Iterable[Move]) -> str:
+def describe(path: Iterable[Move]) -> str:
     """A sequence, as readable steps."""
     return "\n".join(f"{number:3}. {move}" for number, move in enumerate(path, 1))

@@ -6,7 +6,7 @@ from typing import Final
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from tests.model.commands import Command, Invoke
-from tests.model.moves import Move, begun, moves, told
+from tests.model.moves import Move, begun, describe, moves
 from tests.model.steps import Send
 from tests.model.world import OTHER, OTHERS_TASK, OWNER, ROOM_2, Inputs, World
 
@@ -25,7 +25,7 @@ class Broken(Exception):
         self.path = path
 
     def __str__(self) -> str:
-        return f"{self.promise}\n{told(self.path)}"
+        return f"{self.promise}\n{describe(self.path)}"
 
 
 def hold(world: World) -> None:
@@ -34,13 +34,13 @@ def hold(world: World) -> None:
     Raises:
         Broken: a promise does not hold; its path begins in this world.
     """
-    _nobody_is_forgotten(world, [])
+    _no_agent_is_forgotten(world, [])
     _the_other_is_left_alone(world, [])
     path: list[Move] = []
     if world.drifted:
         world = undisturbed(world, Command("refresh"), path)
     elif world.stack.current and not world.stack.replaced and not world.stack.current.inputs.retained:
-        _destroy_ends_what_was_never_handed(world)
+        _destroy_ends_agents_never_returned(world)
     for program in PROGRAMS:
         _up_mends(world, program, list(path))
     if any(record.kept is KeepReason.RETAINED for record in world.records):
@@ -112,15 +112,15 @@ def undisturbed(world: World, command: Command, path: list[Move], *, never_silen
     return world
 
 
-def _destroy_ends_what_was_never_handed(world: World) -> None:
+def _destroy_ends_agents_never_returned(world: World) -> None:
     """Agents that were returned to an engine but are in no state are left to `rtcai sweep`. No others may remain."""
     path: list[Move] = []
     world = undisturbed(world, Command("destroy"), path)
-    for agent in world.never_handed():
-        raise Broken(f"agent {agent.task} was never handed to an engine, and `destroy` left it", path)
+    for agent in world.never_returned():
+        raise Broken(f"agent {agent.task} was never returned to an engine, and `destroy` left it", path)
 
 
-def _nobody_is_forgotten(world: World, path: list[Move]) -> None:
+def _no_agent_is_forgotten(world: World, path: list[Move]) -> None:
     """Each agent is in the state, in the journal for `rtcai sweep`, or, if neither can know it, was reported."""
     known = world.stack.tasks
     for agent in world.running():

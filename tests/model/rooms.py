@@ -57,9 +57,9 @@ class Program(NamedTuple):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        stated = {"cname": self.cname, "uid": self.uid, "adoptExisting": self.adopt, "force": self.force}
+        inputs = {"cname": self.cname, "uid": self.uid, "adoptExisting": self.adopt, "force": self.force}
         options = {"formerOwners": [replace_name(self.owner, self.alias)]} if self.alias else {}
-        return {**stated, "owner": self.owner, "options": options}
+        return {**inputs, "owner": self.owner, "options": options}
 
 
 def replace_name(owner: str, name: str) -> str:
@@ -246,7 +246,7 @@ class Machine:
         holder = next((room.owner for room in before.journal if room.cid == cid), NOBODY)
         of_another = holder not in {NOBODY, *owners}
         if taken and (taken.opener is None or of_another) and not program.adopt and cid not in known:
-            message = f"room {cid} is taken, which is another's"
+            message = f"room {cid} is taken, which belongs to another owner"
             raise Broken(message)
         self.world = self.world._replace(given_up=self.world.given_up - {cid})
         rest = _drop(self.world.state, old)
@@ -267,7 +267,7 @@ class Machine:
             own = room.cid in known or (room.opener is not None and unclaimed and recognizable)
             justified = not own and not program.adopt
         if not justified:
-            message = f"refused without need: {error}"
+            message = f"refused without a reason: {error}"
             raise Broken(message)
 
     def _deleted_last(self, program: Program | None) -> None:
@@ -328,19 +328,19 @@ class Machine:
 
     def _end(self, cid: int) -> None:
         self.changes.append("end")
-        self._require_nobody(cid)
+        self._require_empty(cid)
         if self.world.room(cid) is None:
             raise RoomNotFound("There is no such room.")
         self.world = ended(self.world, cid)
 
     def _close(self, cid: int) -> None:
         self.changes.append("close")
-        self._require_nobody(cid)
+        self._require_empty(cid)
         self.world = self.world._replace(agents=tuple(other for other in self.world.agents if other != cid))
 
-    def _require_nobody(self, cid: int) -> None:
+    def _require_empty(self, cid: int) -> None:
         if self.world.occupied(cid) and not self._program.force:
-            message = f"somebody is thrown out of room {cid}"
+            message = f"a member is disconnected from room {cid}"
             raise Broken(message)
 
     # the journal
@@ -459,12 +459,12 @@ def others(world: World) -> Iterator[tuple[str, World]]:
     for room in world.rooms:
         if not room.people:
             rooms = tuple(each._replace(people=1) if each is room else each for each in world.rooms)
-            yield f"somebody joins room {room.cid}", world._replace(rooms=rooms)
+            yield f"someone joins room {room.cid}", world._replace(rooms=rooms)
         if room.cid not in world.agents:
             yield f"an agent starts in room {room.cid}", _with_an_agent(world, room)
         yield f"room {room.cid} ends", ended(world._replace(gone=world.gone | {room.cid}), room.cid)
     if not any(room.cname == HALL.cname for room in world.rooms):
-        yield "somebody else opens the room", opened(world, OpenRoom(HALL.cname, 0, STRANGER, people=1))
+        yield "someone else opens the room", opened(world, OpenRoom(HALL.cname, 0, STRANGER, people=1))
 
 
 def _with_an_agent(world: World, room: OpenRoom) -> World:

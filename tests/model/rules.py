@@ -59,11 +59,11 @@ if TYPE_CHECKING:
 
 Decided = list[tuple[Record, Step]]
 
-_is_left = recovery_rules.is_leftover
-_left = recovery_rules.find_leftovers
-_before_create = recovery_rules.steps_before_create
-_beside_a_task = recovery_rules.steps_next_to_task
-_after_delete = recovery_rules.steps_after_delete
+_is_leftover = recovery_rules.is_leftover
+_find_leftovers = recovery_rules.find_leftovers
+_steps_before_create = recovery_rules.steps_before_create
+_steps_next_to_task = recovery_rules.steps_next_to_task
+_steps_after_delete = recovery_rules.steps_after_delete
 _may_send = recovery_rules.may_send
 _diff = verbs.diff
 _read = verbs.read
@@ -85,97 +85,95 @@ class Rule:
     """Whether its scenario is too large to run every day."""
 
 
-# recovery_rules.is_left and left_by_earlier_runs
+# recovery_rules.is_leftover and find_leftovers
 
 
-def _finished_too(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
+def _with_finished_records(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
     return record.process < process or record.trace_id in unrecovered
 
 
-def _of_other_processes(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
+def _of_any_other_process(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
     return record.is_unfinished and record.process != process
 
 
-def _the_one_that_is_to_stay_too(
-    records: Iterable[Record], *, task_to_keep: str | None = None, **of: Any
-) -> list[Record]:
-    return _left(records, **of)
+def _with_the_task_to_keep(records: Iterable[Record], *, task_to_keep: str | None = None, **of: Any) -> list[Record]:
+    return _find_leftovers(records, **of)
 
 
-def _no_unanswered_ones(records: Iterable[Record], **of: Any) -> list[Record]:
-    return [record for record in _left(records, **of) if record.state is not RecordState.ASKED]
+def _without_unanswered_creates(records: Iterable[Record], **of: Any) -> list[Record]:
+    return [record for record in _find_leftovers(records, **of) if record.state is not RecordState.ASKED]
 
 
-# recovery_rules.before_create
+# recovery_rules.steps_before_create
 
 
-def _any_answer_is_kept(records: Iterable[Record], *, digest: str, **of: Any) -> Decided:
-    steps = [step for record in records for step in _before_create([record], digest=record.digest, **of)]
+def _keep_any_response(records: Iterable[Record], *, digest: str, **of: Any) -> Decided:
+    steps = [step for record in records for step in _steps_before_create([record], digest=record.digest, **of)]
     return sorted(steps, key=lambda step: step[1] is Step.REPEAT_AND_KEEP)
 
 
-def _every_answer_is_kept(records: Iterable[Record], **of: Any) -> Decided:
-    steps = [step for record in records for step in _before_create([record], **of)]
+def _keep_every_response(records: Iterable[Record], **of: Any) -> Decided:
+    steps = [step for record in records for step in _steps_before_create([record], **of)]
     return sorted(steps, key=lambda step: step[1] is Step.REPEAT_AND_KEEP)
 
 
-def _no_answer_is_kept(records: Iterable[Record], *, digest: str, **of: Any) -> Decided:
-    return _before_create(records, digest="", **of)
+def _keep_no_response(records: Iterable[Record], *, digest: str, **of: Any) -> Decided:
+    return _steps_before_create(records, digest="", **of)
 
 
-def _as_they_come(records: Iterable[Record], **of: Any) -> Decided:
+def _in_order_of_records(records: Iterable[Record], **of: Any) -> Decided:
     records = list(records)
-    return sorted(_before_create(records, **of), key=lambda step: records.index(step[0]))
+    return sorted(_steps_before_create(records, **of), key=lambda step: records.index(step[0]))
 
 
-def _no_known_task_is_closed(records: Iterable[Record], **of: Any) -> Decided:
-    return [step for step in _before_create(records, **of) if step[1] is not Step.CLOSE]
+def _close_no_known_task(records: Iterable[Record], **of: Any) -> Decided:
+    return [step for step in _steps_before_create(records, **of) if step[1] is not Step.CLOSE]
 
 
-def _nothing_is_closed_last_in_its_room(records: Iterable[Record], *, start_first: bool, **of: Any) -> Decided:
-    return _before_create(records, **of)
+def _close_nothing_last_in_its_room(records: Iterable[Record], *, start_first: bool, **of: Any) -> Decided:
+    return _steps_before_create(records, **of)
 
 
-def _nothing_is_closed_last_elsewhere(records: Iterable[Record], *, cname: str, **of: Any) -> Decided:
-    return [step for record in records for step in _before_create([record], cname=record.cname, **of)]
+def _close_nothing_last_elsewhere(records: Iterable[Record], *, cname: str, **of: Any) -> Decided:
+    return [step for record in records for step in _steps_before_create([record], cname=record.cname, **of)]
 
 
-def _nothing_closed_last(me: verbs.Me, decided: Decided) -> verbs.Steps:
+def _close_nothing_last(me: verbs.Me, decided: Decided) -> verbs.Steps:
     yield from ()
 
 
-# recovery_rules.beside_a_task, after_delete
+# recovery_rules.steps_next_to_task, steps_after_delete
 
 
-def _kept(steps: Decided) -> Decided:
+def _keep_responses(steps: Decided) -> Decided:
     return [(record, Step.REPEAT_AND_KEEP if step is Step.REPEAT_AND_CLOSE else step) for record, step in steps]
 
 
-def _handed_ones_too(records: Iterable[Record], **of: Any) -> Decided:
-    return _beside_a_task(records, task="", **of)
+def _with_returned_tasks(records: Iterable[Record], **of: Any) -> Decided:
+    return _steps_next_to_task(records, task="", **of)
 
 
-def _handed_in_its_own_record(records: Iterable[Record], **of: Any) -> Decided:
-    return [step for step in _beside_a_task(records, task="", **of) if not step[0].handed]
+def _returned_in_its_own_record(records: Iterable[Record], **of: Any) -> Decided:
+    return [step for step in _steps_next_to_task(records, task="", **of) if not step[0].handed]
 
 
 # recovery_rules.is_over, is_closed
 
 
-def _nothing_lost_here(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
-    return _is_left(record, process=process)
+def _without_unrecovered(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
+    return _is_leftover(record, process=process)
 
 
-def _only_unanswered_ones_here(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
-    return _is_left(record, process=process, unrecovered=unrecovered if record.state is RecordState.ASKED else ())
+def _unrecovered_creates_only(record: Record, *, process: int, unrecovered: Collection[str] = ()) -> bool:
+    return _is_leftover(record, process=process, unrecovered=unrecovered if record.state is RecordState.ASKED else ())
 
 
-def _nothing_lost_beside_a_task(records: Iterable[Record], *, unrecovered: Collection[str] = (), **of: Any) -> Decided:
-    return _beside_a_task(records, **of)
+def _update_without_unrecovered(records: Iterable[Record], *, unrecovered: Collection[str] = (), **of: Any) -> Decided:
+    return _steps_next_to_task(records, **of)
 
 
-def _nothing_lost_after_a_delete(records: Iterable[Record], *, unrecovered: Collection[str] = (), **of: Any) -> Decided:
-    return _after_delete(records, **of)
+def _delete_without_unrecovered(records: Iterable[Record], *, unrecovered: Collection[str] = (), **of: Any) -> Decided:
+    return _steps_after_delete(records, **of)
 
 
 def _has(records: Iterable[Record], task: str, *states: RecordState) -> bool:
@@ -185,79 +183,81 @@ def _has(records: Iterable[Record], task: str, *states: RecordState) -> bool:
 # recovery_rules.may_send
 
 
-def _whether_or_not_the_engine_lives(record: Record | None, *, process: int, engine_lives: bool) -> bool:
+def _send_without_engine(record: Record | None, *, process: int, engine_lives: bool) -> bool:
     return _may_send(record, process=process, engine_lives=True)
 
 
 # conditions of the journal's writes, and other checks of the verbs
 
 
-def _not_taken_over(self: steps.TakeOver, world: World, process: int, option: str) -> Record | None:
+def _do_not_take_over(self: steps.TakeOver, world: World, process: int, option: str) -> Record | None:
     return world.record(self.record.trace_id)
 
 
-def _answered_by_anybody(self: steps.RecordResponse, world: World, process: int, option: str) -> Record | None:
+def _record_response_of_any_process(
+    self: steps.RecordResponse, world: World, process: int, option: str
+) -> Record | None:
     cid, _, task_id = self.task.partition("/")
     return steps.change(world, self.record, state=RecordState.OPEN, cid=int(cid), task_id=task_id)
 
 
-def _forgotten_by_anybody(self: steps.Forget, world: World, process: int, option: str) -> None:
+def _forget_from_any_process(self: steps.Forget, world: World, process: int, option: str) -> None:
     world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
 
 
-def _left_by_anybody(self: steps.UndoClose, world: World, process: int, option: str) -> None:
+def _undo_close_from_any_process(self: steps.UndoClose, world: World, process: int, option: str) -> None:
     world.late -= {str(self.record.task)}
     world.records = tuple(record for record in world.records if record.trace_id != self.record.trace_id)
 
 
-def _closing_as_the_first(self: steps.BeginClose, world: World, process: int, option: str) -> bool:
-    _closing_take(self, world, process, option)
+def _begin_close_as_the_first(self: steps.BeginClose, world: World, process: int, option: str) -> bool:
+    _begin_close_take(self, world, process, option)
     return True
 
 
-def _closed_in_one_record(self: steps.RecordClose, world: World, process: int, option: str) -> None:
+def _close_in_one_record(self: steps.RecordClose, world: World, process: int, option: str) -> None:
     for record in [record for record in world.records if record.task == self.task][:1]:
         steps.change(world, record, state=RecordState.CLOSED)
 
 
-def _not_closing_by_anybody(self: steps.CancelClose, world: World, process: int, option: str) -> None:
+def _cancel_close_from_any_process(self: steps.CancelClose, world: World, process: int, option: str) -> None:
     steps.change(world, self.record, state=RecordState.OPEN)
 
 
-_closing_take = steps.BeginClose.take
+_begin_close_take = steps.BeginClose.take
 
 
-def _nothing(self: Any, world: World, process: int, option: str) -> None:
+def _do_nothing(self: Any, world: World, process: int, option: str) -> None:
     pass
 
 
-def _nothing_stored(self: Cancel, world: World, process: int) -> None:
+def _record_nothing_stored(self: Cancel, world: World, process: int) -> None:
     pass
 
 
-def _the_engine_seems_to_live(self: Any, world: World, process: int, option: str) -> bool:
+def _engine_always_lives(self: Any, world: World, process: int, option: str) -> bool:
     return True
 
 
-def _diff_that_claims(me: verbs.Me, old: Resource, new: Inputs) -> verbs.Steps:
+def _diff_that_writes(me: verbs.Me, old: Resource, new: Inputs) -> verbs.Steps:
     found = yield from _diff(me, old, new)
     for record in (yield steps.RecordsOfTask(old.task)):
         yield steps.RecordReturn(record, record.kept)
     return found
 
 
-def _read_that_notes_what_is_gone(me: verbs.Me, old: Resource) -> verbs.Steps:
+def _read_that_writes(me: verbs.Me, old: Resource) -> verbs.Steps:
     gone = yield from _read(me, old)
     if gone:
         yield steps.RecordClose(old.task)
     return gone
 
 
-def _handed_as_it_was_asked_for(self: steps.RecordReturn, world: World, process: int, option: str) -> None:
+def _return_as_first_requested(self: steps.RecordReturn, world: World, process: int, option: str) -> None:
     steps.change(world, self.record, handed=True)
 
 
-def _whatever_is_retained(record: Record, *, owner: object, kept: KeepReason) -> bool:
+def _ignore_retention(record: Record, *, owner: object, kept: KeepReason) -> bool:
     return record.is_unfinished and record.owner != owner
 
 
@@ -266,7 +266,7 @@ def _never_gone(record: Record) -> verbs.Steps:
     return False
 
 
-def _not_again(me: verbs.Me, record: Record, *, owes: bool = False) -> verbs.Steps:
+def _take_over_once(me: verbs.Me, record: Record, *, owes: bool = False) -> verbs.Steps:
     current = yield steps.WaitForProcess(record)
     if current is None or not recovery_rules.is_leftover(current, process=me.process, unrecovered=me.unrecovered):
         return None
@@ -291,105 +291,163 @@ RETAINED_FROM_NOTHING: Final = Scenario((RETAINING, NO_LONGER_RETAINING))
 RETAINED_AFTERWARDS: Final = Scenario(((up(RETAINED),), (up(None),)), after=(up(A),))
 
 RULES: Final = (
-    Rule("what is closed is finished", recovery_rules, "is_leftover", _finished_too),
-    Rule("what a later run has is not left", recovery_rules, "is_leftover", _of_other_processes, AN_EDIT_AND_REPLACE),
-    Rule("the task that is to stay stays", recovery_rules, "find_leftovers", _the_one_that_is_to_stay_too),
-    Rule("the unanswered is left too", recovery_rules, "find_leftovers", _no_unanswered_ones),
-    Rule("only the same configuration is kept", recovery_rules, "steps_before_create", _any_answer_is_kept),
-    Rule("at most one answer is kept", recovery_rules, "steps_before_create", _every_answer_is_kept, TWO_LOST),
-    Rule("the same configuration is kept", recovery_rules, "steps_before_create", _no_answer_is_kept),
-    Rule("what may be kept comes last", recovery_rules, "steps_before_create", _as_they_come, LOST_EDITED_REVERTED),
-    Rule("create closes what is known", recovery_rules, "steps_before_create", _no_known_task_is_closed),
+    Rule("a closed record is finished", recovery_rules, "is_leftover", _with_finished_records),
     Rule(
-        "start-first closes last", recovery_rules, "steps_before_create", _nothing_is_closed_last_in_its_room, AN_EDIT
+        "a later run's record is not a leftover",
+        recovery_rules,
+        "is_leftover",
+        _of_any_other_process,
+        AN_EDIT_AND_REPLACE,
     ),
-    Rule("another room closes last", recovery_rules, "steps_before_create", _nothing_is_closed_last_elsewhere, AN_EDIT),
-    Rule("what is closed last is closed", verbs, "close_last", _nothing_closed_last, LEFT_ELSEWHERE),
-    Rule("update settles", recovery_rules, "steps_next_to_task", lambda *_, **__: []),
+    Rule("the task to keep is not a leftover", recovery_rules, "find_leftovers", _with_the_task_to_keep),
+    Rule("an unanswered create is a leftover too", recovery_rules, "find_leftovers", _without_unanswered_creates),
     Rule(
-        "update keeps no other answer",
+        "only a response of the same configuration is kept", recovery_rules, "steps_before_create", _keep_any_response
+    ),
+    Rule("at most one response is kept", recovery_rules, "steps_before_create", _keep_every_response, TWO_LOST),
+    Rule("a response of the same configuration is kept", recovery_rules, "steps_before_create", _keep_no_response),
+    Rule(
+        "a response that may be kept comes last",
+        recovery_rules,
+        "steps_before_create",
+        _in_order_of_records,
+        LOST_EDITED_REVERTED,
+    ),
+    Rule("create closes known tasks", recovery_rules, "steps_before_create", _close_no_known_task),
+    Rule("start-first closes last", recovery_rules, "steps_before_create", _close_nothing_last_in_its_room, AN_EDIT),
+    Rule("another room closes last", recovery_rules, "steps_before_create", _close_nothing_last_elsewhere, AN_EDIT),
+    Rule("a task to be closed last is closed", verbs, "close_last", _close_nothing_last, LEFT_ELSEWHERE),
+    Rule("update recovers leftovers", recovery_rules, "steps_next_to_task", lambda *_, **__: []),
+    Rule(
+        "update keeps no other response",
         recovery_rules,
         "steps_next_to_task",
-        lambda *of, **and_of: _kept(_beside_a_task(*of, **and_of)),
+        lambda *of, **and_of: _keep_responses(_steps_next_to_task(*of, **and_of)),
     ),
-    Rule("delete settles", recovery_rules, "steps_after_delete", lambda *_, **__: []),
+    Rule("delete recovers leftovers", recovery_rules, "steps_after_delete", lambda *_, **__: []),
     Rule(
-        "delete keeps no answer",
+        "delete keeps no response",
         recovery_rules,
         "steps_after_delete",
-        lambda *args, **kwargs: _kept(_after_delete(*args, **kwargs)),
+        lambda *args, **kwargs: _keep_responses(_steps_after_delete(*args, **kwargs)),
     ),
-    Rule("delete leaves what was handed", recovery_rules, "steps_after_delete", _handed_ones_too),
+    Rule("delete does not close returned tasks", recovery_rules, "steps_after_delete", _with_returned_tasks),
     Rule(
-        "a task is handed in all its records", recovery_rules, "steps_after_delete", _handed_in_its_own_record, ORPHAN
+        "a task is returned in all its records",
+        recovery_rules,
+        "steps_after_delete",
+        _returned_in_its_own_record,
+        ORPHAN,
     ),
-    Rule("what is over is replaced", recovery_rules, "is_over", lambda *_: False),
-    Rule("closing is over", recovery_rules, "is_over", lambda records, task: _has(records, task, RecordState.CLOSED)),
-    Rule("closed is over", recovery_rules, "is_over", lambda records, task: _has(records, task, RecordState.CLOSING)),
-    Rule("closed needs no request", recovery_rules, "is_closed", lambda *_: False),
+    Rule("a closing or closed task is replaced", recovery_rules, "is_over", lambda *_: False),
     Rule(
-        "closing is not closed",
+        "a closing task is replaced",
+        recovery_rules,
+        "is_over",
+        lambda records, task: _has(records, task, RecordState.CLOSED),
+    ),
+    Rule(
+        "a closed task is replaced",
+        recovery_rules,
+        "is_over",
+        lambda records, task: _has(records, task, RecordState.CLOSING),
+    ),
+    Rule("a closed task needs no request", recovery_rules, "is_closed", lambda *_: False),
+    Rule(
+        "a closing task is not closed",
         recovery_rules,
         "is_closed",
         lambda records, task: _has(records, task, RecordState.CLOSED, RecordState.CLOSING),
     ),
-    Rule("who sends has an engine", recovery_rules, "may_send", _whether_or_not_the_engine_lives),
-    Rule("what nobody waits for is closed", steps.EngineLives, "take", _the_engine_seems_to_live),
-    Rule("what was taken over takes no answer", steps.RecordResponse, "take", _answered_by_anybody),
-    Rule("settling takes over", steps.TakeOver, "take", _not_taken_over),
-    Rule("what was not to be had is looked at again", verbs, "take_over", _not_again, AN_EDIT_AND_REPLACE),
+    Rule("only a process with an engine sends a create", recovery_rules, "may_send", _send_without_engine),
+    Rule("a task that no engine waits for is closed", steps.EngineLives, "take", _engine_always_lives),
     Rule(
-        "what was taken over is not forgotten", steps.Forget, "take", _forgotten_by_anybody, AN_EDIT_WITH_THREE_FAULTS
+        "a record that was taken over takes no response", steps.RecordResponse, "take", _record_response_of_any_process
+    ),
+    Rule("recovery takes over the record", steps.TakeOver, "take", _do_not_take_over),
+    Rule(
+        "a record that could not be taken over is read again", verbs, "take_over", _take_over_once, AN_EDIT_AND_REPLACE
     ),
     Rule(
-        "what was taken over is not left",
+        "a record that was taken over is not forgotten",
+        steps.Forget,
+        "take",
+        _forget_from_any_process,
+        AN_EDIT_WITH_THREE_FAULTS,
+    ),
+    Rule(
+        "a record that was taken over is not undone",
         steps.UndoClose,
         "take",
-        _left_by_anybody,
+        _undo_close_from_any_process,
         LOST_EDITED_REVERTED,
         exhaustive=True,
     ),
-    Rule("only the first close is taken back", steps.BeginClose, "take", _closing_as_the_first, AN_EDIT_AND_DESTROY),
-    Rule("only one's own close is taken back", steps.CancelClose, "take", _not_closing_by_anybody, AN_EDIT_AND_DESTROY),
-    Rule("an answer of an ended room is not kept", verbs, "is_room_gone", _never_gone),
-    Rule("closed is closed in all records", steps.RecordClose, "take", _closed_in_one_record, AN_EDIT),
-    Rule("what an engine gets is noted as handed", steps.RecordReturn, "take", _nothing),
-    Rule("what was lost in this process is left", recovery_rules, "is_leftover", _nothing_lost_here, REPEATED_CREATE),
+    Rule("only the first close is cancelled", steps.BeginClose, "take", _begin_close_as_the_first, AN_EDIT_AND_DESTROY),
     Rule(
-        "what could not be closed is left", recovery_rules, "is_leftover", _only_unanswered_ones_here, REPEATED_REPLACE
+        "only a process's own close is cancelled",
+        steps.CancelClose,
+        "take",
+        _cancel_close_from_any_process,
+        AN_EDIT_AND_DESTROY,
+    ),
+    Rule("a response of an ended room is not kept", verbs, "is_room_gone", _never_gone),
+    Rule("a task is closed in all its records", steps.RecordClose, "take", _close_in_one_record, AN_EDIT),
+    Rule("a task is journaled as returned to an engine", steps.RecordReturn, "take", _do_nothing),
+    Rule(
+        "a create lost in this process is a leftover",
+        recovery_rules,
+        "is_leftover",
+        _without_unrecovered,
+        REPEATED_CREATE,
     ),
     Rule(
-        "a repeated update settles what the first one could not",
+        "a task that could not be closed is a leftover",
+        recovery_rules,
+        "is_leftover",
+        _unrecovered_creates_only,
+        REPEATED_REPLACE,
+    ),
+    Rule(
+        "a repeated update recovers what the first one could not",
         recovery_rules,
         "steps_next_to_task",
-        _nothing_lost_beside_a_task,
+        _update_without_unrecovered,
         REPEATED_UPDATE,
     ),
     Rule(
-        "a repeated delete settles what the first one could not",
+        "a repeated delete recovers what the first one could not",
         recovery_rules,
         "steps_after_delete",
-        _nothing_lost_after_a_delete,
+        _delete_without_unrecovered,
         REPEATED_DELETE,
     ),
-    Rule("what is retained is left alone", Record, "is_left_alone", property(lambda _: False), RETAINED_FROM_NOTHING),
+    Rule("a retained task is left alone", Record, "is_left_alone", property(lambda _: False), RETAINED_FROM_NOTHING),
     Rule(
-        "what no engine has for sure is not",
+        "a retained task that no engine definitely has is not",
         Record,
         "is_left_alone",
         property(lambda record: record.kept is not KeepReason.NO),
         RETAINED_FROM_NOTHING,
     ),
-    Rule("the end of a run stores what is retained", Cancel, "stored", _nothing_stored, RETAINED_FROM_NOTHING),
-    Rule("update writes what is retained", steps.Claim, "take", _nothing, RETAINED_AFTERWARDS),
-    Rule("diff sees what is retained", recovery_rules, "is_stale", _whatever_is_retained, RETAINED_AFTERWARDS),
     Rule(
-        "an answer is retained as the program says now",
-        steps.RecordReturn,
-        "take",
-        _handed_as_it_was_asked_for,
+        "the end of a run records retained tasks as stored",
+        Cancel,
+        "stored",
+        _record_nothing_stored,
         RETAINED_FROM_NOTHING,
     ),
-    Rule("diff writes nothing", verbs, "diff", _diff_that_claims),
-    Rule("read writes nothing", verbs, "read", _read_that_notes_what_is_gone),
+    Rule("update writes whether a task is retained", steps.Claim, "take", _do_nothing, RETAINED_AFTERWARDS),
+    Rule(
+        "diff compares whether a task is retained", recovery_rules, "is_stale", _ignore_retention, RETAINED_AFTERWARDS
+    ),
+    Rule(
+        "a kept response is retained as the program says now",
+        steps.RecordReturn,
+        "take",
+        _return_as_first_requested,
+        RETAINED_FROM_NOTHING,
+    ),
+    Rule("diff writes nothing", verbs, "diff", _diff_that_writes),
+    Rule("read writes nothing", verbs, "read", _read_that_writes),
 )

@@ -351,7 +351,7 @@ class Report(Step):
         if plugin is not None:
             world.put(plugin._replace(unrecovered=plugin.unrecovered | {self.trace}))
         if engine_lives(world, process):
-            world.told |= {self.trace}
+            world.reported |= {self.trace}
 
 
 def engine_lives(world: World, process: int) -> bool:

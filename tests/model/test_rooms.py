@@ -30,7 +30,7 @@ def test_longer_histories_break_no_promise(agents_count: bool, commands: int, fa
     assert explore(agents_count=agents_count, commands=commands, faults=faults).broken == ""
 
 
-def test_a_room_without_an_owner_is_nobody_s_to_take() -> None:
+def test_a_room_without_an_owner_cannot_be_taken() -> None:
     stranger = opened(World(), OpenRoom("main", 0, STRANGER))
     with pytest.raises(RoomExists):
         verbs.create_room({"cname": "main"}, Machine(stranger).run)
@@ -49,15 +49,15 @@ class Rule(NamedTuple):
 _diff_room = verbs.diff_room
 _delete_room = verbs.delete_room
 _room = Machine.room
-_taken = verbs._take_room
+_take_room = verbs._take_room
 
 
-def _ended_all_the_same(outputs: Any, run: Any) -> None:
+def _end_rooms_to_keep(outputs: Any, run: Any) -> None:
     run.rooms_to_keep.clear()
     _delete_room(outputs, run)
 
 
-def _without_holders(self: Machine, cid: int, **account: str) -> RoomRecord | None:
+def _without_owners(self: Machine, cid: int, **account: str) -> RoomRecord | None:
     _room(self, cid, **account)
     return None
 
@@ -66,26 +66,26 @@ def _no_agents(self: Machine, cid: int, *, app_key: str) -> list[Record]:
     return []
 
 
-def _taken_whoever_has_opened_it(found: Any, inputs: Any, run: Any) -> int:
-    return _taken(found, {**inputs, "adoptExisting": True}, run)
+def _take_room_of_anyone(found: Any, inputs: Any, run: Any) -> int:
+    return _take_room(found, {**inputs, "adoptExisting": True}, run)
 
 
-def _nobody_knows(cid: int, cname: str, run: Any) -> None:
+def _record_no_end(cid: int, cname: str, run: Any) -> None:
     pass
 
 
 _numbers = count(1_000)
 
 
-def _new_each_time(*of: Any) -> set[int]:
+def _new_mark_each_time(*of: Any) -> set[int]:
     return {next(_numbers)}
 
 
-def _ended_with_whoever_is_in_it(found: Any, agents: Any) -> bool:
+def _always_empty(found: Any, agents: Any) -> bool:
     return True
 
 
-def _unchanged_name(*of: Any) -> tuple[bool, list[str]]:
+def _diff_without_rename(*of: Any) -> tuple[bool, list[str]]:
     changes, replaces = _diff_room(*of)
     return changes and bool(replaces), replaces
 
@@ -98,14 +98,26 @@ def _diff_that_writes(resource_id: str, olds: Any, news: Any, run: Any) -> Any:
 
 RULES: Final = (
     Rule("diff writes nothing", verbs, "diff_room", _diff_that_writes, "a verb that previews call writes"),
-    Rule("a room that stays is never ended", verbs, "delete_room", _ended_all_the_same, "which is not open"),
-    Rule("a known agent counts as somebody", Machine, "records_in_room", _no_agents, "somebody is thrown out"),
-    Rule("people count", room_end, "is_empty", _ended_with_whoever_is_in_it, "somebody is thrown out"),
-    Rule("the journal knows the holder", Machine, "room", _without_holders, "which is another's"),
-    Rule("the mark finds what a killed run opened", verbs, "_creator_marks", _new_each_time, "refused without need"),
-    Rule("another's room is not taken", verbs, "_take_room", _taken_whoever_has_opened_it, "which is another's"),
-    Rule("a room that ends is nobody's", room_end, "record_end", _nobody_knows, "which is not open"),
-    Rule("a change of name is written down", verbs, "diff_room", _unchanged_name, "refused without need"),
+    Rule("a room to keep is never ended", verbs, "delete_room", _end_rooms_to_keep, "which is not open"),
+    Rule("a known agent counts as a member", Machine, "records_in_room", _no_agents, "a member is disconnected"),
+    Rule("people count as members", room_end, "is_empty", _always_empty, "a member is disconnected"),
+    Rule("the journal decides about the owner", Machine, "room", _without_owners, "which belongs to another owner"),
+    Rule(
+        "the creator's mark finds a room that a killed run opened",
+        verbs,
+        "_creator_marks",
+        _new_mark_each_time,
+        "refused without a reason",
+    ),
+    Rule(
+        "a room of another owner is not taken",
+        verbs,
+        "_take_room",
+        _take_room_of_anyone,
+        "which belongs to another owner",
+    ),
+    Rule("a room that is about to end has no owner", room_end, "record_end", _record_no_end, "which is not open"),
+    Rule("a rename is written to the journal", verbs, "diff_room", _diff_without_rename, "refused without a reason"),
 )
 
 

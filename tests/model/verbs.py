@@ -59,7 +59,7 @@ class Difference(NamedTuple):
 
     replaces: bool
     stop_first: bool
-    settles: bool = False
+    needs_recovery: bool = False
 
 
 def create(me: Me, inputs: Inputs) -> Steps:
@@ -252,9 +252,11 @@ def diff(me: Me, old: Resource, new: Inputs) -> Steps:
     if new.digest != old.inputs.digest or recovery_rules.is_over(known, old.task):
         return Difference(replaces=True, stop_first=stop_first)
     records = yield Records(OWNER)
-    beside = recovery_rules.steps_next_to_task(records, process=me.process, unrecovered=me.unrecovered, task=old.task)
+    leftovers = recovery_rules.steps_next_to_task(
+        records, process=me.process, unrecovered=me.unrecovered, task=old.task
+    )
     stale = any(recovery_rules.is_stale(record, owner=OWNER, kept=new.kept) for record in known)
-    return Difference(replaces=False, stop_first=stop_first, settles=bool(beside) or stale)
+    return Difference(replaces=False, stop_first=stop_first, needs_recovery=bool(leftovers) or stale)
 
 
 def update(me: Me, old: Resource, new: Inputs) -> Steps:

@@ -200,7 +200,7 @@ class World:
         """The first answer to each trace id."""
         self.requests: tuple[Request, ...] = ()
         self.records: tuple[Record, ...] = _records_of_the_other()
-        self.told: frozenset[str] = frozenset()
+        self.reported: frozenset[str] = frozenset()
         """Trace ids that were reported to the user as lost."""
         self.late: frozenset[str] = frozenset()
         """Tasks that were answered when the engine had already exited, with no fault for their plugin since then."""
@@ -243,7 +243,7 @@ class World:
             self.answers,
             self.requests,
             tuple(map(id, self.records)),
-            self.told,
+            self.reported,
             self.late,
             self.sure,
             self.stack,
@@ -280,15 +280,15 @@ class World:
         resources = (self.stack.current, *self.stack.pending, memory.current, *memory.pending)
         return {resource.task for resource in resources if resource and resource.inputs.retained} | self.sure
 
-    def never_handed(self) -> list[Agent]:
+    def never_returned(self) -> list[Agent]:
         """Agents that were never returned to an engine, and that no exception excuses."""
-        handed = {record.task for record in self.records if record.handed}
-        return [agent for agent in self.running() if agent.task not in handed and not self.excused(agent)]
+        returned = {record.task for record in self.records if record.handed}
+        return [agent for agent in self.running() if agent.task not in returned and not self.excused(agent)]
 
     def excused(self, agent: Agent) -> bool:
         """The one exception: no journal has its answer, the service ignores duplicates, and the user got a report."""
         noted = any(record.task == agent.task for record in self.records)
-        return not self.replays and not noted and agent.trace in self.told
+        return not self.replays and not noted and agent.trace in self.reported
 
 
 def stored(world: World, process: int) -> None:

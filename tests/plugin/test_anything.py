@@ -14,7 +14,7 @@ from tests.anything import SAMPLES, anything, changed, places
 from tests.plugin.plugin import UNKNOWN, Plugin, struct
 
 KEYWORDS = ["extra", "waitForRoom", "requestId", "replaceStrategy", "pipeline"]
-stated = st.sampled_from(SAMPLES).flatmap(lambda sample: anything(sample, KEYWORDS, marks=()))
+any_inputs = st.sampled_from(SAMPLES).flatmap(lambda sample: anything(sample, KEYWORDS, marks=()))
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def crosses_the_wire(inputs: dict[str, Any]) -> bool:
 
 
 @settings(max_examples=300, deadline=None)
-@given(inputs=stated)
-def test_what_check_finds_right_is_started(plugin: Plugin, emulator: Emulator, inputs: dict[str, Any]) -> None:
+@given(inputs=any_inputs)
+def test_valid_inputs_start_an_agent(plugin: Plugin, emulator: Emulator, inputs: dict[str, Any]) -> None:
     assume(crosses_the_wire(inputs))
     if plugin.check(inputs):
         return
@@ -45,10 +45,8 @@ def test_what_check_finds_right_is_started(plugin: Plugin, emulator: Emulator, i
 
 
 @settings(max_examples=200, deadline=None)
-@given(data=st.data(), inputs=stated)
-def test_nothing_is_wrong_with_what_nobody_knows_yet(
-    plugin: Plugin, data: st.DataObject, inputs: dict[str, Any]
-) -> None:
+@given(data=st.data(), inputs=any_inputs)
+def test_unknown_values_are_no_problem(plugin: Plugin, data: st.DataObject, inputs: dict[str, Any]) -> None:
     """If the value is valid, it is also valid as an unknown."""
     assume(crosses_the_wire(inputs))
     place = data.draw(st.sampled_from(places(inputs)[1:]))

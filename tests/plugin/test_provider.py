@@ -27,7 +27,7 @@ def reported(plugin: Plugin, inputs: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_check_takes_the_page_s_bodies(plugin: Plugin, name: str) -> None:
+def test_check_accepts_the_bodies_of_the_page(plugin: Plugin, name: str) -> None:
     assert plugin.check(flat_inputs(load(f"samples/{name}.json"))) == []
 
 

@@ -35,7 +35,7 @@ def test_a_program_that_only_declares_loads_no_http_library() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_block_is_stated_without_being_validated() -> None:
+def test_a_block_is_built_without_validation() -> None:
     asr = Asr(asr_vendor="six")  # type: ignore[arg-type]  # a wrong value is reported by check, at preview
     assert asr.model_dump(warnings=False)["asr_vendor"] == "six"
 
@@ -102,7 +102,7 @@ def test_equal_stacks_of_two_organizations_are_two_owners() -> None:
     assert urn == same_urn
     assert one != other
     environment = {"PULUMI_BACKEND_URL": "https://api.pulumi.com"}
-    owners = {resolve_owner(stated, environment, None, Path()) for stated in (one, other, one.partition(" ")[2])}
+    owners = {resolve_owner(owner, environment, None, Path()) for owner in (one, other, one.partition(" ")[2])}
     assert len(owners) == 3
     assert len({urn_of(owner) for owner in owners}) == 1
 
@@ -116,9 +116,9 @@ URN = "urn:pulumi:prod::live::a:b:C::host"
 
 def test_the_environment_of_the_cli_names_the_backend_before_the_project_file() -> None:
     folder = Path("/project")
-    stated = program_owner(URN, "organization", "file:///by-file", folder)
-    by_file = resolve_owner(stated, {}, None, folder)
-    by_environment = resolve_owner(stated, {"PULUMI_BACKEND_URL": "file:///by-environment"}, None, folder)
+    owner = program_owner(URN, "organization", "file:///by-file", folder)
+    by_file = resolve_owner(owner, {}, None, folder)
+    by_environment = resolve_owner(owner, {"PULUMI_BACKEND_URL": "file:///by-environment"}, None, folder)
     assert by_file.startswith(f"{owner_prefix({}, 'file:///by-file')}:")
     assert by_environment.startswith(f"{owner_prefix({}, 'file:///by-environment')}:")
     assert urn_of(by_file) == urn_of(by_environment) == URN
@@ -126,7 +126,7 @@ def test_the_environment_of_the_cli_names_the_backend_before_the_project_file() 
 
 @pytest.mark.parametrize("organization", ["organization", "acme"])
 @pytest.mark.parametrize("backend", [None, "file:///by-file"])
-def test_what_a_program_states_is_resolved_to_what_rtcai_looks_for(organization: str, backend: str | None) -> None:
+def test_the_owner_of_a_program_is_the_one_rtcai_looks_for(organization: str, backend: str | None) -> None:
     env, folder = {"PULUMI_HOME": "/nowhere"}, Path("/project")
-    stated = program_owner(URN, organization, backend, folder)
-    assert resolve_owner(stated, env, None, folder) == f"{owner_prefix(env, backend, folder, organization)}:{URN}"
+    owner = program_owner(URN, organization, backend, folder)
+    assert resolve_owner(owner, env, None, folder) == f"{owner_prefix(env, backend, folder, organization)}:{URN}"

@@ -41,13 +41,13 @@ PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("e
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_block_of_commands_says_which_test_runs_it(page: Path) -> None:
+def test_every_block_of_commands_names_the_test_that_runs_it(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines):
         if line.startswith("```sh"):
-            told = re.fullmatch(r"<!-- (?:run by (\S+\.py)::(test_\w+)|not run by a test: .+) -->", lines[number - 1])
-            assert told, f"line {number}: the line above says neither which test runs these commands nor why none does"
-            file, name = told.groups()
+            marks = re.fullmatch(r"<!-- (?:run by (\S+\.py)::(test_\w+)|not run by a test: .+) -->", lines[number - 1])
+            assert marks, f"line {number}: the line above says neither which test runs these commands nor why none does"
+            file, name = marks.groups()
             assert file is None or f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
 
 
@@ -63,7 +63,7 @@ def test_the_chinese_readme_is_in_step_with_the_english_one() -> None:
             assert len(theirs) == len(ours), part
         else:
             assert sorted(theirs) == sorted(ours), part
-    told = re.findall(r"<!-- in step with README.md, sha256 (\w+) -->", chinese)
-    assert told == [hashlib.sha256(english.encode()).hexdigest()], (
+    marks = re.findall(r"<!-- in step with README.md, sha256 (\w+) -->", chinese)
+    assert marks == [hashlib.sha256(english.encode()).hexdigest()], (
         "README.md has changed: bring README.zh-CN.md into step"
     )

@@ -25,7 +25,7 @@ class Unhurried(ThreadPoolExecutor):
 
 
 @pytest.mark.parametrize("before", [1, 4, 8, 20])
-def test_as_many_calls_run_at_once_as_the_widened_pool_has_places(before: int) -> None:
+def test_the_widened_pool_runs_as_many_calls_at_a_time(before: int) -> None:
     """This holds no matter how many calls arrived while there were four threads."""
     running, all_in, widened, over = threading.Semaphore(0), threading.Event(), threading.Event(), threading.Event()
 
@@ -53,13 +53,13 @@ def test_as_many_calls_run_at_once_as_the_widened_pool_has_places(before: int) -
             over.set()
 
 
-def test_where_the_pool_is_not_found_none_is_changed_and_that_is_told() -> None:
-    told: list[str] = []
+def test_a_pool_that_is_not_found_is_logged_and_none_is_changed() -> None:
+    lines: list[str] = []
     with ThreadPoolExecutor(4) as pool:
         pool.submit(int).result()
-        widen_pool(32, told.append)
+        widen_pool(32, lines.append)
         assert pool._max_workers == 4
-    assert told == ["rtcai: the plugin's thread pool was not found; four calls run at a time"]
+    assert lines == ["rtcai: the plugin's thread pool was not found; four calls run at a time"]
 
 
 def test_an_engine_lives_as_long_as_its_process() -> None:
@@ -74,13 +74,13 @@ def test_an_engine_lives_as_long_as_its_process() -> None:
         assert not eventually(running.runs)  # it is a zombie until its parent waits for it
         process.communicate()
         assert not Engine(address, running.runs).lives()
-        assert Engine(address, Cli(Path()).runs).lives(), "where the system does not tell, the address does"
+        assert Engine(address, Cli(Path()).runs).lives(), "if the system does not show it, the address does"
     assert not Engine(address).lives()
 
 
-def eventually(told: Callable[[], object]) -> bool:
+def eventually(lines: Callable[[], object]) -> bool:
     """Whether the condition still holds after some time."""
     until = time.monotonic() + SECONDS
-    while told() and time.monotonic() < until:
+    while lines() and time.monotonic() < until:
         time.sleep(0.01)
-    return bool(told())
+    return bool(lines())

@@ -35,7 +35,7 @@ host.taskid  # wrong: attr-defined
 """
 
 
-def test_right_programs_pass_and_wrong_ones_are_told_where(tmp_path: Path) -> None:
+def test_type_errors_are_reported_where_they_are(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
     expected = [

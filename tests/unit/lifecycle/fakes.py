@@ -34,7 +34,7 @@ class Service:
         self.replies = replies
         self.bodies: list[Any] = []
         self.traces: list[str] = []
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
     def client(self, app_key: str = "the-key", room_endpoint: str = "http://service.test") -> Client:
         settings = Settings(
@@ -49,7 +49,7 @@ class Service:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         call = request.url.path.rpartition("/")[2]
-        self.asked.append(call)
+        self.calls.append(call)
         self.bodies.append(json.loads(request.content) if request.content else None)
         self.traces.append(request.headers.get("X-custom-traceid", ""))
         answer = self.replies[call]
@@ -68,7 +68,7 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "journal.db"
-        self.told: list[str] = []
+        self.reports: list[str] = []
         self.now = 0.0
         self._journals: list[Journal] = []
 
@@ -77,9 +77,9 @@ class Runs:
         for journal in self._journals:
             journal.close()
         self._journals.clear()
-        return self.beside(service, engine_lives=engine_lives, **account)
+        return self.concurrent(service, engine_lives=engine_lives, **account)
 
-    def beside(self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, **account: str) -> Run:
+    def concurrent(self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, **account: str) -> Run:
         """The run of another process, at the same time as those that are still alive."""
         journal = Journal(self.path)
         self._journals.append(journal)
@@ -89,7 +89,7 @@ class Runs:
             lambda: client,
             lambda: journal,
             engine_lives,
-            self.told.append,
+            self.reports.append,
             retrier,
             sleep=self._sleep,
             clock=lambda: self.now,
@@ -104,14 +104,14 @@ class Runs:
         self.now += seconds
 
 
-def left_open(run: Run, task: str, owner: str) -> Record:
+def add_open_task(run: Run, task: str, owner: str) -> Record:
     """A task that this run has started and returned to its engine, in addition to other tasks of the resource."""
-    answered = replace(left_lost(run, owner), state=RecordState.OPEN, cid=7, task_id=task, handed=True)
+    answered = replace(add_lost_create(run, owner), state=RecordState.OPEN, cid=7, task_id=task, handed=True)
     run.journal.forget(answered)
     return run.journal.add(answered)
 
 
-def left_lost(run: Run, owner: str) -> Record:
+def add_lost_create(run: Run, owner: str) -> Record:
     """A create that this run has sent without ever receiving an answer."""
     return run.journal.add(
         Record.for_create(

@@ -56,7 +56,7 @@ def test_the_outputs_repeat_the_inputs_and_add_what_stops_the_agent(runs: Runs) 
     assert service.traces == ["abc"]
 
 
-def test_the_body_is_what_the_service_s_schema_asks_for(runs: Runs) -> None:
+def test_the_body_satisfies_the_schema_of_the_service(runs: Runs) -> None:
     service = Service(create=reply(**CREATED))
     inputs = parameters(asr={"asrVendor": 6.0}, replaceStrategy="start-first", waitForRoom=3.0, owner=OWNER)
     made = create(inputs, runs.next(service))
@@ -72,7 +72,7 @@ def test_the_body_is_what_the_service_s_schema_asks_for(runs: Runs) -> None:
         ({"cname": "r", "llm": {"enableAgent": True, "agentParam": {}}}, "agent+parameters"),
     ],
 )
-def test_the_mode_is_told(runs: Runs, inputs: dict[str, object], mode: str) -> None:
+def test_the_mode_is_an_output(runs: Runs, inputs: dict[str, object], mode: str) -> None:
     assert create(inputs, runs.next(Service(create=reply(**CREATED)))).outputs["mode"] == mode
 
 
@@ -104,12 +104,12 @@ def test_a_lost_create_names_its_ids_is_not_repeated_and_stays_in_the_journal(ru
         f"trace id: {service.traces[0]}",
     ):
         assert part in text
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
     assert [record.state for record in run.journal.records()] == [RecordState.ASKED]
 
 
 @pytest.mark.parametrize("answer", [reply(code=402), reply(code=400), reply(code=404), httpx.ConnectError])
-def test_a_create_that_was_surely_not_done_leaves_no_record(runs: Runs, answer: Reply) -> None:
+def test_a_create_that_definitely_failed_leaves_no_record(runs: Runs, answer: Reply) -> None:
     run = runs.next(Service(create=answer))
     with pytest.raises(RtcAiError) as caught:
         create(OWNED, run)
@@ -118,24 +118,24 @@ def test_a_create_that_was_surely_not_done_leaves_no_record(runs: Runs, answer: 
 
 
 @pytest.mark.shows("safety no-connection")
-def test_what_was_surely_not_accepted_is_asked_again_under_one_trace_id(runs: Runs) -> None:
+def test_a_refused_create_is_repeated_with_the_same_trace_id(runs: Runs) -> None:
     service = Service(create=[reply(429), httpx.ConnectError, reply(code=416), created()])
     create(OWNED, runs.next(service))
-    assert service.asked == ["create"] * 4
+    assert service.calls == ["create"] * 4
     assert len(set(service.traces)) == 1
 
 
-def test_too_many_requests_end_in_an_error_one_day(runs: Runs) -> None:
+def test_retries_after_too_many_requests_end_in_an_error(runs: Runs) -> None:
     with pytest.raises(RateLimited, match="too many requests"):
         create(parameters(), runs.next(Service(create=reply(429))))
 
 
-def test_a_room_is_waited_for_where_that_is_stated(runs: Runs) -> None:
+def test_wait_for_room_waits_for_the_room(runs: Runs) -> None:
     missing = reply(code=404, errmsg="房间不存在")
     service = Service(create=[missing, missing, created()])
     create({**OWNED, "waitForRoom": 30.0}, runs.next(service))
-    assert service.asked == ["create"] * 3
-    assert len([line for line in runs.told if "the room does not exist. Trying again" in line]) == 1
+    assert service.calls == ["create"] * 3
+    assert len([line for line in runs.reports if "the room does not exist. Trying again" in line]) == 1
     with pytest.raises(RoomNotFound):
         create(parameters(), runs.next(Service(create=missing)))
 
@@ -145,7 +145,7 @@ def test_an_agent_that_an_earlier_run_left_is_closed_first(runs: Runs) -> None:
     create(OWNED, runs.next(first))
     second = Service(create=created("new"), close=CLOSED)
     made = create(OWNED, runs.next(second))
-    assert second.asked == ["close", "create"]
+    assert second.calls == ["close", "create"]
     assert second.bodies[0] == {"cid": 7, "taskType": 7, "taskId": "old"}
     assert made.id == "7/new"
 
@@ -165,14 +165,14 @@ def test_a_replacement_that_looks_like_a_first_create_keeps_its_order(
     create(OWNED, runs.next(Service(create=created("old"))))
     service = Service(create=created("new"), close=reply(code=200, errmsg=""))
     create(inputs, runs.next(service))
-    assert service.asked == asked
+    assert service.calls == asked
 
 
-def test_an_agent_before_that_cannot_be_closed_does_not_keep_the_new_one_from_the_state(runs: Runs) -> None:
+def test_an_old_agent_that_cannot_be_closed_does_not_fail_the_create(runs: Runs) -> None:
     create(OWNED, runs.next(Service(create=created("old"))))
     refused = Service(create=created("new"), close=reply(code=777), rooms=reply(code=200, cid=7, cname="keynote"))
     assert create({**OWNED, "replaceStrategy": "start-first"}, runs.next(refused)).id == "7/new"
-    assert "the old agent (task 7/old) still runs" in runs.told[-1]
+    assert "the old agent (task 7/old) still runs" in runs.reports[-1]
 
 
 def test_an_agent_of_another_owner_is_left_alone(runs: Runs) -> None:
@@ -181,7 +181,7 @@ def test_an_agent_of_another_owner_is_left_alone(runs: Runs) -> None:
     create({**OWNED, "owner": "other:urn"}, runs.next(service))
     create(parameters(), runs.next(Service(create=created("no owner"))))
     create(parameters(), runs.next(Service(create=created("no owner either"))))
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
 
 
 def lose(runs: Runs, inputs: dict[str, object]) -> str:
@@ -192,20 +192,20 @@ def lose(runs: Runs, inputs: dict[str, object]) -> str:
     return service.traces[0]
 
 
-def test_a_lost_create_is_asked_again_by_its_own_ids_and_its_answer_is_kept(runs: Runs) -> None:
+def test_a_lost_create_is_repeated_with_its_ids_and_kept(runs: Runs) -> None:
     trace = lose(runs, {**OWNED, "requestId": "r-1"})
     service = Service(create=created("found"), rooms=reply(code=200, cid=7, cname="keynote"))
     made = create({**OWNED, "requestId": "r-2"}, runs.next(service))
     assert made.id == "7/found"
-    assert service.asked == ["create", "rooms"]
+    assert service.calls == ["create", "rooms"]
     assert service.traces[0] == trace
     assert service.bodies[0]["requestId"] == "r-1"
-    assert "a second agent may be in the room" in runs.told[0]
-    assert trace in runs.told[0]
+    assert "a second agent may be in the room" in runs.reports[0]
+    assert trace in runs.reports[0]
 
 
 @pytest.mark.parametrize("retained", [True, False])
-def test_an_answer_that_is_kept_is_retained_as_the_program_says_now(runs: Runs, retained: bool) -> None:
+def test_a_kept_response_is_retained_as_the_program_says_now(runs: Runs, retained: bool) -> None:
     before = {**OWNED, "options": {"retainOnDelete": not retained}}
     with pytest.raises(AnswerLost):
         create(before, runs.next(Service(create=httpx.ReadTimeout)))
@@ -214,24 +214,24 @@ def test_an_answer_that_is_kept_is_retained_as_the_program_says_now(runs: Runs, 
     assert [record.kept is KeepReason.RETAINED for record in run.journal.records()] == [retained]
 
 
-def test_a_lost_create_of_another_configuration_is_asked_again_and_closed(runs: Runs) -> None:
+def test_a_lost_create_of_another_configuration_is_closed(runs: Runs) -> None:
     trace = lose(runs, OWNED)
     service = Service(create=[created("found"), created("new")], close=CLOSED)
     made = create(parameters(owner=OWNER, tts={"speed": 2}), runs.next(service))
-    assert service.asked == ["create", "close", "create"]
+    assert service.calls == ["create", "close", "create"]
     assert service.traces[0] == trace
     assert service.traces[2] != trace
     assert made.id == "7/new"
 
 
-def test_a_lost_create_in_another_room_is_asked_for_in_its_own_room(runs: Runs) -> None:
+def test_a_lost_create_in_another_room_is_repeated_in_that_room(runs: Runs) -> None:
     lose(runs, OWNED)
     service = Service(create=[created("found"), created("new")], close=CLOSED)
     create({**OWNED, "cname": "elsewhere"}, runs.next(service))
     assert [body.get("cname") for body in service.bodies] == ["keynote", None, "elsewhere"]
 
 
-def test_the_answer_of_a_task_that_was_closed_since_is_not_taken(runs: Runs) -> None:
+def test_a_response_with_a_task_closed_since_is_not_kept(runs: Runs) -> None:
     trace = lose(runs, OWNED)
     run = runs.next(Service())
     (asked,) = run.journal.records(OWNER)
@@ -243,14 +243,14 @@ def test_the_answer_of_a_task_that_was_closed_since_is_not_taken(runs: Runs) -> 
     assert create(OWNED, runs.next(service)).id == "7/new"
 
 
-def test_a_service_that_knows_the_request_but_not_its_answer_stops_the_create(runs: Runs) -> None:
+def test_a_duplicate_without_its_task_fails_the_create(runs: Runs) -> None:
     trace = lose(runs, OWNED)
     service = Service(create=reply(code=431))
     run = runs.next(service)
     with pytest.raises(DuplicateRequest, match="was accepted, but the service does not return the task") as caught:
         create(OWNED, run)
     assert trace in str(caught.value)
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
     assert [record.state for record in run.journal.records()] == [RecordState.ASKED]
 
 
@@ -260,15 +260,15 @@ def test_a_lost_create_whose_room_is_gone_is_gone_with_it(runs: Runs) -> None:
     assert create(OWNED, runs.next(service)).id == "7/new"
 
 
-def test_nothing_is_started_beside_what_cannot_be_closed(runs: Runs) -> None:
+def test_nothing_starts_next_to_an_agent_that_cannot_be_closed(runs: Runs) -> None:
     create(OWNED, runs.next(Service(create=created("old"))))
     service = Service(close=reply(code=777), rooms=reply(code=200, cid=7, cname="keynote"))
     with pytest.raises(RtcAiError, match="did not stop the agent"):
         create(OWNED, runs.next(service))
-    assert "create" not in service.asked
+    assert "create" not in service.calls
 
 
-def test_what_another_account_started_is_an_error_that_names_both(runs: Runs) -> None:
+def test_a_task_of_another_account_is_an_error_that_names_both(runs: Runs) -> None:
     create(OWNED, runs.next(Service(create=created("old"))))
     with pytest.raises(OtherAccount, match="another-key"):
         create(OWNED, runs.next(Service(), app_key="another-key"))
@@ -279,13 +279,13 @@ def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
     run = runs.next(service, engine_lives=lambda: False)
     with pytest.raises(TakenOver, match="engine that requested it has ended"):
         create(OWNED, run)
-    assert service.asked == []
+    assert service.calls == []
     # Nothing was sent. The next run must not repeat the request, and the journal must still have it for `rtcai
     # pending`.
     assert [(record.task, record.state) for record in run.journal.records(OWNER)] == [(None, RecordState.CLOSED)]
     later = runs.next(service)
     create(OWNED, later)
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
     assert service.traces == [later.journal.records(OWNER)[1].trace_id]
 
 
@@ -307,7 +307,7 @@ def asked_by(journal: Journal) -> Record:
 
 def start_later(runs: Runs) -> None:
     """A later run that starts an agent of the same owner at the same time."""
-    later = runs.beside(Service()).journal
+    later = runs.concurrent(Service()).journal
     later.record_response(asked_by(later), 7, "later")
 
 
@@ -317,11 +317,11 @@ def test_no_request_is_sent_once_a_later_run_has_an_agent_of_its_own(runs: Runs)
     start_later(runs)
     with pytest.raises(TakenOver, match="another run owns it now"):
         create(OWNED, run)
-    assert service.asked == []
+    assert service.calls == []
     assert [record.task for record in run.journal.records(OWNER) if record.is_unfinished] == ["7/later"]
 
 
-def test_an_answer_is_closed_where_a_later_run_has_an_agent_of_its_own_by_now(runs: Runs) -> None:
+def test_a_late_task_is_closed_if_a_later_run_has_an_agent(runs: Runs) -> None:
     def answered() -> httpx.Response:
         start_later(runs)
         return created("mine")
@@ -330,43 +330,43 @@ def test_an_answer_is_closed_where_a_later_run_has_an_agent_of_its_own_by_now(ru
     run = runs.next(service)
     with pytest.raises(TakenOver, match="stopped immediately after it had started"):
         create(OWNED, run)
-    assert service.asked == ["create", "close"]
+    assert service.calls == ["create", "close"]
     assert [record.task for record in run.journal.records(OWNER) if record.is_unfinished] == ["7/later"]
 
 
-def test_no_request_is_sent_once_another_run_answers_for_the_record(runs: Runs) -> None:
+def test_no_request_is_sent_once_another_run_owns_the_record(runs: Runs) -> None:
     def taken_over_meanwhile() -> httpx.Response:
-        other = runs.beside(Service())
+        other = runs.concurrent(Service())
         other.journal.take_over(other.journal.records(OWNER)[0])
         return reply(429)
 
     service = Service(create=[taken_over_meanwhile, created()])
     with pytest.raises(TakenOver, match="another run owns it now"):
         create(OWNED, runs.next(service))
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
 
 
 @pytest.mark.shows("safety late-answer")
-def test_a_late_answer_that_a_later_run_was_given_too_is_left_to_that_run(runs: Runs) -> None:
-    def answered_beside() -> httpx.Response:
-        later = runs.beside(Service())
+def test_a_task_that_a_later_run_received_too_keeps_running(runs: Runs) -> None:
+    def answered_to_both() -> httpx.Response:
+        later = runs.concurrent(Service())
         taken = later.journal.take_over(later.journal.records(OWNER)[0])
         assert taken is not None
         later.journal.record_response(taken, 7, "same")
         later.journal.record_return(taken, kept=KeepReason.NO)
         return created("same")
 
-    service = Service(create=answered_beside)
+    service = Service(create=answered_to_both)
     run = runs.next(service)
     with pytest.raises(TakenOver, match="keeps running for the run that received the same task"):
         create(OWNED, run)
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
     assert [record.state for record in run.journal.records_of_task("7/same")] == [RecordState.OPEN]
 
 
 @pytest.mark.shows("safety full-disk")
 @pytest.mark.parametrize(("what", "left"), [("record_response", []), ("record_return", [RecordState.CLOSED])])
-def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
+def test_a_task_that_cannot_be_journaled_is_closed_and_named(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, what: str, left: list[RecordState]
 ) -> None:
     service = Service(create=created("known"), close=CLOSED)
@@ -378,24 +378,24 @@ def test_an_answer_that_cannot_be_written_is_closed_at_once_and_named(
     monkeypatch.setattr(run.journal, what, full)
     with pytest.raises(JournalError, match="stopped immediately after it had started") as caught:
         create(OWNED, run)
-    assert service.asked == ["create", "close"]
+    assert service.calls == ["create", "close"]
     assert (caught.value.facts.task, caught.value.facts.cid) == ("known", 7)
     assert [record.state for record in run.journal.records(OWNER)] == left
 
 
-def test_an_agent_whose_engine_is_gone_is_closed_as_soon_as_it_has_started(runs: Runs) -> None:
+def test_an_agent_whose_engine_is_gone_is_closed_immediately(runs: Runs) -> None:
     lives = iter([True, False, False])
     service = Service(create=created(), close=CLOSED)
     run = runs.next(service, engine_lives=lambda: next(lives))
     with pytest.raises(TakenOver, match="stopped immediately after it had started"):
         create(OWNED, run)
-    assert service.asked == ["create", "close"]
+    assert service.calls == ["create", "close"]
     assert [record.state for record in run.journal.records()] == [RecordState.CLOSED]
 
 
-def test_an_answer_that_comes_after_a_take_over_is_closed_under_a_record_of_its_own(runs: Runs) -> None:
+def test_a_late_task_of_a_taken_over_record_gets_its_own_record(runs: Runs) -> None:
     def taken_over_meanwhile() -> httpx.Response:
-        other = runs.beside(Service())
+        other = runs.concurrent(Service())
         other.journal.take_over(other.journal.records(OWNER)[0])
         return created("late")
 
@@ -403,19 +403,17 @@ def test_an_answer_that_comes_after_a_take_over_is_closed_under_a_record_of_its_
     run = runs.next(service)
     with pytest.raises(TakenOver):
         create(OWNED, run)
-    assert service.asked == ["create", "close"]
+    assert service.calls == ["create", "close"]
     states = {record.task: record.state for record in run.journal.records(OWNER)}
     assert states == {None: RecordState.ASKED, "7/late": RecordState.CLOSED}
 
 
-def test_a_create_that_another_living_process_still_works_on_is_waited_for(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_create_of_another_running_process_is_waited_for(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old process gets its answer while the new one waits. Its engine is gone, so it closes the task itself."""
     old = runs.next(Service()).journal
     intent = asked_by(old)
     service = Service(create=created("new"))
-    run = runs.beside(service)
+    run = runs.concurrent(service)
 
     def sleep(seconds: float) -> None:
         runs.now += seconds
@@ -425,7 +423,7 @@ def test_a_create_that_another_living_process_still_works_on_is_waited_for(
     run.sleep = sleep
     monkeypatch.setattr(run.journal, "is_running", lambda _: True)  # within one process, locks show nothing
     assert create(OWNED, run).id == "7/new"
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
     assert runs.now < 5
 
 
@@ -434,7 +432,7 @@ def test_a_running_task_is_adopted_instead_of_starting_one(runs: Runs) -> None:
     run = runs.next(service)
     made = create({**OWNED, "adopt": "7/by-hand"}, run)
     assert made.id == "7/by-hand"
-    assert service.asked == ["rooms"]
+    assert service.calls == ["rooms"]
     (record,) = run.journal.records(OWNER)
     assert (record.state, record.task) == (RecordState.OPEN, "7/by-hand")
 
@@ -445,22 +443,22 @@ def test_a_task_whose_room_is_gone_cannot_be_adopted(runs: Runs, room: httpx.Res
         create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=room)))
 
 
-def test_a_task_that_was_in_care_before_is_not_adopted_again(runs: Runs) -> None:
+def test_a_task_that_was_managed_before_is_not_adopted_again(runs: Runs) -> None:
     create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=reply(code=200, cid=7, cname="keynote"))))
     service = Service(close=CLOSED, create=created("new"))
     assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(service)).id == "7/new"
-    assert service.asked == ["close", "create"]
+    assert service.calls == ["close", "create"]
 
 
-def test_a_room_api_of_its_own_is_remembered(runs: Runs) -> None:
+def test_a_separate_room_api_is_an_output(runs: Runs) -> None:
     derived = create(parameters(), runs.next(Service(create=created())))
-    stated = create(parameters(), runs.next(Service(create=created("x")), room_endpoint="http://other.test"))
+    started = create(parameters(), runs.next(Service(create=created("x")), room_endpoint="http://other.test"))
     assert "roomEndpoint" not in derived.outputs
-    assert stated.outputs["roomEndpoint"] == "http://other.test"
+    assert started.outputs["roomEndpoint"] == "http://other.test"
 
 
 @pytest.mark.shows("safety kill-in-adopt")
-def test_an_adoption_that_is_cut_off_leaves_no_second_agent(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_adoption_leaves_no_second_agent(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     add = Journal.add
 
     def killed_after_it(journal: Journal, record: Record) -> Record:
@@ -473,32 +471,32 @@ def test_an_adoption_that_is_cut_off_leaves_no_second_agent(runs: Runs, monkeypa
     monkeypatch.undo()
     service = Service(create=created("new"), close=CLOSED)
     assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(service)).id == "7/new"
-    assert service.asked == ["close", "create"]
+    assert service.calls == ["close", "create"]
 
 
-def test_to_adopt_a_task_at_a_busy_service_is_waited_out(runs: Runs) -> None:
+def test_an_adoption_waits_for_a_busy_service(runs: Runs) -> None:
     busy: list[Reply] = [reply(429), httpx.ReadError, reply(503), reply(code=200, cid=7, cname="keynote")]
     assert create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=busy))).id == "7/by-hand"
 
 
 @pytest.mark.shows("safety adopt-of-another")
-def test_another_resource_s_task_is_not_adopted_and_that_is_said(runs: Runs) -> None:
+def test_a_task_of_another_resource_is_not_adopted_with_a_warning(runs: Runs) -> None:
     create({**OWNED, "owner": "backend:another"}, runs.next(Service(create=created("theirs"))))
     service = Service(create=created("mine"))
     assert create({**OWNED, "adopt": "7/theirs"}, runs.next(service)).id == "7/mine"
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
     assert any(
-        "adopt is ignored, because the journal lists task 7/theirs under another resource" in t for t in runs.told
+        "adopt is ignored, because the journal lists task 7/theirs under another resource" in t for t in runs.reports
     )
 
 
-def test_a_task_that_the_state_says_was_adopted_is_not_adopted_again_though_no_journal_knows_it(runs: Runs) -> None:
+def test_a_task_adopted_according_to_the_state_is_not_adopted_again(runs: Runs) -> None:
     service = Service(create=created("new"))
     run = runs.next(service)
     outputs = {**OWNED, "adopt": "7/by-hand", "appKey": "the-key", "endpoint": "http://service.test"}
     diff("7/later", outputs, {**parameters(cname="elsewhere"), "adopt": "7/by-hand"}, run)
     assert create({**OWNED, "adopt": "7/by-hand"}, run).id == "7/new"
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
 
 
 def test_every_other_agent_in_the_room_is_named(runs: Runs) -> None:
@@ -506,14 +504,14 @@ def test_every_other_agent_in_the_room_is_named(runs: Runs) -> None:
     with pytest.raises(AnswerLost):
         create({**OWNED, "owner": "backend:urn:lost"}, runs.next(Service(create=httpx.ReadError)))
     create({**parameters(cname="another"), "owner": "backend:urn:another"}, runs.next(Service(create=created("x", 8))))
-    runs.told.clear()
+    runs.reports.clear()
     create(OWNED, runs.next(Service(create=created("mine"))))
-    theirs, lost = runs.told
+    theirs, lost = runs.reports
     assert "task 7/theirs of urn:theirs" in theirs
     assert "a create of urn:lost that got no response" in lost
 
 
-def test_only_a_create_after_a_stop_says_that_the_room_is_silent(runs: Runs) -> None:
+def test_only_a_create_after_a_stop_reports_a_room_without_agent(runs: Runs) -> None:
     refusing = Service(create=reply(code=611), close=CLOSED)
     with pytest.raises(NotPermitted) as first:
         create(OWNED, runs.next(refusing))
@@ -521,7 +519,7 @@ def test_only_a_create_after_a_stop_says_that_the_room_is_silent(runs: Runs) -> 
     made = create(OWNED, runs.next(Service(create=created())))
     for answer, words in (
         (reply(code=611), "The room has no agent now, because the old one was stopped before."),
-        (httpx.ReadError, "There may be an agent in the room that is in no state. The old agent was stopped before."),
+        (httpx.ReadError, "There may be an agent in the room that no stack manages. The old agent was stopped before."),
     ):
         run = runs.next(Service(create=answer, close=CLOSED))
         delete(made.id, made.outputs, run)

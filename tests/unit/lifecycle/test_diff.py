@@ -9,7 +9,7 @@ from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.diff import Difference, diff
 from rtcai_pulumi.lifecycle.update import update
 from tests.samples import parameters
-from tests.unit.lifecycle.fakes import Runs, Service, left_open, reply
+from tests.unit.lifecycle.fakes import Runs, Service, add_open_task, reply
 
 OUTPUTS = {"cid": "7", "taskId": "t", "traceId": "x", "createdAt": "…", "appKey": "k", "endpoint": "e", "mode": "m"}
 
@@ -29,7 +29,7 @@ def test_an_unchanged_program_changes_nothing(run: Run) -> None:
 
 
 @pytest.mark.parametrize("news", [parameters(requestId="mine"), parameters(replaceStrategy="start-first")])
-def test_what_only_the_provider_reads_replaces_nothing(run: Run, news: dict[str, Any]) -> None:
+def test_inputs_of_the_provider_alone_replace_nothing(run: Run, news: dict[str, Any]) -> None:
     assert changed(run, parameters(), news).replaces == ()
 
 
@@ -44,7 +44,7 @@ def test_what_only_the_provider_reads_replaces_nothing(run: Run, news: dict[str,
         (parameters(), {"cname": "keynote", "agent": {"agentId": "a", "userId": "u"}}, None),
     ],
 )
-def test_anything_else_replaces_and_is_named(
+def test_any_other_change_replaces_and_is_named(
     run: Run, olds: dict[str, Any], news: dict[str, Any], replaces: tuple[str, ...] | None
 ) -> None:
     found = changed(run, olds, news).replaces
@@ -78,7 +78,7 @@ def started(runs: Runs, task: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("state", [RecordState.CLOSING, RecordState.CLOSED])
-def test_a_task_that_the_journal_knows_as_over_is_replaced(runs: Runs, state: RecordState) -> None:
+def test_a_task_that_the_journal_has_as_closed_is_replaced(runs: Runs, state: RecordState) -> None:
     outputs = started(runs, "old")
     run = runs.next(Service())
     run.journal.begin_close(run.journal.records()[0])
@@ -87,15 +87,15 @@ def test_a_task_that_the_journal_knows_as_over_is_replaced(runs: Runs, state: Re
     assert diff("7/old", outputs, OWNED, run) == Difference(("taskId",), stop_first=True)
 
 
-def beside(runs: Runs) -> dict[str, Any]:
+def outputs_with_another_agent(runs: Runs) -> dict[str, Any]:
     """An agent that the engine knows, and a second one that a killed run left."""
     outputs = started(runs, "known")
-    left_open(runs.next(Service()), "left", OWNED["owner"])
+    add_open_task(runs.next(Service()), "left", OWNED["owner"])
     return outputs
 
 
-def test_what_stands_beside_the_task_makes_it_an_update_that_closes_just_that(runs: Runs) -> None:
-    outputs = beside(runs)
+def test_an_update_closes_only_the_agents_next_to_the_task(runs: Runs) -> None:
+    outputs = outputs_with_another_agent(runs)
     service = Service(close=reply(code=200, errmsg=""))
     run = runs.next(service)
     assert diff("7/known", outputs, OWNED, run) == Difference(needs_recovery=True)
@@ -105,6 +105,6 @@ def test_what_stands_beside_the_task_makes_it_an_update_that_closes_just_that(ru
     assert diff("7/known", outputs, OWNED, runs.next(service)) == Difference()
 
 
-def test_an_owner_that_is_not_known_yet_settles_nothing(runs: Runs) -> None:
-    outputs = beside(runs)
+def test_an_unknown_owner_recovers_nothing(runs: Runs) -> None:
+    outputs = outputs_with_another_agent(runs)
     assert diff("7/known", outputs, {**OWNED, "owner": UNKNOWN}, runs.next(Service())) == Difference()

@@ -26,7 +26,7 @@ def test_a_room_that_is_still_there_keeps_the_task(runs: Runs) -> None:
     "answer",
     [reply(404, code=404), reply(code=1, errmsg="房间不存在"), reply(code=200, cid=8, cname="keynote")],
 )
-def test_a_room_that_is_gone_or_another_takes_the_task_with_it(runs: Runs, answer: httpx.Response) -> None:
+def test_a_room_that_is_gone_or_another_means_the_task_is_gone(runs: Runs, answer: httpx.Response) -> None:
     assert read(ID, STATE, runs.next(Service(rooms=answer))).gone
 
 
@@ -45,7 +45,7 @@ def test_a_room_that_is_gone_or_another_takes_the_task_with_it(runs: Runs, answe
         reply(code=200, cid=7, cname="keynote", stats=3),
     ],
 )
-def test_doubt_is_never_gone_and_is_told(runs: Runs, answer: httpx.Response) -> None:
+def test_doubt_keeps_the_state_with_a_warning(runs: Runs, answer: httpx.Response) -> None:
     reading = read(ID, STATE, runs.next(Service(rooms=answer)))
     assert not reading.gone
     assert "keynote" in (reading.warning or "")
@@ -75,10 +75,10 @@ def test_another_account_is_an_error_that_names_both(runs: Runs, key: str, value
         read(ID, {**STATE, key: value}, runs.next(service))
     assert value in caught.value.summary
     assert STATE[key] in caught.value.summary
-    assert service.asked == []
+    assert service.calls == []
 
 
-def test_a_task_that_is_gone_is_told_and_nothing_is_written(runs: Runs) -> None:
+def test_a_gone_task_is_reported_and_nothing_is_written(runs: Runs) -> None:
     """A preview also calls `read`. The next create finds the task as unfinished and closes it without effect."""
     answer = reply(code=200, requestId="r", cid=7, result={"taskId": "2a78"})
     made = create(parameters(owner="b:urn"), runs.next(Service(create=answer)))
@@ -88,19 +88,19 @@ def test_a_task_that_is_gone_is_told_and_nothing_is_written(runs: Runs) -> None:
     run.journal.record_close(made.id)
     silent = Service()
     assert read(made.id, made.outputs, runs.next(silent)).gone
-    assert silent.asked == []
+    assert silent.calls == []
 
 
 def test_another_room_api_is_not_believed(runs: Runs) -> None:
     service = Service(rooms=reply(404, code=404))
     with pytest.raises(OtherAccount, match=r"RTCAI_ROOM_ENDPOINT is http://other\.test"):
         read(ID, STATE, runs.next(service, room_endpoint="http://other.test"))
-    assert service.asked == []
+    assert service.calls == []
     stored = {**STATE, "roomEndpoint": "http://other.test"}
     assert read(ID, stored, runs.next(service, room_endpoint="http://other.test")).gone
 
 
-def test_a_create_closes_first_what_was_only_read_and_found_unchanged(runs: Runs) -> None:
+def test_a_create_closes_first_a_task_that_was_read_unchanged(runs: Runs) -> None:
     """`pulumi up --refresh --replace URN`: the engine deletes the old agent last."""
     task = reply(code=200, requestId="r", cid=7, result={"taskId": "old"})
     owned = parameters(owner="b:urn")
@@ -111,4 +111,4 @@ def test_a_create_closes_first_what_was_only_read_and_found_unchanged(runs: Runs
     assert not read(old.id, old.outputs, run).gone
     assert diff(old.id, old.outputs, owned, run).replaces == ()
     create(owned, run)
-    assert service.asked == ["rooms", "close", "create"]
+    assert service.calls == ["rooms", "close", "create"]

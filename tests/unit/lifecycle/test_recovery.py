@@ -12,7 +12,7 @@ from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.service.errors import AnswerLost, OtherAccount, Refused, TakenOver
 from tests.samples import parameters
-from tests.unit.lifecycle.fakes import Runs, Service, left_open, reply
+from tests.unit.lifecycle.fakes import Runs, Service, add_open_task, reply
 
 pytestmark = pytest.mark.shows("safety orphan-and-later-run", "safety duplicate-repeated")
 
@@ -43,23 +43,23 @@ def taken_over_by(run: Run) -> Record:
     return taken
 
 
-def test_the_answer_to_asking_again_is_closed_where_the_engine_is_gone(runs: Runs) -> None:
+def test_a_repeated_create_is_closed_if_the_engine_is_gone(runs: Runs) -> None:
     lose(runs)
     lives = iter([True, False, False])
     service = Service(create=created("found"), close=CLOSED)
     run = runs.next(service, engine_lives=lambda: next(lives))
     with pytest.raises(TakenOver, match="the engine that requested it has ended"):
         create(OWNED, run)
-    assert service.asked == ["create", "close"]
+    assert service.calls == ["create", "close"]
     assert states(run.journal) == [("7/found", RecordState.CLOSED)]
 
 
-def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_alone(runs: Runs) -> None:
+def test_a_repeated_create_closes_nothing_of_a_later_run(runs: Runs) -> None:
     """Otherwise this run would record its close for the task of the later run, which then no run would close."""
     lose(runs)
 
     def answered_later() -> httpx.Response:
-        later = runs.beside(Service())
+        later = runs.concurrent(Service())
         assert later.journal.record_response(taken_over_by(later), 7, "later") is not None
         return created("mine")
 
@@ -72,7 +72,7 @@ def test_the_answer_to_asking_again_is_closed_and_a_later_run_s_answer_is_left_a
 
 
 @pytest.mark.parametrize("room", [NO_ROOM, reply(code=200, cid=8, cname="keynote")])
-def test_a_repeated_answer_of_a_room_that_has_ended_is_not_kept(runs: Runs, room: httpx.Response) -> None:
+def test_a_repeated_response_of_an_ended_room_is_not_kept(runs: Runs, room: httpx.Response) -> None:
     lose(runs)
     service = Service(create=[created("ended"), created("new")], rooms=room, close=NO_ROOM)
     run = runs.next(service)
@@ -80,41 +80,41 @@ def test_a_repeated_answer_of_a_room_that_has_ended_is_not_kept(runs: Runs, room
     assert states(run.journal) == [("7/ended", RecordState.CLOSED), ("7/new", RecordState.OPEN)]
 
 
-def test_a_doubt_about_the_room_keeps_the_answer(runs: Runs) -> None:
+def test_a_doubt_about_the_room_keeps_the_response(runs: Runs) -> None:
     lose(runs)
     assert create(OWNED, runs.next(Service(create=created("found"), rooms=reply(500)))).id == "7/found"
 
 
-def test_a_repeated_answer_that_another_run_is_closing_is_closed_before_a_new_agent_starts(runs: Runs) -> None:
+def test_a_repeated_response_that_is_closing_is_closed_first(runs: Runs) -> None:
     lose(runs)
     run = runs.next(service := Service(create=[created("found"), created("new")], close=CLOSED))
     (asked,) = run.journal.records(OWNER)
     orphan = replace(asked, trace_id="t-orphan", process=run.journal.process, state=RecordState.CLOSING)
     run.journal.add(replace(orphan, cid=7, task_id="found"))
     assert create(OWNED, run).id == "7/new"
-    assert service.asked == ["create", "close", "create"]
+    assert service.calls == ["create", "close", "create"]
 
 
-def test_a_room_that_is_not_there_forgets_no_record_that_a_later_run_has_taken(runs: Runs) -> None:
+def test_a_missing_room_removes_no_record_of_a_later_run(runs: Runs) -> None:
     lose(runs)
 
     def taken() -> httpx.Response:
-        taken_over_by(runs.beside(Service()))
+        taken_over_by(runs.concurrent(Service()))
         return NO_ROOM
 
     service = Service(create=[taken, created("new")])
     run = runs.next(service)
     with pytest.raises(TakenOver, match="another run owns it now"):
         create(OWNED, run)
-    assert service.asked == ["create"]
+    assert service.calls == ["create"]
     assert states(run.journal) == [(None, RecordState.ASKED), (None, RecordState.CLOSED)]
 
 
-def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started(runs: Runs) -> None:
+def test_a_plugin_without_engine_closes_nothing_of_a_later_run(runs: Runs) -> None:
     """The plugin starts its recovery only now, after the close that its engine asked for."""
     old = runs.next(Service(create=created("first"), close=CLOSED))
     outputs = create(OWNED, old).outputs
-    later = runs.beside(Service()).journal
+    later = runs.concurrent(Service()).journal
     (first,) = later.records(OWNER)
     started = later.add(
         replace(first, trace_id="t-later", process=later.process, state=RecordState.ASKED, handed=False)
@@ -124,30 +124,30 @@ def test_a_plugin_that_outlives_its_engine_leaves_alone_what_a_later_run_started
     assert states(later) == [("7/first", RecordState.CLOSED), ("7/later", RecordState.OPEN)]
 
 
-def test_an_agent_that_an_earlier_run_has_just_begun_to_close_is_closed_before_another_starts(runs: Runs) -> None:
+def test_an_agent_that_is_closing_is_closed_before_another_starts(runs: Runs) -> None:
     create(OWNED, runs.next(Service(create=created("old"))))
     earlier = runs.next(Service()).journal
-    run = runs.beside(service := Service(close=CLOSED, create=created("new")))
+    run = runs.concurrent(service := Service(close=CLOSED, create=created("new")))
     look = run.journal.records
     (stale,) = look(OWNER)
     assert earlier.begin_close(stale)  # after this run has read the record
     run.journal.records = lambda owner=None: [stale]  # type: ignore[method-assign]
     assert create(OWNED, run).id == "7/new"
-    assert service.asked == ["close", "create"]
+    assert service.calls == ["close", "create"]
 
 
-def test_a_task_that_was_handed_under_one_record_is_not_closed_on_account_of_another(runs: Runs) -> None:
+def test_a_task_returned_under_one_record_is_not_closed_by_another(runs: Runs) -> None:
     """An old plugin recorded the answer that this run kept as one that no process waits for, and was then killed."""
     outputs = create(OWNED, runs.next(Service(create=created("first")))).outputs
     run = runs.next(Service())
-    kept = left_open(run, "kept", OWNER)
+    kept = add_open_task(run, "kept", OWNER)
     run.journal.add(replace(kept, trace_id="t-orphan", process=1, handed=False))
     service = Service(close=CLOSED)
     delete("7/first", outputs, runs.next(service))
     assert [body["taskId"] for body in service.bodies] == ["first"]
 
 
-def test_a_refused_close_of_what_an_earlier_run_started_is_taken_back(runs: Runs) -> None:
+def test_a_refused_close_of_a_leftover_leaves_its_record_open(runs: Runs) -> None:
     outputs = create(OWNED, runs.next(Service(create=created("first")))).outputs
     run = runs.next(Service(close=reply(code=777), rooms=ROOM))
     with pytest.raises(Refused):
@@ -156,7 +156,7 @@ def test_a_refused_close_of_what_an_earlier_run_started_is_taken_back(runs: Runs
 
 
 @pytest.mark.parametrize("left", ["known", "unanswered"])
-def test_what_another_account_left_says_how_to_end_its_care(runs: Runs, left: str) -> None:
+def test_a_leftover_of_another_account_names_the_command(runs: Runs, left: str) -> None:
     """The account may be gone permanently: an emulator's account, or one that was entered by mistake."""
     if left == "known":
         create(OWNED, runs.next(Service(create=created("old"))))
@@ -172,23 +172,23 @@ def test_what_another_account_left_says_how_to_end_its_care(runs: Runs, left: st
 REFUSED = reply(code=777, errmsg="not now")
 
 
-def test_a_create_that_is_repeated_in_its_process_closes_what_it_could_not_close_before(runs: Runs) -> None:
+def test_a_repeated_create_closes_what_it_could_not_close_before(runs: Runs) -> None:
     """As when an error hook has the engine call it again: by then, this process owns the record."""
-    left_open(runs.next(Service()), "old", OWNER)
+    add_open_task(runs.next(Service()), "old", OWNER)
     service = Service(create=created("new"), close=[REFUSED, CLOSED], rooms=ROOM)
     run = runs.next(service)
     with pytest.raises(Refused, match="not now"):
         create(OWNED, run)
     assert create(OWNED, run).id == "7/new"
-    assert service.asked == ["close", "rooms", "close", "create"]
+    assert service.calls == ["close", "rooms", "close", "create"]
     assert states(run.journal) == [("7/old", RecordState.CLOSED), ("7/new", RecordState.OPEN)]
     assert run.unrecovered == set()
 
 
-def test_a_delete_that_is_repeated_in_its_process_closes_what_it_could_not_close_before(runs: Runs) -> None:
+def test_a_repeated_delete_closes_what_it_could_not_close_before(runs: Runs) -> None:
     run = runs.next(Service())
-    left_open(run, "known", OWNER)
-    left = replace(left_open(run, "left", OWNER), handed=False)
+    add_open_task(run, "known", OWNER)
+    left = replace(add_open_task(run, "left", OWNER), handed=False)
     run.journal.drop(left)
     run.journal.add(left)
     service = Service(close=[CLOSED, REFUSED, CLOSED], rooms=ROOM)
@@ -197,5 +197,5 @@ def test_a_delete_that_is_repeated_in_its_process_closes_what_it_could_not_close
     with pytest.raises(Refused, match="not now"):
         delete("7/known", outputs, run)
     delete("7/known", outputs, run)
-    assert service.asked == ["close", "close", "rooms", "close"]
+    assert service.calls == ["close", "close", "rooms", "close"]
     assert states(run.journal) == [("7/known", RecordState.CLOSED), ("7/left", RecordState.CLOSED)]
