@@ -69,7 +69,7 @@ class Emulator:
     def __enter__(self) -> Self:
         """Start the emulator; when this returns, it accepts connections."""
         if self._running is not None:
-            message = "this emulator runs already; make another one"
+            message = "this emulator is already running; create another one"
             raise RuntimeError(message)
         with ExitStack() as undone:
             listener = undone.enter_context(listen(self._port))
@@ -262,7 +262,7 @@ class Emulator:
 
     def _require_running(self) -> EmulatorThread:
         if self._running is None:
-            message = "the emulator does not run: use it within `with Emulator() as emulator:`"
+            message = "the emulator is not running: use it inside `with Emulator() as emulator:`"
             raise RuntimeError(message)
         return self._running
 

@@ -45,9 +45,9 @@ def _problem(model: type[BaseModel], problem: Mapping[str, Any], *, by_name: boo
     if problem["type"] == "extra_forbidden":
         fields = model.model_fields.items()
         if len(problem["loc"]) > 1:
-            return f"{path}: not known here"
+            return f"{path}: unknown field"
         known = ", ".join(name if by_name else field.alias or name for name, field in fields)
-        return f"{path}: not known here; known are {known}"
+        return f"{path}: unknown field; the fields here are {known}"
     reason = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] in {"enum", "literal_error"}:
         reason += f", not {repr(problem['input'])[:_SHOWN]}"

@@ -122,5 +122,5 @@ def test_numbers_are_never_used_again(faults: FaultList) -> None:
 
 @pytest.mark.parametrize("verb", ["get", "remove"])
 def test_a_fault_that_is_not_there_is_named(faults: FaultList, verb: str) -> None:
-    with pytest.raises(LookupError, match="no fault 7 is set"):
+    with pytest.raises(LookupError, match="there is no fault 7"):
         getattr(faults, verb)(7)

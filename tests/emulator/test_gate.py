@@ -55,7 +55,7 @@ def test_waiting_for_more_than_came_ends_when_it_is_opened() -> None:
     async def scene() -> None:
         gate = Gate()
         asyncio.get_running_loop().call_soon(gate.open)
-        with pytest.raises(LookupError, match="0 of 2 requests were held when it was released"):
+        with pytest.raises(LookupError, match="0 of 2 requests were held when the fault was released"):
             await gate.until_reached(2)
 
     run(scene())

@@ -188,13 +188,13 @@ def test_every_fault_and_setting_is_told_in_words(api: Api) -> None:
         "<code>maxRps = 50</code>",
         "<code>clock +90 s</code>",
         "<b>any request</b> answers HTTP 503, no JSON; the work is done first",
-        "takes 1 s before the work and 0.5 s after the work",
-        ": for 3 more, after 2 that pass, applied 0×",
-        "answers garbage (broken); the work is done first",
+        "waits 1 s before the work and 0.5 s after the work",
+        ": for 3 more, skips the first 2, applied 0×",
+        "sends an invalid answer (broken); the work is done first",
         ": until it is removed, applied 0×",
-        "holds the request when it has worked, for <b>&lt;r&gt;</b>",
+        "holds the request after the work, for <b>&lt;r&gt;</b>",
         "never answers; the work is not done",
-        "answers by half; the work is not done",
+        "sends half of the answer; the work is not done",
         "resets the connection; the work is not done",
     ):
         assert said.replace("&#34;", '"') in text.replace("&#34;", '"')

@@ -85,7 +85,7 @@ def test_only_its_user_can_read_it_whoever_could_before(path: Path, mode: int) -
 )
 def test_a_corrupt_file_is_named_and_left_as_it_is(path: Path, content: str) -> None:
     path.write_text(content)
-    with pytest.raises(StateFileUnusable, match="is not what an emulator writes") as error:
+    with pytest.raises(StateFileUnusable, match="was not written by an emulator") as error:
         StateFile(path)
     assert str(path) in str(error.value)
     assert "canary" not in str(error.value)

@@ -25,8 +25,8 @@ def test_keywords_are_understood_by_pythons_names() -> None:
 @pytest.mark.parametrize(
     ("content", "by_name", "message"),
     [
-        ({"how_many": 2}, False, "how_many: not known here; known are howMany, what, deep"),
-        ({"howMany": 2}, True, "howMany: not known here; known are how_many, what, deep"),
+        ({"how_many": 2}, False, "how_many: unknown field; the fields here are howMany, what, deep"),
+        ({"howMany": 2}, True, "howMany: unknown field; the fields here are how_many, what, deep"),
         ({"what": "x" * 99}, False, f"what: Input should be 'this' or 'that', not '{'x' * 39}"),
         ({"deep": (1, "2")}, False, "deep.1: Input should be a valid integer"),
         ("this", False, "(root): must be an object"),

@@ -187,7 +187,7 @@ class Admin:
         self._service.advance()
         room = self._service.state.rooms.get((self._account(app_key), cname))
         if room is None:
-            message = f"no room {cname!r} is open"
+            message = f"there is no open room {cname!r}"
             raise LookupError(message)
         await self._service.end_room(room, end_tasks=end_tasks)
 
@@ -200,13 +200,13 @@ class Admin:
         self._service.advance()
         task = self._service.state.running_task(cid, task_id)
         if task is None:
-            message = f"no task {task_id!r} runs in room {cid}"
+            message = f"no task {task_id!r} is running in room {cid}"
             raise LookupError(message)
         await self._service.end_task(task, "admin")
 
     def _account(self, app_key: str | None) -> str:
         settings = self._service.settings
         if app_key is not None and app_key not in settings.secrets:
-            message = f"no AppKey {app_key!r} is known; known are {', '.join(settings.secrets)}"
+            message = f"unknown AppKey {app_key!r}; the known AppKeys are {', '.join(settings.secrets)}"
             raise LookupError(message)
         return settings.app_key if app_key is None else app_key

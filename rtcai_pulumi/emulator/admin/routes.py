@@ -171,7 +171,7 @@ async def _end_task(admin: Admin, request: Request) -> Any:
 
 
 async def _not_found(_: Admin, request: Request) -> Any:
-    message = f"no such path for {request.method}; docs/emulator.md lists them"
+    message = f"no such path for {request.method}; docs/emulator.md lists the paths"
     raise LookupError(message)
 
 

@@ -59,11 +59,13 @@ def verify_checksum(call: Call, secrets: Mapping[str, str], clock: Clock, nonces
         raise Rejection(NOT_LOGGED_IN, "header CurTime: must be whole seconds since 1970, in decimal")
     secret = secret_of(app_key, secrets)
     if abs(clock.now() - int(cur_time)) > VALID_SECONDS:
-        raise Rejection(NOT_LOGGED_IN, f"header CurTime: more than {VALID_SECONDS} seconds off the service's clock")
+        raise Rejection(
+            NOT_LOGGED_IN, f"header CurTime: differs from the service's clock by more than {VALID_SECONDS} seconds"
+        )
     if not hmac.compare_digest(checksum_of(secret, nonce, cur_time).encode(), checksum.encode()):
         raise Rejection(NOT_LOGGED_IN, "header CheckSum: wrong; check the AppSecret")
     if not nonces.use(app_key, nonce, clock.now()):
-        raise Rejection(NOT_LOGGED_IN, "header Nonce: used before; each attempt needs a new one")
+        raise Rejection(NOT_LOGGED_IN, "header Nonce: already used; each attempt needs a new one")
 
 
 def login_header(call: Call, name: str) -> str:
@@ -126,7 +128,7 @@ def verify_token(call: Call, secrets: Mapping[str, str], clock: Clock) -> None:
     good = [signature_of(app_key, secret, room, uid, token) for room in {cname, ""}]
     if not any(hmac.compare_digest(signature.encode(), token.signature.encode()) for signature in good):
         raise Rejection(
-            NOT_LOGGED_IN, "header Token: not made for this AppKey, Uid and Cname, or with another AppSecret"
+            NOT_LOGGED_IN, "header Token: was made for another AppKey, Uid or Cname, or with another AppSecret"
         )
     if not 1 <= token.ttl <= MAX_TTL:
         raise Rejection(NOT_LOGGED_IN, f"header Token: its ttl must be 1 to {MAX_TTL} seconds")
@@ -134,7 +136,10 @@ def verify_token(call: Call, secrets: Mapping[str, str], clock: Clock) -> None:
     if age_ms >= token.ttl * 1000:
         raise Rejection(NOT_LOGGED_IN, "header Token: expired")
     if age_ms < -VALID_SECONDS * 1000:
-        raise Rejection(NOT_LOGGED_IN, f"header Token: made more than {VALID_SECONDS} seconds ahead of the clock")
+        raise Rejection(
+            NOT_LOGGED_IN,
+            f"header Token: its curTime is more than {VALID_SECONDS} seconds ahead of the service's clock",
+        )
 
 
 def verify_room(call: Call, cname: str) -> None:

@@ -141,7 +141,9 @@ def _parse_query(service: EmulatedService, call: Call, *filters: str) -> tuple[E
     names = filters if by_number else (*filters, "cname")
     unknown = [] if service.settings.allow_unknown_fields else [name for name, _ in call.query if name not in names]
     if unknown or len(dict(call.query)) < len(call.query):
-        raise Rejection(INVALID, "; ".join(f"{name}: unknown field" for name in unknown) or "query: a name comes twice")
+        raise Rejection(
+            INVALID, "; ".join(f"{name}: unknown field" for name in unknown) or "query: the same field is set twice"
+        )
     if by_number:
         room = service.state.room_of(_number("cid", stated["cid"]))
     elif is_room_name(stated.get("cname")):

@@ -150,19 +150,19 @@ class AnswerFault(Fault):
     @model_validator(mode="after")
     def _check_headers(self) -> Self:
         names = [name.lower() for name in self.headers]
-        problems = [f"headers.{name}: stated twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-        problems += [f"headers.{name}: not a header that can be set" for name in self.headers if not _settable(name)]
+        problems = [f"headers.{name}: set more than once" for name in dict.fromkeys(names) if names.count(name) > 1]
+        problems += [f"headers.{name}: this header cannot be set" for name in self.headers if not _settable(name)]
         problems += [
             f"headers.{name}: must be printable ASCII, without spaces at its ends"
             for name, value in self.headers.items()
             if not _HEADER_VALUE.fullmatch(value)
         ]
         if not self.model_fields_set & {"status", "code"}:
-            problems.append("status, code: at least one must be stated")
+            problems.append("status, code: at least one must be set")
         if self.code is None and self.errmsg is not None:
             problems.append("errmsg: needs a code")
         if self.code is not None and self.status in WITHOUT_BODY:
-            problems.append(f"code: HTTP status {self.status} has no body")
+            problems.append(f"code: an answer with HTTP status {self.status} has no body")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -50,7 +50,7 @@ class Gate:
         """
         while self.reached < count:
             if self._opened.is_set():
-                message = f"{self.reached} of {count} requests were held when it was released"
+                message = f"{self.reached} of {count} requests were held when the fault was released"
                 raise LookupError(message)
             await self._moved.wait()
 
@@ -155,7 +155,7 @@ class FaultList:
             LookupError: there is no fault with this number.
         """
         if number not in self._set:
-            message = f"no fault {number} is set"
+            message = f"there is no fault {number}"
             raise LookupError(message)
         return self._set[number]
 

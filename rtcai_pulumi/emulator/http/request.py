@@ -93,7 +93,7 @@ class Call:
             Refused: there is a body.
         """
         if self.size:
-            raise Rejection(INVALID, f"a {self.method} has no body")
+            raise Rejection(INVALID, f"a {self.method} must not have a body")
 
     def request_id(self) -> str:
         """Return the id for the answer: the request's own, else a new one."""
@@ -144,7 +144,7 @@ def parse_json(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
         # Infinity written as 1e999 and half of a surrogate pair can be parsed but not written again.
         json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise Rejection(INVALID, "the body must be JSON in UTF-8") from None
+        raise Rejection(INVALID, "the body must be valid JSON in UTF-8") from None
     if _deeper_than(content, _MAX_DEPTH):
         raise Rejection(INVALID, f"the body is nested deeper than {_MAX_DEPTH} levels")
     return content
@@ -153,12 +153,12 @@ def parse_json(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        raise Rejection(INVALID, "an object of the body names a field twice")
+        raise Rejection(INVALID, "an object in the body has the same field twice")
     return content
 
 
 def _no_constant(name: str) -> None:
-    raise Rejection(INVALID, f"the body holds {name}, which is no JSON")
+    raise Rejection(INVALID, f"the body contains {name}, which is not valid JSON")
 
 
 def _deeper_than(content: Any, depth: int) -> bool:

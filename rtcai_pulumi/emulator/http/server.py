@@ -40,7 +40,7 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            message = f"port {port} of {HOST} is taken by another program; choose another port, or 0 for a free one"
+            message = f"port {port} of {HOST} is already in use; choose another port, or 0 for a free one"
             raise PortTaken(message) from None
         message = f"cannot listen on port {port} of {HOST}: {error.strerror}"
         raise CannotStart(message) from None

@@ -26,15 +26,15 @@ def fault_text(shown: Mapping[str, Any]) -> str:
     kind = shown["kind"]
     if kind == "latency":
         waits = [f"{shown[name]:g} s {name} the work" for name in ("before", "after") if shown.get(name)]
-        return f"takes {' and '.join(waits)}"
+        return f"waits {' and '.join(waits)}"
     if kind == "hold":
-        return f"holds the request when it has {shown.get('at', 'arrived')}"
+        return f"holds the request {'after' if shown.get('at') == 'worked' else 'before'} the work"
     done = kind == "answer-after" or shown.get("work", False)
     texts = {
         "hang": "never answers",
-        "half": "answers by half",
+        "half": "sends half of the answer",
         "reset": "resets the connection",
-        "garbage": f"answers garbage ({shown.get('form', 'html')})",
+        "garbage": f"sends an invalid answer ({shown.get('form', 'html')})",
     }
     return f"{texts.get(kind) or _answer_text(shown)}; the work is {'done first' if done else 'not done'}"
 
@@ -50,7 +50,7 @@ def turns_text(shown: Mapping[str, Any]) -> str:
     """Describe which requests a fault still applies to, and what it has done."""
     left, applied, skip = shown["left"], shown["applied"], shown.get("skip", 0)
     parts = ["until it is removed" if left is None else "used up" if left == 0 else f"for {left} more"]
-    parts += [f"after {skip} that pass"] if skip else []
+    parts += [f"skips the first {skip}"] if skip else []
     parts += [f"applied {applied}×"]
     parts += [f"{shown['held']} held now"] if shown.get("held") else []
     return ", ".join(parts)

@@ -16,13 +16,13 @@ from rtcai_pulumi.emulator.state.model import RoomKey
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _KINDS: Final = {
-    "answer": "another answer, nothing done",
+    "answer": "another answer, work not done",
     "answer-after": "another answer, work done first",
-    "latency": "a slow answer",
+    "latency": "a delayed answer",
     "hang": "no answer",
-    "half": "half of an answer",
+    "half": "half of the answer",
     "reset": "a reset connection",
-    "garbage": "garbage for an answer",
+    "garbage": "an invalid answer",
     "hold": "hold until released",
 }
 """The form's name for each kind of fault."""

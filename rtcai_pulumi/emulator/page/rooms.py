@@ -22,7 +22,7 @@ _ENDINGS: Final[dict[EndedBy | None, str]] = {
     "close": "closed by the API",
     "room": "ended with its room",
     "itself": "ended by itself",
-    "admin": "ended behind the client's back",
+    "admin": "ended on this page or by the admin API",
     None: "ended",
 }
 
@@ -90,8 +90,8 @@ class RoomView:
         texts: dict[Condition, str] = {
             "running": "Running",
             "starting": "Starting",
-            "several": f"{len(self.left)} agents at once",
-            "orphaned": "Running, its room is gone",
+            "several": f"{len(self.left)} agents at the same time",
+            "orphaned": "Running, its room has ended",
             "empty": "Open, no agent",
             "ended": "Ended",
         }
@@ -173,8 +173,8 @@ def _between(before: list[Span], span: Span) -> str:
     if last_ms > span.start_ms:
         both_ms = min(last_ms, span.end_ms)
         how_long = "" if both_ms == inf else f" for {duration((both_ms - span.start_ms) / 1000)}"
-        return f"started while the agent before was running: both were in the room{how_long}"
-    return f"started {duration((span.start_ms - last_ms) / 1000)} after the agent before had ended"
+        return f"started while the previous agent was running: both were in the room{how_long}"
+    return f"started {duration((span.start_ms - last_ms) / 1000)} after the previous agent had ended"
 
 
 def moment(at_ms: float) -> str:

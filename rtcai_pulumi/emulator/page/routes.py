@@ -58,7 +58,7 @@ def page_routes(service: EmulatedService) -> list[Route]:
 
     def events(request: Request) -> Response:
         if feed.readers >= MAX_READERS:
-            return _text(f"{feed.readers} pages are already connected; close one", 503)
+            return _text(f"{feed.readers} pages are already connected; close one of them", 503)
         cursor = request.headers.get("last-event-id") or request.query_params.get("since", "")
         return StreamingResponse(feed.events(cursor), media_type="text/event-stream", headers=_HEADERS)
 

@@ -108,8 +108,10 @@ class StateFile:
         except ValidationError as error:
             # Only the first location, and not its value, which may be a prompt.
             place = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))
-            what = f"is not what an emulator writes (first problem at: {place or 'its very start'})"
-            raise StateFileUnusable(self._sentence(f"{what}; repair it, or move it away to start empty")) from None
+            what = f"was not written by an emulator, or is damaged (first problem at {place or 'the beginning'})"
+            raise StateFileUnusable(
+                self._sentence(f"{what}; repair it, or move it away to start without rooms and tasks")
+            ) from None
         return ServiceState(stored.rooms, stored.tasks)
 
     def _lock_file(self) -> int:
@@ -124,7 +126,9 @@ class StateFile:
             _hold(lock)
         except OSError:
             os.close(lock)
-            raise StateFileUnusable(self._sentence("is in use by another emulator")) from None
+            raise StateFileUnusable(
+                self._sentence("is in use by another emulator; stop that one, or choose another file")
+            ) from None
         return lock
 
     def _sentence(self, what: str) -> str:

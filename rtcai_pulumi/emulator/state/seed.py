@@ -131,7 +131,7 @@ def _room(service: EmulatedService, stated: SeedRoom, checked: _CheckedModel) ->
     key = (stated.app_key or service.settings.app_key, stated.cname)
     if known := checked.rooms.get(key) or service.state.rooms.get(key):
         other = stated.cid not in {None, known.cid}
-        return [*problems, *(["cid: this room is open under another number"] if other else [])]
+        return [*problems, *(["cid: the open room of this name has another number"] if other else [])]
     opened_ms = _ms(stated.opened_at, service)
     checked.rooms[key] = EmulatedRoom(stated.cid or new_number(), stated.cname, 0, opened_ms, key[0])
     return problems
@@ -141,17 +141,17 @@ def _task(service: EmulatedService, stated: SeedTask, checked: _CheckedModel) ->
     ended = stated.ended_at is not None or stated.state == "ended"
     problems = [*_owner_problems(service, stated.cname, stated.app_key), *_data_problems(service, stated)]
     if stated.ended_at is not None and stated.state not in {None, "ended"}:
-        problems.append("state: a task with endedAt has ended")
+        problems.append("state: must be ended, because endedAt is set")
     if not ended and stated.ended_by is not None:
-        problems.append("endedBy: belongs to a task that has ended")
+        problems.append("endedBy: needs endedAt, or the state ended")
     started_ms = _ms(stated.started_at, service)
     ended_ms = _ms(stated.ended_at, service) if ended else None
     if ended_ms is not None and ended_ms < started_ms:
-        problems.append("endedAt: before startedAt")
+        problems.append("endedAt: must not be before startedAt")
     task_id = stated.task_id or uuid4().hex
     cid = stated.cid or _number_of_room(service, stated, checked, started_ms, opening=not ended and not problems)
     if (cid, task_id) in checked.tasks or (cid, task_id) in service.state.tasks:
-        problems.append("taskId: this room has such a task already")
+        problems.append("taskId: this room already has a task with this id")
     if problems:
         return problems
     app_key = stated.app_key or service.settings.app_key
@@ -177,7 +177,7 @@ def _number_of_room(
 def _owner_problems(service: EmulatedService, cname: str, app_key: str | None) -> list[str]:
     problems = [] if is_room_name(cname) else ["cname: must be 1 to 64 bytes of UTF-8"]
     if app_key is not None and app_key not in service.settings.secrets:
-        problems.append("appKey: not known to this emulator")
+        problems.append("appKey: unknown AppKey")
     return problems
 
 
@@ -186,7 +186,7 @@ def _data_problems(service: EmulatedService, stated: SeedTask) -> list[str]:
     passing = service.settings.allow_unknown_fields
     problems = [f"{problem.path}: {problem.reason}" for problem in found if not (passing and problem.unlisted)]
     if not problems and stated.mode not in {None, Mode.of(stated.data).value}:
-        problems.append(f"mode: data is of mode {Mode.of(stated.data).value}")
+        problems.append(f"mode: must be {Mode.of(stated.data).value}, the mode of data")
     return problems
 
 

@@ -302,7 +302,7 @@ async function send(method, path, content) {
     if (answer.ok) return null;
     return (await answer.json()).error ?? `HTTP ${answer.status}`;
   } catch {
-    return "The emulator does not answer. Is it still running?";
+    return "The emulator does not respond. Check that it is still running.";
   }
 }
 
@@ -333,7 +333,7 @@ const acts = {
 
   async "end-task"(button, room) {
     const { cid, task } = button.dataset;
-    const text = `Its task ${task} ends behind the client's back, as if the agent had died.`;
+    const text = `Its task ${task} ends without a request of the client, as if the agent had crashed.`;
     if (!(await confirmed(`End the agent in ${room.dataset.name}?`, text, "End agent"))) return;
     await done("DELETE", `/tasks/${cid}/${encodeURIComponent(task)}`, `Ended the agent in ${room.dataset.name}.`);
   },
@@ -356,7 +356,7 @@ const acts = {
   },
 
   async release(button) {
-    await done("POST", `/faults/${button.dataset.fault}/release`, `Released what fault ${button.dataset.fault} held.`);
+    await done("POST", `/faults/${button.dataset.fault}/release`, `Released the requests that fault ${button.dataset.fault} held.`);
   },
 
   async "clear-faults"() {
