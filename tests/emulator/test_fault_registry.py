@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator.api.rate_limit import Verb
-from rtcai_pulumi.emulator.faults.model import fault_of
+from rtcai_pulumi.emulator.faults.model import parse_fault
 from rtcai_pulumi.emulator.faults.registry import ActiveFault, FaultList
 
 
@@ -13,7 +13,7 @@ def faults() -> FaultList:
 
 
 def add(faults: FaultList, kind: str = "reset", verb: str = "create", **parts: Any) -> ActiveFault:
-    return faults.add(fault_of({"verb": verb, "kind": kind, **parts}))
+    return faults.add(parse_fault({"verb": verb, "kind": kind, **parts}))
 
 
 def taken(faults: FaultList, verb: Verb = "create", cname: str | None = "r") -> list[int]:

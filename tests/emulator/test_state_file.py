@@ -50,7 +50,7 @@ def test_a_running_and_an_ended_task_stay_what_they_are(path: Path) -> None:
     again = StateFile(path)
     again.close()
     assert [task.ended_ms for task in again.state.tasks.values()] == [9, None]
-    assert again.state.running_task(running.cid, running.task_id) == running
+    assert again.state.find_running_task(running.cid, running.task_id) == running
 
 
 def test_a_file_of_an_emulator_that_kept_no_appkeys_is_read(path: Path) -> None:
