@@ -18,7 +18,7 @@ from rtcai_pulumi.emulator.api.rate_limit import Verbs
 from rtcai_pulumi.emulator.app import application
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.faults.model import At, FaultArguments
-from rtcai_pulumi.emulator.http.server import Server, listen, url_of
+from rtcai_pulumi.emulator.http.server import Server, format_url, listen
 from rtcai_pulumi.emulator.state.file import StateFile
 from rtcai_pulumi.emulator.state.service import EmulatedService
 from rtcai_pulumi.emulator.strict_model import parse_strict
@@ -63,31 +63,31 @@ class Emulator:
         """URL of the emulator, as in ``http://127.0.0.1:40123``; empty until the block is entered."""
         self._port = port
         self._state_path = None if state is None else Path(state)
-        self._running: EmulatorThread | None = None
-        self._left = ExitStack()
+        self._thread: EmulatorThread | None = None
+        self._resources = ExitStack()
 
     def __enter__(self) -> Self:
         """Start the emulator; when this returns, it accepts connections."""
-        if self._running is not None:
-            message = "this emulator runs already; make another one"
+        if self._thread is not None:
+            message = "this emulator is already running; create another one"
             raise RuntimeError(message)
-        with ExitStack() as undone:
-            listener = undone.enter_context(listen(self._port))
-            state_file = undone.enter_context(closing(StateFile(self._state_path))) if self._state_path else None
+        with ExitStack() as stack:
+            listener = stack.enter_context(listen(self._port))
+            state_file = stack.enter_context(closing(StateFile(self._state_path))) if self._state_path else None
             service = EmulatedService.load(self._settings, self.clock, state_file)
-            self.url = url_of(listener)
-            self._running = EmulatorThread(
+            self.url = format_url(listener)
+            self._thread = EmulatorThread(
                 Admin(service), lambda ready: Server(application(service), listener, ready, service.end)
             )
-            self._left = undone.pop_all()
+            self._resources = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the emulator; only the state file remains."""
-        if self._running is not None:
-            self._running.end()
-            self._running = None
-            self._left.close()
+        if self._thread is not None:
+            self._thread.end()
+            self._thread = None
+            self._resources.close()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -100,26 +100,26 @@ class Emulator:
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return every task, running and ended, in order of start, as ``GET /-/tasks`` does."""
-        return self._ask(Admin.tasks)
+        return self._run(Admin.tasks)
 
     def rooms(self) -> list[dict[str, Any]]:
         """Return every open room, in order of opening, as ``GET /-/rooms`` does."""
-        return self._ask(Admin.rooms)
+        return self._run(Admin.rooms)
 
     def requests(self) -> list[dict[str, Any]]:
         """Return every API request until now, in order of arrival, as ``GET /-/requests`` does."""
-        return self._ask(Admin.requests)
+        return self._run(Admin.requests)
 
     def stats(self) -> dict[str, Any]:
         """Return how many requests there were since the last reset, and how many task requests at the same time.
 
         The keys are those of ``GET /-/stats``: ``inFlight``, ``maxInFlight``, ``requests``, ``byVerb``, ``throttled``.
         """
-        return self._ask(Admin.stats)
+        return self._run(Admin.stats)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that can be changed, as ``GET /-/settings`` does."""
-        return self._ask(Admin.settings)
+        return self._run(Admin.settings)
 
     def change_settings(self, **changes: Unpack[ChangeableSettingsArguments]) -> None:
         """Change settings from the next request on, as in ``change_settings(dedup="replay", max_rps=50)``.
@@ -128,7 +128,7 @@ class Emulator:
             ValueError: a setting is not valid; the message names it.
         """
         checked = parse_strict(ChangeableSettings, changes, by_name=True)
-        self._ask(lambda admin: admin.change_settings(checked))
+        self._run(lambda admin: admin.change_settings(checked))
 
     def fault(
         self,
@@ -138,7 +138,7 @@ class Emulator:
         times: int | None = 1,
         skip: int = 0,
         cname: str | None = None,
-        **parts: Unpack[FaultArguments],
+        **arguments: Unpack[FaultArguments],
     ) -> int:
         """Set a fault; ``docs/emulator.md`` lists the kinds and the arguments of each.
 
@@ -148,7 +148,7 @@ class Emulator:
             times: how many requests it applies to; None: all until it is removed.
             skip: how many requests pass first.
             cname: apply it only to requests about this room.
-            **parts: the arguments of the kind, as in ``work=True``.
+            **arguments: the arguments of the kind, as in ``work=True``.
 
         Returns:
             The number of the fault, for `remove_fault`.
@@ -156,8 +156,8 @@ class Emulator:
         Raises:
             ValueError: the fault is not valid; the message names every argument that is wrong.
         """
-        stated = {"verb": verb, "kind": kind, "times": times, "skip": skip, "cname": cname, **parts}
-        number: int = self._ask(lambda admin: admin.add_fault(stated))["id"]
+        fault = {"verb": verb, "kind": kind, "times": times, "skip": skip, "cname": cname, **arguments}
+        number: int = self._run(lambda admin: admin.add_fault(fault))["id"]
         return number
 
     def hold(
@@ -183,11 +183,11 @@ class Emulator:
             ValueError: an argument is not valid; the message names every one that is wrong.
         """
         number = self.fault(verb, "hold", at=at, times=times, skip=skip, cname=cname)
-        return Hold(self._require_running(), number)
+        return Hold(self._require_thread(), number)
 
     def faults(self) -> list[dict[str, Any]]:
         """Return every fault, in the order of setting, with what each has done, as ``GET /-/faults`` does."""
-        return self._ask(Admin.faults)
+        return self._run(Admin.faults)
 
     def remove_fault(self, number: int) -> None:
         """Remove a fault; the requests that it holds continue.
@@ -195,18 +195,18 @@ class Emulator:
         Raises:
             LookupError: there is no fault with this number.
         """
-        self._ask(lambda admin: admin.remove_fault(number))
+        self._run(lambda admin: admin.remove_fault(number))
 
     def clear_faults(self) -> None:
         """Remove all faults; the requests that they hold continue."""
-        self._ask(Admin.clear_faults)
+        self._run(Admin.clear_faults)
 
     def reset(self) -> None:
         """Delete all rooms, tasks, nonces, requests, counts and faults, and disconnect every request that waits.
 
         Settings and clock stay as they are.
         """
-        self._ask(Admin.reset)
+        self._run(Admin.reset)
 
     def seed(
         self,
@@ -223,9 +223,9 @@ class Emulator:
         Raises:
             ValueError: something is not valid; the message names it, and nothing was added.
         """
-        stated = {name: [dict(one) for one in many] for name, many in
+        content = {name: [dict(item) for item in items] for name, items in
                   (("rooms", rooms), ("tasks", tasks), ("requests", requests))}  # fmt: skip
-        self._ask(lambda admin: admin.seed(stated))
+        self._run(lambda admin: admin.seed(content))
 
     def open_room(self, cname: str, *, app_key: str | None = None) -> int:
         """Open a room, as if a user had joined; return its number, also if it was open already.
@@ -234,7 +234,7 @@ class Emulator:
             LookupError: there is no such account.
             ValueError: the name is not a valid room name.
         """
-        return self._ask(lambda admin: admin.open_room(cname, app_key))
+        return self._run(lambda admin: admin.open_room(cname, app_key))
 
     def end_room(self, cname: str, *, end_tasks: bool | None = None, app_key: str | None = None) -> None:
         """End a room without a request of the client.
@@ -247,7 +247,7 @@ class Emulator:
         Raises:
             LookupError: no such room is open, or there is no such account.
         """
-        self._ask(lambda admin: admin.end_room(cname, app_key, end_tasks=end_tasks))
+        self._run(lambda admin: admin.end_room(cname, app_key, end_tasks=end_tasks))
 
     def end_task(self, cid: int | str, task_id: str) -> None:
         """End a task without a request of the client.
@@ -255,16 +255,16 @@ class Emulator:
         Raises:
             LookupError: no such task is running.
         """
-        self._ask(lambda admin: admin.end_task(int(cid), task_id))
+        self._run(lambda admin: admin.end_task(int(cid), task_id))
 
-    def _ask(self, work: Callable[[Admin], Coroutine[Any, Any, T]]) -> T:
-        return self._require_running().ask(work)
+    def _run(self, work: Callable[[Admin], Coroutine[Any, Any, T]]) -> T:
+        return self._require_thread().run(work)
 
-    def _require_running(self) -> EmulatorThread:
-        if self._running is None:
-            message = "the emulator does not run: use it within `with Emulator() as emulator:`"
+    def _require_thread(self) -> EmulatorThread:
+        if self._thread is None:
+            message = "the emulator is not running: use it inside `with Emulator() as emulator:`"
             raise RuntimeError(message)
-        return self._running
+        return self._thread
 
 
 def _add_keywords() -> None:

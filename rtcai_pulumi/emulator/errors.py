@@ -3,11 +3,11 @@
 ::
 
     Exception
-    ├── Refused                  the service refuses one request
+    ├── Rejection                the service refuses one request
     ├── NoAnswer                 one request ends without an answer
     │   ├── ClientGone
-    │   └── Dropped
-    ├── NotUnderstood            a fault, a setting, a time or a seed that is not valid; also a ValueError
+    │   └── RequestDropped
+    ├── InvalidInput             a fault, a setting, a time or a seed that is not valid; also a ValueError
     └── CannotStart              the emulator cannot start
         ├── PortTaken
         ├── StateFileUnusable
@@ -42,7 +42,7 @@ class RequestDropped(NoAnswer):
         super().__init__("dropped")
 
 
-class InvalidStatement(ValueError):
+class InvalidInput(ValueError):
     """A fault, a setting, a time or a seed is not valid. The message names each wrong key and the reason."""
 
 

@@ -13,9 +13,9 @@ from rtcai_pulumi.emulator.api.auth import verify_checksum, verify_token
 from rtcai_pulumi.emulator.api.deduplication import Turn
 from rtcai_pulumi.emulator.api.rate_limit import Verb, group_of
 from rtcai_pulumi.emulator.errors import NoAnswer, Rejection
-from rtcai_pulumi.emulator.faults.injection import Ending, Interference
+from rtcai_pulumi.emulator.faults.injection import Delivery, FaultInjector
 from rtcai_pulumi.emulator.http.connection import Connection
-from rtcai_pulumi.emulator.http.request import AuthScheme, Call, read_call, room_of
+from rtcai_pulumi.emulator.http.request import AuthScheme, Call, find_requested_room, read_call
 from rtcai_pulumi.emulator.http.response import (
     INTERNAL,
     NO_SUCH_PATH,
@@ -66,52 +66,54 @@ class Exchange:
         entry = self._service.record.begin(call, self._service.clock.now(), time.perf_counter())
         connection = Connection(scope, receive, send)
         if self._operation is None:
-            await self._end(Ending(NO_SUCH_PATH), entry, connection)
+            await self._deliver(Delivery(NO_SUCH_PATH), entry, connection)
             return
         with self._service.gauge.count(self._operation.verb):
             try:
-                ending = await self._ending(self._operation, entry, connection)
+                delivery = await self._process(self._operation, entry, connection)
             except NoAnswer as reason:
                 _log.info("%s %a: no answer, %s", call.method, call.path, reason)
                 entry.break_off(str(reason), time.perf_counter())
                 await connection.hang_up()
             else:
-                await self._end(ending, entry, connection)
+                await self._deliver(delivery, entry, connection)
 
-    async def _end(self, ending: Ending, entry: RequestEntry, connection: Connection) -> None:
-        call, answer = entry.call, ending.answer
+    async def _deliver(self, delivery: Delivery, entry: RequestEntry, connection: Connection) -> None:
+        call, answer = entry.call, delivery.answer
         # Headers, query and body are left out: this log must never contain a CheckSum, a token or a prompt.
-        if ending.cut:
-            _log.info("%s %a: no answer, cut: %s", call.method, call.path, ending.cut)
-            entry.break_off(f"cut: {ending.cut}", time.perf_counter())
+        if delivery.cut:
+            _log.info("%s %a: no answer, cut: %s", call.method, call.path, delivery.cut)
+            entry.break_off(f"cut: {delivery.cut}", time.perf_counter())
         else:
             _log.info("%s %a: HTTP %d, code %s", call.method, call.path, answer.status, answer.code)
             entry.finish(answer, time.perf_counter())
-        await ending.reach(connection, to_response(answer, self._service.clock))
+        await delivery.send(connection, to_response(answer, self._service.clock))
 
-    async def _ending(self, operation: Operation, entry: RequestEntry, connection: Connection) -> Ending:
+    async def _process(self, operation: Operation, entry: RequestEntry, connection: Connection) -> Delivery:
         service, call, request_id = self._service, entry.call, entry.call.request_id()
         settings = service.settings
         # The rate limit comes first, as in a gateway in front of the service: a request above it uses up neither a
         # nonce nor a fault. All unknown AppKeys share one count: keys that a client invents must not fill the memory.
         known = call.app_key if call.app_key in settings.secrets else ""
-        if seconds := service.windows.admit(group_of(operation.verb), settings.max_rps, service.clock.now(), known):
+        if seconds := service.rate_limiter.admit(
+            group_of(operation.verb), settings.max_rps, service.clock.now(), known
+        ):
             service.gauge.count_throttled()
-            return Ending(too_fast_answer(seconds, request_id, retry_after=settings.retry_after))
-        taken = service.faults.take(operation.verb, lambda: room_of(operation.verb, call, service.state))
-        entry.faults = taken.to_json()
-        interference = Interference(taken, service.waits, connection)
+            return Delivery(too_fast_answer(seconds, request_id, retry_after=settings.retry_after))
+        faults = service.faults.take(operation.verb, lambda: find_requested_room(operation.verb, call, service.state))
+        entry.faults = faults.to_json()
+        injector = FaultInjector(faults, service.waits, connection)
         turn = service.duplicates.register(call) if operation.verb == "create" else None
         try:
-            await interference.pause("arrived")
-            worked = await self._worked(operation, call, request_id, turn, connection) if interference.works else None
+            await injector.pause("arrived")
+            answer = await self._do_work(operation, call, request_id, turn, connection) if injector.does_work else None
         finally:
             if turn:
                 service.duplicates.end(turn)
-        await interference.pause("worked")
-        return interference.ending(worked, request_id)
+        await injector.pause("worked")
+        return injector.choose_delivery(answer, request_id)
 
-    async def _worked(
+    async def _do_work(
         self, operation: Operation, call: Call, request_id: str, turn: Turn | None, connection: Connection
     ) -> EmulatedAnswer:
         service = self._service
@@ -125,8 +127,8 @@ class Exchange:
             if turn is None:
                 return await work()
             return await service.duplicates.run_once(turn, service.state, service.settings.dedup, connection, work)
-        except Rejection as refused:
-            return failure_answer(refused, request_id)
+        except Rejection as rejection:
+            return failure_answer(rejection, request_id)
         except NoAnswer:
             raise
         except Exception:  # any failure, for example a full disk, is answered in the documented form

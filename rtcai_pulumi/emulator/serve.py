@@ -11,11 +11,11 @@ from typing import Unpack
 from rtcai_pulumi.config.emulator import ENVIRONMENT_VARIABLES, EmulatorSettings, EmulatorSettingsArguments
 from rtcai_pulumi.emulator.app import application
 from rtcai_pulumi.emulator.clock import Clock
-from rtcai_pulumi.emulator.errors import CannotStart, InvalidStatement, Rejection, SeedUnusable
+from rtcai_pulumi.emulator.errors import CannotStart, InvalidInput, Rejection, SeedUnusable
 from rtcai_pulumi.emulator.http.request import parse_json
-from rtcai_pulumi.emulator.http.server import Server, listen, url_of
+from rtcai_pulumi.emulator.http.server import Server, format_url, listen
 from rtcai_pulumi.emulator.state.file import StateFile
-from rtcai_pulumi.emulator.state.seed import Seed, plant
+from rtcai_pulumi.emulator.state.seed import Seed, add_seed
 from rtcai_pulumi.emulator.state.service import EmulatedService
 from rtcai_pulumi.emulator.strict_model import parse_strict
 
@@ -56,21 +56,21 @@ def run(settings: EmulatorSettings, port: int, state: Path | None, seed: Path | 
         CannotStart: the port is in use, or the state file or the seed cannot be used.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    with ExitStack() as undone:
-        listener = undone.enter_context(listen(port))
-        state_file = undone.enter_context(closing(StateFile(state))) if state else None
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(port))
+        state_file = stack.enter_context(closing(StateFile(state))) if state else None
         service = EmulatedService.load(settings, Clock(), state_file)
         if seed and not service.state.tasks and not service.state.rooms:
-            _plant(service, seed)
+            _add_seed_file(service, seed)
 
         def ready() -> None:
-            sys.stdout.write(f"rtcai emulator ready on {url_of(listener)}\n")
+            sys.stdout.write(f"rtcai emulator ready on {format_url(listener)}\n")
             sys.stdout.flush()
 
         asyncio.run(Server(application(service), listener, ready, service.end).serve_until_end())
 
 
-def _plant(service: EmulatedService, path: Path) -> None:
+def _add_seed_file(service: EmulatedService, path: Path) -> None:
     """Add the content of a seed file.
 
     Raises:
@@ -78,14 +78,14 @@ def _plant(service: EmulatedService, path: Path) -> None:
     """
     try:
         content = path.read_bytes()
-        plant(service, parse_strict(Seed, parse_json(content, len(content), len(content))))
+        add_seed(service, parse_strict(Seed, parse_json(content, len(content), len(content))))
     except OSError as error:
         message = f"the seed {path} cannot be read: {error.strerror}"
         raise SeedUnusable(message) from None
-    except Rejection as refused:
-        message = f"the seed {path} cannot be used: {refused.reason}"
+    except Rejection as rejection:
+        message = f"the seed {path} cannot be used: {rejection.reason}"
         raise SeedUnusable(message) from None
-    except InvalidStatement as error:
+    except InvalidInput as error:
         message = f"the seed {path} cannot be used: {error}"
         raise SeedUnusable(message) from None
     asyncio.run(service.keep())

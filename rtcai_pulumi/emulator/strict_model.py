@@ -5,11 +5,11 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rtcai_pulumi.emulator.errors import InvalidStatement
+from rtcai_pulumi.emulator.errors import InvalidInput
 
 M = TypeVar("M", bound=BaseModel)
 
-_SHOWN: Final = 40
+_MAX_VALUE_LENGTH: Final = 40
 """How many characters of a wrong value a message repeats."""
 
 
@@ -28,27 +28,27 @@ def parse_strict(model: type[M], content: Any, *, by_name: bool = False) -> M:
         by_name: whether its keys are Python names (``max_rps``), not JSON names (``maxRps``).
 
     Raises:
-        NotUnderstood: the content is not valid; the text names everything that is wrong.
+        InvalidInput: the content is not valid; the text names everything that is wrong.
     """
     if not isinstance(content, Mapping):
         message = "(root): must be an object"
-        raise InvalidStatement(message)
+        raise InvalidInput(message)
     try:
         return model.model_validate(content, by_name=by_name, by_alias=not by_name)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        raise InvalidStatement("; ".join(_problem(model, problem, by_name=by_name) for problem in problems)) from None
+        raise InvalidInput("; ".join(_describe(model, problem, by_name=by_name) for problem in problems)) from None
 
 
-def _problem(model: type[BaseModel], problem: Mapping[str, Any], *, by_name: bool) -> str:
+def _describe(model: type[BaseModel], problem: Mapping[str, Any], *, by_name: bool) -> str:
     path = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         fields = model.model_fields.items()
         if len(problem["loc"]) > 1:
-            return f"{path}: not known here"
+            return f"{path}: unknown field"
         known = ", ".join(name if by_name else field.alias or name for name, field in fields)
-        return f"{path}: not known here; known are {known}"
+        return f"{path}: unknown field; the fields here are {known}"
     reason = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] in {"enum", "literal_error"}:
-        reason += f", not {repr(problem['input'])[:_SHOWN]}"
+        reason += f", not {repr(problem['input'])[:_MAX_VALUE_LENGTH]}"
     return f"{path}: {reason}" if path else reason

@@ -127,7 +127,7 @@ def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
         run = failing("--port", str(port))
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.count("\n") == 1
-    assert f"port {port} of 127.0.0.1 is taken" in run.stderr
+    assert f"port {port} of 127.0.0.1 is already in use" in run.stderr
 
 
 def test_it_takes_the_port_that_it_is_given() -> None:
@@ -219,7 +219,7 @@ def test_it_starts_from_a_seed_and_a_restarted_one_goes_on_without_it(start: Sta
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "must be JSON"),
+        ("{", "must be valid JSON"),
         ("[]", "must be an object"),
         ('{"rooms": [{}]}', "rooms.0.cname: Field required"),
         ('{"tasks": [{"cname": "r", "data": {}}]}', "tasks.0.data: no block is set"),

@@ -85,6 +85,6 @@ def test_a_room_is_ended_in_the_account_that_is_named(api: Api, second: Api) -> 
 
 
 def test_an_account_that_there_is_not_is_named_with_those_there_are(api: Api) -> None:
-    with pytest.raises(LookupError, match="no AppKey 'third' is known; known are second, first"):
+    with pytest.raises(LookupError, match="unknown AppKey 'third'; the known AppKeys are second, first"):
         api.emulator.open_room("r", app_key="third")
     assert api.http.put("/-/rooms/r?appKey=third").status_code == 404

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.admin.routes import INTERFERING
+from rtcai_pulumi.emulator.admin.routes import FAULT_AND_SETTING_PATHS
 from tests.emulator.api import Api, body, close_body
 
 EVERY_PATH = [
@@ -21,7 +21,7 @@ EVERY_PATH = [
     ("DELETE", "/-/rooms/r"),
     ("DELETE", "/-/tasks/1/t"),
     ("GET", "/-/stats"),
-    *((method, f"/-{path.replace('{number:int}', '1')}") for method, path, _ in INTERFERING),
+    *((method, f"/-{path.replace('{number:int}', '1')}") for method, path, _ in FAULT_AND_SETTING_PATHS),
     ("GET", "/-/nowhere"),
 ]
 

@@ -14,7 +14,7 @@ class Somebody:
     def __init__(self) -> None:
         self.going = asyncio.Event()
 
-    async def gone(self) -> None:
+    async def wait_for_disconnect(self) -> None:
         await self.going.wait()
 
 

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.api.auth import Nonces, checksum_of
+from rtcai_pulumi.emulator.api.auth import Nonces, compute_checksum
 from rtcai_pulumi.emulator.clock import Clock
 from tests.emulator.api import Api, assert_form
 from tests.samples import load
@@ -26,7 +26,7 @@ def assert_refused(answer: Any, header: str, api: Api) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_the_checksum_of_every_vector_is_computed(vector: dict[str, str]) -> None:
-    assert checksum_of(vector["appSecret"], vector["nonce"], vector["curTime"]) == vector["checkSum"]
+    assert compute_checksum(vector["appSecret"], vector["nonce"], vector["curTime"]) == vector["checkSum"]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])

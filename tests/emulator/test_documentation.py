@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.admin.routes import INTERFERING
+from rtcai_pulumi.emulator.admin.routes import FAULT_AND_SETTING_PATHS
 from rtcai_pulumi.emulator.faults.model import KINDS, Fault
 from tests.emulator.api import Api
 from tests.emulator.raw import sent
@@ -87,6 +87,6 @@ def test_the_table_has_every_kind_with_everything_that_is_its_own(kind: str) -> 
     assert kind == "answer-after" or all(f"`{part}`" in row for part in own)
 
 
-@pytest.mark.parametrize("path", sorted({path for _, path, _ in INTERFERING}))
+@pytest.mark.parametrize("path", sorted({path for _, path, _ in FAULT_AND_SETTING_PATHS}))
 def test_every_path_is_named(path: str) -> None:
     assert f"/-{path.replace('{number:int}', '{id}')}" in TEXT

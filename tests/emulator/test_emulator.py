@@ -186,7 +186,7 @@ def test_outside_its_block_it_says_how_to_use_it() -> None:
 
 
 def test_it_cannot_be_started_twice_at_once(emulator: Emulator) -> None:
-    with pytest.raises(RuntimeError, match="runs already"):
+    with pytest.raises(RuntimeError, match="already running"):
         emulator.__enter__()
 
 
@@ -217,12 +217,12 @@ def test_faults_are_set_by_keyword_and_removed_by_number(api: Api) -> None:
     ]
     api.emulator.remove_fault(number)
     assert api.emulator.faults() == []
-    with pytest.raises(LookupError, match=f"no fault {number} is set"):
+    with pytest.raises(LookupError, match=f"there is no fault {number}"):
         api.emulator.remove_fault(number)
 
 
 def test_a_fault_that_makes_no_sense_is_refused_and_sets_none(emulator: Emulator) -> None:
-    with pytest.raises(ValueError, match="status: not known here"):
+    with pytest.raises(ValueError, match="status: unknown field"):
         emulator.fault("create", "reset", status=500)
     with pytest.raises(ValueError, match="times: "):
         emulator.hold("create", times=0)
@@ -232,7 +232,9 @@ def test_a_fault_that_makes_no_sense_is_refused_and_sets_none(emulator: Emulator
 def test_settings_are_changed_by_keyword(emulator: Emulator) -> None:
     emulator.change_settings(dedup="refuse", max_rps=7)
     assert emulator.settings() == {**DEFAULTS, "dedup": "refuse", "maxRps": 7}
-    with pytest.raises(ValueError, match="maxRps: not known here; known are rooms, dedup, max_rps, retry_after"):
+    with pytest.raises(
+        ValueError, match="maxRps: unknown field; the fields here are rooms, dedup, max_rps, retry_after"
+    ):
         emulator.change_settings(maxRps=1)  # type: ignore[call-arg]  # the mistake that is tested
 
 

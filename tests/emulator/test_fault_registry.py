@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator.api.rate_limit import Verb
-from rtcai_pulumi.emulator.faults.model import fault_of
+from rtcai_pulumi.emulator.faults.model import parse_fault
 from rtcai_pulumi.emulator.faults.registry import ActiveFault, FaultList
 
 
@@ -13,7 +13,7 @@ def faults() -> FaultList:
 
 
 def add(faults: FaultList, kind: str = "reset", verb: str = "create", **parts: Any) -> ActiveFault:
-    return faults.add(fault_of({"verb": verb, "kind": kind, **parts}))
+    return faults.add(parse_fault({"verb": verb, "kind": kind, **parts}))
 
 
 def taken(faults: FaultList, verb: Verb = "create", cname: str | None = "r") -> list[int]:
@@ -122,5 +122,5 @@ def test_numbers_are_never_used_again(faults: FaultList) -> None:
 
 @pytest.mark.parametrize("verb", ["get", "remove"])
 def test_a_fault_that_is_not_there_is_named(faults: FaultList, verb: str) -> None:
-    with pytest.raises(LookupError, match="no fault 7 is set"):
+    with pytest.raises(LookupError, match="there is no fault 7"):
         getattr(faults, verb)(7)

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.emulator.errors import InvalidStatement
-from rtcai_pulumi.emulator.faults.model import KINDS, Fault, FaultArguments, Stop, fault_of
+from rtcai_pulumi.emulator.errors import InvalidInput
+from rtcai_pulumi.emulator.faults.model import KINDS, Fault, FaultArguments, Stop, parse_fault
 
 LEAST: dict[str, dict[str, Any]] = {
     "answer": {"status": 503},
@@ -23,13 +23,13 @@ def test_every_kind_is_tried_here() -> None:
 
 @pytest.mark.parametrize("kind", LEAST)
 def test_a_fault_is_for_one_request_unless_it_says_otherwise(kind: str) -> None:
-    fault = fault_of({"verb": "create", "kind": kind, **LEAST[kind]})
+    fault = parse_fault({"verb": "create", "kind": kind, **LEAST[kind]})
     assert (fault.times, fault.skip, fault.cname, fault.kind) == (1, 0, None, kind)
 
 
 @pytest.mark.parametrize("verb", ["create", "close", "query", "members", "room-create", "room-delete", "*"])
 def test_a_fault_can_be_for_any_verb(verb: str) -> None:
-    assert fault_of({"verb": verb, "kind": "reset", "times": None, "skip": 3, "cname": "r"}).verb == verb
+    assert parse_fault({"verb": verb, "kind": "reset", "times": None, "skip": 3, "cname": "r"}).verb == verb
 
 
 @pytest.mark.parametrize("kind", LEAST)
@@ -44,46 +44,55 @@ def test_a_fault_can_be_for_any_verb(verb: str) -> None:
         ({"skip": -1}, "skip: "),
         ({"skip": None}, "skip: "),
         ({"cname": ""}, "cname: "),
-        ({"latency": 1}, "latency: not known here; known are verb, kind, times, skip, cname"),
-        ({"id": 1}, "id: not known here"),
+        ({"latency": 1}, "latency: unknown field; the fields here are verb, kind, times, skip, cname"),
+        ({"id": 1}, "id: unknown field"),
     ],
 )
 def test_what_makes_no_sense_is_refused_at_its_key(kind: str, wrong: dict[str, Any], reason: str) -> None:
-    with pytest.raises(InvalidStatement, match=reason):
-        fault_of({"verb": "create", "kind": kind, **LEAST[kind], **wrong})
+    with pytest.raises(InvalidInput, match=reason):
+        parse_fault({"verb": "create", "kind": kind, **LEAST[kind], **wrong})
 
 
 @pytest.mark.parametrize(
     ("stated", "reason"),
     [
-        ({"kind": "answer"}, "status, code: at least one must be stated"),
-        ({"kind": "answer-after"}, "status, code: at least one must be stated"),
+        ({"kind": "answer"}, "status, code: at least one must be set"),
+        ({"kind": "answer-after"}, "status, code: at least one must be set"),
         ({"kind": "answer", "status": 503, "errmsg": "x"}, "errmsg: needs a code"),
-        ({"kind": "answer", "status": 204, "code": 1}, "code: HTTP status 204 has no body"),
+        ({"kind": "answer", "status": 204, "code": 1}, "code: an answer with HTTP status 204 has no body"),
         ({"kind": "answer", "status": 100}, "status: "),
         ({"kind": "answer", "status": 600}, "status: "),
         ({"kind": "answer", "status": "503"}, "status: "),
         ({"kind": "answer", "code": "503"}, "code: "),
-        ({"kind": "answer", "status": 503, "work": True}, "work: not known here"),
-        ({"kind": "answer", "status": 503, "headers": {"a b": "x"}}, "headers.a b: not a header that can be set"),
-        ({"kind": "answer", "status": 503, "headers": {"Content-Length": "1"}}, "headers.Content-Length: not a header"),
-        ({"kind": "answer", "status": 503, "headers": {"transfer-encoding": "x"}}, "headers.transfer-encoding: not a"),
+        ({"kind": "answer", "status": 503, "work": True}, "work: unknown field"),
+        ({"kind": "answer", "status": 503, "headers": {"a b": "x"}}, "headers.a b: this header cannot be set"),
+        (
+            {"kind": "answer", "status": 503, "headers": {"Content-Length": "1"}},
+            "Content-Length: this header cannot",
+        ),
+        (
+            {"kind": "answer", "status": 503, "headers": {"transfer-encoding": "x"}},
+            "transfer-encoding: this header",
+        ),
         ({"kind": "answer", "status": 503, "headers": {"X": "a\r\nY: b"}}, "headers.X: must be printable ASCII"),
         ({"kind": "answer", "status": 503, "headers": {"X": " a"}}, "headers.X: must be printable ASCII"),
         ({"kind": "answer", "status": 503, "headers": {"X": "é"}}, "headers.X: must be printable ASCII"),
         ({"kind": "answer", "status": 503, "headers": {"X": 1}}, "headers.X: "),
-        ({"kind": "answer", "status": 503, "headers": {"X": "1", "x": "2"}}, "headers.x: stated twice"),
+        ({"kind": "answer", "status": 503, "headers": {"X": "1", "x": "2"}}, "headers.x: set more than once"),
         ({"kind": "latency"}, "before, after: at least one must be more than 0 seconds"),
         ({"kind": "latency", "before": -1}, "before: "),
         ({"kind": "latency", "after": 3601}, "after: "),
         ({"kind": "latency", "after": float("nan")}, "after: "),
         ({"kind": "latency", "after": float("inf")}, "after: "),
         ({"kind": "hang", "work": 1}, "work: "),
-        ({"kind": "hang", "at": "worked"}, "at: not known here; known are verb, kind, times, skip, cname, work"),
+        (
+            {"kind": "hang", "at": "worked"},
+            "at: unknown field; the fields here are verb, kind, times, skip, cname, work",
+        ),
         ({"kind": "half", "work": "yes"}, "work: "),
         ({"kind": "garbage", "form": "xml"}, "form: .*'html', 'broken' or 'empty', not 'xml'"),
         ({"kind": "hold", "at": "sent"}, "at: .*'arrived' or 'worked', not 'sent'"),
-        ({"kind": "hold", "work": True}, "work: not known here"),
+        ({"kind": "hold", "work": True}, "work: unknown field"),
         ({"kind": "rest"}, "kind: must be one of answer, .*; did you mean reset?"),
         ({"kind": "explosion"}, "kind: must be one of [^;]*$"),
         ({"kind": ["reset"]}, "kind: must be one of "),
@@ -91,30 +100,30 @@ def test_what_makes_no_sense_is_refused_at_its_key(kind: str, wrong: dict[str, A
     ],
 )
 def test_what_belongs_to_no_such_kind_is_refused_at_its_key(stated: dict[str, Any], reason: str) -> None:
-    with pytest.raises(InvalidStatement, match=reason):
-        fault_of({"verb": "create", **stated})
+    with pytest.raises(InvalidInput, match=reason):
+        parse_fault({"verb": "create", **stated})
 
 
 @pytest.mark.parametrize("content", [None, [], "reset", 1])
 def test_a_fault_is_an_object(content: Any) -> None:
-    with pytest.raises(InvalidStatement, match="must be an object"):
-        fault_of(content)
+    with pytest.raises(InvalidInput, match="must be an object"):
+        parse_fault(content)
 
 
 def test_everything_that_is_wrong_is_named_at_once() -> None:
-    with pytest.raises(InvalidStatement) as error:
-        fault_of({"verb": "x", "kind": "reset", "times": 0, "wrok": True})
+    with pytest.raises(InvalidInput) as error:
+        parse_fault({"verb": "x", "kind": "reset", "times": 0, "wrok": True})
     assert all(f"{key}: " in str(error.value) for key in ("verb", "times", "wrok"))
 
 
 def test_a_statement_that_makes_no_sense_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="kind"):
-        fault_of({})
+        parse_fault({})
 
 
 @pytest.mark.parametrize(("stated", "point"), [({}, "arrived"), ({"work": True}, "worked")])
 def test_a_hang_is_before_the_work_unless_it_says_otherwise(stated: dict[str, Any], point: str) -> None:
-    fault = fault_of({"verb": "create", "kind": "hang", **stated})
+    fault = parse_fault({"verb": "create", "kind": "hang", **stated})
     assert isinstance(fault, Stop)
     assert fault.point == point
 

@@ -18,12 +18,12 @@ def test_what_comes_is_held_until_it_is_opened() -> None:
     async def scene() -> None:
         gate, waits = Gate(), Waits()
         held = [asyncio.create_task(gate.hold(waits, Somebody())) for _ in range(3)]
-        await gate.until_reached(3)
-        assert (gate.reached, gate.held) == (3, 3)
+        await gate.wait_for_arrivals(3)
+        assert (gate.arrivals, gate.held) == (3, 3)
         assert not any(task.done() for task in held)
         gate.open()
         await asyncio.gather(*held)
-        assert (gate.reached, gate.held) == (3, 0)
+        assert (gate.arrivals, gate.held) == (3, 0)
 
     run(scene())
 
@@ -41,12 +41,12 @@ def test_who_has_gone_away_is_not_held_but_has_been() -> None:
     async def scene() -> None:
         gate, client = Gate(), Somebody()
         held = asyncio.create_task(gate.hold(Waits(), client))
-        await gate.until_reached(1)
+        await gate.wait_for_arrivals(1)
         client.going.set()
         with pytest.raises(ClientGone):
             await held
-        assert (gate.reached, gate.held) == (1, 0)
-        await gate.until_reached(1)
+        assert (gate.arrivals, gate.held) == (1, 0)
+        await gate.wait_for_arrivals(1)
 
     run(scene())
 
@@ -55,7 +55,7 @@ def test_waiting_for_more_than_came_ends_when_it_is_opened() -> None:
     async def scene() -> None:
         gate = Gate()
         asyncio.get_running_loop().call_soon(gate.open)
-        with pytest.raises(LookupError, match="0 of 2 requests were held when it was released"):
-            await gate.until_reached(2)
+        with pytest.raises(LookupError, match="0 of 2 requests were held when the fault was released"):
+            await gate.wait_for_arrivals(2)
 
     run(scene())

@@ -128,7 +128,7 @@ def test_waiting_ends_when_the_hold_is_over(api: Api, apart: Executor, over: str
             api.emulator.clear_faults()
         case _:
             api.emulator.reset()
-    with pytest.raises(LookupError, match=r"when it was released|was reset|no fault"):
+    with pytest.raises(LookupError, match=r"when the fault was released|was reset|no fault"):
         waiting.result(30)
 
 

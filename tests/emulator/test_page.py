@@ -188,13 +188,13 @@ def test_every_fault_and_setting_is_told_in_words(api: Api) -> None:
         "<code>maxRps = 50</code>",
         "<code>clock +90 s</code>",
         "<b>any request</b> answers HTTP 503, no JSON; the work is done first",
-        "takes 1 s before the work and 0.5 s after the work",
-        ": for 3 more, after 2 that pass, applied 0×",
-        "answers garbage (broken); the work is done first",
+        "waits 1 s before the work and 0.5 s after the work",
+        ": for 3 more, skips the first 2, applied 0×",
+        "sends an invalid answer (broken); the work is done first",
         ": until it is removed, applied 0×",
-        "holds the request when it has worked, for <b>&lt;r&gt;</b>",
+        "holds the request after the work, for <b>&lt;r&gt;</b>",
         "never answers; the work is not done",
-        "answers by half; the work is not done",
+        "sends half of the answer; the work is not done",
         "resets the connection; the work is not done",
     ):
         assert said.replace("&#34;", '"') in text.replace("&#34;", '"')
@@ -261,7 +261,7 @@ def test_faults_and_settings_are_told_where_they_have_changed(api: Api) -> None:
 def test_who_has_seen_nothing_of_this_emulator_looks_at_everything_anew(api: Api, since: str) -> None:
     with events(api, since) as heard:
         seen, name, content = next(heard)
-    assert (name, content) == ("anew", {})
+    assert (name, content) == ("reload", {})
     assert seen == cursor(api)
 
 
@@ -269,7 +269,7 @@ def test_who_has_missed_too_much_looks_at_everything_anew(api: Api) -> None:
     seen = cursor(api)
     api.emulator.seed(requests=[{"path": "/x"} for _ in range(KEPT_CHANGES + 1)])
     with events(api, seen) as heard:
-        assert next(heard)[1] == "anew"
+        assert next(heard)[1] == "reload"
 
 
 def test_no_more_requests_are_told_at_once_than_the_page_shows(api: Api) -> None:
@@ -285,7 +285,7 @@ def test_after_a_reset_everything_is_looked_at_anew_over_the_same_connection(api
     api.create()
     with events(api, cursor(api)) as heard:
         api.emulator.reset()
-        assert next(heard)[1] == "anew"
+        assert next(heard)[1] == "reload"
         api.create()
         assert next(heard)[1] == "update"
 

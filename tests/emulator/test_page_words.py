@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcai_pulumi.emulator.page.format import MASK, compare_fields, duration, list_fields, mask
-from rtcai_pulumi.emulator.page.timeline import WINDOWS, Scale, Span, fit_scale, line_of
+from rtcai_pulumi.emulator.page.timeline import WINDOWS, Scale, Span, fit_scale, make_timeline
 from rtcai_pulumi.emulator.state.model import EmulatedTask
 
 TASK = EmulatedTask(1, "t", "r", 1, "agent", 0, None, "q", None, {})
@@ -20,35 +20,35 @@ def task(start: int, end: int | None, speed: float = 1) -> EmulatedTask:
 
 
 def test_one_after_the_other_is_one_lane_with_a_gap() -> None:
-    line = line_of([task(0, 10), task(15, None)])
+    line = make_timeline([task(0, 10), task(15, None)])
     assert [bar.lane for bar in line.bars] == [0, 0]
     assert (line.lanes, line.gaps, line.overlaps) == (1, (Span(10, 15),), ())
 
 
 def test_a_task_that_starts_when_another_ends_leaves_neither_gap_nor_overlap() -> None:
-    line = line_of([task(0, 10), task(10, None)])
+    line = make_timeline([task(0, 10), task(10, None)])
     assert (line.lanes, line.gaps, line.overlaps) == (1, (), ())
 
 
 def test_two_at_once_are_two_lanes_with_an_overlap() -> None:
-    line = line_of([task(0, 20), task(15, None), task(30, 40)])
+    line = make_timeline([task(0, 20), task(15, None), task(30, 40)])
     assert [bar.lane for bar in line.bars] == [0, 1, 0]
     assert line.overlaps == (Span(15, 20), Span(30, 40))
     assert line.gaps == ()
 
 
 def test_an_overlap_that_goes_on_has_no_end() -> None:
-    assert line_of([task(0, None), task(5, None), task(7, None)]).overlaps == (Span(5, inf),)
+    assert make_timeline([task(0, None), task(5, None), task(7, None)]).overlaps == (Span(5, inf),)
 
 
 def test_the_same_configuration_has_the_same_colour() -> None:
-    line = line_of([task(0, 1), task(2, 3, speed=2), task(4, None)])
+    line = make_timeline([task(0, 1), task(2, 3, speed=2), task(4, None)])
     assert [bar.configuration for bar in line.bars] == [0, 1, 0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.one_of(st.none(), st.integers(0, 20))), max_size=12))
 def test_no_two_in_one_lane_are_there_at_once(stated: list[tuple[int, int | None]]) -> None:
-    line = line_of([task(start, None if length is None else start + length) for start, length in stated])
+    line = make_timeline([task(start, None if length is None else start + length) for start, length in stated])
     for lane in range(line.lanes):
         spans = [bar.span for bar in line.bars if bar.lane == lane]
         assert all(before.end_ms <= after.start_ms for before, after in pairwise(spans))

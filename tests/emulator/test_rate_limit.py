@@ -1,7 +1,7 @@
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.api.rate_limit import Group, Windows
+from rtcai_pulumi.emulator.api.rate_limit import Group, RateLimiter
 from tests.emulator.api import Api, body, close_body
 
 
@@ -13,52 +13,52 @@ def frozen(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 
 def test_without_a_limit_everything_is_taken() -> None:
-    windows = Windows()
-    assert {windows.admit("create", None, 0.0) for _ in range(1000)} == {0.0}
+    limiter = RateLimiter()
+    assert {limiter.admit("create", None, 0.0) for _ in range(1000)} == {0.0}
 
 
 def test_a_clock_set_forward_and_back_counts_no_request_of_the_future() -> None:
-    windows = Windows()
+    limiter = RateLimiter()
     for now in (1000.0, 1000.5, 1000.1):
-        assert windows.admit("create", 10, now) == 0
-    assert windows.admit("create", 3, 1000.2) == 0
-    assert windows.admit("create", 3, 1000.2) == pytest.approx(0.8)
+        assert limiter.admit("create", 10, now) == 0
+    assert limiter.admit("create", 3, 1000.2) == 0
+    assert limiter.admit("create", 3, 1000.2) == pytest.approx(0.8)
 
 
 def test_so_many_are_taken_in_any_one_second() -> None:
-    windows = Windows()
-    assert [windows.admit("create", 2, now) for now in (10.0, 10.5)] == [0.0, 0.0]
-    assert windows.admit("create", 2, 10.75) == pytest.approx(0.25)
-    assert windows.admit("create", 2, 11.0) == 0.0
-    assert windows.admit("create", 2, 11.25) == pytest.approx(0.25)
-    assert windows.admit("create", 2, 11.5) == 0.0
+    limiter = RateLimiter()
+    assert [limiter.admit("create", 2, now) for now in (10.0, 10.5)] == [0.0, 0.0]
+    assert limiter.admit("create", 2, 10.75) == pytest.approx(0.25)
+    assert limiter.admit("create", 2, 11.0) == 0.0
+    assert limiter.admit("create", 2, 11.25) == pytest.approx(0.25)
+    assert limiter.admit("create", 2, 11.5) == 0.0
 
 
 def test_what_was_refused_does_not_count() -> None:
-    windows = Windows()
-    windows.admit("create", 1, 10.0)
-    assert all(windows.admit("create", 1, 10.5) > 0 for _ in range(9))
-    assert windows.admit("create", 1, 11.0) == 0.0
+    limiter = RateLimiter()
+    limiter.admit("create", 1, 10.0)
+    assert all(limiter.admit("create", 1, 10.5) > 0 for _ in range(9))
+    assert limiter.admit("create", 1, 11.0) == 0.0
 
 
 @pytest.mark.parametrize(("first", "second"), [("create", "close"), ("close", "rooms"), ("rooms", "create")])
 def test_groups_have_windows_of_their_own(first: Group, second: Group) -> None:
-    windows = Windows()
-    assert [windows.admit(first, 1, 1.0), windows.admit(second, 1, 1.0)] == [0.0, 0.0]
-    assert windows.admit(first, 1, 1.0) > 0
+    limiter = RateLimiter()
+    assert [limiter.admit(first, 1, 1.0), limiter.admit(second, 1, 1.0)] == [0.0, 0.0]
+    assert limiter.admit(first, 1, 1.0) > 0
 
 
 def test_a_limit_that_was_lowered_holds_at_once() -> None:
-    windows = Windows()
+    limiter = RateLimiter()
     for now in (10.0, 10.2, 10.4):
-        windows.admit("create", None, now)
-    assert windows.admit("create", 2, 10.5) == pytest.approx(0.7)
+        limiter.admit("create", None, now)
+    assert limiter.admit("create", 2, 10.5) == pytest.approx(0.7)
 
 
 def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
-    windows = Windows()
-    windows.admit("create", 1, 1000.0)
-    assert windows.admit("create", 1, 10.0) == 0.0
+    limiter = RateLimiter()
+    limiter.admit("create", 1, 1000.0)
+    assert limiter.admit("create", 1, 10.0) == 0.0
 
 
 def test_too_fast_is_http_429_with_code_429_and_starts_nothing(frozen: Api) -> None:

@@ -184,4 +184,4 @@ def test_a_member_number_that_is_none_is_refused(api: Api) -> None:
 def test_a_query_with_a_body_is_refused(api: Api) -> None:
     answer = api.http.request("GET", "/v3/api/rooms?cname=r", content=b"{}", headers=api.signed()).json()
     assert answer["code"] == 400
-    assert "no body" in answer["errmsg"]
+    assert "must not have a body" in answer["errmsg"]

@@ -3,14 +3,14 @@ import socket
 import pytest
 
 from rtcai_pulumi.emulator.errors import CannotStart, PortTaken
-from rtcai_pulumi.emulator.http.server import listen, url_of
+from rtcai_pulumi.emulator.http.server import format_url, listen
 
 
 def test_port_0_picks_a_free_port_of_this_machine() -> None:
     with listen(0) as listener:
         host, port = listener.getsockname()
         assert host == "127.0.0.1"
-        assert url_of(listener) == f"http://127.0.0.1:{port}"
+        assert format_url(listener) == f"http://127.0.0.1:{port}"
 
 
 def test_a_connection_is_taken_from_the_moment_on_that_the_url_is_known() -> None:

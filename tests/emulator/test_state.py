@@ -20,14 +20,14 @@ def test_a_task_can_outlive_its_room_and_is_closed_by_its_ids() -> None:
     task = start(state)
     state.end_room(state.rooms["", "r"], 5, end_tasks=False)
     assert state.rooms == {}
-    assert state.running_task(task.cid, task.task_id) == task
+    assert state.find_running_task(task.cid, task.task_id) == task
 
 
 def test_a_task_of_an_ended_room_is_no_member_of_its_successor() -> None:
     state = ServiceState()
     start(state)
     state.end_room(state.rooms["", "r"], 5, end_tasks=False)
-    assert state.members(state.open_room("r", 0, 6).cid, 7) == []
+    assert state.list_members(state.open_room("r", 0, 6).cid, 7) == []
 
 
 def test_the_first_task_of_a_trace_id_is_found_also_when_it_has_ended() -> None:
@@ -35,12 +35,12 @@ def test_the_first_task_of_a_trace_id_is_found_also_when_it_has_ended() -> None:
     rooms = [state.open_room("r", 0, 1, app_key) for app_key in ("key", "key", "other")]
     first, _, other = (state.start_task(room, 1, mode="agent", data={}, request_id="q", trace_id="t") for room in rooms)
     state.end_task(first, 2)
-    assert state.find_traced(("key", "t")) == first
-    assert state.find_traced(("other", "t")) == other
-    assert state.find_traced(("key", "another")) is None
-    assert ServiceState(state.rooms.values(), state.tasks.values()).find_traced(("other", "t")) == other
+    assert state.find_by_trace_id(("key", "t")) == first
+    assert state.find_by_trace_id(("other", "t")) == other
+    assert state.find_by_trace_id(("key", "another")) is None
+    assert ServiceState(state.rooms.values(), state.tasks.values()).find_by_trace_id(("other", "t")) == other
     state.clear()
-    assert state.find_traced(("key", "t")) is None
+    assert state.find_by_trace_id(("key", "t")) is None
 
 
 def test_a_trace_id_is_forgotten_with_its_task() -> None:
@@ -51,11 +51,11 @@ def test_a_trace_id_is_forgotten_with_its_task() -> None:
         task = state.start_task(room, 1, mode="agent", data={}, request_id="q", trace_id=trace_id)
         state.end_task(task, 2)
     again = state.start_task(room, 1, mode="agent", data={}, request_id="q", trace_id="twice")
-    assert state.find_traced(("key", "trace-0")) is None
-    assert state.find_traced(("key", "twice")) != again
+    assert state.find_by_trace_id(("key", "trace-0")) is None
+    assert state.find_by_trace_id(("key", "twice")) != again
     for _ in range(KEPT_ENDED_TASKS):
         state.end_task(start(state), 3)
-    assert state.find_traced(("key", "twice")) is None
+    assert state.find_by_trace_id(("key", "twice")) is None
 
 
 def test_a_trace_id_outlives_a_second_task_that_had_it_too() -> None:
@@ -66,7 +66,7 @@ def test_a_trace_id_outlives_a_second_task_that_had_it_too() -> None:
     for _ in range(KEPT_ENDED_TASKS):
         state.end_task(start(state), 3)
     assert (second.cid, second.task_id) not in state.tasks
-    assert state.find_traced(("key", "t")) == first
+    assert state.find_by_trace_id(("key", "t")) == first
 
 
 def test_two_tasks_of_one_trace_id_are_forgotten_one_after_the_other() -> None:
@@ -77,7 +77,7 @@ def test_two_tasks_of_one_trace_id_are_forgotten_one_after_the_other() -> None:
         state.end_task(task, 2)
     for _ in range(KEPT_ENDED_TASKS):
         state.end_task(start(state), 3)
-    assert state.find_traced(("key", "t")) is None
+    assert state.find_by_trace_id(("key", "t")) is None
 
 
 def test_every_change_raises_the_revision() -> None:
@@ -118,10 +118,10 @@ def test_what_belongs_to_nobody_is_given_to_an_account_and_the_rest_stays() -> N
     owned = state.open_room("r", 0, 1, "other")
     task = start(state)
     revision = state.revision
-    state.adopt("key")
+    state.assign_account("key")
     assert list(state.rooms.values()) == [owned, replace(state.rooms["key", "r"])]
     assert state.tasks[task.key] == replace(task, app_key="key")
-    assert state.tasks_of(("key", "r")) == [state.tasks[task.key]]
+    assert state.list_tasks(("key", "r")) == [state.tasks[task.key]]
     assert state.revision == revision
 
 
@@ -153,8 +153,8 @@ def test_a_task_that_ended_by_itself_did_so_at_its_time_however_late_anyone_look
 def test_an_agent_is_no_member_before_it_has_started() -> None:
     state = ServiceState()
     task = coming(state, 200, None)
-    assert state.members(task.cid, 199) == []
-    assert state.members(task.cid, 200) == [task]
+    assert state.list_members(task.cid, 199) == []
+    assert state.list_members(task.cid, 200) == [task]
 
 
 def test_a_room_ends_also_the_agents_that_are_starting() -> None:

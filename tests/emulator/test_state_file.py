@@ -50,7 +50,7 @@ def test_a_running_and_an_ended_task_stay_what_they_are(path: Path) -> None:
     again = StateFile(path)
     again.close()
     assert [task.ended_ms for task in again.state.tasks.values()] == [9, None]
-    assert again.state.running_task(running.cid, running.task_id) == running
+    assert again.state.find_running_task(running.cid, running.task_id) == running
 
 
 def test_a_file_of_an_emulator_that_kept_no_appkeys_is_read(path: Path) -> None:
@@ -85,7 +85,7 @@ def test_only_its_user_can_read_it_whoever_could_before(path: Path, mode: int) -
 )
 def test_a_corrupt_file_is_named_and_left_as_it_is(path: Path, content: str) -> None:
     path.write_text(content)
-    with pytest.raises(StateFileUnusable, match="is not what an emulator writes") as error:
+    with pytest.raises(StateFileUnusable, match="was not written by an emulator") as error:
         StateFile(path)
     assert str(path) in str(error.value)
     assert "canary" not in str(error.value)

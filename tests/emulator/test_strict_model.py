@@ -3,7 +3,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from rtcai_pulumi.emulator.errors import InvalidStatement
+from rtcai_pulumi.emulator.errors import InvalidInput
 from rtcai_pulumi.emulator.strict_model import StrictModel, parse_strict
 
 
@@ -25,20 +25,20 @@ def test_keywords_are_understood_by_pythons_names() -> None:
 @pytest.mark.parametrize(
     ("content", "by_name", "message"),
     [
-        ({"how_many": 2}, False, "how_many: not known here; known are howMany, what, deep"),
-        ({"howMany": 2}, True, "howMany: not known here; known are how_many, what, deep"),
+        ({"how_many": 2}, False, "how_many: unknown field; the fields here are howMany, what, deep"),
+        ({"howMany": 2}, True, "howMany: unknown field; the fields here are how_many, what, deep"),
         ({"what": "x" * 99}, False, f"what: Input should be 'this' or 'that', not '{'x' * 39}"),
         ({"deep": (1, "2")}, False, "deep.1: Input should be a valid integer"),
         ("this", False, "(root): must be an object"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_path(content: Any, by_name: bool, message: str) -> None:
-    with pytest.raises(InvalidStatement) as error:
+    with pytest.raises(InvalidInput) as error:
         parse_strict(Wish, content, by_name=by_name)
     assert str(error.value) == message
 
 
 def test_all_that_is_wrong_is_named_together() -> None:
-    with pytest.raises(InvalidStatement) as error:
+    with pytest.raises(InvalidInput) as error:
         parse_strict(Wish, {"howMany": 0, "what": 1, "more": 1})
     assert str(error.value).count(";") >= 2

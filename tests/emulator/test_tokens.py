@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.emulator.api.auth import BasicToken, signature_of
+from rtcai_pulumi.emulator.api.auth import BasicToken, compute_signature
 from rtcai_pulumi.emulator.clock import Clock
 from tests.emulator.api import JSON, Api, assert_form, body, close_body, sha1, token_of
 from tests.samples import load
@@ -30,7 +30,9 @@ def assert_refused(answer: Any, header: str, api: Api) -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_the_signature_of_every_vector_is_computed(vector: dict[str, Any]) -> None:
     token = BasicToken("", vector["curTimeMs"], vector["ttl"])
-    signature = signature_of(vector["appKey"], vector["appSecret"], vector["channelName"], str(vector["uid"]), token)
+    signature = compute_signature(
+        vector["appKey"], vector["appSecret"], vector["channelName"], str(vector["uid"]), token
+    )
     assert signature == vector["signature"]
 
 

@@ -65,7 +65,7 @@ def test_a_replacement_shows_with_what_has_changed(stack: Stack, emulator: Emula
     expect(changed).to_have_count(1)
     expect(changed.locator("th, td")).to_have_text(["tts.speed", "1", "1.5"])
     expect(panel.locator(".agent").nth(1)).to_contain_text("closed by the API")
-    expect(panel.locator(".between").first).to_contain_text("after the agent before had ended")
+    expect(panel.locator(".between").first).to_contain_text("after the previous agent had ended")
 
 
 def test_a_replacement_that_starts_first_shows_as_an_overlap(stack: Stack, emulator: Emulator, view: View) -> None:
@@ -75,7 +75,7 @@ def test_a_replacement_that_starts_first_shows_as_an_overlap(stack: Stack, emula
     hold = emulator.hold("close")
     with ThreadPoolExecutor() as pool, hold:
         up = pool.submit(stack.up)
-        expect(view.state("keynote")).to_have_text("2 agents at once")
+        expect(view.state("keynote")).to_have_text("2 agents at the same time")
         hold.release()
         up.result().succeeded()
     expect(view.state("keynote")).to_have_text("Running")

@@ -49,7 +49,7 @@ def staged(emulator: Emulator) -> None:
 def test_a_room_says_in_words_and_on_a_line_what_there_is(emulator: Emulator, view: View) -> None:
     staged(emulator)
     expect(view.state("keynote")).to_have_text("Running")
-    expect(view.state("workshop")).to_have_text("2 agents at once")
+    expect(view.state("workshop")).to_have_text("2 agents at the same time")
     expect(view.state("lobby")).to_have_text("Ended")
     assert view.room("keynote").locator(".line").get_attribute("aria-label") == (
         "Time line of keynote: 2 agents, 1 gap"
@@ -112,7 +112,7 @@ def test_a_task_that_starts_and_ends_by_itself_shows_without_a_request(
 def test_an_agent_whose_room_is_gone_is_told(emulator: Emulator, api: Api, view: View) -> None:
     api.create(body(cname="r"))
     emulator.end_room("r", end_tasks=False)
-    expect(view.state("r")).to_have_text("Running, its room is gone")
+    expect(view.state("r")).to_have_text("Running, its room has ended")
 
 
 def test_a_row_that_is_open_stays_so_and_is_kept_up_to_date(emulator: Emulator, api: Api, view: View) -> None:
@@ -406,7 +406,7 @@ def test_an_update_leaves_the_focus_where_it_is(emulator: Emulator, view: View) 
     button = view.room("r").locator("[data-act=end-room]")
     button.focus()
     emulator.seed(tasks=[agent("r", 4, taskId="u")])
-    expect(view.state("r")).to_have_text("2 agents at once")
+    expect(view.state("r")).to_have_text("2 agents at the same time")
     expect(button).to_be_focused()
 
 
@@ -450,7 +450,7 @@ def test_two_hundred_rooms_and_five_thousand_requests_are_changed_piece_by_piece
     expect(view.calls).to_have_count(100)
     page.evaluate("for (const row of document.querySelectorAll('#rooms > li, #calls > tr')) row.seen = true")
     emulator.seed(tasks=[agent("room-100", 1)], requests=[{"path": "/new"}])
-    expect(view.state("room-100")).to_have_text("2 agents at once")
+    expect(view.state("room-100")).to_have_text("2 agents at the same time")
     expect(view.calls.first).to_contain_text("/new")
     untouched = "[...document.querySelectorAll('#rooms > li, #calls > tr')].filter(row => row.seen).length"
     assert page.evaluate(untouched) == 200 + 99

@@ -8,10 +8,10 @@ from typing import Any
 from rtcai_pulumi.config.emulator import ChangeableSettings
 from rtcai_pulumi.emulator.api.rooms import is_room_name
 from rtcai_pulumi.emulator.clock import ClockOffset, iso
-from rtcai_pulumi.emulator.errors import InvalidStatement, RequestDropped
-from rtcai_pulumi.emulator.faults.model import fault_of
+from rtcai_pulumi.emulator.errors import InvalidInput, RequestDropped
+from rtcai_pulumi.emulator.faults.model import parse_fault
 from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask
-from rtcai_pulumi.emulator.state.seed import Seed, plant
+from rtcai_pulumi.emulator.state.seed import Seed, add_seed
 from rtcai_pulumi.emulator.state.service import EmulatedService
 from rtcai_pulumi.emulator.strict_model import parse_strict
 
@@ -76,13 +76,13 @@ class Admin:
         """Delete all rooms, tasks, nonces, requests, counts and faults, and disconnect every request that waits."""
         await self._service.reset()
 
-    async def seed(self, stated: Any) -> dict[str, int]:
+    async def seed(self, content: Any) -> dict[str, int]:
         """Add rooms, tasks and requests to the existing ones; return how many of each were added.
 
         Raises:
-            NotUnderstood: the seed is not valid; nothing was added.
+            InvalidInput: the seed is not valid; nothing was added.
         """
-        added = plant(self._service, parse_strict(Seed, stated))
+        added = add_seed(self._service, parse_strict(Seed, content))
         await self._service.keep()
         return added
 
@@ -107,13 +107,13 @@ class Admin:
         self._service.changes.touch("setting")
         return await self.clock()
 
-    async def add_fault(self, stated: Mapping[str, Any]) -> dict[str, Any]:
+    async def add_fault(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Set a fault.
 
         Raises:
-            NotUnderstood: the fault is not valid.
+            InvalidInput: the fault is not valid.
         """
-        return self._service.faults.add(fault_of(stated)).to_json()
+        return self._service.faults.add(parse_fault(content)).to_json()
 
     async def faults(self) -> list[dict[str, Any]]:
         """Return every fault in the order in which they were set, with what each has done."""
@@ -157,9 +157,9 @@ class Admin:
         fault = self._service.faults.get(number)
         try:
             async with asyncio.timeout(seconds):
-                await self._service.waits.until(fault.gate.until_reached(count))
+                await self._service.waits.until(fault.gate.wait_for_arrivals(count))
         except TimeoutError:
-            message = f"{fault.gate.reached} of {count} requests were held within {seconds:g} seconds"
+            message = f"{fault.gate.arrivals} of {count} requests were held within {seconds:g} seconds"
             raise TimeoutError(message) from None
         except RequestDropped:
             message = "the emulator was reset or stopped"
@@ -171,11 +171,11 @@ class Admin:
 
         Raises:
             LookupError: there is no such account.
-            NotUnderstood: the name is not a valid room name.
+            InvalidInput: the name is not a valid room name.
         """
         if not is_room_name(cname):
             message = "cname: must be 1 to 64 bytes of UTF-8"
-            raise InvalidStatement(message)
+            raise InvalidInput(message)
         return (await self._service.open_room(cname, self._account(app_key))).cid
 
     async def end_room(self, cname: str, app_key: str | None = None, *, end_tasks: bool | None = None) -> None:
@@ -187,7 +187,7 @@ class Admin:
         self._service.advance()
         room = self._service.state.rooms.get((self._account(app_key), cname))
         if room is None:
-            message = f"no room {cname!r} is open"
+            message = f"there is no open room {cname!r}"
             raise LookupError(message)
         await self._service.end_room(room, end_tasks=end_tasks)
 
@@ -198,15 +198,15 @@ class Admin:
             LookupError: no such task is running.
         """
         self._service.advance()
-        task = self._service.state.running_task(cid, task_id)
+        task = self._service.state.find_running_task(cid, task_id)
         if task is None:
-            message = f"no task {task_id!r} runs in room {cid}"
+            message = f"no task {task_id!r} is running in room {cid}"
             raise LookupError(message)
         await self._service.end_task(task, "admin")
 
     def _account(self, app_key: str | None) -> str:
         settings = self._service.settings
         if app_key is not None and app_key not in settings.secrets:
-            message = f"no AppKey {app_key!r} is known; known are {', '.join(settings.secrets)}"
+            message = f"unknown AppKey {app_key!r}; the known AppKeys are {', '.join(settings.secrets)}"
             raise LookupError(message)
         return settings.app_key if app_key is None else app_key

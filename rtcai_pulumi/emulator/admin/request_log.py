@@ -14,7 +14,7 @@ from rtcai_pulumi.emulator.state.changes import Changes
 
 KEPT_REQUESTS: Final = 20_000
 """How many requests are kept; the oldest are dropped first."""
-SHOWN_HEADERS: Final = ("AppKey", "Nonce", "CurTime", "Cname", "Uid", "X-custom-traceid", "Content-Type", "User-Agent")
+LOGGED_HEADERS: Final = ("AppKey", "Nonce", "CurTime", "Cname", "Uid", "X-custom-traceid", "Content-Type", "User-Agent")
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class RequestEntry:
 
     def to_json(self) -> dict[str, Any]:
         """The entry as JSON."""
-        headers = {name: self.call.shown_header(name) for name in SHOWN_HEADERS}
+        headers = {name: self.call.display_header(name) for name in LOGGED_HEADERS}
         return {
             "method": self.call.method,
             "path": self.call.path,
@@ -88,13 +88,13 @@ class RequestLog:
 
     def get(self, number: int) -> RequestEntry | None:
         """Return an entry by its number; None if it does not exist or was dropped."""
-        place = number - self.newest + len(self._entries) - 1
-        return self._entries[place] if 0 <= place < len(self._entries) else None
+        index = number - self.newest + len(self._entries) - 1
+        return self._entries[index] if 0 <= index < len(self._entries) else None
 
     def before(self, number: int, count: int) -> list[RequestEntry]:
         """Return at most this many entries that arrived before a number, newest first."""
-        found = (self.get(one) for one in range(number - 1, max(number - 1 - count, 0), -1))
-        return [entry for entry in found if entry]
+        entries = (self.get(one) for one in range(number - 1, max(number - 1 - count, 0), -1))
+        return [entry for entry in entries if entry]
 
     @property
     def oldest(self) -> int:
@@ -115,7 +115,7 @@ class Gauge:
     """Counts since the start or the last reset. A request is in flight from its last byte to its answer."""
 
     def __init__(self) -> None:
-        self._came: Counter[Verb] = Counter()
+        self._by_verb: Counter[Verb] = Counter()
         self._in_flight: set[object] = set()
         self._max_in_flight = 0
         self._throttled = 0
@@ -123,7 +123,7 @@ class Gauge:
     @contextmanager
     def count(self, verb: Verb) -> Generator[None]:
         """Count a request while it runs; a reset removes it from the count."""
-        self._came[verb] += 1
+        self._by_verb[verb] += 1
         request = object()
         if verb in TASK_VERBS:
             self._in_flight.add(request)
@@ -139,7 +139,7 @@ class Gauge:
 
     def clear(self) -> None:
         """Reset all counts."""
-        self._came.clear()
+        self._by_verb.clear()
         self._in_flight.clear()
         self._max_in_flight = self._throttled = 0
 
@@ -148,7 +148,7 @@ class Gauge:
         return {
             "inFlight": len(self._in_flight),
             "maxInFlight": self._max_in_flight,
-            "requests": sum(number for verb, number in self._came.items() if verb in TASK_VERBS),
-            "byVerb": dict(self._came),
+            "requests": sum(number for verb, number in self._by_verb.items() if verb in TASK_VERBS),
+            "byVerb": dict(self._by_verb),
             "throttled": self._throttled,
         }

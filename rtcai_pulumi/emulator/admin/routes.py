@@ -11,7 +11,7 @@ from starlette.routing import Route
 from rtcai_pulumi.config.emulator import ChangeableSettings
 from rtcai_pulumi.emulator.admin.admin import Admin
 from rtcai_pulumi.emulator.clock import Clock, ClockOffset
-from rtcai_pulumi.emulator.errors import InvalidStatement, Rejection
+from rtcai_pulumi.emulator.errors import InvalidInput, Rejection
 from rtcai_pulumi.emulator.http.origin_check import find_foreign_origin
 from rtcai_pulumi.emulator.http.request import MAX_BODY, parse_json
 from rtcai_pulumi.emulator.http.response import json_response
@@ -54,9 +54,9 @@ async def _release(admin: Admin, request: Request) -> Any:
     return await admin.release(request.path_params["number"])
 
 
-async def _until_held(admin: Admin, request: Request) -> Any:
-    asked = parse_strict(_HeldQuery, dict(request.query_params))
-    return await admin.wait_until_held(request.path_params["number"], asked.count, asked.timeout)
+async def _wait_until_held(admin: Admin, request: Request) -> Any:
+    query = parse_strict(_HeldQuery, dict(request.query_params))
+    return await admin.wait_until_held(request.path_params["number"], query.count, query.timeout)
 
 
 async def _settings(admin: Admin, _: Request) -> Any:
@@ -79,26 +79,26 @@ async def read_json(request: Request, limit: int = MAX_BODY) -> Any:
     """Read the JSON body of a request, up to a number of bytes.
 
     Raises:
-        NotUnderstood: the body is too large or not a JSON object.
+        InvalidInput: the body is too large or not a JSON object.
     """
-    kept, size = bytearray(), 0
+    content, size = bytearray(), 0
     async for chunk in request.stream():
         size += len(chunk)
-        kept += chunk if size <= limit else b""
+        content += chunk if size <= limit else b""
     try:
-        return parse_json(bytes(kept), size, limit)
-    except Rejection as refused:
-        raise InvalidStatement(refused.reason) from None
+        return parse_json(bytes(content), size, limit)
+    except Rejection as rejection:
+        raise InvalidInput(rejection.reason) from None
 
 
-INTERFERING: Final[tuple[tuple[str, str, Handler], ...]] = (
+FAULT_AND_SETTING_PATHS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/faults", _faults),
     ("POST", "/faults", _add_fault),
     ("DELETE", "/faults", _clear_faults),
     ("GET", "/faults/{number:int}", _fault),
     ("DELETE", "/faults/{number:int}", _remove_fault),
     ("POST", "/faults/{number:int}/release", _release),
-    ("GET", "/faults/{number:int}/held", _until_held),
+    ("GET", "/faults/{number:int}/held", _wait_until_held),
     ("GET", "/settings", _settings),
     ("PATCH", "/settings", _change_settings),
     ("GET", "/clock", _clock),
@@ -154,14 +154,14 @@ async def _seed(admin: Admin, request: Request) -> Any:
 
 
 async def _open_room(admin: Admin, request: Request) -> Any:
-    asked = parse_strict(_AccountQuery, dict(request.query_params))
-    return {"cid": await admin.open_room(request.path_params["cname"], asked.app_key)}
+    query = parse_strict(_AccountQuery, dict(request.query_params))
+    return {"cid": await admin.open_room(request.path_params["cname"], query.app_key)}
 
 
 async def _end_room(admin: Admin, request: Request) -> Any:
-    asked = parse_strict(_EndRoomQuery, dict(request.query_params))
-    end_tasks = None if asked.end_tasks is None else asked.end_tasks == "true"
-    await admin.end_room(request.path_params["cname"], asked.app_key, end_tasks=end_tasks)
+    query = parse_strict(_EndRoomQuery, dict(request.query_params))
+    end_tasks = None if query.end_tasks is None else query.end_tasks == "true"
+    await admin.end_room(request.path_params["cname"], query.app_key, end_tasks=end_tasks)
     return {"status": "ended"}
 
 
@@ -171,11 +171,11 @@ async def _end_task(admin: Admin, request: Request) -> Any:
 
 
 async def _not_found(_: Admin, request: Request) -> Any:
-    message = f"no such path for {request.method}; docs/emulator.md lists them"
+    message = f"no such path for {request.method}; docs/emulator.md lists the paths"
     raise LookupError(message)
 
 
-_LOOKING: Final[tuple[tuple[str, str, Handler], ...]] = (
+_STATE_PATHS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/health", _health),
     ("GET", "/tasks", _tasks),
     ("GET", "/rooms", _rooms),
@@ -193,7 +193,7 @@ def admin_routes(admin: Admin, clock: Clock) -> list[Route]:
     """Return the routes below ``/-``."""
     paths = [
         Route(path, _guard(handler, admin, clock), methods=[method])
-        for method, path, handler in (*_LOOKING, *INTERFERING)
+        for method, path, handler in (*_STATE_PATHS, *FAULT_AND_SETTING_PATHS)
     ]
     # This fallback answers like the other routes, with the emulator's date. A route whose path matches but whose method
     # does not is only a partial match; the last route matches in full, so it gets such requests too.
@@ -208,7 +208,7 @@ def _guard(handler: Handler, admin: Admin, clock: Clock) -> Callable[[Request], 
             return json_response(await handler(admin, request), clock)
         except LookupError as error:
             return json_response({"error": str(error)}, clock, 404)
-        except InvalidStatement as error:
+        except InvalidInput as error:
             return json_response({"error": str(error)}, clock, 400)
         except TimeoutError as error:
             return json_response({"error": str(error)}, clock, 408)

@@ -18,7 +18,7 @@ VALID_SECONDS: Final = 300
 _CUR_TIME: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
-def checksum_of(app_secret: str, nonce: str, cur_time: str) -> str:
+def compute_checksum(app_secret: str, nonce: str, cur_time: str) -> str:
     """Return the lower-case hex of SHA1(AppSecret + Nonce + CurTime)."""
     return hashlib.sha1(f"{app_secret}{nonce}{cur_time}".encode(), usedforsecurity=False).hexdigest()
 
@@ -48,29 +48,31 @@ def verify_checksum(call: Call, secrets: Mapping[str, str], clock: Clock, nonces
     """Check that a request was signed with the AppSecret, recently, and for the first time.
 
     Raises:
-        Refused: 402; the text names the header.
+        Rejection: 402; the text names the header.
     """
     app_key, nonce, cur_time, checksum = (
-        login_header(call, name) for name in ("AppKey", "Nonce", "CurTime", "CheckSum")
+        require_header(call, name) for name in ("AppKey", "Nonce", "CurTime", "CheckSum")
     )
     if not 1 <= len(nonce) <= 128:
         raise Rejection(NOT_LOGGED_IN, "header Nonce: must have 1 to 128 characters")
     if not _CUR_TIME.fullmatch(cur_time):
         raise Rejection(NOT_LOGGED_IN, "header CurTime: must be whole seconds since 1970, in decimal")
-    secret = secret_of(app_key, secrets)
+    secret = find_secret(app_key, secrets)
     if abs(clock.now() - int(cur_time)) > VALID_SECONDS:
-        raise Rejection(NOT_LOGGED_IN, f"header CurTime: more than {VALID_SECONDS} seconds off the service's clock")
-    if not hmac.compare_digest(checksum_of(secret, nonce, cur_time).encode(), checksum.encode()):
+        raise Rejection(
+            NOT_LOGGED_IN, f"header CurTime: differs from the service's clock by more than {VALID_SECONDS} seconds"
+        )
+    if not hmac.compare_digest(compute_checksum(secret, nonce, cur_time).encode(), checksum.encode()):
         raise Rejection(NOT_LOGGED_IN, "header CheckSum: wrong; check the AppSecret")
     if not nonces.use(app_key, nonce, clock.now()):
-        raise Rejection(NOT_LOGGED_IN, "header Nonce: used before; each attempt needs a new one")
+        raise Rejection(NOT_LOGGED_IN, "header Nonce: already used; each attempt needs a new one")
 
 
-def login_header(call: Call, name: str) -> str:
+def require_header(call: Call, name: str) -> str:
     """Return a header that authentication requires.
 
     Raises:
-        Refused: 402, the header is missing.
+        Rejection: 402, the header is missing.
     """
     value = call.header(name)
     if value is None:
@@ -78,11 +80,11 @@ def login_header(call: Call, name: str) -> str:
     return value
 
 
-def secret_of(app_key: str, secrets: Mapping[str, str]) -> str:
+def find_secret(app_key: str, secrets: Mapping[str, str]) -> str:
     """Return the AppSecret of an AppKey.
 
     Raises:
-        Refused: 402, the AppKey is not known.
+        Rejection: 402, the AppKey is not known.
     """
     if app_key not in secrets:
         raise Rejection(NOT_LOGGED_IN, "header AppKey: unknown")
@@ -102,7 +104,7 @@ class BasicToken(NamedTuple):
     ttl: int
 
 
-def signature_of(app_key: str, app_secret: str, channel_name: str, uid: str, token: BasicToken) -> str:
+def compute_signature(app_key: str, app_secret: str, channel_name: str, uid: str, token: BasicToken) -> str:
     """Return the expected signature of a token: lower-case hex of SHA1(appKey + uid + curTimeMs + ttl + channelName +
     appSecret).
     """
@@ -116,17 +118,17 @@ def verify_token(call: Call, secrets: Mapping[str, str], clock: Clock) -> None:
     A token without a room name is valid for any room, regardless of Cname.
 
     Raises:
-        Refused: 402; the text names the header.
+        Rejection: 402; the text names the header.
     """
-    app_key, sent, cname, uid = (login_header(call, name) for name in ("AppKey", "Token", "Cname", "Uid"))
+    app_key, token_text, cname, uid = (require_header(call, name) for name in ("AppKey", "Token", "Cname", "Uid"))
     if not _UID.fullmatch(uid):
         raise Rejection(NOT_LOGGED_IN, "header Uid: must be a whole number")
-    secret = secret_of(app_key, secrets)
-    token = _parse_token(sent)
-    good = [signature_of(app_key, secret, room, uid, token) for room in {cname, ""}]
-    if not any(hmac.compare_digest(signature.encode(), token.signature.encode()) for signature in good):
+    secret = find_secret(app_key, secrets)
+    token = _parse_token(token_text)
+    signatures = [compute_signature(app_key, secret, room, uid, token) for room in {cname, ""}]
+    if not any(hmac.compare_digest(signature.encode(), token.signature.encode()) for signature in signatures):
         raise Rejection(
-            NOT_LOGGED_IN, "header Token: not made for this AppKey, Uid and Cname, or with another AppSecret"
+            NOT_LOGGED_IN, "header Token: was made for another AppKey, Uid or Cname, or with another AppSecret"
         )
     if not 1 <= token.ttl <= MAX_TTL:
         raise Rejection(NOT_LOGGED_IN, f"header Token: its ttl must be 1 to {MAX_TTL} seconds")
@@ -134,22 +136,25 @@ def verify_token(call: Call, secrets: Mapping[str, str], clock: Clock) -> None:
     if age_ms >= token.ttl * 1000:
         raise Rejection(NOT_LOGGED_IN, "header Token: expired")
     if age_ms < -VALID_SECONDS * 1000:
-        raise Rejection(NOT_LOGGED_IN, f"header Token: made more than {VALID_SECONDS} seconds ahead of the clock")
+        raise Rejection(
+            NOT_LOGGED_IN,
+            f"header Token: its curTime is more than {VALID_SECONDS} seconds ahead of the service's clock",
+        )
 
 
 def verify_room(call: Call, cname: str) -> None:
     """Check that a request acts in the room of its token; an empty Cname means any room.
 
     Raises:
-        Refused: 402, the request acts in another room.
+        Rejection: 402, the request acts in another room.
     """
     if call.header("Cname") not in {"", cname}:
         raise Rejection(NOT_LOGGED_IN, "header Cname: the request is about another room")
 
 
-def _parse_token(sent: str) -> BasicToken:
+def _parse_token(token_text: str) -> BasicToken:
     try:
-        content = json.loads(base64.b64decode(sent, validate=True))
+        content = json.loads(base64.b64decode(token_text, validate=True))
     except (ValueError, RecursionError):
         content = None
     fields: dict[str, Any] = content if isinstance(content, dict) else {}

@@ -13,7 +13,7 @@ from rtcai_pulumi.emulator.errors import Rejection
 from rtcai_pulumi.emulator.faults.cancellation import Client, Waits
 from rtcai_pulumi.emulator.http.request import Call
 from rtcai_pulumi.emulator.http.response import DUPLICATE, DUPLICATE_REQUEST, EmulatedAnswer, created_answer
-from rtcai_pulumi.emulator.state.model import ServiceState, TraceKey, trace_key
+from rtcai_pulumi.emulator.state.model import ServiceState, TraceKey, make_trace_key
 
 
 class Turn:
@@ -33,7 +33,7 @@ class Duplicates:
 
     def register(self, call: Call) -> Turn:
         """Register a create. The first one with a trace id goes ahead of the others, even if held at its arrival."""
-        turn = Turn(trace_key(call.shown_header("AppKey"), call.shown_header("X-custom-traceid")))
+        turn = Turn(make_trace_key(call.display_header("AppKey"), call.display_header("X-custom-traceid")))
         if turn.key:
             self._first.setdefault(turn.key, turn)
         return turn
@@ -55,17 +55,17 @@ class Duplicates:
         """Do the work of an authenticated create, unless it was done under the same trace id before.
 
         Raises:
-            Refused: 431 for a duplicate, if the settings refuse duplicates.
+            Rejection: 431 for a duplicate, if the settings refuse duplicates.
             NoAnswer: while this create waited for the first, its client disconnected or the emulator was reset or
                 stopped.
         """
         if turn.key is None or dedup == "ignore":
             return await work()
-        if dedup == "refuse" and (self._ahead(turn) or state.find_traced(turn.key)):
+        if dedup == "refuse" and (self._ahead(turn) or state.find_by_trace_id(turn.key)):
             raise Rejection(DUPLICATE, DUPLICATE_REQUEST)
         while first := self._ahead(turn):
             await self._waits.until(first.ended.wait(), client)
-        if task := state.find_traced(turn.key):
+        if task := state.find_by_trace_id(turn.key):
             return created_answer(task)
         self._first[turn.key] = turn
         return await work()

@@ -23,8 +23,8 @@ WINDOW: Final = 1.0
 """Seconds."""
 
 
-class Windows:
-    """The accepted requests of the last second, by account and group."""
+class RateLimiter:
+    """Limits the requests of each account and group, by the times of those that it accepted in the last second."""
 
     def __init__(self) -> None:
         self._times: dict[tuple[str, Group], deque[float]] = {}
@@ -36,7 +36,7 @@ class Windows:
             group: the group whose limit counts the request.
             limit: requests in any one second; None: no limit.
             now: current time in seconds.
-            app_key: the account; each account has windows of its own.
+            app_key: the account; each account is limited separately.
 
         Returns:
             0 if the request is accepted, else the seconds until one would be accepted.
@@ -53,5 +53,5 @@ class Windows:
         return 0.0
 
     def clear(self) -> None:
-        """Drop all windows."""
+        """Forget all requests."""
         self._times.clear()

@@ -15,7 +15,7 @@ class Field(NamedTuple):
     """One required field."""
 
     name: str
-    good: Callable[[Any], bool]
+    is_valid: Callable[[Any], bool]
     reason: str
     """What to report if the value is not valid; contains no value of a request."""
 
@@ -24,13 +24,15 @@ def require_fields(body: Any, fields: Sequence[Field], *, allow_unknown: bool) -
     """Check that a body is an object with exactly these fields, all of them valid.
 
     Raises:
-        Refused: 400; the text names every invalid field.
+        Rejection: 400; the text names every invalid field.
     """
     if not isinstance(body, dict):
         raise Rejection(INVALID, "(root): must be an object")
     problems = [f"{field.name}: required" for field in fields if field.name not in body]
     problems += [
-        f"{field.name}: {field.reason}" for field in fields if field.name in body and not field.good(body[field.name])
+        f"{field.name}: {field.reason}"
+        for field in fields
+        if field.name in body and not field.is_valid(body[field.name])
     ]
     if not allow_unknown:
         problems += [f"{name}: unknown field" for name in body if name not in {field.name for field in fields}]
@@ -58,7 +60,7 @@ def is_room_name(value: Any) -> bool:
     return isinstance(value, str) and 1 <= len(value.encode()) <= CNAME_MAX_BYTES
 
 
-_CREATE: Final = (
+_CREATE_FIELDS: Final = (
     Field("channelName", is_room_name, "must be a string of 1 to 64 bytes of UTF-8"),
     Field("mode", lambda value: type(value) is int and value == 2, "must be the number 2"),
     Field("uid", is_uid, "must be a whole number of 64 bits, 0 or more"),
@@ -73,10 +75,10 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Emula
     """Open a room; a room that is open already keeps its number.
 
     Raises:
-        Refused: 400 if the body is not valid.
+        Rejection: 400 if the body is not valid.
     """
     body = call.body()
-    require_fields(body, _CREATE, allow_unknown=service.settings.allow_unknown_fields)
+    require_fields(body, _CREATE_FIELDS, allow_unknown=service.settings.allow_unknown_fields)
     room = await service.open_room(body["channelName"], call.app_key, body["uid"])
     return success_answer(request_id, cid=room.cid)
 
@@ -85,10 +87,10 @@ async def query(service: EmulatedService, call: Call, request_id: str) -> Emulat
     """Return what is known about an open room.
 
     Raises:
-        Refused: 400 if the query is not valid, the room's code if no such room is open.
+        Rejection: 400 if the query is not valid, the room's code if no such room is open.
     """
     room, _ = _parse_query(service, call)
-    total = len(_agents(service, room))
+    total = len(_list_agents(service, room))
     return success_answer(
         request_id,
         cid=room.cid,
@@ -105,55 +107,57 @@ async def members(service: EmulatedService, call: Call, request_id: str) -> Emul
     """Return the members of an open room: its agents.
 
     Raises:
-        Refused: 400 if the query is not valid, the room's code if no such room is open.
+        Rejection: 400 if the query is not valid, the room's code if no such room is open.
     """
     room, filters = _parse_query(service, call, "uid", "userRole")
-    found = [_member(task) for task in _agents(service, room)]
-    wanted = {name: _number(name, value) for name, value in filters.items()}
-    shown = [member for member in found if wanted.items() <= member.items()]
-    return success_answer(request_id, errmsg="", cid=room.cid, cname=room.cname, total=len(shown), members=shown)
+    all_members = [_member_to_json(task) for task in _list_agents(service, room)]
+    expected = {name: _parse_number(name, value) for name, value in filters.items()}
+    matches = [member for member in all_members if expected.items() <= member.items()]
+    return success_answer(request_id, errmsg="", cid=room.cid, cname=room.cname, total=len(matches), members=matches)
 
 
 async def delete(service: EmulatedService, call: Call, request_id: str) -> EmulatedAnswer:
     """End a room, and every task in it unless the settings let tasks outlive their rooms.
 
     Raises:
-        Refused: 400 if the query is not valid, the room's code if no such room is open.
+        Rejection: 400 if the query is not valid, the room's code if no such room is open.
     """
     room, _ = _parse_query(service, call)
     await service.end_room(room)
     return success_answer(request_id, errmsg="")
 
 
-def _agents(service: EmulatedService, room: EmulatedRoom) -> list[EmulatedTask]:
-    return service.state.members(room.cid, service.clock.now_ms())
+def _list_agents(service: EmulatedService, room: EmulatedRoom) -> list[EmulatedTask]:
+    return service.state.list_members(room.cid, service.clock.now_ms())
 
 
-def _member(task: EmulatedTask) -> dict[str, Any]:
+def _member_to_json(task: EmulatedTask) -> dict[str, Any]:
     return {"uid": task.agent_uid, "starttime": max(task.started_ms, task.runs_ms), "userRole": _AGENT_ROLE}
 
 
 def _parse_query(service: EmulatedService, call: Call, *filters: str) -> tuple[EmulatedRoom, dict[str, str]]:
     """Return the requested room, by number from the path or by name from the query, and the filters of its members."""
-    call.without_body()
-    stated = {**dict(call.query), **call.path_params}
+    call.require_no_body()
+    parameters = {**dict(call.query), **call.path_params}
     by_number = "cid" in call.path_params
     names = filters if by_number else (*filters, "cname")
     unknown = [] if service.settings.allow_unknown_fields else [name for name, _ in call.query if name not in names]
     if unknown or len(dict(call.query)) < len(call.query):
-        raise Rejection(INVALID, "; ".join(f"{name}: unknown field" for name in unknown) or "query: a name comes twice")
+        raise Rejection(
+            INVALID, "; ".join(f"{name}: unknown field" for name in unknown) or "query: the same field is set twice"
+        )
     if by_number:
-        room = service.state.room_of(_number("cid", stated["cid"]))
-    elif is_room_name(stated.get("cname")):
-        room = service.state.rooms.get((call.app_key, stated["cname"]))
+        room = service.state.find_room(_parse_number("cid", parameters["cid"]))
+    elif is_room_name(parameters.get("cname")):
+        room = service.state.rooms.get((call.app_key, parameters["cname"]))
     else:
         raise Rejection(INVALID, "cname: must be 1 to 64 bytes of UTF-8")
     if room is None or room.app_key != call.app_key:
         raise Rejection(service.settings.room_missing_code, ROOM_MISSING)
-    return room, {name: stated[name] for name in filters if name in stated}
+    return room, {name: parameters[name] for name in filters if name in parameters}
 
 
-def _number(name: str, text: str) -> int:
+def _parse_number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 20):
         raise Rejection(INVALID, f"{name}: must be a whole number")
     return int(text)

@@ -20,7 +20,7 @@ from rtcai_pulumi.emulator.http.response import (
 )
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
-_CLOSE: Final = (
+_CLOSE_FIELDS: Final = (
     Field("cid", is_cid, "must be the room's number, a whole number"),
     Field("taskType", lambda value: type(value) is int and value == TASK_TYPE, f"must be the number {TASK_TYPE}"),
     Field("taskId", is_text, "must be a string that is not empty"),
@@ -31,8 +31,8 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Emula
     """Start a task.
 
     Raises:
-        Refused: 400 or 601 if the body is not valid, 402 if the token is for another room, the room's code if the room
-            is not open.
+        Rejection: 400 or 601 if the body is not valid, 402 if the token is for another room, the room's code if the
+            room is not open.
     """
     body = call.body()
     _require_valid_body(service, body)
@@ -50,7 +50,7 @@ async def create(service: EmulatedService, call: Call, request_id: str) -> Emula
         mode=Mode.of(data).value,
         data=data,
         request_id=request_id,
-        trace_id=call.shown_header("X-custom-traceid"),
+        trace_id=call.display_header("X-custom-traceid"),
         runs_ms=runs_ms,
         due_ms=due_ms,
     )
@@ -62,12 +62,12 @@ async def close(service: EmulatedService, call: Call, request_id: str) -> Emulat
     """End a task.
 
     Raises:
-        Refused: 400 if the body is not valid, 402 if the token is for another room, the task's code if no such task
+        Rejection: 400 if the body is not valid, 402 if the token is for another room, the task's code if no such task
             runs in that room.
     """
     body: dict[str, Any] = call.body()
-    require_fields(body, _CLOSE, allow_unknown=service.settings.allow_unknown_fields)
-    task = service.state.running_task(body["cid"], body["taskId"])
+    require_fields(body, _CLOSE_FIELDS, allow_unknown=service.settings.allow_unknown_fields)
+    task = service.state.find_running_task(body["cid"], body["taskId"])
     if task is None or task.app_key != call.app_key:
         raise Rejection(service.settings.task_missing_code, TASK_MISSING)
     if call.flavour is AuthScheme.CLIENT:
@@ -80,8 +80,8 @@ def _require_valid_body(service: EmulatedService, body: Any) -> None:
     """Refuse a create body that has problems, and name all of them: 400 if one is outside ``data``, 601 if all are
     inside.
     """
-    passing = service.settings.allow_unknown_fields
-    problems = [problem for problem in check_body(body) if not (passing and problem.unlisted)]
+    allow_unknown = service.settings.allow_unknown_fields
+    problems = [problem for problem in check_body(body) if not (allow_unknown and problem.unlisted)]
     if problems:
         inside = all(problem.path.startswith("data.") for problem in problems)
         raise Rejection(CONTENT if inside else INVALID, _list_problems(problems))

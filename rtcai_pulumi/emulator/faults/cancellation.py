@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Client(Protocol):
     """The client that sent a request."""
 
-    async def gone(self) -> None:
+    async def wait_for_disconnect(self) -> None:
         """Return when the client has disconnected."""
 
 
@@ -20,41 +20,41 @@ class Waits:
     """All waits of one emulator. Apart from these, the emulator waits only for the disk."""
 
     def __init__(self) -> None:
-        self._over = asyncio.Event()
+        self._dropped = asyncio.Event()
         self.ended = False
         """Whether the emulator has ended; after that no request waits."""
 
-    async def until(self, coming: Coroutine[Any, Any, T], client: Client | None = None) -> T:
+    async def until(self, work: Coroutine[Any, Any, T], client: Client | None = None) -> T:
         """Wait for something. If a client is given, stop waiting when it disconnects.
 
         Raises:
-            Dropped: the emulator was reset or stopped first.
+            RequestDropped: the emulator was reset or stopped first.
             ClientGone: the client disconnected first.
         """
-        over = asyncio.ensure_future(self._over.wait())
-        came = asyncio.ensure_future(coming)
-        gone = asyncio.ensure_future(client.gone()) if client else None
-        watched = [future for future in (over, came, gone) if future]
+        dropped = asyncio.ensure_future(self._dropped.wait())
+        task = asyncio.ensure_future(work)
+        disconnect = asyncio.ensure_future(client.wait_for_disconnect()) if client else None
+        futures = [future for future in (dropped, task, disconnect) if future]
         try:
-            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
             # This is checked first: a request that continues after a reset would leave a task in an emulator that was
             # just emptied.
-            if over.done():
+            if dropped.done():
                 raise RequestDropped
-            if came.done():
-                return came.result()
+            if task.done():
+                return task.result()
             raise ClientGone
         finally:
-            for future in watched:
+            for future in futures:
                 future.cancel()
-            await asyncio.gather(*watched, return_exceptions=True)
+            await asyncio.gather(*futures, return_exceptions=True)
 
     def drop(self) -> None:
         """End all current waits."""
-        over, self._over = self._over, asyncio.Event()
-        over.set()
+        dropped, self._dropped = self._dropped, asyncio.Event()
+        dropped.set()
 
     def end(self) -> None:
         """End all current waits, and all later ones."""
         self.ended = True
-        self._over.set()
+        self._dropped.set()

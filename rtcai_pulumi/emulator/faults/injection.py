@@ -18,14 +18,14 @@ _PAGE: Final = "<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body>
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Delivery:
     """How a request ends."""
 
     answer: EmulatedAnswer
     cut: Literal["half", "reset"] | None = None
     """Which part of the answer the client gets, if not all of it."""
 
-    async def reach(self, connection: Connection, response: Response) -> None:
+    async def send(self, connection: Connection, response: Response) -> None:
         """Send the client what it is to get; `to_response` is the answer in bytes."""
         match self.cut:
             case None:
@@ -36,18 +36,18 @@ class Ending:
                 await connection.reset()
 
 
-class Interference:
+class FaultInjector:
     """Applies the faults of one request."""
 
-    def __init__(self, taken: AppliedFaults, waits: Waits, connection: Connection) -> None:
-        self._taken = taken
+    def __init__(self, faults: AppliedFaults, waits: Waits, connection: Connection) -> None:
+        self._faults = faults
         self._waits = waits
         self._connection = connection
 
     @property
-    def works(self) -> bool:
+    def does_work(self) -> bool:
         """Whether the service does the requested work."""
-        return self._taken.outcome is None or self._taken.outcome.work
+        return self._faults.outcome is None or self._faults.outcome.work
 
     async def pause(self, at: At) -> None:
         """Delay the request at a point, then hold it until it is released.
@@ -55,36 +55,36 @@ class Interference:
         Raises:
             NoAnswer: the client disconnected while the request was held, or the emulator was reset or stopped.
         """
-        if seconds := self._taken.seconds(at):
+        if seconds := self._faults.seconds(at):
             # The delay does not watch the client: a slow service does not notice a disconnect, and does its work.
             await self._waits.until(asyncio.sleep(seconds))
-        if gate := self._taken.gate(at):
+        if gate := self._faults.gate(at):
             await gate.hold(self._waits, self._connection)
 
-    def ending(self, worked: EmulatedAnswer | None, request_id: str) -> Ending:
+    def choose_delivery(self, answer: EmulatedAnswer | None, request_id: str) -> Delivery:
         """Return how the request ends, after the work if it was done."""
-        own = worked or success_answer(request_id)
-        match self._taken.outcome:
+        answer = answer or success_answer(request_id)
+        match self._faults.outcome:
             case AnswerFault() as fault:
-                return Ending(_other(fault, request_id))
+                return Delivery(_replace_answer(fault, request_id))
             case Garbage(form=form):
-                return Ending(_garbage(form))
+                return Delivery(_make_garbage(form))
             case HalfAnswer():
-                return Ending(own, "half")
+                return Delivery(answer, "half")
             case Reset():
-                return Ending(own, "reset")
+                return Delivery(answer, "reset")
             case _:
-                return Ending(own)
+                return Delivery(answer)
 
 
-def _other(fault: AnswerFault, request_id: str) -> EmulatedAnswer:
+def _replace_answer(fault: AnswerFault, request_id: str) -> EmulatedAnswer:
     if fault.code is not None:
         return fault_answer(fault.status, fault.code, fault.errmsg, request_id, fault.headers)
     phrases = {status.value: status.phrase for status in HTTPStatus if status not in WITHOUT_BODY}
     return EmulatedAnswer(fault.status, phrases.get(fault.status, ""), fault.headers)
 
 
-def _garbage(form: Literal["html", "broken", "empty"]) -> EmulatedAnswer:
+def _make_garbage(form: Literal["html", "broken", "empty"]) -> EmulatedAnswer:
     match form:
         case "html":
             return EmulatedAnswer(200, _PAGE, {"Content-Type": "text/html; charset=utf-8"})

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypedDict
 from pydantic import Field, model_validator
 
 from rtcai_pulumi.emulator.api.rate_limit import Verbs
-from rtcai_pulumi.emulator.errors import InvalidStatement
+from rtcai_pulumi.emulator.errors import InvalidInput
 from rtcai_pulumi.emulator.strict_model import StrictModel, parse_strict
 
 Sort = Literal["delay", "stop", "outcome"]
@@ -56,7 +56,7 @@ class Latency(Fault):
     """Seconds between the work and the answer."""
 
     @model_validator(mode="after")
-    def _some(self) -> Self:
+    def _require_delay(self) -> Self:
         if self.before == self.after == 0:
             message = "before, after: at least one must be more than 0 seconds"
             raise ValueError(message)
@@ -150,25 +150,25 @@ class AnswerFault(Fault):
     @model_validator(mode="after")
     def _check_headers(self) -> Self:
         names = [name.lower() for name in self.headers]
-        problems = [f"headers.{name}: stated twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-        problems += [f"headers.{name}: not a header that can be set" for name in self.headers if not _settable(name)]
+        problems = [f"headers.{name}: set more than once" for name in dict.fromkeys(names) if names.count(name) > 1]
+        problems += [f"headers.{name}: this header cannot be set" for name in self.headers if not _can_be_set(name)]
         problems += [
             f"headers.{name}: must be printable ASCII, without spaces at its ends"
             for name, value in self.headers.items()
             if not _HEADER_VALUE.fullmatch(value)
         ]
         if not self.model_fields_set & {"status", "code"}:
-            problems.append("status, code: at least one must be stated")
+            problems.append("status, code: at least one must be set")
         if self.code is None and self.errmsg is not None:
             problems.append("errmsg: needs a code")
         if self.code is not None and self.status in WITHOUT_BODY:
-            problems.append(f"code: HTTP status {self.status} has no body")
+            problems.append(f"code: an answer with HTTP status {self.status} has no body")
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
 
-def _settable(name: str) -> bool:
+def _can_be_set(name: str) -> bool:
     return _HEADER_NAME.fullmatch(name) is not None and name.lower() not in _OWN_HEADERS
 
 
@@ -184,18 +184,18 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
 }
 
 
-def fault_of(content: Any) -> Fault:
+def parse_fault(content: Any) -> Fault:
     """Create a fault from JSON.
 
     Raises:
-        NotUnderstood: the fault is not valid; the text names everything that is wrong.
+        InvalidInput: the fault is not valid; the text names everything that is wrong.
     """
     kind = content.get("kind") if isinstance(content, Mapping) else None
     if isinstance(content, Mapping) and (not isinstance(kind, str) or kind not in KINDS):
         near = get_close_matches(kind, KINDS, 1) if isinstance(kind, str) else []
         hint = f"; did you mean {near[0]}?" if near else ""
         message = f"kind: must be one of {', '.join(KINDS)}{hint}"
-        raise InvalidStatement(message)
+        raise InvalidInput(message)
     return parse_strict(KINDS[kind] if isinstance(kind, str) else Fault, content)
 
 

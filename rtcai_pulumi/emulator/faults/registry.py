@@ -16,12 +16,12 @@ class Gate:
     """Closed until `open` is called, then open permanently."""
 
     def __init__(self) -> None:
-        self.reached = 0
+        self.arrivals = 0
         """How many requests have reached the gate."""
         self.held = 0
         """How many requests wait at the gate now."""
         self._opened = asyncio.Event()
-        self._moved = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def hold(self, waits: Waits, client: Client) -> None:
         """Hold a request until the gate is opened.
@@ -29,9 +29,9 @@ class Gate:
         Raises:
             NoAnswer: the client disconnected, or the emulator was reset or stopped.
         """
-        self.reached += 1
+        self.arrivals += 1
         self.held += 1
-        self._tell()
+        self._notify()
         try:
             await waits.until(self._opened.wait(), client)
         finally:
@@ -40,23 +40,23 @@ class Gate:
     def open(self) -> None:
         """Let all requests continue."""
         self._opened.set()
-        self._tell()
+        self._notify()
 
-    async def until_reached(self, count: int) -> None:
+    async def wait_for_arrivals(self, count: int) -> None:
         """Wait until this many requests have reached the gate, including those that have left since.
 
         Raises:
             LookupError: the gate was opened before.
         """
-        while self.reached < count:
+        while self.arrivals < count:
             if self._opened.is_set():
-                message = f"{self.reached} of {count} requests were held when it was released"
+                message = f"{self.arrivals} of {count} requests were held when the fault was released"
                 raise LookupError(message)
-            await self._moved.wait()
+            await self._changed.wait()
 
-    def _tell(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
 _SORTS: Final[tuple[Sort, ...]] = ("delay", "stop", "outcome")
@@ -68,7 +68,7 @@ class ActiveFault:
 
     number: int
     fault: Fault
-    passed: int = 0
+    skipped: int = 0
     """Requests that passed because of `skip`."""
     applied: int = 0
     """Requests that the fault was applied to."""
@@ -95,9 +95,9 @@ class ActiveFault:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fault as JSON: its configuration and its progress."""
-        stated = self.fault.model_dump(exclude_defaults=True)
-        counted = {"times": self.fault.times, "left": self.left, "applied": self.applied}
-        return {"id": self.number, **stated, **counted, **({"held": self.gate.held} if self._stops else {})}
+        configuration = self.fault.model_dump(exclude_defaults=True)
+        progress = {"times": self.fault.times, "left": self.left, "applied": self.applied}
+        return {"id": self.number, **configuration, **progress, **({"held": self.gate.held} if self._stops else {})}
 
     @property
     def _stops(self) -> bool:
@@ -107,30 +107,30 @@ class ActiveFault:
 class AppliedFaults:
     """The faults that one request takes: at most one of each sort."""
 
-    def __init__(self, taken: dict[Sort, ActiveFault]) -> None:
-        self._taken = taken
+    def __init__(self, by_sort: dict[Sort, ActiveFault]) -> None:
+        self._by_sort = by_sort
 
     @property
     def outcome(self) -> FaultOutcome | AnswerFault | None:
         """Return the outcome of the request, if a fault replaces its own answer."""
-        fault = self._taken["outcome"].fault if "outcome" in self._taken else None
+        fault = self._by_sort["outcome"].fault if "outcome" in self._by_sort else None
         return fault if isinstance(fault, FaultOutcome | AnswerFault) else None
 
     def seconds(self, at: At) -> float:
         """Return the delay at a point, in seconds."""
-        fault = self._taken["delay"].fault if "delay" in self._taken else None
+        fault = self._by_sort["delay"].fault if "delay" in self._by_sort else None
         if not isinstance(fault, Latency):
             return 0.0
         return fault.before if at == "arrived" else fault.after
 
     def gate(self, at: At) -> Gate | None:
         """Return the gate that holds the request at a point; None: the request is not held there."""
-        stop = self._taken.get("stop")
+        stop = self._by_sort.get("stop")
         return stop.gate if stop and isinstance(stop.fault, Stop) and stop.fault.point == at else None
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the faults as JSON, for the request log."""
-        return [{"id": taken.number, "kind": taken.fault.kind} for taken in self._taken.values()]
+        return [{"id": active.number, "kind": active.fault.kind} for active in self._by_sort.values()]
 
 
 class FaultList:
@@ -139,14 +139,14 @@ class FaultList:
     def __init__(self, changes: Changes | None = None) -> None:
         self._changes = changes or Changes()
         self._numbers = count(1)
-        self._set: dict[int, ActiveFault] = {}
+        self._active: dict[int, ActiveFault] = {}
 
     def add(self, fault: Fault) -> ActiveFault:
         """Add a fault after the existing ones."""
-        placed = ActiveFault(next(self._numbers), fault)
-        self._set[placed.number] = placed
+        active = ActiveFault(next(self._numbers), fault)
+        self._active[active.number] = active
         self._changes.touch("fault")
-        return placed
+        return active
 
     def get(self, number: int) -> ActiveFault:
         """Return a fault by its number.
@@ -154,10 +154,10 @@ class FaultList:
         Raises:
             LookupError: there is no fault with this number.
         """
-        if number not in self._set:
-            message = f"no fault {number} is set"
+        if number not in self._active:
+            message = f"there is no fault {number}"
             raise LookupError(message)
-        return self._set[number]
+        return self._active[number]
 
     def remove(self, number: int) -> None:
         """Remove a fault; the requests that it holds continue.
@@ -166,7 +166,7 @@ class FaultList:
             LookupError: there is no fault with this number.
         """
         self.release(number)
-        del self._set[number]
+        del self._active[number]
 
     def release(self, number: int) -> ActiveFault:
         """Release the requests that a fault holds. It holds no further request and stays in the list.
@@ -174,14 +174,14 @@ class FaultList:
         Raises:
             LookupError: there is no fault with this number.
         """
-        placed = self.get(number)
-        placed.release()
+        active = self.get(number)
+        active.release()
         self._changes.touch("fault")
-        return placed
+        return active
 
     def clear(self) -> None:
         """Remove all faults."""
-        for number in list(self._set):
+        for number in list(self._active):
             self.remove(number)
 
     def take(self, verb: Verb, room: Callable[[], str | None]) -> AppliedFaults:
@@ -191,22 +191,22 @@ class FaultList:
         same sort took. `room` returns the name of the room that the request is about; it is called only if a fault
         depends on it.
         """
-        taken: dict[Sort, ActiveFault] = {}
+        by_sort: dict[Sort, ActiveFault] = {}
         for sort in _SORTS:
-            for placed in self._set.values():
-                if placed.fault.sort != sort or not placed.applies_to(verb, room):
+            for active in self._active.values():
+                if active.fault.sort != sort or not active.applies_to(verb, room):
                     continue
-                if placed.passed < placed.fault.skip:
-                    placed.passed += 1
+                if active.skipped < active.fault.skip:
+                    active.skipped += 1
                     continue
-                placed.applied += 1
-                taken[sort] = placed
+                active.applied += 1
+                by_sort[sort] = active
                 self._changes.touch("fault")
                 break
-        return AppliedFaults(taken)
+        return AppliedFaults(by_sort)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return all faults as JSON, in the order in which they were set. Used-up faults are included until they are
         removed.
         """
-        return [placed.to_json() for placed in self._set.values()]
+        return [active.to_json() for active in self._active.values()]

@@ -32,7 +32,7 @@ class Connection:
         self._receive = receive
         self._send = send
 
-    async def gone(self) -> None:
+    async def wait_for_disconnect(self) -> None:
         """Return when the client has disconnected. Call it after the whole request was read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
@@ -48,7 +48,7 @@ class Connection:
         await self._send({"type": "http.response.start", **start})
         await self._send({"type": "http.response.body", "body": half, "more_body": True})
         self._transport.close()
-        await self.gone()
+        await self.wait_for_disconnect()
 
     async def reset(self) -> None:
         """Reset the connection with RST."""
@@ -61,7 +61,7 @@ class Connection:
         """Close the connection without an answer."""
         self._transport.abort()
         # uvicorn reports a request that ends without an answer as an error, unless it knows that the client has gone.
-        await self.gone()
+        await self.wait_for_disconnect()
 
     @property
     def _transport(self) -> asyncio.Transport:

@@ -23,13 +23,13 @@ def find_foreign_origin(request: Request) -> str | None:
     # The name of another site that resolves to this address (DNS rebinding): the browser treats such a page as
     # same-origin.
     if not _OWN_HOST.fullmatch(host):
-        return "Host: only 127.0.0.1, localhost and [::1] may ask here"
+        return "Host: must be 127.0.0.1, localhost or [::1]"
     origin = request.headers.get("origin")
     if origin is not None and origin != f"http://{host}":
-        return "Origin: another site may not ask here"
+        return "Origin: requests from other sites are not allowed"
     site = request.headers.get("sec-fetch-site")
     if site is not None and site not in _OWN_SITE and not _is_followed_link(request):
-        return "Sec-Fetch-Site: another site may not ask here"
+        return "Sec-Fetch-Site: requests from other sites are not allowed"
     return None
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from rtcai_pulumi.emulator.api.rate_limit import Verb
 from rtcai_pulumi.emulator.errors import Rejection
-from rtcai_pulumi.emulator.http.response import INVALID, new_request_id
+from rtcai_pulumi.emulator.http.response import INVALID, generate_request_id
 from rtcai_pulumi.emulator.state.model import ServiceState
 
 MAX_BODY: Final = 1024 * 1024
@@ -45,14 +45,14 @@ class Call:
     """Bytes of the body."""
     content: Any
     """The body parsed as JSON; None if there is no body or it could not be parsed."""
-    unreadable: Rejection | None
+    body_error: Rejection | None
     """Why the body could not be read."""
 
     def header(self, name: str) -> str | None:
         """Return the value of a header as UTF-8; None if it is missing.
 
         Raises:
-            Refused: the header was sent twice, or is not valid UTF-8.
+            Rejection: the header was sent twice, or is not valid UTF-8.
         """
         values = self.headers.get(name.lower(), ())
         if len(values) > 1:
@@ -62,7 +62,7 @@ class Call:
         except UnicodeDecodeError:
             raise Rejection(INVALID, f"header {name}: must be UTF-8") from None
 
-    def shown_header(self, name: str) -> str | None:
+    def display_header(self, name: str) -> str | None:
         """Return the value of a header for display, even if it is not valid UTF-8."""
         values = self.headers.get(name.lower(), ())
         return b", ".join(values).decode("utf-8", "backslashreplace") if values else None
@@ -70,35 +70,35 @@ class Call:
     @property
     def app_key(self) -> str:
         """The AppKey of the sender. It is verified only after authentication; before, it is what the request claims."""
-        return self.shown_header("AppKey") or ""
+        return self.display_header("AppKey") or ""
 
     def body(self) -> Any:
         """Return the JSON body.
 
         Raises:
-            Refused: the body is missing, too large, or not valid JSON.
+            Rejection: the body is missing, too large, or not valid JSON.
         """
         media, _, parameters = (self.header("Content-Type") or "").partition(";")
         charset = parameters.strip().lower().removeprefix("charset=").strip('"')
         if media.strip().lower() != "application/json" or charset not in {"", "utf-8"}:
             raise Rejection(INVALID, "header Content-Type: must be application/json;charset=UTF-8")
-        if self.unreadable:
-            raise self.unreadable
+        if self.body_error:
+            raise self.body_error
         return self.content
 
-    def without_body(self) -> None:
+    def require_no_body(self) -> None:
         """Check that there is no body: the room API documents none for GET and DELETE.
 
         Raises:
-            Refused: there is a body.
+            Rejection: there is a body.
         """
         if self.size:
-            raise Rejection(INVALID, f"a {self.method} has no body")
+            raise Rejection(INVALID, f"a {self.method} must not have a body")
 
     def request_id(self) -> str:
         """Return the id for the answer: the request's own, else a new one."""
-        stated = self.content.get("requestId") if isinstance(self.content, dict) else None
-        return stated if isinstance(stated, str) and stated else new_request_id()
+        request_id = self.content.get("requestId") if isinstance(self.content, dict) else None
+        return request_id if isinstance(request_id, str) and request_id else generate_request_id()
 
 
 async def read_call(request: Request, flavour: AuthScheme) -> Call:
@@ -107,58 +107,58 @@ async def read_call(request: Request, flavour: AuthScheme) -> Call:
     Raises:
         starlette.requests.ClientDisconnect: the client disconnected before the end.
     """
-    kept, size = bytearray(), 0
+    content_bytes, size = bytearray(), 0
     async for chunk in request.stream():
         size += len(chunk)
         # A body that is too large is read to its end and discarded: a client that is still writing would not see the
         # answer.
-        kept += chunk if size <= MAX_BODY else b""
-    content, unreadable = None, None
+        content_bytes += chunk if size <= MAX_BODY else b""
+    content, body_error = None, None
     try:
-        content = parse_json(bytes(kept), size)
-    except Rejection as refused:
-        unreadable = refused
+        content = parse_json(bytes(content_bytes), size)
+    except Rejection as rejection:
+        body_error = rejection
     headers: dict[str, tuple[bytes, ...]] = {}
     for name, value in request.scope["headers"]:
         headers[name.decode("latin-1")] = (*headers.get(name.decode("latin-1"), ()), value)
     query = tuple(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
     path = request.scope["path"]
-    return Call(flavour, request.method, path, query, request.path_params, headers, size, content, unreadable)
+    return Call(flavour, request.method, path, query, request.path_params, headers, size, content, body_error)
 
 
 def parse_json(raw: bytes, size: int, limit: int = MAX_BODY) -> Any:
     """Parse a body as JSON.
 
     Args:
-        raw: the bytes that were kept.
+        raw: the bytes that were read.
         size: how many bytes were sent.
         limit: how many bytes are allowed.
 
     Raises:
-        Refused: the body is too large, not valid JSON, or JSON that only some parsers accept.
+        Rejection: the body is too large, not valid JSON, or JSON that only some parsers accept.
     """
     if size > limit:
         raise Rejection(INVALID, f"the body is larger than {limit} bytes")
     try:
-        content = json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+        content = json.loads(raw.decode(), object_pairs_hook=_parse_object, parse_constant=_refuse_constant)
         # Infinity written as 1e999 and half of a surrogate pair can be parsed but not written again.
         json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise Rejection(INVALID, "the body must be JSON in UTF-8") from None
+        raise Rejection(INVALID, "the body must be valid JSON in UTF-8") from None
     if _deeper_than(content, _MAX_DEPTH):
         raise Rejection(INVALID, f"the body is nested deeper than {_MAX_DEPTH} levels")
     return content
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        raise Rejection(INVALID, "an object of the body names a field twice")
+        raise Rejection(INVALID, "an object in the body has the same field twice")
     return content
 
 
-def _no_constant(name: str) -> None:
-    raise Rejection(INVALID, f"the body holds {name}, which is no JSON")
+def _refuse_constant(name: str) -> None:
+    raise Rejection(INVALID, f"the body contains {name}, which is not valid JSON")
 
 
 def _deeper_than(content: Any, depth: int) -> bool:
@@ -173,25 +173,25 @@ def _deeper_than(content: Any, depth: int) -> bool:
     return any(isinstance(value, dict | list) for value in level)
 
 
-def room_of(verb: Verb, call: Call, state: ServiceState) -> str | None:
+def find_requested_room(verb: Verb, call: Call, state: ServiceState) -> str | None:
     """Return the name of the room that a request is about; None if it names no known room."""
     body: dict[str, Any] = call.content if isinstance(call.content, dict) else {}
     match verb:
         case "create":
-            return _text(body.get("cname"))
+            return _as_text(body.get("cname"))
         case "room-create":
-            return _text(body.get("channelName"))
+            return _as_text(body.get("channelName"))
         case "close":
-            return _name_of(body.get("cid"), state)
+            return _find_name(body.get("cid"), state)
         case _:
             number = call.path_params.get("cid", "")
             is_number = number.isascii() and number.isdecimal() and len(number) <= 20
-            return _name_of(int(number), state) if is_number else _text(dict(call.query).get("cname"))
+            return _find_name(int(number), state) if is_number else _as_text(dict(call.query).get("cname"))
 
 
-def _name_of(cid: object, state: ServiceState) -> str | None:
-    return state.name_of(cid) if isinstance(cid, int) else None
+def _find_name(cid: object, state: ServiceState) -> str | None:
+    return state.find_room_name(cid) if isinstance(cid, int) else None
 
 
-def _text(value: object) -> str | None:
+def _as_text(value: object) -> str | None:
     return value if isinstance(value, str) else None

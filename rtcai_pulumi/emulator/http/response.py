@@ -67,12 +67,12 @@ def created_answer(task: EmulatedTask) -> EmulatedAnswer:
     return success_answer(task.request_id, cid=task.cid, result={"taskId": task.task_id})
 
 
-def failure_answer(refused: Rejection, request_id: str, headers: Mapping[str, str] | None = None) -> EmulatedAnswer:
+def failure_answer(rejection: Rejection, request_id: str, headers: Mapping[str, str] | None = None) -> EmulatedAnswer:
     """Return a refusal in the documented form."""
-    text = _TEXTS.get(refused.code)
-    errmsg = f"{text}: {refused.reason}" if text else refused.reason
-    status = _HTTP_STATUS.get(refused.code, 200)
-    return EmulatedAnswer(status, {"code": refused.code, "errmsg": errmsg, "requestId": request_id}, headers or {})
+    text = _TEXTS.get(rejection.code)
+    errmsg = f"{text}: {rejection.reason}" if text else rejection.reason
+    status = _HTTP_STATUS.get(rejection.code, 200)
+    return EmulatedAnswer(status, {"code": rejection.code, "errmsg": errmsg, "requestId": request_id}, headers or {})
 
 
 def too_fast_answer(seconds: float, request_id: str, *, retry_after: bool) -> EmulatedAnswer:
@@ -91,7 +91,7 @@ def fault_answer(
     return EmulatedAnswer(status, {"code": code, "errmsg": text, "requestId": request_id}, headers)
 
 
-def new_request_id() -> str:
+def generate_request_id() -> str:
     """Return an id for a request that has none."""
     return str(uuid4())
 
@@ -107,7 +107,7 @@ def to_response(answer: EmulatedAnswer, clock: Clock) -> Response:
     """Return the HTTP response of an API operation."""
     text = isinstance(answer.content, str)
     raw = answer.content if text else json.dumps(answer.content, ensure_ascii=False, allow_nan=False).encode()
-    usual = {"content-type": "text/plain; charset=utf-8" if text else JSON, "date": clock.http_date()}
+    defaults = {"content-type": "text/plain; charset=utf-8" if text else JSON, "date": clock.http_date()}
     # Names are compared in lower case, so that a given header replaces the default one.
-    stated = {name.lower(): value for name, value in answer.headers.items()}
-    return Response(raw, answer.status, {**usual, **stated})
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Response(raw, answer.status, {**defaults, **headers})

@@ -40,14 +40,14 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            message = f"port {port} of {HOST} is taken by another program; choose another port, or 0 for a free one"
+            message = f"port {port} of {HOST} is already in use; choose another port, or 0 for a free one"
             raise PortTaken(message) from None
         message = f"cannot listen on port {port} of {HOST}: {error.strerror}"
         raise CannotStart(message) from None
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def format_url(listener: socket.socket) -> str:
     """Return the URL of a listening socket."""
     return f"http://{HOST}:{listener.getsockname()[1]}"
 
@@ -58,12 +58,12 @@ class Server(uvicorn.Server):
     Args:
         app: the application that answers.
         listener: the listening socket; closed at the end.
-        ready: called when connections are accepted.
-        ending: called when the shutdown begins, to release requests that would otherwise wait forever.
+        on_ready: called when connections are accepted.
+        on_shutdown: called when the shutdown begins, to release requests that would otherwise wait forever.
     """
 
     def __init__(
-        self, app: Starlette, listener: socket.socket, ready: Callable[[], None], ending: Callable[[], None]
+        self, app: Starlette, listener: socket.socket, on_ready: Callable[[], None], on_shutdown: Callable[[], None]
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -82,11 +82,11 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._listener = listener
-        self._ready = ready
-        self._ending = ending
+        self._on_ready = on_ready
+        self._on_shutdown = on_shutdown
 
     async def serve_until_end(self) -> None:
-        """Accept connections, call `ready`, and return after the shutdown. The listener is closed then."""
+        """Accept connections, call `on_ready`, and return after the shutdown. The listener is closed then."""
         await self.serve(sockets=[self._listener])
 
     def end(self) -> None:
@@ -95,15 +95,15 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections, then call `ready`."""
+        """Start to accept connections, then call `on_ready`."""
         await super().startup(sockets=sockets)
-        self._ready()
+        self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop. A client that has not sent its whole request, or does not read the answer, is disconnected after the
         grace period.
         """
-        self._ending()
+        self._on_shutdown()
         hang_up = asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._hang_up)
         try:
             await super().shutdown(sockets=sockets)

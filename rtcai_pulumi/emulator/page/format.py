@@ -13,46 +13,46 @@ def duration(seconds: float) -> str:
     if seconds < 10:
         return f"{max(seconds, 0):.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     whole = int(seconds)
-    place = next(place for place, (_, size) in enumerate(_UNITS) if whole >= size)
+    index = next(index for index, (_, size) in enumerate(_UNITS) if whole >= size)
     parts: list[str] = []
-    for unit, size in _UNITS[place : place + 2]:
+    for unit, size in _UNITS[index : index + 2]:
         count, whole = divmod(whole, size)
         parts += [f"{count} {unit}"] if count or not parts else []
     return " ".join(parts)
 
 
-def fault_text(shown: Mapping[str, Any]) -> str:
+def describe_fault(fault: Mapping[str, Any]) -> str:
     """Describe what a fault does, from its JSON form."""
-    kind = shown["kind"]
+    kind = fault["kind"]
     if kind == "latency":
-        waits = [f"{shown[name]:g} s {name} the work" for name in ("before", "after") if shown.get(name)]
-        return f"takes {' and '.join(waits)}"
+        waits = [f"{fault[name]:g} s {name} the work" for name in ("before", "after") if fault.get(name)]
+        return f"waits {' and '.join(waits)}"
     if kind == "hold":
-        return f"holds the request when it has {shown.get('at', 'arrived')}"
-    done = kind == "answer-after" or shown.get("work", False)
+        return f"holds the request {'after' if fault.get('at') == 'worked' else 'before'} the work"
+    done = kind == "answer-after" or fault.get("work", False)
     texts = {
         "hang": "never answers",
-        "half": "answers by half",
+        "half": "sends half of the answer",
         "reset": "resets the connection",
-        "garbage": f"answers garbage ({shown.get('form', 'html')})",
+        "garbage": f"sends an invalid answer ({fault.get('form', 'html')})",
     }
-    return f"{texts.get(kind) or _answer_text(shown)}; the work is {'done first' if done else 'not done'}"
+    return f"{texts.get(kind) or _describe_answer(fault)}; the work is {'done first' if done else 'not done'}"
 
 
-def _answer_text(shown: Mapping[str, Any]) -> str:
-    parts = [f"HTTP {shown.get('status', 200)}"]
-    parts += [f"code {shown['code']}"] if "code" in shown else ["no JSON"]
-    parts += [f"“{shown['errmsg']}”"] if "errmsg" in shown else []
+def _describe_answer(fault: Mapping[str, Any]) -> str:
+    parts = [f"HTTP {fault.get('status', 200)}"]
+    parts += [f"code {fault['code']}"] if "code" in fault else ["no JSON"]
+    parts += [f"“{fault['errmsg']}”"] if "errmsg" in fault else []
     return f"answers {', '.join(parts)}"
 
 
-def turns_text(shown: Mapping[str, Any]) -> str:
+def describe_turns(fault: Mapping[str, Any]) -> str:
     """Describe which requests a fault still applies to, and what it has done."""
-    left, applied, skip = shown["left"], shown["applied"], shown.get("skip", 0)
+    left, applied, skip = fault["left"], fault["applied"], fault.get("skip", 0)
     parts = ["until it is removed" if left is None else "used up" if left == 0 else f"for {left} more"]
-    parts += [f"after {skip} that pass"] if skip else []
+    parts += [f"skips the first {skip}"] if skip else []
     parts += [f"applied {applied}×"]
-    parts += [f"{shown['held']} held now"] if shown.get("held") else []
+    parts += [f"{fault['held']} held now"] if fault.get("held") else []
     return ", ".join(parts)
 
 
@@ -93,19 +93,19 @@ def flatten(data: Mapping[str, Any], path: str = "") -> dict[str, str]:
 
 def list_fields(data: Mapping[str, Any]) -> dict[str, str]:
     """Return every field with its path and its value, secrets masked."""
-    return {name: _show(name, value) for name, value in flatten(data).items()}
+    return {name: _mask_if_secret(name, value) for name, value in flatten(data).items()}
 
 
 def compare_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
     """Return the fields that differ, in their order. A changed secret is listed, but its value is masked."""
     old, new = flatten(before), flatten(after)
     names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
-    return [FieldChange(name, _side(old, name), _side(new, name)) for name in names]
+    return [FieldChange(name, _display_value(old, name), _display_value(new, name)) for name in names]
 
 
-def _side(fields: Mapping[str, str], name: str) -> str | None:
-    return _show(name, fields[name]) if name in fields else None
+def _display_value(fields: Mapping[str, str], name: str) -> str | None:
+    return _mask_if_secret(name, fields[name]) if name in fields else None
 
 
-def _show(name: str, value: str) -> str:
+def _mask_if_secret(name: str, value: str) -> str:
     return MASK if is_secret(name) else value

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rtcai_pulumi.config.emulator import ChangeableSettings, EmulatorSettings
 from rtcai_pulumi.emulator.api.rate_limit import VERBS
 from rtcai_pulumi.emulator.faults.model import KINDS
-from rtcai_pulumi.emulator.page.format import duration, fault_text, turns_text
+from rtcai_pulumi.emulator.page.format import describe_fault, describe_turns, duration
 from rtcai_pulumi.emulator.page.requests import request_view, request_views
 from rtcai_pulumi.emulator.page.rooms import RoomView, agent_views, moment, room_id, room_view, room_views
 from rtcai_pulumi.emulator.page.timeline import ENDLESS, HEIGHT, WINDOWS, Scale, fit_scale
@@ -16,13 +16,13 @@ from rtcai_pulumi.emulator.state.model import RoomKey
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _KINDS: Final = {
-    "answer": "another answer, nothing done",
+    "answer": "another answer, work not done",
     "answer-after": "another answer, work done first",
-    "latency": "a slow answer",
+    "latency": "a delayed answer",
     "hang": "no answer",
-    "half": "half of an answer",
+    "half": "half of the answer",
     "reset": "a reset connection",
-    "garbage": "garbage for an answer",
+    "garbage": "an invalid answer",
     "hold": "hold until released",
 }
 """The form's name for each kind of fault."""
@@ -39,7 +39,12 @@ class PageRenderer:
             loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
         )  # fmt: skip
-        self._templates.filters |= {"duration": duration, "moment": moment, "fault": fault_text, "turns": turns_text}
+        self._templates.filters |= {
+            "duration": duration,
+            "moment": moment,
+            "fault": describe_fault,
+            "turns": describe_turns,
+        }
         self._templates.globals |= {"ENDLESS": ENDLESS, "HEIGHT": HEIGHT}
 
     @property
@@ -65,16 +70,16 @@ class PageRenderer:
             kinds={kind: _KINDS[kind] for kind in KINDS},
             before=before,
             base_ms=self._base_ms,
-            **self._of_room(),
-            **self._of_requests(before),
-            **self._of_faults(),
-            **self._of_summary(),
+            **self._room_context(),
+            **self._requests_context(before),
+            **self._faults_context(),
+            **self._summary_context(),
         )
 
     def room(self, key: RoomKey) -> str | None:
         """Render the row of one room; None if nothing is known about it any more."""
         view = room_view(self._service, key)
-        return self._render("room.html", room=view, scale=self._scale(), **self._of_room()) if view else None
+        return self._render("room.html", room=view, scale=self._scale(), **self._room_context()) if view else None
 
     def agents(self, identifier: str) -> str | None:
         """Render the details of a room's agents; None if it has none."""
@@ -93,35 +98,35 @@ class PageRenderer:
 
     def requests(self, before: int | None) -> str:
         """Render the requests before a number, or the newest ones."""
-        return self._render("requests.html", before=before, **self._of_requests(before))
+        return self._render("requests.html", before=before, **self._requests_context(before))
 
     def faults(self) -> str:
         """Render the active faults."""
-        return self._render("faults.html", **self._of_faults())
+        return self._render("faults.html", **self._faults_context())
 
     def summary(self) -> str:
         """Render the summary numbers."""
-        return self._render("summary.html", **self._of_faults(), **self._of_summary())
+        return self._render("summary.html", **self._faults_context(), **self._summary_context())
 
-    def _of_room(self) -> dict[str, Any]:
+    def _room_context(self) -> dict[str, Any]:
         return {"accounts": len(self._service.settings.secrets)}
 
-    def _of_requests(self, before: int | None) -> dict[str, Any]:
+    def _requests_context(self, before: int | None) -> dict[str, Any]:
         record = self._service.record
         return {"requests": request_views(self._service, before), "newest": record.newest, "oldest": record.oldest}
 
-    def _of_faults(self) -> dict[str, Any]:
+    def _faults_context(self) -> dict[str, Any]:
         return {"faults": self._service.faults.to_json()}
 
-    def _of_summary(self) -> dict[str, Any]:
+    def _summary_context(self) -> dict[str, Any]:
         service = self._service
         settings: Mapping[str, Any] = ChangeableSettings.of(service.settings).model_dump(mode="json", by_alias=True)
-        usual = ChangeableSettings.of(EmulatorSettings()).model_dump(mode="json", by_alias=True)
+        defaults = ChangeableSettings.of(EmulatorSettings()).model_dump(mode="json", by_alias=True)
         return {
             "agents": service.state.running,
             "open": len(service.state.rooms),
             "count": service.record.newest - service.record.oldest + 1,
-            "unusual": {name: value for name, value in settings.items() if value != usual[name]},
+            "changed_settings": {name: value for name, value in settings.items() if value != defaults[name]},
             "offset": service.clock.offset,
         }
 

@@ -68,8 +68,8 @@ class RequestView:
     def message(self) -> str:
         """``errmsg`` of the answer."""
         content = self.entry.answer.content if self.entry.answer else None
-        said = content.get("errmsg") if isinstance(content, dict) else None
-        return said if isinstance(said, str) else ""
+        errmsg = content.get("errmsg") if isinstance(content, dict) else None
+        return errmsg if isinstance(errmsg, str) else ""
 
     @property
     def latency(self) -> str:
@@ -98,20 +98,20 @@ class RequestView:
 def request_view(service: EmulatedService, number: int) -> RequestView | None:
     """Return the view of one request; None if it was dropped from the log."""
     entry = service.record.get(number)
-    return _view(service, entry) if entry else None
+    return _make_view(service, entry) if entry else None
 
 
 def request_views(service: EmulatedService, before: int | None = None) -> list[RequestView]:
     """Return the newest requests, or the newest before a number; newest first."""
     top = service.record.newest + 1
-    return [_view(service, entry) for entry in service.record.before(min(before or top, top), PAGE_ROWS)]
+    return [_make_view(service, entry) for entry in service.record.before(min(before or top, top), PAGE_ROWS)]
 
 
-def _view(service: EmulatedService, entry: RequestEntry) -> RequestView:
+def _make_view(service: EmulatedService, entry: RequestEntry) -> RequestView:
     body = entry.call.content if isinstance(entry.call.content, dict) else {}
-    stated = {**dict(entry.call.query), **entry.call.path_params, **body}
-    named = stated.get("cname", stated.get("channelName"))
-    cid = str(stated.get("cid", ""))
-    if not isinstance(named, str) and cid.isascii() and cid.isdecimal() and len(cid) <= 20:
-        named = service.state.name_of(int(cid))
-    return RequestView(entry, named if isinstance(named, str) else None)
+    fields = {**dict(entry.call.query), **entry.call.path_params, **body}
+    cname = fields.get("cname", fields.get("channelName"))
+    cid = str(fields.get("cid", ""))
+    if not isinstance(cname, str) and cid.isascii() and cid.isdecimal() and len(cid) <= 20:
+        cname = service.state.find_room_name(int(cid))
+    return RequestView(entry, cname if isinstance(cname, str) else None)

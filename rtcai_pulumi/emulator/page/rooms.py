@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from rtcai_pulumi.emulator.clock import iso
 from rtcai_pulumi.emulator.page.format import FieldChange, compare_fields, duration, list_fields
-from rtcai_pulumi.emulator.page.timeline import Span, Timeline, line_of
+from rtcai_pulumi.emulator.page.timeline import Span, Timeline, make_timeline
 from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask, EndedBy, RoomKey, Stage
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
@@ -18,11 +18,11 @@ SHOWN_AGENTS: Final = 50
 """How many agents of one room are drawn and listed: the newest ones, and older ones that are still running."""
 
 Condition = Literal["running", "starting", "several", "orphaned", "empty", "ended"]
-_ENDINGS: Final[dict[EndedBy | None, str]] = {
+_ENDED_BY: Final[dict[EndedBy | None, str]] = {
     "close": "closed by the API",
     "room": "ended with its room",
     "itself": "ended by itself",
-    "admin": "ended behind the client's back",
+    "admin": "ended on this page or by the admin API",
     None: "ended",
 }
 
@@ -35,7 +35,7 @@ class AgentView:
     number: int
     """Position among the agents of the room, from 1."""
     stage: Stage
-    ending: str
+    end_reason: str
     fields: dict[str, str]
     changed: list[FieldChange]
     """The fields that differ from the agent before."""
@@ -90,8 +90,8 @@ class RoomView:
         texts: dict[Condition, str] = {
             "running": "Running",
             "starting": "Starting",
-            "several": f"{len(self.left)} agents at once",
-            "orphaned": "Running, its room is gone",
+            "several": f"{len(self.left)} agents at the same time",
+            "orphaned": "Running, its room has ended",
             "empty": "Open, no agent",
             "ended": "Ended",
         }
@@ -114,7 +114,7 @@ class RoomView:
         return inf if self.room else max(ends, default=0)
 
     @property
-    def spoken(self) -> str:
+    def description(self) -> str:
         """The time line in words, for screen readers."""
         line = self.line
         parts = [f"{self.total} agent{'' if self.total == 1 else 's'}"]
@@ -130,11 +130,11 @@ def room_id(key: RoomKey) -> str:
 
 def room_view(service: EmulatedService, key: RoomKey) -> RoomView | None:
     """Return the view of one room; None if nothing is known about it any more."""
-    tasks, room = service.state.tasks_of(key), service.state.rooms.get(key)
+    tasks, room = service.state.list_tasks(key), service.state.rooms.get(key)
     if not tasks and room is None:
         return None
     drawn = [task for task in tasks[:-SHOWN_AGENTS] if task.running] + tasks[-SHOWN_AGENTS:]
-    line = line_of(drawn)
+    line = make_timeline(drawn)
     return RoomView(room_id(key), key, room, line, service.clock.now_ms(), len(tasks))
 
 
@@ -150,31 +150,31 @@ def room_views(service: EmulatedService) -> tuple[list[RoomView], int]:
 def agent_views(view: RoomView) -> list[AgentView]:
     """Return the agents of a room, newest first."""
     bars, skipped = view.line.bars, view.total - len(view.line.bars)
-    found = []
-    for place, bar in enumerate(bars):
-        before = bars[place - 1] if place else None
-        found.append(
+    views = []
+    for index, bar in enumerate(bars):
+        before = bars[index - 1] if index else None
+        views.append(
             AgentView(
                 bar.task,
-                skipped + place + 1,
+                skipped + index + 1,
                 bar.task.stage(view.now_ms),
-                "" if bar.task.running else _ENDINGS[bar.task.ended_by],
+                "" if bar.task.running else _ENDED_BY[bar.task.ended_by],
                 list_fields(bar.task.data),
                 compare_fields(before.task.data, bar.task.data) if before else [],
-                _between([other.span for other in bars[:place]], bar.span) if before else "",
+                _describe_succession([other.span for other in bars[:index]], bar.span) if before else "",
             )
         )
-    return found[::-1]
+    return views[::-1]
 
 
-def _between(before: list[Span], span: Span) -> str:
+def _describe_succession(before: list[Span], span: Span) -> str:
     """Describe how an agent followed those before it."""
     last_ms = max(other.end_ms for other in before)
     if last_ms > span.start_ms:
-        both_ms = min(last_ms, span.end_ms)
-        how_long = "" if both_ms == inf else f" for {duration((both_ms - span.start_ms) / 1000)}"
-        return f"started while the agent before was running: both were in the room{how_long}"
-    return f"started {duration((span.start_ms - last_ms) / 1000)} after the agent before had ended"
+        end_ms = min(last_ms, span.end_ms)
+        length = "" if end_ms == inf else f" for {duration((end_ms - span.start_ms) / 1000)}"
+        return f"started while the previous agent was running: both were in the room{length}"
+    return f"started {duration((span.start_ms - last_ms) / 1000)} after the previous agent had ended"
 
 
 def moment(at_ms: float) -> str:

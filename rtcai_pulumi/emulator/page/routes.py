@@ -1,4 +1,4 @@
-"""The routes of the page: the page at the root; its pieces, files and events below ``/-/page``."""
+"""The routes of the page: the page at the root; its parts, files and events below ``/-/page``."""
 
 from collections.abc import Callable
 from importlib import resources
@@ -34,20 +34,20 @@ _Answer = Callable[[Request], Response]
 
 def page_routes(service: EmulatedService) -> list[Route]:
     """Return the routes of the page."""
-    pieces = PageRenderer(service)
-    feed = Feed(service, pieces)
+    renderer = PageRenderer(service)
+    feed = Feed(service, renderer)
 
     def page(request: Request) -> Response:
-        return _html(pieces.page(_number(request.query_params.get("before", ""))))
+        return _html(renderer.page(_number(request.query_params.get("before", ""))))
 
     def agents(request: Request) -> Response:
-        return _html(pieces.agents(request.path_params["id"]))
+        return _html(renderer.agents(request.path_params["id"]))
 
     def message(request: Request) -> Response:
-        return _html(pieces.message(request.path_params["number"]))
+        return _html(renderer.message(request.path_params["number"]))
 
     def requests(request: Request) -> Response:
-        return _html(pieces.requests(_number(request.query_params.get("before", ""))))
+        return _html(renderer.requests(_number(request.query_params.get("before", ""))))
 
     def file(request: Request) -> Response:
         name = request.path_params["name"]
@@ -58,7 +58,7 @@ def page_routes(service: EmulatedService) -> list[Route]:
 
     def events(request: Request) -> Response:
         if feed.readers >= MAX_READERS:
-            return _text(f"{feed.readers} pages are already connected; close one", 503)
+            return _text(f"{feed.readers} pages are already connected; close one of them", 503)
         cursor = request.headers.get("last-event-id") or request.query_params.get("since", "")
         return StreamingResponse(feed.events(cursor), media_type="text/event-stream", headers=_HEADERS)
 

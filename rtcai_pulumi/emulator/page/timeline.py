@@ -58,24 +58,24 @@ class Timeline:
         return max((bar.lane for bar in self.bars), default=0) + 1
 
 
-def line_of(tasks: Sequence[EmulatedTask]) -> Timeline:
+def make_timeline(tasks: Sequence[EmulatedTask]) -> Timeline:
     """Return the time line of the tasks of one room, given in any order."""
-    free: list[float] = []
-    known: list[object] = []
+    lane_ends: list[float] = []
+    configurations: list[object] = []
     bars = []
     for task in sorted(tasks, key=lambda task: task.started_ms):
         span = Span(task.started_ms, inf if task.ended_ms is None else task.ended_ms)
-        lane = next((lane for lane, end_ms in enumerate(free) if end_ms <= span.start_ms), len(free))
-        free[lane : lane + 1] = [span.end_ms]
-        if task.data not in known:
-            known.append(task.data)
-        bars.append(Bar(task, span, lane, known.index(task.data) % CONFIGURATIONS))
-    counts = list(_counts([bar.span for bar in bars]))
+        lane = next((lane for lane, end_ms in enumerate(lane_ends) if end_ms <= span.start_ms), len(lane_ends))
+        lane_ends[lane : lane + 1] = [span.end_ms]
+        if task.data not in configurations:
+            configurations.append(task.data)
+        bars.append(Bar(task, span, lane, configurations.index(task.data) % CONFIGURATIONS))
+    counts = list(_count_agents([bar.span for bar in bars]))
     gaps = tuple(span for span, count in counts if count == 0)
     return Timeline(tuple(bars), gaps, _join(span for span, count in counts if count > 1))
 
 
-def _counts(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
+def _count_agents(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
     """Return the periods between any two starts or ends, with the number of spans in each."""
     edges = sorted({edge for span in spans for edge in (span.start_ms, span.end_ms)})
     for start, end in pairwise(edges):
@@ -120,7 +120,7 @@ class Scale:
     @property
     def marks(self) -> list[str]:
         """The labels above the lines, evenly spaced from the left end to now."""
-        return [_ago(self.seconds * (_MARKS - mark) / _MARKS) for mark in range(_MARKS)] + ["now"]
+        return [_format_ago(self.seconds * (_MARKS - mark) / _MARKS) for mark in range(_MARKS)] + ["now"]
 
     def x(self, at_ms: float) -> float:
         """Return the position of a moment, in seconds."""
@@ -134,7 +134,7 @@ def fit_scale(base_ms: int, now_ms: int, firsts_ms: Iterable[int | None]) -> Sca
     return Scale(base_ms, now_ms, seconds)
 
 
-def _ago(seconds: float) -> str:
+def _format_ago(seconds: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"−{seconds / size:.4g} {unit}"

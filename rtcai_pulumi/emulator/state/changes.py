@@ -31,9 +31,9 @@ class Changes:
         self.number = 0
         """Number of the newest change."""
         self._numbers: OrderedDict[Change, int] = OrderedDict()
-        self._unknown = 0
+        self._forgotten = 0
         """Changes up to this number are not remembered."""
-        self._came = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def touch(self, kind: Kind, key: Hashable = None) -> None:
         """Record that an object was created, changed or removed."""
@@ -42,32 +42,32 @@ class Changes:
         self._numbers[change] = self.number
         self._numbers.move_to_end(change)
         if len(self._numbers) > KEPT_CHANGES:
-            _, self._unknown = self._numbers.popitem(last=False)
-        self._tell()
+            _, self._forgotten = self._numbers.popitem(last=False)
+        self._notify()
 
     def restart(self) -> None:
         """Record that so much has changed that every subscriber must reload everything."""
         self.number += 1
-        self._unknown = self.number
+        self._forgotten = self.number
         self._numbers.clear()
-        self._tell()
+        self._notify()
 
     def since(self, number: int) -> list[Change] | None:
         """Return the changes after a number, oldest first, each object once; None: reload everything."""
-        if not self._unknown <= number <= self.number:
+        if not self._forgotten <= number <= self.number:
             return None
-        found = []
-        for change, changed in reversed(self._numbers.items()):
-            if changed <= number:
+        changes = []
+        for change, latest in reversed(self._numbers.items()):
+            if latest <= number:
                 break
-            found.append(change)
-        return found[::-1]
+            changes.append(change)
+        return changes[::-1]
 
     async def after(self, number: int) -> None:
         """Return when there is a change after a number."""
         while self.number <= number:
-            await self._came.wait()
+            await self._changed.wait()
 
-    def _tell(self) -> None:
-        came, self._came = self._came, asyncio.Event()
-        came.set()
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

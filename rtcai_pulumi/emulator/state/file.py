@@ -20,13 +20,13 @@ from rtcai_pulumi.emulator.state.model import EmulatedRoom, EmulatedTask, Servic
 if sys.platform == "win32":
     import msvcrt
 
-    def _hold(file: int) -> None:
+    def _lock(file: int) -> None:
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
 
-    def _hold(file: int) -> None:
+    def _lock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -49,9 +49,9 @@ class StateFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
-        self._beside = self._path.with_name(f"{self._path.name}.new")
+        self._new_path = self._path.with_name(f"{self._path.name}.new")
         self._writing = asyncio.Lock()
-        self._lock = self._lock_file()
+        self._lock_handle = self._lock_file()
         try:
             self.state = self._load()
             # It is written back immediately: this detects a file that cannot be written, and makes the file private
@@ -59,7 +59,7 @@ class StateFile:
             self._replace(self._snapshot())
         except OSError as error:
             self.close()
-            raise StateFileUnusable(self._sentence(f"cannot be used: {error.strerror}")) from None
+            raise StateFileUnusable(self._describe(f"cannot be used: {error.strerror}")) from None
         except StateFileUnusable:
             self.close()
             raise
@@ -80,20 +80,20 @@ class StateFile:
 
     def close(self) -> None:
         """Release the file for other emulators."""
-        os.close(self._lock)
+        os.close(self._lock_handle)
 
     def _snapshot(self) -> _StoredState:
         return _StoredState(1, tuple(self.state.rooms.values()), tuple(self.state.tasks.values()))
 
     def _replace(self, stored: _StoredState) -> None:
         with suppress(FileNotFoundError):
-            self._beside.unlink()
-        file = os.open(self._beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "wb") as beside:
-            beside.write(_FORMAT.dump_json(stored, indent=1))
-            beside.flush()
+            self._new_path.unlink()
+        file = os.open(self._new_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "wb") as new_file:
+            new_file.write(_FORMAT.dump_json(stored, indent=1))
+            new_file.flush()
             os.fsync(file)
-        self._beside.replace(self._path)
+        self._new_path.replace(self._path)
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -108,8 +108,10 @@ class StateFile:
         except ValidationError as error:
             # Only the first location, and not its value, which may be a prompt.
             place = ".".join(map(str, error.errors(include_input=False, include_url=False)[0]["loc"]))
-            what = f"is not what an emulator writes (first problem at: {place or 'its very start'})"
-            raise StateFileUnusable(self._sentence(f"{what}; repair it, or move it away to start empty")) from None
+            what = f"was not written by an emulator, or is damaged (first problem at {place or 'the beginning'})"
+            raise StateFileUnusable(
+                self._describe(f"{what}; repair it, or move it away to start without rooms and tasks")
+            ) from None
         return ServiceState(stored.rooms, stored.tasks)
 
     def _lock_file(self) -> int:
@@ -119,13 +121,15 @@ class StateFile:
         try:
             lock = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise StateFileUnusable(self._sentence(f"cannot be used: {error.strerror}")) from None
+            raise StateFileUnusable(self._describe(f"cannot be used: {error.strerror}")) from None
         try:
-            _hold(lock)
+            _lock(lock)
         except OSError:
             os.close(lock)
-            raise StateFileUnusable(self._sentence("is in use by another emulator")) from None
+            raise StateFileUnusable(
+                self._describe("is in use by another emulator; stop that one, or choose another file")
+            ) from None
         return lock
 
-    def _sentence(self, what: str) -> str:
+    def _describe(self, what: str) -> str:
         return f"the state file {self._path} {what}"

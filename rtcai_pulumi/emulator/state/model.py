@@ -23,7 +23,7 @@ Stage = Literal["starting", "running", "ended"]
 """The stage of a task."""
 
 
-def trace_key(app_key: str | None, trace_id: str | None) -> TraceKey | None:
+def make_trace_key(app_key: str | None, trace_id: str | None) -> TraceKey | None:
     """Return the key of a create; None if it has no trace id."""
     return (app_key, trace_id) if app_key and trace_id else None
 
@@ -117,25 +117,25 @@ class ServiceState:
         self._traced: dict[TraceKey, EmulatedTask] = {}
         self._by_room: dict[RoomKey, dict[TaskKey, None]] = {}
         self._names: dict[int, str] = {room.cid: room.cname for room in self.rooms.values()}
-        self._moving: set[TaskKey] = set()
+        self._timed: set[TaskKey] = set()
         self._next_ms = 0
         """No running task enters its next stage before this time."""
         for task in tasks:
-            self._note(task)
+            self._index(task)
 
-    def room_of(self, cid: int) -> EmulatedRoom | None:
+    def find_room(self, cid: int) -> EmulatedRoom | None:
         """Return the open room with this number."""
         return next((room for room in self.rooms.values() if room.cid == cid), None)
 
-    def name_of(self, cid: int) -> str | None:
+    def find_room_name(self, cid: int) -> str | None:
         """Return the name of a room by its number; also of an ended one, if one of its tasks is known."""
         return self._names.get(cid)
 
-    def members(self, cid: int, now_ms: int) -> list[EmulatedTask]:
+    def list_members(self, cid: int, now_ms: int) -> list[EmulatedTask]:
         """Return the agents in a room: the only members that an emulated room has."""
         return [task for task in self._running_in(cid) if task.stage(now_ms) == "running"]
 
-    def tasks_of(self, key: RoomKey) -> list[EmulatedTask]:
+    def list_tasks(self, key: RoomKey) -> list[EmulatedTask]:
         """Return every known task of the rooms that have or had this name, in order of start."""
         return [self.tasks[task] for task in self._by_room.get(key, ())]
 
@@ -152,7 +152,7 @@ class ServiceState:
         """Return the open room of this name. If there is none, open one, with a new number unless one is given."""
         key = (app_key, cname)
         if key not in self.rooms:
-            self.rooms[key] = room = EmulatedRoom(cid or new_number(), cname, uid, now_ms, app_key)
+            self.rooms[key] = room = EmulatedRoom(cid or generate_number(), cname, uid, now_ms, app_key)
             self._names[room.cid] = cname
             self._mark_changed(key)
         return self.rooms[key]
@@ -180,7 +180,7 @@ class ServiceState:
     ) -> EmulatedTask:
         """Start an agent in a room, in addition to those that are there."""
         task = EmulatedTask(
-            room.cid, uuid4().hex, room.cname, new_number(), mode, now_ms, None, request_id, trace_id, data,
+            room.cid, uuid4().hex, room.cname, generate_number(), mode, now_ms, None, request_id, trace_id, data,
             room.app_key, runs_ms, due_ms,
         )  # fmt: skip
         self.add_task(task)
@@ -188,15 +188,15 @@ class ServiceState:
 
     def add_task(self, task: EmulatedTask) -> None:
         """Add a task as it is, running or ended."""
-        self._note(task)
+        self._index(task)
         self._mark_changed(task.room_key)
 
-    def running_task(self, cid: int, task_id: str) -> EmulatedTask | None:
+    def find_running_task(self, cid: int, task_id: str) -> EmulatedTask | None:
         """Return the running task with this id in this room; None if either is unknown or the task has ended."""
         task = self.tasks.get((cid, task_id))
         return task if task and task.running else None
 
-    def find_traced(self, key: TraceKey) -> EmulatedTask | None:
+    def find_by_trace_id(self, key: TraceKey) -> EmulatedTask | None:
         """Return the first task that was started under a trace id, as it was at its start; it may have ended."""
         return self._traced.get(key)
 
@@ -204,7 +204,7 @@ class ServiceState:
         """End an agent; the room stays open."""
         self.tasks[task.key] = replace(task, ended_ms=now_ms, ended_by=ended_by)
         self._running -= 1
-        self._moving.discard(task.key)
+        self._timed.discard(task.key)
         self._mark_changed(task.room_key)
         if len(self.tasks) > KEPT_ENDED_TASKS:
             ended = [key for key, known in self.tasks.items() if not known.running]
@@ -213,16 +213,16 @@ class ServiceState:
 
     def advance(self, now_ms: int) -> None:
         """Move the tasks whose time has come to their next stage: into their room, or to their end."""
-        if not self._moving or now_ms < self._next_ms:
+        if not self._timed or now_ms < self._next_ms:
             return
-        for task in [self.tasks[key] for key in self._moving]:
+        for task in [self.tasks[key] for key in self._timed]:
             if task.due_ms is not None and task.due_ms <= now_ms:
                 self.end_task(task, task.due_ms, "itself")
             elif now_ms >= task.runs_ms:
                 self._mark_changed(task.room_key)
-        self._look_ahead(now_ms)
+        self._find_next_change(now_ms)
 
-    def adopt(self, app_key: str) -> None:
+    def assign_account(self, app_key: str) -> None:
         """Assign everything without an account to the given one: an older emulator had only one account and did not
         store it.
         """
@@ -234,12 +234,12 @@ class ServiceState:
         self.rooms.update({room.key: room for room in rooms})
         self._names.update({room.cid: room.cname for room in rooms})
         for task in tasks:
-            self._note(task)
+            self._index(task)
 
     def clear(self) -> None:
         """Delete all rooms and tasks."""
-        for forgetful in (self.rooms, self.tasks, self._traced, self._by_room, self._names, self._moving):
-            forgetful.clear()
+        for collection in (self.rooms, self.tasks, self._traced, self._by_room, self._names, self._timed):
+            collection.clear()
         self._running = 0
         self.revision += 1
         self.changes.restart()
@@ -251,15 +251,15 @@ class ServiceState:
         self.revision += 1
         self.changes.touch("room", key)
 
-    def _note(self, task: EmulatedTask) -> None:
+    def _index(self, task: EmulatedTask) -> None:
         self.tasks[task.key] = task
         self._running += task.running
         self._names[task.cid] = task.cname
         self._by_room.setdefault(task.room_key, {})[task.key] = None
-        if key := trace_key(task.app_key, task.trace_id):
+        if key := make_trace_key(task.app_key, task.trace_id):
             self._traced.setdefault(key, task)
         if task.running and (task.due_ms is not None or task.runs_ms > task.started_ms):
-            self._moving.add(task.key)
+            self._timed.add(task.key)
             self._next_ms = 0
 
     def _forget_name(self, cid: int, key: RoomKey) -> None:
@@ -267,24 +267,24 @@ class ServiceState:
         if not (room and room.cid == cid) and all(task != cid for task, _ in self._by_room.get(key, ())):
             self._names.pop(cid, None)
 
-    def _look_ahead(self, now_ms: int) -> None:
-        coming = {task.key: task.next_ms(now_ms) for task in (self.tasks[key] for key in self._moving)}
-        self._moving = {key for key, next_ms in coming.items() if next_ms is not None}
-        self._next_ms = min((next_ms for next_ms in coming.values() if next_ms is not None), default=0)
+    def _find_next_change(self, now_ms: int) -> None:
+        times = {task.key: task.next_ms(now_ms) for task in (self.tasks[key] for key in self._timed)}
+        self._timed = {key for key, next_ms in times.items() if next_ms is not None}
+        self._next_ms = min((next_ms for next_ms in times.values() if next_ms is not None), default=0)
 
     def _forget(self, task: EmulatedTask) -> None:
-        key = trace_key(task.app_key, task.trace_id)
+        key = make_trace_key(task.app_key, task.trace_id)
         first = self._traced.get(key) if key else None
         if key and first and first.task_id == task.task_id:  # else the id belongs to another or a dropped task
             del self._traced[key]
-        of_room = self._by_room[task.room_key]
-        del of_room[task.key]
-        if not of_room:
+        tasks_of_room = self._by_room[task.room_key]
+        del tasks_of_room[task.key]
+        if not tasks_of_room:
             del self._by_room[task.room_key]
             self.changes.touch("room", task.room_key)
         self._forget_name(task.cid, task.room_key)
 
 
-def new_number() -> int:
+def generate_number() -> int:
     """Return a number above 2^53, where a number converted to a float loses digits, and below 2^63."""
     return 2**53 + secrets.randbelow(2**62)

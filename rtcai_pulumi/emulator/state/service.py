@@ -8,7 +8,7 @@ from rtcai_pulumi.config.emulator import EmulatorSettings
 from rtcai_pulumi.emulator.admin.request_log import Gauge, RequestLog
 from rtcai_pulumi.emulator.api.auth import Nonces
 from rtcai_pulumi.emulator.api.deduplication import Duplicates
-from rtcai_pulumi.emulator.api.rate_limit import Windows
+from rtcai_pulumi.emulator.api.rate_limit import RateLimiter
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.faults.cancellation import Waits
 from rtcai_pulumi.emulator.faults.registry import FaultList
@@ -27,7 +27,7 @@ class EmulatedService:
     state_file: StateFile | None = None
     nonces: Nonces = field(default_factory=Nonces)
     waits: Waits = field(default_factory=Waits)
-    windows: Windows = field(default_factory=Windows)
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter)
     gauge: Gauge = field(default_factory=Gauge)
     instance: str = field(default_factory=lambda: uuid4().hex)
     """A random id that distinguishes a restarted emulator from the previous one."""
@@ -49,7 +49,7 @@ class EmulatedService:
     def load(cls, settings: EmulatorSettings, clock: Clock, state_file: StateFile | None) -> Self:
         """Create a service that continues with the content of its state file; an empty one if there is none."""
         state = state_file.state if state_file else ServiceState()
-        state.adopt(settings.app_key)
+        state.assign_account(settings.app_key)
         return cls(settings, clock, state, state_file)
 
     def advance(self) -> None:
@@ -69,8 +69,8 @@ class EmulatedService:
 
     async def end_room(self, room: EmulatedRoom, *, end_tasks: bool | None = None) -> None:
         """End a room and, if the argument or by default the setting says so, the tasks in it."""
-        ending = self.settings.tasks_end_with_room if end_tasks is None else end_tasks
-        self.state.end_room(room, self.clock.now_ms(), end_tasks=ending)
+        ends = self.settings.tasks_end_with_room if end_tasks is None else end_tasks
+        self.state.end_room(room, self.clock.now_ms(), end_tasks=ends)
         await self.keep()
 
     async def end_task(self, task: EmulatedTask, ended_by: EndedBy) -> None:
@@ -81,8 +81,8 @@ class EmulatedService:
     async def reset(self) -> None:
         """Delete all state and every fault; waiting requests are disconnected and do no work."""
         self.waits.drop()
-        for forgetful in (self.state, self.nonces, self.record, self.faults, self.windows, self.gauge):
-            forgetful.clear()
+        for part in (self.state, self.nonces, self.record, self.faults, self.rate_limiter, self.gauge):
+            part.clear()
         await self.keep()
 
     def end(self) -> None:

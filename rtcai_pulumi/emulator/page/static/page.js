@@ -1,11 +1,11 @@
-// The live page of the emulator: puts the pieces that the server renders where they belong.
+// The live page of the emulator: inserts the pieces of HTML that the server renders.
 //
-// Every piece of HTML comes from the emulator's own templates, which escape what is not theirs; this script makes no
-// HTML, and shows its own words as text.
+// All HTML comes from the emulator's own templates, which escape names, prompts and messages. This script creates no
+// HTML; it writes its own messages as text.
 
-const ROWS = 100; // requests that are shown at once, as the server has it
-const REFRESH_MS = 250; // between two looks at the agents of a room that is open
-const RETRY_MS = 2000; // after a connection that the browser gives up
+const ROWS = 100; // requests on one page; the server uses the same number
+const REFRESH_MS = 250; // pause between two updates of an expanded room
+const RETRY_MS = 2000; // pause before the script replaces a connection that the browser has given up
 
 const $ = (id) => document.getElementById(id);
 const body = document.body;
@@ -13,8 +13,8 @@ const base = Number(body.dataset.base);
 const windows = [...$("window").options].map((option) => Number(option.value)).filter(Boolean);
 
 let cursor = body.dataset.cursor;
-let ahead = Number(body.dataset.now) - Date.now(); // by how much the emulator's clock is ahead of this one
-let missed = 0; // requests that came while older ones are looked at
+let ahead = Number(body.dataset.now) - Date.now(); // milliseconds by which the emulator's clock is ahead of the browser's
+let missed = 0; // requests that arrived while an older page is open
 let events = null;
 
 const now = () => Date.now() + ahead;
@@ -27,14 +27,14 @@ function piece(html) {
   return template.content;
 }
 
-// Puts another content in, and the focus back where it was.
+// Replaces the content of an element and keeps the focus.
 function fill(element, ...content) {
-  const held = element.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
   element.replaceChildren(...content);
-  if (held) element.querySelector(`[data-focus="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+  if (focused) element.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
-async function fetched(path) {
+async function fetchText(path) {
   const answer = await fetch(path, { cache: "no-store" });
   return answer.ok ? await answer.text() : null;
 }
@@ -62,9 +62,9 @@ function ago(seconds) {
   return `−${Number(seconds.toPrecision(4))} s`;
 }
 
-function span() {
-  const chosen = Number($("window").value);
-  if (chosen) return chosen;
+function windowSeconds() {
+  const selected = Number($("window").value);
+  if (selected) return selected;
   let first = now();
   for (const room of $("rooms").children) {
     if (room.dataset.first && !room.hidden) first = Math.min(first, Number(room.dataset.first));
@@ -72,13 +72,14 @@ function span() {
   return windows.find((seconds) => seconds * 1000 >= now() - first) ?? windows.at(-1);
 }
 
-let drawn = 0; // seconds that the lines show
+let drawn = 0; // seconds that the time lines cover
 
 const viewBox = () => `${((now() - base) / 1000 - drawn).toFixed(3)} 0 ${drawn} 24`;
 
-// Lets time go on. Not for every update: to draw all lines costs more than to put one row in.
-function look() {
-  const seconds = span();
+// Redraws everything that depends on the time. It is not called for every update, because drawing all lines takes longer
+// than inserting one row.
+function redraw() {
+  const seconds = windowSeconds();
   const changed = seconds !== drawn;
   drawn = seconds;
   const at = now();
@@ -118,7 +119,7 @@ function putRoom({ id, html }) {
   }
   const next = [...$("rooms").children].find((other) => other.dataset.order > room.dataset.order);
   $("rooms").insertBefore(room, next ?? null);
-  find(room);
+  applyFilter(room);
 }
 
 const refreshing = new Map();
@@ -132,7 +133,7 @@ function refresh(room) {
 }
 
 async function showAgents(room) {
-  const html = await fetched(`/-/page/rooms/${room.dataset.id}`);
+  const html = await fetchText(`/-/page/rooms/${room.dataset.id}`);
   const panel = room.querySelector(".panel");
   const content = piece(html ?? "");
   const states = new Map([...panel.querySelectorAll("details")].map((one) => [one.dataset.task, one.open]));
@@ -142,11 +143,11 @@ async function showAgents(room) {
   fill(panel, content);
 }
 
-function find(room) {
+function applyFilter(room) {
   room.hidden = !room.dataset.name.toLowerCase().includes($("find").value.trim().toLowerCase());
 }
 
-function told() {
+function updateNotes() {
   const rooms = [...$("rooms").children];
   $("no-rooms").hidden = rooms.length > 0;
   $("none-found").hidden = !rooms.length || rooms.some((room) => !room.hidden);
@@ -154,7 +155,7 @@ function told() {
 
 // --- requests -------------------------------------------------------------------------------------------------------
 
-const lookingBack = () => $("requests").querySelector("table").dataset.before !== undefined;
+const showsOlder = () => $("requests").querySelector("table").dataset.before !== undefined;
 
 function putRequests(requests, newest) {
   const rows = $("calls");
@@ -167,33 +168,33 @@ function putRequests(requests, newest) {
       }
       old.className = row.className;
       fill(old, ...row.childNodes);
-    } else if (lookingBack()) {
+    } else if (showsOlder()) {
       missed += 1;
     } else if (number > Number(rows.firstElementChild?.dataset.number ?? 0)) {
       rows.prepend(row);
     }
   }
-  if (lookingBack()) {
+  if (showsOlder()) {
     $("missed").textContent = missed ? `(${missed} came)` : "";
     return;
   }
-  const shown = rows.getElementsByClassName("call");
-  while (shown.length > ROWS) {
+  const calls = rows.getElementsByClassName("call");
+  while (calls.length > ROWS) {
     if (rows.lastElementChild.contains(document.activeElement)) rows.firstElementChild.querySelector("button").focus();
     rows.lastElementChild.remove();
   }
-  if (!shown.length) return;
+  if (!calls.length) return;
   $("no-requests")?.remove();
-  const last = shown[shown.length - 1].dataset.number;
-  $("range").textContent = `${last}–${shown[0].dataset.number} of ${newest}`;
+  const last = calls[calls.length - 1].dataset.number;
+  $("range").textContent = `${last}–${calls[0].dataset.number} of ${newest}`;
   const older = $("requests").querySelector("[data-act=older]");
   older.hidden = Number(last) <= 1;
   older.dataset.before = last;
   older.href = `/?before=${last}#requests-title`;
 }
 
-async function turnTo(before) {
-  const html = await fetched(`/-/page/requests${before ? `?before=${before}` : ""}`);
+async function showRequests(before) {
+  const html = await fetchText(`/-/page/requests${before ? `?before=${before}` : ""}`);
   if (html === null) return;
   missed = 0;
   fill($("requests"), piece(html));
@@ -209,16 +210,16 @@ async function showMessage(button) {
     button.setAttribute("aria-expanded", "false");
     return;
   }
-  const html = await fetched(`/-/page/requests/${row.dataset.number}`);
+  const html = await fetchText(`/-/page/requests/${row.dataset.number}`);
   if (html === null || row.nextElementSibling?.classList.contains("more")) return;
   const cell = document.createElement("td");
   cell.colSpan = row.children.length;
   cell.append(piece(html));
-  const under = document.createElement("tr");
-  under.className = "more";
-  under.append(cell);
-  row.after(under);
-  row.querySelector(".disclose").setAttribute("aria-expanded", "true"); // an update may have put in another button
+  const details = document.createElement("tr");
+  details.className = "more";
+  details.append(cell);
+  row.after(details);
+  row.querySelector(".disclose").setAttribute("aria-expanded", "true"); // an update may have replaced the button
 }
 
 // --- events ---------------------------------------------------------------------------------------------------------
@@ -230,12 +231,12 @@ function update(content) {
   for (const name of ["faults", "summary"]) {
     if (content[name] !== undefined) fill($(name), piece(content[name]));
   }
-  if (content.rooms.length) told();
+  if (content.rooms.length) updateNotes();
 }
 
-// Too much has changed, or it is another emulator: everything is looked at anew.
-async function anew() {
-  const html = await fetched(location.pathname + location.search);
+// Loads the whole page again: too much has changed, or another emulator is running.
+async function reload() {
+  const html = await fetchText(location.pathname + location.search);
   if (html === null) return;
   const page = new DOMParser().parseFromString(html, "text/html");
   if (page.body.dataset.base !== body.dataset.base) {
@@ -245,12 +246,12 @@ async function anew() {
   cursor = page.body.dataset.cursor;
   ahead = Number(page.body.dataset.now) - Date.now();
   for (const id of ["summary", "rooms", "requests", "faults"]) fill($(id), ...page.getElementById(id).childNodes);
-  for (const room of $("rooms").children) find(room);
-  told();
-  look();
+  for (const room of $("rooms").children) applyFilter(room);
+  updateNotes();
+  redraw();
 }
 
-function say(text, isLive) {
+function showStatus(text, isLive) {
   if ($("live").textContent !== text) $("live").textContent = text;
   $("live").classList.toggle("on", isLive);
 }
@@ -258,34 +259,34 @@ function say(text, isLive) {
 function listen() {
   events?.close();
   events = new EventSource(`/-/page/events?since=${encodeURIComponent(cursor)}`);
-  events.addEventListener("open", () => say("live", true));
+  events.addEventListener("open", () => showStatus("live", true));
   events.addEventListener("update", (event) => {
     cursor = event.lastEventId;
     update(JSON.parse(event.data));
   });
-  events.addEventListener("anew", (event) => {
+  events.addEventListener("reload", (event) => {
     cursor = event.lastEventId;
-    anew();
+    reload();
   });
   events.addEventListener("error", () => {
-    say("reconnecting …", false);
-    // The browser tries again by itself, unless the answer was no stream.
+    showStatus("reconnecting …", false);
+    // The browser reconnects by itself, unless the response was not an event stream.
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS);
   });
 }
 
-// A browser has few connections to one server: a tab that nobody looks at gives its own back.
+// A browser allows few connections to one server, so a hidden tab closes its own.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     events?.close();
     events = null;
-    say("paused", false);
+    showStatus("paused", false);
   } else if (!events) {
     listen();
   }
 });
 
-// --- what people do -------------------------------------------------------------------------------------------------
+// --- user actions ----------------------------------------------------------------------------------------------------
 
 function report(text) {
   $("said").textContent = text;
@@ -293,7 +294,7 @@ function report(text) {
   report.timer = setTimeout(() => { $("said").textContent = ""; }, 6000);
 }
 
-// Sends to the admin path; the text of the refusal, or null where it was done.
+// Sends a request to the admin API. Returns the error message, or null if it succeeded.
 async function send(method, path, content) {
   try {
     const options = { method, cache: "no-store" };
@@ -302,15 +303,15 @@ async function send(method, path, content) {
     if (answer.ok) return null;
     return (await answer.json()).error ?? `HTTP ${answer.status}`;
   } catch {
-    return "The emulator does not answer. Is it still running?";
+    return "The emulator does not respond. Check that it is still running.";
   }
 }
 
-async function done(method, path, text) {
+async function perform(method, path, text) {
   report((await send(method, path)) ?? text);
 }
 
-function confirmed(title, text, yes) {
+function askToConfirm(title, text, yes) {
   const dialog = $("ask");
   $("ask-title").textContent = title;
   $("ask-text").textContent = text;
@@ -322,7 +323,7 @@ function confirmed(title, text, yes) {
   });
 }
 
-const acts = {
+const actions = {
   async agents(button, room) {
     const panel = room.querySelector(".panel");
     panel.hidden = !panel.hidden;
@@ -333,16 +334,16 @@ const acts = {
 
   async "end-task"(button, room) {
     const { cid, task } = button.dataset;
-    const text = `Its task ${task} ends behind the client's back, as if the agent had died.`;
-    if (!(await confirmed(`End the agent in ${room.dataset.name}?`, text, "End agent"))) return;
-    await done("DELETE", `/tasks/${cid}/${encodeURIComponent(task)}`, `Ended the agent in ${room.dataset.name}.`);
+    const text = `Its task ${task} ends without a request of the client, as if the agent had crashed.`;
+    if (!(await askToConfirm(`End the agent in ${room.dataset.name}?`, text, "End agent"))) return;
+    await perform("DELETE", `/tasks/${cid}/${encodeURIComponent(task)}`, `Ended the agent in ${room.dataset.name}.`);
   },
 
   async "end-room"(button, room) {
     const name = room.dataset.name;
-    if (!(await confirmed(`End the room ${name}?`, "It ends as if everyone had left.", "End room"))) return;
+    if (!(await askToConfirm(`End the room ${name}?`, "It ends as if everyone had left.", "End room"))) return;
     const account = encodeURIComponent(button.dataset.account);
-    await done("DELETE", `/rooms/${encodeURIComponent(name)}?appKey=${account}`, `Ended the room ${name}.`);
+    await perform("DELETE", `/rooms/${encodeURIComponent(name)}?appKey=${account}`, `Ended the room ${name}.`);
   },
 
   async "fault-room"(button, room) {
@@ -352,25 +353,25 @@ const acts = {
   },
 
   async "remove-fault"(button) {
-    await done("DELETE", `/faults/${button.dataset.fault}`, `Removed fault ${button.dataset.fault}.`);
+    await perform("DELETE", `/faults/${button.dataset.fault}`, `Removed fault ${button.dataset.fault}.`);
   },
 
   async release(button) {
-    await done("POST", `/faults/${button.dataset.fault}/release`, `Released what fault ${button.dataset.fault} held.`);
+    await perform("POST", `/faults/${button.dataset.fault}/release`, `Released the requests that fault ${button.dataset.fault} held.`);
   },
 
   async "clear-faults"() {
-    await done("DELETE", "/faults", "Removed all faults.");
+    await perform("DELETE", "/faults", "Removed all faults.");
   },
 
   message: showMessage,
 
   async older(link) {
-    await turnTo(link.dataset.before);
+    await showRequests(link.dataset.before);
   },
 
   async newest() {
-    await turnTo(null);
+    await showRequests(null);
   },
 };
 
@@ -378,7 +379,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (!button || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  acts[button.dataset.act](button, button.closest(".room"));
+  actions[button.dataset.act](button, button.closest(".room"));
 });
 
 // --- the form for a fault -------------------------------------------------------------------------------------------
@@ -386,16 +387,16 @@ document.addEventListener("click", (event) => {
 const form = $("fault");
 const numbers = ["status", "code", "before", "after", "times", "skip"];
 
-function suit() {
+function showFields() {
   const kind = form.elements.kind.value;
   for (const label of form.querySelectorAll("[data-kinds]")) {
-    const suits = label.dataset.kinds.split(" ").includes(kind);
-    label.hidden = !suits;
-    label.querySelector("input, select").disabled = !suits;
+    const applies = label.dataset.kinds.split(" ").includes(kind);
+    label.hidden = !applies;
+    label.querySelector("input, select").disabled = !applies;
   }
 }
 
-function stated() {
+function readFault() {
   const fault = {};
   for (const field of form.elements) {
     if (!field.name || field.disabled) continue;
@@ -407,23 +408,23 @@ function stated() {
   return fault;
 }
 
-form.addEventListener("change", suit);
+form.addEventListener("change", showFields);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const problem = await send("POST", "/faults", stated());
+  const problem = await send("POST", "/faults", readFault());
   $("fault-wrong").textContent = problem ?? "";
   if (problem === null) report("Set the fault.");
 });
 
 $("find").addEventListener("input", () => {
-  for (const room of $("rooms").children) find(room);
-  told();
-  look();
+  for (const room of $("rooms").children) applyFilter(room);
+  updateNotes();
+  redraw();
 });
-$("window").addEventListener("change", look);
+$("window").addEventListener("change", redraw);
 
-suit();
-told();
-look();
-setInterval(() => { if (!document.hidden) look(); }, 1000);
+showFields();
+updateNotes();
+redraw();
+setInterval(() => { if (!document.hidden) redraw(); }, 1000);
 listen();
