@@ -107,7 +107,7 @@ def require_room_name(cname: str | None) -> str | None:
 _DIGITS: Final = 19
 
 
-def parts_of(task: str) -> tuple[int, str]:
+def split_task(task: str) -> tuple[int, str]:
     """Split ``{cid}/{taskId}`` into its parts.
 
     Raises:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.service.errors import RtcAiError
 from rtcai_pulumi.service.printable import one_line, printable
 from rtcai_pulumi.service.settings import HOW_TO_SET
@@ -101,14 +102,6 @@ _CONFIG_KEYS: Final = re.compile(r" \(config rtcai:\w+(, rtcai:\w+)*\)")
 _HOW_TO_SET_HERE: Final = (
     "set RTCAI_APP_KEY and RTCAI_APP_SECRET in the environment; what a stack's config holds is not read here"
 )
-
-
-class CommandError(Exception):
-    """A command cannot do what it was asked to do; the message says why, and what to do."""
-
-
-class NotInJournal(CommandError):
-    """The journal does not know the object that the user names."""
 
 
 def for_the_environment(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.journal.record import Record
+from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.lifecycle.recovery import recover
 from rtcai_pulumi.lifecycle.recovery_rules import is_closed, steps_after_delete
 
@@ -31,7 +32,7 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     known = journal.records_of_task(resource_id)
     if not is_closed(known, resource_id):
         record = known[0] if known else journal.add(Record.from_state(resource_id, outputs, process=journal.process))
-        run.close(record)
+        close_task(record, run)
     # The engine keeps the outputs of an unchanged resource: after a rename only the journal has the new owner.
     owners = {record.owner for record in known if record.owner}
     for owner in sorted(owners):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState
+from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.lifecycle.context import require_account
 from rtcai_pulumi.lifecycle.recovery_rules import Step, is_closed, is_leftover, is_over, is_replaced_elsewhere
 from rtcai_pulumi.lifecycle.result import record_response
@@ -71,7 +72,7 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
         if step is Step.CLOSE_LAST:
             try:
                 if taken := _take_over(record, run):
-                    run.close(taken)
+                    close_task(taken, run)
             except RtcAiError as error:
                 run.report(f"warning: room {record.cname}: the agent before (task {record.task}) still runs. {error}")
 
@@ -152,7 +153,7 @@ def close_leftover(record: Record, run: Run) -> None:
         return
     run.report(f"room {record.cname}: closing task {record.task}, which an earlier run started")
     try:
-        run.close(record)
+        close_task(record, run)
     except (NotAuthenticated, RateLimited, WrongEndpoint):
         raise
     except Refused as error:
@@ -191,7 +192,7 @@ def _keeps_response(answered: Record, step: Step, run: Run) -> bool:
         return False
     if step is Step.ASK_AND_KEEP and not is_over(others, task) and not run.is_room_gone(answered):
         return True
-    run.close(answered)
+    close_task(answered, run)
     return False
 
 

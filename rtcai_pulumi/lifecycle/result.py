@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
+from rtcai_pulumi.lifecycle.close import close_task, close_without_journal
 from rtcai_pulumi.lifecycle.recovery_rules import is_managed
 from rtcai_pulumi.service.errors import Facts, JournalError, RtcAiError, TakenOver
 
@@ -33,7 +34,7 @@ def record_response(record: Record, cid: int, task_id: str, run: Run) -> Record:
     reason = "another run has taken it over" if run.engine_lives() else "the engine that asked for it is gone"
     if unwanted is None:
         raise TakenOver(f"The agent is left to the run that was told of it: {reason}.", facts)
-    run.close(unwanted)
+    close_task(unwanted, run)
     raise TakenOver(f"The agent was stopped as soon as it had started: {reason}.", facts)
 
 
@@ -83,7 +84,7 @@ def _close_unrecorded(record: Record, facts: Facts, run: Run, error: JournalErro
     """The error of a response that cannot be written: its task is closed now, because no record would have it."""
     task = f"{facts.cid}/{facts.task}"
     try:
-        run.close_without_journal(replace(record, cid=int(facts.cid or 0), task_id=facts.task))
+        close_without_journal(replace(record, cid=int(facts.cid or 0), task_id=facts.task), run)
     except RtcAiError as failure:
         summary = f"An agent runs that no journal knows of: {failure.summary} {error.summary}"
         return JournalError(summary, facts, f"close it: rtcai close {task} --cname ROOM; {error.advice}")

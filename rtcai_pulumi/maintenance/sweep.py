@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState
+from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.lifecycle.context import require_account, require_room_api
+from rtcai_pulumi.maintenance import AgentInUse
 from rtcai_pulumi.maintenance.agents import Mark, belongs_to_stack, line_of, mark_of
+from rtcai_pulumi.maintenance.records import take_over
 from rtcai_pulumi.maintenance.rooms import end_room, query_number
 from rtcai_pulumi.service.errors import RtcAiError
 from rtcai_pulumi.stack.export import name_of, stack_of
@@ -149,21 +152,15 @@ def _carry_out_one(swept: SweepItem, run: Run) -> SweepItem:
     record = swept.record
     try:
         require_account(record, run.client.settings)
-        current = run.journal.record(record.trace_id)
-        if current is None or not current.is_unfinished:
-            return SweepItem(current or record, SweepOutcome.CLOSED)  # another run has closed it since it was listed
-        # If another process has taken the record over or changed it, that process has newer information than the
-        # export.
-        if (
-            current != record
-            or run.journal.is_running(record.process)
-            or (taken := run.journal.take_over(record)) is None
-        ):
-            return SweepItem(current, SweepOutcome.LIVES)
+        taken = take_over(record, run.journal)
+        if taken is None:  # another run has closed it since it was listed
+            return SweepItem(run.journal.record(record.trace_id) or record, SweepOutcome.CLOSED)
         if swept.outcome is SweepOutcome.TO_END_ROOM:
             _end_room(taken, run)
         else:
-            run.close(taken)
+            close_task(taken, run)
+    except AgentInUse:
+        return SweepItem(run.journal.record(record.trace_id) or record, SweepOutcome.LIVES)
     except RtcAiError as error:
         return SweepItem(record, SweepOutcome.FAILED, str(error))
     done = SweepOutcome.ROOM_ENDED if swept.outcome is SweepOutcome.TO_END_ROOM else SweepOutcome.CLOSED

@@ -100,7 +100,7 @@ def test_what_a_living_run_works_on_is_left_alone(service: Service, command: lis
         arguments = [RTCAI, *command, named, "--yes"]
         run = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 1, run.stderr
-    assert "A run that still lives" in run.stderr
+    assert "Another run is in progress and works on this agent." in run.stderr
     assert (service.rooms, len(service.records)) == (["keynote"], 1)
 
 

@@ -21,10 +21,11 @@ import yaml  # Pulumi itself depends on it
 
 from rtcai_pulumi.cli.options import AsJson, JournalFile
 from rtcai_pulumi.cli.output import exit_on_error, for_the_environment, say, show_json
-from rtcai_pulumi.cli.session import all_records, open_existing, path_of
+from rtcai_pulumi.cli.session import get_journal_path
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.journal.schema import find_location_warning
+from rtcai_pulumi.maintenance.records import open_journal, read_records
 from rtcai_pulumi.service.answers import parse_http_date
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
@@ -344,12 +345,12 @@ def _check_folder(path: Path) -> Finding:
 def _journal(path: Path) -> Finding:
     check = "journal"
     try:
-        with open_existing(path, tell=lambda _: None) as journal:
+        with open_journal(path) as journal:
             if journal is None:
                 return report_pass(check, f"{path} is not there yet; the first up makes it")
             if problems := journal.find_damage():
                 return report_failure(check, f"{path} is damaged: {problems[0]}", _SAVE)
-            records = [record for record in all_records(journal) if record.is_unfinished]
+            records = [record for record in read_records(journal) if record.is_unfinished]
             lost = sum(
                 record.state is RecordState.ASKED and not journal.is_running(record.process) for record in records
             )
@@ -395,7 +396,7 @@ def doctor(*, journal: JournalFile = None, as_json: AsJson = False) -> None:
     """
     found: list[Finding] = []
     with exit_on_error("doctor"):
-        for finding in findings(os.environ, lambda: path_of(os.environ, journal)):
+        for finding in findings(os.environ, lambda: get_journal_path(journal)):
             found.append(finding)
             if not as_json:
                 _show(finding)

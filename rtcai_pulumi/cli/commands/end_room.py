@@ -1,14 +1,14 @@
 """``rtcai end-room``."""
 
-import os
 from typing import Annotated
 
 import typer
 
 from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes, require_room_name
 from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirm, exit_on_error, say, show_json, tell
-from rtcai_pulumi.cli.session import all_records, open_or_create, open_service, path_of
+from rtcai_pulumi.cli.session import open_for_writing, open_service
 from rtcai_pulumi.journal.record import Record, RecordState
+from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.maintenance.rooms import end_room as ended_with
 from rtcai_pulumi.maintenance.rooms import find_tasks_in_room, query_number
 
@@ -35,10 +35,10 @@ def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_
     outcome = "was gone"
     with (
         exit_on_error("end-room"),
-        open_or_create(path_of(os.environ, journal), made=True) as opened,
+        open_for_writing(journal, may_create=True) as opened,
         open_service(opened) as run,
     ):
-        records = all_records(opened)
+        records = read_records(opened)
         cid = query_number(cname, run)
         if cid is not None:
             tell(f"Room {cname} (number {cid}) will be ended: everybody in it is thrown out.")

@@ -1,15 +1,14 @@
 """``rtcai forget`` and ``rtcai release``."""
 
-import os
 from typing import Annotated
 
 import typer
 
-from rtcai_pulumi.cli.options import JournalFile, TaskId, Yes, parts_of
-from rtcai_pulumi.cli.output import NOT_CONFIRMED, CommandError, NotInJournal, confirm, exit_on_error, say, tell
-from rtcai_pulumi.cli.session import open_existing, records_of, require_path_of
+from rtcai_pulumi.cli.options import JournalFile, TaskId, Yes, split_task
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirm, exit_on_error, say, tell
+from rtcai_pulumi.cli.session import open_for_writing
 from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.maintenance.records import find_lost_create, find_task_records
 
 _Trace = Annotated[str, typer.Argument(metavar="TRACE", help="The trace id of the lost create, as rtcai ls shows it.")]
 
@@ -25,19 +24,8 @@ def forget(trace: _Trace, *, journal: JournalFile = None, yes: Yes = False) -> N
     Exit codes: 0 forgotten; 1 the journal does not know the create, it was answered, or a running process works on it;
     2 the command was not confirmed, or wrong usage.
     """
-    with exit_on_error("forget"), open_existing(require_path_of(os.environ, journal)) as opened:
-        record = opened.record(trace) if opened else None
-        if opened is None or record is None:
-            raise NotInJournal(f"The journal knows no create with the trace id {trace}.\n  to do: `rtcai ls` has them")
-        if record.state is not RecordState.ASKED:
-            raise CommandError(
-                f"This create was answered: it started task {record.task}.\n"
-                "  to do: `rtcai close` stops it, `rtcai release` takes it out of the journal's care"
-            )
-        if opened.is_running(record.process):
-            raise CommandError(
-                "A run that still lives waits for its answer.\n  to do: wait for it, or interrupt it first"
-            )
+    with exit_on_error("forget"), open_for_writing(journal) as opened:
+        record = find_lost_create(trace, opened)
         tell(f"Room {record.cname}, request {record.request_id}: if it started an agent, no record of it will be left.")
         if not confirm("Forget it?", yes=yes, undone="It was not forgotten"):
             raise typer.Exit(NOT_CONFIRMED)
@@ -55,17 +43,13 @@ def release(task: TaskId, *, journal: JournalFile = None, yes: Yes = False) -> N
     Exit codes: 0 released; 1 the journal does not know the task, or a running process works on it; 2 the command was
     not confirmed, or wrong usage.
     """
-    parts_of(task)
-    with exit_on_error("release"), open_existing(require_path_of(os.environ, journal)) as opened:
-        found = records_of(opened, task)
-        if opened is None or any(opened.is_running(record.process) for record in found if record.is_unfinished):
-            raise CommandError(
-                "A run that still lives works on this agent.\n  to do: wait for it, or interrupt it first"
-            )
-        record = found[-1]
+    split_task(task)
+    with exit_on_error("release"), open_for_writing(journal) as opened:
+        records = find_task_records(task, opened)
+        record = records[-1]
         tell(f"Task {task} in room {record.cname} (started for {urn_of(record.owner) or 'nobody'}) will be forgotten.")
         if not confirm("Release it?", yes=yes, undone="It was not released"):
             raise typer.Exit(NOT_CONFIRMED)
-        for each in found:
+        for each in records:
             opened.drop(each)
     say(f"Task {task} in room {record.cname} is released: it runs on, and the journal knows it no more.")

@@ -19,9 +19,10 @@ from rtcai_pulumi.cli.options import (
     StackOption,
 )
 from rtcai_pulumi.cli.output import exit_on_error, show_json, show_table, tell
-from rtcai_pulumi.cli.session import all_records, open_existing, require_path_of
+from rtcai_pulumi.cli.session import open_for_reading
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.maintenance.agents import AgentLine, duration, lines_of_records, lines_of_state, mark_of
+from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.stack.export import name_of, stack_of, tasks_of
 from rtcai_pulumi.stack.source import ExportedState, StateSource, state_of
 
@@ -64,7 +65,7 @@ def ls(
     with exit_on_error("ls"):
         state = state_of(source, os.environ) if source.is_selected else None
         others = tasks_of(other_export or [])
-        with open_existing(require_path_of(os.environ, journal)) as opened:
+        with open_for_reading(journal) as opened:
             lines = _find_lines(opened, state, others, closed=all_)
     _show(lines, as_json=as_json)
 
@@ -72,7 +73,7 @@ def ls(
 def _find_lines(
     journal: Journal | None, state: ExportedState | None, others: frozenset[str], *, closed: bool
 ) -> list[AgentLine]:
-    records = all_records(journal) if journal else []
+    records = read_records(journal)
     lines = lines_of_records(
         records,
         lives=journal.is_running if journal else lambda _: False,

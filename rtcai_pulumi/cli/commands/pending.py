@@ -16,9 +16,10 @@ from rtcai_pulumi.cli.options import (
     StackOption,
 )
 from rtcai_pulumi.cli.output import exit_on_error, say, show_json, tell
-from rtcai_pulumi.cli.session import all_records, open_existing, require_path_of
+from rtcai_pulumi.cli.session import open_for_reading
 from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, find_unknown_creates, line_of
 from rtcai_pulumi.maintenance.pending import as_json as begun_as_json
+from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.stack.source import StateSource, state_of
 
 
@@ -52,8 +53,8 @@ def pending(
         raise typer.BadParameter("give one of --stack and --stack-export")
     with exit_on_error("pending"):
         state = state_of(StateSource(stack, cwd, stack_export, stack_name, project_name, backend), os.environ)
-        with open_existing(require_path_of(os.environ, journal)) as opened:
-            found = find_unknown_creates(state, all_records(opened) if opened else [])
+        with open_for_reading(journal) as opened:
+            found = find_unknown_creates(state, read_records(opened))
     if as_json:
         show_json([begun_as_json(each) for each in found])
     elif found:

@@ -9,12 +9,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, StackOption
-from rtcai_pulumi.cli.output import NotInJournal, exit_on_error, for_the_environment, show_facts, show_json
-from rtcai_pulumi.cli.session import all_records, open_existing, open_service, require_path_of
+from rtcai_pulumi.cli.output import exit_on_error, for_the_environment, show_facts, show_json
+from rtcai_pulumi.cli.session import open_for_reading, open_service
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record
 from rtcai_pulumi.lifecycle.context import require_account, require_room_api
+from rtcai_pulumi.maintenance import NotInJournal
 from rtcai_pulumi.maintenance.agents import AgentLine, duration, line_of, lines_of_state, mark_of
+from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.service.errors import RoomNotFound, RtcAiError
 from rtcai_pulumi.stack.source import ExportedState, StateSource, state_of
 
@@ -56,7 +58,7 @@ def show(
     """
     with exit_on_error("show"):
         state = state_of(StateSource(stack, cwd, None, None, None, backend), os.environ) if stack else None
-        with open_existing(require_path_of(os.environ, journal)) as opened:
+        with open_for_reading(journal) as opened:
             line = _line(named, opened, state)
             room = _room(line.record, opened) if line.record and opened else RoomFacts(_NOT_ASKED, "not in the journal")
     if as_json:
@@ -66,7 +68,7 @@ def show(
 
 
 def _line(named: str, journal: Journal | None, state: ExportedState | None) -> AgentLine:
-    records = all_records(journal) if journal else []
+    records = read_records(journal)
     if journal and (found := [record for record in records if named in {record.task, record.trace_id}]):
         # If several records name the same task, use the one that may still have an agent.
         record = max(found, key=lambda record: (record.is_unfinished, record.changed_at))
@@ -75,7 +77,7 @@ def _line(named: str, journal: Journal | None, state: ExportedState | None) -> A
     stored = [line for line in lines_of_state(state.export, records) if line.task == named] if state else []
     if not stored:
         where = "Neither the journal nor the state knows" if state else "The journal does not know"
-        raise NotInJournal(f"{where} {named}.\n  to do: `rtcai ls --all` lists what is known")
+        raise NotInJournal(f"{where} {named}.", advice="`rtcai ls --all` lists what is known")
     return stored[0]
 
 

@@ -25,7 +25,6 @@ from rtcai_pulumi.cli.options import (
 )
 from rtcai_pulumi.cli.output import (
     NOT_CONFIRMED,
-    CommandError,
     confirm,
     exit_on_error,
     for_the_environment,
@@ -33,10 +32,12 @@ from rtcai_pulumi.cli.output import (
     show_json,
     tell,
 )
-from rtcai_pulumi.cli.session import all_records, open_existing, open_service, require_path_of
+from rtcai_pulumi.cli.session import open_for_reading, open_service
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, find_unknown_creates, line_of
 from rtcai_pulumi.maintenance.pending import as_json as begun_as_json
+from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.maintenance.sweep import SweepItem, SweepOutcome, carry_out, count_elsewhere, find_neighbours, plan
 from rtcai_pulumi.stack.export import STDIN, PendingCreate, tasks_of
 from rtcai_pulumi.stack.source import ExportedState, StateSource, state_of, why_locked
@@ -115,13 +116,13 @@ def sweep(
         raise typer.BadParameter("give one of --stack and --stack-export")
     source = StateSource(stack, cwd, stack_export, stack_name, project_name, backend)
     began = datetime.now(UTC)
-    with exit_on_error("sweep"), open_existing(require_path_of(os.environ, journal)) as opened:
+    with exit_on_error("sweep"), open_for_reading(journal) as opened:
         # Read before the state: a run that ends while the state is read may have stored something that this state
         # lacks.
         lived = _find_running(opened)
         state = state_of(source, os.environ, began)
         others = tasks_of(other_export or [])
-        records = all_records(opened) if opened else []
+        records = read_records(opened)
         lives = partial(_is_running, opened, lived)
         planned = plan(records, state.export, state.backend, others=others, lives=lives, end_room=end_room)
         unknown = find_unknown_creates(state, records)
@@ -129,7 +130,7 @@ def sweep(
         _print_intro(state, strangers)
         if holder := why_locked(state, source, os.environ):
             advice = "wait for it; if it was killed, `pulumi cancel` unlocks the stack"
-            raise CommandError(f"The stack is locked: {holder}. Nothing was closed.\n  to do: {advice}")
+            raise CommandError(f"The stack is locked: {holder}. Nothing was closed.", advice)
         _show(planned, quiet=as_json)
         _show_unknown(unknown, quiet=as_json)
         for each in find_neighbours(planned, records, state.export):
@@ -146,7 +147,7 @@ def _find_running(journal: Journal | None) -> frozenset[int]:
     if journal is None:
         return frozenset()
     return frozenset(
-        {each.process for each in all_records(journal) if each.is_unfinished and journal.is_running(each.process)}
+        {each.process for each in read_records(journal) if each.is_unfinished and journal.is_running(each.process)}
     )
 
 
@@ -191,7 +192,7 @@ def _carry_out(planned: list[SweepItem], journal: Journal, *, quiet: bool) -> li
                 advance()
         except KeyboardInterrupt:
             left = sum(each.to_do for each in planned) - len(done)
-            raise CommandError(f"Interrupted; {left} were not dealt with.\n  to do: run it again") from None
+            raise CommandError(f"Interrupted; {left} were not dealt with.", advice="run it again") from None
     return [done.get(each.record.trace_id, each) for each in planned]
 
 

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from rtcai_pulumi.cli.options import AsJson
-from rtcai_pulumi.cli.output import CommandError, exit_on_error, say, show_json, tell
+from rtcai_pulumi.cli.output import exit_on_error, say, show_json, tell
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_of
 from rtcai_pulumi.events.schema import event_schema_text
+from rtcai_pulumi.maintenance import CommandError
 
 EventFile = Annotated[Path, typer.Argument(metavar="FILE", help="The event file.")]
 
