@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rtcai_pulumi.cli.output import tell
+from rtcai_pulumi.cli.output import print_message
 from rtcai_pulumi.journal.journal import Journal, journal_path
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.maintenance import NotInJournal
@@ -45,7 +45,7 @@ def open_for_reading(option: Path | None) -> Iterator[Journal | None]:
         if journal is None:
             if option is not None:
                 raise NotInJournal(f"There is no journal {path}.", advice="name an existing file, or omit --journal")
-            tell(f"There is no journal {path}: no agent was started from here.")
+            print_message(f"There is no journal {path}: no agent was started from here.")
         yield journal
 
 

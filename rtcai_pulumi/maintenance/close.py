@@ -10,7 +10,7 @@ from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.close import close_task, close_unrecorded_task
 from rtcai_pulumi.maintenance import CommandError, NotInJournal
 from rtcai_pulumi.maintenance.records import read_records, require_not_in_use, take_over
-from rtcai_pulumi.maintenance.rooms import query_number
+from rtcai_pulumi.maintenance.rooms import query_room_number
 
 if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
@@ -79,7 +79,7 @@ def _require_room(cname: str, cid: int, run: Run) -> None:
     if run.client.settings.app_secret is None:
         return  # the room API cannot be called
     advice = "if the task's room has ended, its agent has ended too; otherwise give the right room with --cname"
-    current = query_number(cname, run)
+    current = query_room_number(cname, run)
     if current is None:
         raise CommandError(f"Nothing was closed: there is no room {cname}.", advice=advice)
     if current != cid:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from rtcai_pulumi.cli.commands import doctor as health
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.maintenance import health
 from tests.cli.journals import note
 from tests.cli.service import Service
 from tests.engine.stack import search_path
@@ -175,7 +175,7 @@ def test_one_fault_of_the_surroundings_fails_its_own_checks_and_no_other(
     service: Service, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: list[str]
 ) -> None:
     # Two processes that take most of the time, and on which the surroundings have no effect.
-    monkeypatch.setattr(health, "_ask", lambda check, *_, **__: health.report_pass(check, "not asked here"))
+    monkeypatch.setattr(health, "_run_command", lambda check, *_, **__: health.report_pass(check, "not asked here"))
     found = examined(service, code=int(bool(expected)), **environment)
     assert set(failing(found)) - {"signature", "room API"} == set(expected) - {"signature", "room API"}
     assert found["plugin"]["verdict"] == "passed"
@@ -187,7 +187,7 @@ def test_a_defect_of_one_check_hides_no_other(service: Service, monkeypatch: pyt
         message = "no such platform"
         raise LookupError(message)
 
-    monkeypatch.setattr(health, "_platform", fails)
+    monkeypatch.setattr(health, "_check_platform", fails)
     found = examined(service, code=1)
     assert failing(found) == ["platform"]
     assert found["platform"]["detail"] == "the check itself failed: LookupError: no such platform"

@@ -37,7 +37,7 @@ def test_it_ends_a_room_and_what_the_journal_knows_in_it(service: Service) -> No
     task, _ = service.left(), service.left("other")
     run = service.run("end-room", "keynote", "--yes")
     assert (run.exit_code, run.stdout) == (0, "Room keynote: ended.\n")
-    assert f"task {task} runs in it" in run.stderr
+    assert f"task {task} is running in it" in run.stderr
     assert service.rooms == ["other"]
     assert [record.state for record in service.records] == [RecordState.CLOSED, RecordState.OPEN]
     assert ended(service, "keynote", "--yes") == {"cname": "keynote", "cid": None, "tasks": [], "outcome": "was gone"}

@@ -150,7 +150,7 @@ def test_it_closes_what_the_state_of_the_stack_lacks_and_nothing_else(sweep: Swe
     )
     assert "Closed:\n  room orphan, task " in run.stdout
     assert "backend: file:///state (PULUMI_BACKEND_URL)" in run.stderr
-    assert "1 of a stack of this name in another backend" in run.stderr
+    assert "in another backend: 1 (left alone" in run.stderr
     report = sweep.report("--yes", code=3, file=file)
     assert (report["agents"], report["inAnotherBackend"]) == ([], 1)
     assert calls(sweep.emulator).count("close") == 1
@@ -181,7 +181,7 @@ def test_without_a_terminal_and_without_yes_it_only_shows(sweep: Sweep) -> None:
     sweep.left("orphan")
     run = sweep.run()
     assert run.exit_code == 2
-    assert "To close, because the state lacks it:\n  room orphan, task " in run.stdout
+    assert "To close, because the state does not have it:\n  room orphan, task " in run.stdout
     assert "add --yes" in run.stderr
     assert sweep.outcomes(code=2) == ["to close"]
     assert (sweep.rooms, sweep.states) == (["orphan"], [RecordState.OPEN])
@@ -349,7 +349,7 @@ def test_the_room_of_a_lost_create_is_ended_where_that_is_wished_and_named(sweep
     assert sweep.outcomes(code=3) == ["lost"]
     run = sweep.run("--end-room")
     assert run.exit_code == 2
-    assert "throws out everybody" in run.stdout
+    assert "removes everybody from the room" in run.stdout
     assert "warning: this would be ended with its room: task " in run.stderr
     assert sweep.rooms == ["elsewhere", "keynote", "keynote"]
     assert sweep.outcomes("--end-room", "--yes", code=0) == ["room ended"]

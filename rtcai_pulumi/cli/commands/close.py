@@ -1,43 +1,26 @@
 """``rtcai close``."""
 
-from typing import Annotated
-
 import typer
 
-from rtcai_pulumi.cli.options import AsJson, JournalFile, TaskId, Yes, require_room_name, split_task
-from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirm, exit_on_error, say, show_json, tell
+from rtcai_pulumi.cli.options import AsJson, JournalFile, RoomOfTask, Task, Yes, split_task
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirm, exit_on_error, print_json, print_line, print_message
 from rtcai_pulumi.cli.session import open_for_writing, open_service
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.maintenance.close import NamedTask, close_named_task, find_task
 
-_Room = Annotated[
-    str | None,
-    typer.Option(
-        "--cname",
-        metavar="ROOM",
-        help="The task's room; needed only if the journal does not know the task.",
-        callback=require_room_name,
-    ),
-]
-
 
 def close(
-    task: TaskId,
-    *,
-    cname: _Room = None,
-    journal: JournalFile = None,
-    yes: Yes = False,
-    as_json: AsJson = False,
+    task: Task, *, cname: RoomOfTask = None, journal: JournalFile = None, yes: Yes = False, as_json: AsJson = False
 ) -> None:
-    """Stop one agent now.
+    """Stop one agent.
 
-    If the journal knows the task, it is closed under the account that started it. If the journal does not know it (the
-    agent was started by other means), give its room with --cname; the task is then recorded as closed. Before that,
-    rtcai asks the room API whether the room is the task's: if the room is gone, or has another number, nothing is
-    closed. Without an AppSecret this check is skipped.
+    If the journal knows the task, rtcai closes it under the account that started it. If the journal does not know it
+    (the agent was started by other means), name its room with --cname. rtcai then asks the room API for the number of
+    that room, and closes nothing if the room is gone or has another number. Without an AppSecret this check is skipped.
+    The closed task is recorded in the journal.
 
-    rtcai does not close an agent that a running `pulumi up` works on. If the stack's program still declares the agent,
-    its next `pulumi up` starts a new one.
+    rtcai does not close an agent that a running `pulumi up` works on. If the program of the stack still declares the
+    agent, the next `pulumi up` starts a new one.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
 
@@ -55,15 +38,15 @@ def close(
         named = find_task(cid, task_id, cname, run)
         outcome = "was closed" if named.is_closed else "closed"
         if not named.is_closed:
-            tell(f"Task {task} in room {named.cname} will be closed{_describe_owner(named)}.")
-            if confirm("Close it?", yes=yes, undone="It was not closed"):
+            print_message(f"Task {task} in room {named.cname} will be closed{_describe_owner(named)}.")
+            if confirm("Close it?", yes=yes, refusal="It was not closed"):
                 close_named_task(named, run)
             else:
                 outcome = "not confirmed"
     if as_json:
-        show_json({"cname": named.cname, "cid": str(cid), "taskId": task_id, "outcome": outcome})
+        print_json({"cname": named.cname, "cid": str(cid), "taskId": task_id, "outcome": outcome})
     elif outcome != "not confirmed":
-        say(f"Task {task} in room {named.cname}: {outcome}.")
+        print_line(f"Task {task} in room {named.cname}: {outcome}.")
     raise typer.Exit(NOT_CONFIRMED if outcome == "not confirmed" else 0)
 
 

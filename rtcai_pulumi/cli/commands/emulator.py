@@ -7,23 +7,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from rtcai_pulumi.cli.output import tell_error
+from rtcai_pulumi.cli.output import print_error
 
-_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 to listen on; 0 picks a free one.")]
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1 to listen on; 0 chooses a free port.")]
 _State = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
         help="File that stores rooms and tasks, so that a restarted emulator continues with them. "
-        "Default: they are lost when it ends.",
+        "Default: nothing is stored.",
     ),
 ]
 _Seed = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
-        help="JSON file with initial rooms, tasks and requests, as for POST /-/seed; read only if the file of --state "
-        "is empty.",
+        help="JSON file with initial rooms, tasks and requests, as for POST /-/seed; read only if the --state file is "
+        "empty.",
     ),
 ]
 _StartSeconds = Annotated[
@@ -35,38 +35,41 @@ _EndSeconds = Annotated[
     typer.Option(min=0, max=1e7, help="Seconds after its start at which a task ends by itself. Default: never."),
 ]
 _TasksOutliveRooms = Annotated[
-    bool, typer.Option("--tasks-outlive-rooms", help="The end of a room does not end the tasks in it.")
+    bool, typer.Option("--tasks-outlive-rooms", help="Tasks keep running after their room has ended.")
 ]
 _Rooms = Annotated[
     Literal["auto", "required"],
-    typer.Option(help="A create in a room that does not exist: auto opens the room, required refuses the create."),
+    typer.Option(help="If the room of a create does not exist: auto opens it, required refuses the create."),
 ]
 _AllowUnknownFields = Annotated[
     bool, typer.Option("--allow-unknown-fields", help="Accept fields that the API page does not list.")
 ]
 _RoomMissingCode = Annotated[
-    int, typer.Option(min=201, help='Code of the answer "room does not exist"; the real one is not documented.')
+    int,
+    typer.Option(
+        min=201, help='Code of the response "room does not exist"; the code of the service is not documented.'
+    ),
 ]
 _TaskMissingCode = Annotated[
-    int, typer.Option(min=201, help='Code of the answer "no such task"; the real one is not documented.')
+    int, typer.Option(min=201, help='Code of the response "no such task"; the code of the service is not documented.')
 ]
 _Dedup = Annotated[
     Literal["ignore", "replay", "refuse"],
     typer.Option(
-        help="A create whose X-custom-traceid was used before: ignore starts another task, replay repeats the first "
-        "answer, refuse answers code 431. What the service does is not documented."
+        help="If the X-custom-traceid of a create was used before: ignore starts another task, replay repeats the "
+        "first response, refuse responds with code 431. What the service does is not documented."
     ),
 ]
 _MaxRps = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Requests a second of one AppKey for each of create, close and the room API; above it HTTP 429. "
-        "Default: no limit.",
+        help="Requests per second of one AppKey, for each of create, close and the room API; further requests get HTTP "
+        "429. Default: no limit.",
     ),
 ]
 _RetryAfter = Annotated[
-    bool, typer.Option("--retry-after", help="Answers to requests above --max-rps have the header Retry-After.")
+    bool, typer.Option("--retry-after", help="Add the header Retry-After to responses above --max-rps.")
 ]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
@@ -91,16 +94,16 @@ def emulator(
     tasks_outlive_rooms: _TasksOutliveRooms = False,
     log_level: _LogLevel = "info",
 ) -> None:
-    """Run a local stand-in for the RTC-AI service until SIGTERM or Ctrl+C.
+    """Run a local emulator of the RTC AI service.
 
-    It listens on 127.0.0.1 only, and prints a line with its URL when it is ready. In a browser, the URL shows a live
-    page of rooms, agents and requests. It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or
-    those in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET. Further accounts come from RTCAI_EMULATOR_ACCOUNTS,
-    as in "key=secret key2=secret2".
+    It runs until SIGTERM or Ctrl+C, listens on 127.0.0.1 only, and prints its URL when it is ready. Open the URL in a
+    browser for a live page of rooms, agents and requests. The emulator accepts one AppKey: emulator-app-key with the
+    AppSecret emulator-app-secret, or those in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET. Set
+    RTCAI_EMULATOR_ACCOUNTS for further accounts, as in "key=secret key2=secret2".
 
-    GET /-/tasks and GET /-/requests on that URL return the running and ended tasks and the received requests. /-/faults
-    makes requests fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and
-    when tasks start and end by themselves, and /-/clock sets its time.
+    GET /-/tasks returns the running and ended tasks, GET /-/requests the received requests. /-/faults makes requests
+    fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and when tasks start
+    and end by themselves, and /-/clock sets its time.
     """
     try:
         from rtcai_pulumi.emulator import serve  # noqa: PLC0415  the extra "emulator" may be missing
@@ -126,5 +129,5 @@ def emulator(
         )
         serve.run(settings, port, state, seed, log_level)
     except CannotStart as error:
-        tell_error(f"rtcai emulator: {error}")
+        print_error(f"rtcai emulator: {error}")
         raise typer.Exit(1) from None
