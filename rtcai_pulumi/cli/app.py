@@ -20,6 +20,7 @@ from rtcai_pulumi.cli.commands.validate import schema, validate
 app = typer.Typer(
     name="rtcai",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # otherwise the line breaks of the docstrings stay in a terminal of any width
     # Tracebacks must not print the values of variables: one of them could be an AppSecret.
     pretty_exceptions_enable=False,
 )

@@ -26,8 +26,11 @@ def close(
 
     --json prints an object with cname, cid, taskId and outcome (closed, was closed, not confirmed).
 
-    Exit codes: 0 the task is closed, also if it was closed before; 1 it could not be closed; 2 the command was not
-    confirmed, or wrong usage.
+    Exit codes:
+
+    - 0: the task is closed, also if it was closed before
+    - 1: it could not be closed
+    - 2: the command was not confirmed, or wrong usage
     """
     cid, task_id = split_task(task)
     with (

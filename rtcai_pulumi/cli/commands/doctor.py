@@ -27,7 +27,11 @@ def doctor(*, journal: JournalFile = None, as_json: AsJson = False) -> None:
 
     --json prints a list of objects with check, verdict (passed, failed, not checked), detail and advice.
 
-    Exit codes: 0 no check failed; 1 a check failed; 2 wrong usage.
+    Exit codes:
+
+    - 0: no check failed
+    - 1: a check failed
+    - 2: wrong usage
     """
     findings: list[Finding] = []
     with exit_on_error("doctor"):

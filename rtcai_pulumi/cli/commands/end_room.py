@@ -25,8 +25,11 @@ def end_room(cname: Room, *, journal: JournalFile = None, yes: Yes = False, as_j
     --json prints an object with cname, cid (null if there is no such room), tasks (those recorded as closed) and
     outcome (ended, was gone, not confirmed).
 
-    Exit codes: 0 the room is ended, also if there is no such room; 1 it could not be ended; 2 the command was not
-    confirmed, or wrong usage.
+    Exit codes:
+
+    - 0: the room is ended, also if there is no such room
+    - 1: it could not be ended
+    - 2: the command was not confirmed, or wrong usage
     """
     closed: list[Record] = []
     outcome = "was gone"

@@ -18,8 +18,11 @@ def forget(trace_id: TraceId, *, journal: JournalFile = None, yes: Yes = False) 
     Without this command, the next `pulumi up` repeats the create under the same trace id. If the service then answers
     that it has seen this create before, the agent can never be started.
 
-    Exit codes: 0 forgotten; 1 the journal does not have the create, the create was answered, or a running process works
-    on it; 2 the command was not confirmed, or wrong usage.
+    Exit codes:
+
+    - 0: forgotten
+    - 1: the journal does not have the create, the create was answered, or a running process works on it
+    - 2: the command was not confirmed, or wrong usage
     """
     with exit_on_error("forget"), open_for_writing(journal) as opened:
         record = find_lost_create(trace_id, opened)
@@ -40,8 +43,11 @@ def release(task: Task, *, journal: JournalFile = None, yes: Yes = False) -> Non
     service. If the agent is still in the state of a stack, `pulumi destroy` closes it; `pulumi state delete` removes it
     from the state. To manage the agent again, use the input adopt of the resource.
 
-    Exit codes: 0 released; 1 the journal does not have the task, or a running process works on it; 2 the command was
-    not confirmed, or wrong usage.
+    Exit codes:
+
+    - 0: released
+    - 1: the journal does not have the task, or a running process works on it
+    - 2: the command was not confirmed, or wrong usage
     """
     with exit_on_error("release"), open_for_writing(journal) as opened:
         records = find_task_records(task, opened)

@@ -45,20 +45,31 @@ def ls(
 
     The list comes from the journal; with --stack, also from the state of the stack.
 
-    State: asked (the create is in progress), lost (the create was never answered, and no process waits for it any
-    more), open, closing, closed. Since is the time of the last change of the state. Uptime counts from the create.
-    Process shows whether the run that owns the record is still running. A create without an answer has no task; it is
-    listed by its trace id.
+    State:
 
-    Mark: retained (retain_on_delete: no run and no sweep closes the agent, but rtcai close does), refused (a run on
-    another machine has replaced the agent, and the service refuses to close it). With --stack also: in state, unclaimed
-    (started for this stack but missing from its state; rtcai sweep closes it), only in state (not in the journal).
+    - asked: the create is in progress
+    - lost: the create was never answered, and no process waits for it any more; it is listed by its trace id
+    - open, closing, closed: the state of the task
+
+    Mark:
+
+    - retained: retain_on_delete is set, so no run and no sweep closes the agent; rtcai close does
+    - refused: a run on another machine has replaced the agent, and the service refuses to close it
+    - in state (with --stack): the agent is in the state of the stack
+    - unclaimed (with --stack): started for this stack but missing from its state; rtcai sweep closes it
+    - only in state (with --stack): the journal does not have the agent
+
+    Since is the time of the last change of the state. Uptime counts from the create. Process shows whether the run that
+    owns the record is still running.
 
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
     since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; unknown values are null.
 
-    Exit codes: 0 listed, also if there is nothing to list, or if there is no journal and --journal is not given; 1 the
-    journal or a state cannot be read; 2 wrong usage.
+    Exit codes:
+
+    - 0: listed, also if there is nothing to list, or if there is no journal and --journal is not given
+    - 1: the journal or a state cannot be read
+    - 2: wrong usage
     """
     if stack and stack_export:
         raise typer.BadParameter("give --stack or --stack-export, not both")

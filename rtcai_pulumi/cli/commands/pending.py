@@ -55,7 +55,11 @@ def pending(
 
     --json prints a list of objects with cname, resource and urn.
 
-    Exit codes: 0 there are none; 1 there are some, or the journal or the state cannot be read; 2 wrong usage.
+    Exit codes:
+
+    - 0: there are none
+    - 1: there are some, or the journal or the state cannot be read
+    - 2: wrong usage
     """
     source = require_one_stack(StateSource(stack, cwd, stack_export, stack_name, project_name, backend))
     with exit_on_error("pending"):

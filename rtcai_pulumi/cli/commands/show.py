@@ -34,8 +34,11 @@ def show(
     --json prints an object with the fields of rtcai ls, and room (open, gone, another one now, not asked) and
     roomError.
 
-    Exit codes: 0 shown; 1 neither the journal nor the state has the agent, or one of them cannot be read; 2 wrong
-    usage.
+    Exit codes:
+
+    - 0: shown
+    - 1: neither the journal nor the state has the agent, or one of them cannot be read
+    - 2: wrong usage
     """
     with exit_on_error("show"):
         state = state_of(StateSource(stack, cwd, None, None, None, backend), os.environ) if stack else None

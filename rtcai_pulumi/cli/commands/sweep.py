@@ -102,15 +102,23 @@ def sweep(
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET). The command can be interrupted and run
     again.
 
-    --json prints an object: stack, project, backend (source, url, digest), pendingOperations (URNs), agents (a list as
-    in rtcai ls, without mark, each with outcome (to close, closed, failed, process lives, newer than the export, lost,
-    to end its room, room ended) and error), unknownCreates (a list as in rtcai pending), and inAnotherBackend (the
-    number of agents of a stack with this name in another backend).
+    --json prints an object:
 
-    Exit codes: 0 nothing is left to close; 1 an agent could not be closed, or the journal, the state or the credentials
-    cannot be used, or the stack is locked; 2 nothing was closed because the command was not confirmed, or wrong usage;
-    3 everything is closed except lost creates, creates that are not in the journal, or agents that were skipped,
-    including those of a stack with this name in another backend.
+    - stack, project, and backend (source, url, digest)
+    - pendingOperations: a list of URNs
+    - agents: a list as in rtcai ls, without mark, and with outcome (to close, closed, failed, process lives, newer than
+      the export, lost, to end its room, room ended) and error
+    - unknownCreates: a list as in rtcai pending
+    - inAnotherBackend: the number of agents of a stack with this name in another backend
+
+    Exit codes:
+
+    - 0: nothing is left to close
+    - 1: an agent could not be closed, or the journal, the state or the credentials cannot be used, or the stack is
+      locked
+    - 2: nothing was closed because the command was not confirmed, or wrong usage
+    - 3: everything is closed except lost creates, creates that are not in the journal, or agents that were skipped,
+      including those of a stack with this name in another backend
     """
     source = require_one_stack(StateSource(stack, cwd, stack_export, stack_name, project_name, backend))
     began = datetime.now(UTC)

@@ -23,7 +23,11 @@ def token(cname: RoomOfToken, uid: _Uid, *, ttl: _Ttl = TTL_DEFAULT, as_json: As
 
     --json prints an object with cname, uid (as a string), ttl and token.
 
-    Exit codes: 0 printed; 1 there is no AppSecret, or a setting is wrong; 2 wrong usage.
+    Exit codes:
+
+    - 0: printed
+    - 1: there is no AppSecret, or a setting is wrong
+    - 2: wrong usage
     """
     with exit_on_error("token"):
         value = room_token_of(resolve(os.environ, lambda _: None), cname, uid, ttl, time.time())

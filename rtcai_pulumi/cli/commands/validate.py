@@ -24,7 +24,11 @@ def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -
     --json prints an object with file, rooms (how many) and mistakes: a list of objects with file, line, path and
     reason; line is null if the file could not be read at all.
 
-    Exit codes: 0 no mistakes; 1 mistakes; 2 wrong usage.
+    Exit codes:
+
+    - 0: no mistakes
+    - 1: mistakes
+    - 2: wrong usage
     """
     plan = plan_of(file)
     mistakes, rooms = len(plan.mistakes), len(plan.rooms)
@@ -57,7 +61,11 @@ def schema(*, output: _Output = None) -> None:
     Editors use it to complete and check event files. Save the schema next to the event file, and make this the first
     line of the event file: `# yaml-language-server: $schema=FILE`.
 
-    Exit codes: 0 printed or written; 1 the file cannot be written; 2 wrong usage.
+    Exit codes:
+
+    - 0: printed or written
+    - 1: the file cannot be written
+    - 2: wrong usage
     """
     text = event_schema_text()
     if output is None:
