@@ -50,8 +50,8 @@ def rtcai_emulator(
     known = list(signature(Emulator).parameters)
     for name in settings:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+            matches = get_close_matches(name, known, 1)
+            hint = f"did you mean {matches[0]}?" if matches else f"it takes {', '.join(known)}"
             pytest.fail(f"mark {_MARK}: unknown setting {name}; {hint}", pytrace=False)
     with Emulator(**settings) as emulator:
         for name in [name for name in os.environ if name.startswith("RTCAI_")]:

@@ -9,8 +9,8 @@ from importlib import import_module
 def main() -> None:
     """Run the command line; the entry point of ``rtcai``."""
     try:
-        for needed in ("typer", "rich"):
-            import_module(needed)
+        for name in ("typer", "rich"):
+            import_module(name)
     except ModuleNotFoundError as missing:
         if missing.name not in {"typer", "rich"}:
             raise

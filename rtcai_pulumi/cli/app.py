@@ -20,6 +20,7 @@ from rtcai_pulumi.cli.commands.validate import schema, validate
 app = typer.Typer(
     name="rtcai",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # otherwise the line breaks of the docstrings stay in a terminal of any width
     # Tracebacks must not print the values of variables: one of them could be an AppSecret.
     pretty_exceptions_enable=False,
 )
@@ -27,8 +28,8 @@ for command in (ls, show, close, end_room, sweep, pending, release, forget, toke
     app.command()(command)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"rtcai {version('rtcai-pulumi')}")
         raise typer.Exit
 
@@ -37,7 +38,7 @@ def _show_version(wanted: bool) -> None:
 def _rtcai(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Tools for AI agents in RTC rooms."""
+    """Inspect and clean up AI agents in RTC rooms."""

@@ -1,27 +1,90 @@
-"""Options that several commands of ``rtcai`` share."""
+"""Arguments and options of ``rtcai``: those that several commands share, and those that name an agent or a room."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES
+from rtcai_pulumi.config.conversation import CNAME_MAX_BYTES, room_name_problem
 from rtcai_pulumi.config.task import TaskReference
+from rtcai_pulumi.stack.source import StateSource
 
 
 def _require_text(value: str | None) -> str | None:
     """Refuse an empty text: it comes from a variable that was meant to have a value."""
     if value == "":
-        raise typer.BadParameter("it is empty; name one, or leave the option out")
+        raise typer.BadParameter("the value is empty; give a name, or omit the option")
     return value
 
 
 def _require_file(value: Path | None) -> Path | None:
     if value == Path():
-        raise typer.BadParameter("it is empty; name a file, or leave the option out")
+        raise typer.BadParameter("the value is empty; name a file, or omit the option")
     return value
 
 
+def _require_room_name(cname: str | None) -> str | None:
+    """Refuse what cannot be the name of any room. Names that are hard to type are allowed, because such a room may
+    exist.
+    """
+    size = None if cname is None else len(cname.encode("utf-8", "surrogatepass"))
+    if size is not None and not 0 < size <= CNAME_MAX_BYTES:
+        raise typer.BadParameter(f"the name of a room has 1 to {CNAME_MAX_BYTES} bytes of UTF-8, not {size}")
+    return cname
+
+
+def _require_new_room_name(cname: str) -> str:
+    if problem := room_name_problem(cname):
+        raise typer.BadParameter(problem)
+    return cname
+
+
+def parse_task(text: str) -> TaskReference:
+    """Return the task that an argument names.
+
+    Raises:
+        BadParameter: the text does not have the form ``{cid}/{taskId}``.
+    """
+    task = TaskReference.parse_if_valid(text)
+    # A room's number has 63 bits: a larger one can be neither stored nor queried.
+    if task is None or not 0 < task.cid < 2**63:
+        raise typer.BadParameter(f"{text!r} is not a task: expected CID/TASK, as in rtcai ls")
+    return task
+
+
+def _require_task(text: str) -> str:
+    parse_task(text)
+    return text
+
+
+Task = Annotated[
+    str,
+    typer.Argument(
+        metavar="CID/TASK", help="The task, as in rtcai ls and in the id of the resource.", callback=_require_task
+    ),
+]
+TraceId = Annotated[
+    str, typer.Argument(metavar="TRACE", help="The trace id of the lost create, as listed by rtcai ls.")
+]
+TaskOrTraceId = Annotated[
+    str, typer.Argument(metavar="CID/TASK|TRACE", help="The task, or the trace id of a create without an answer.")
+]
+Room = Annotated[str, typer.Argument(metavar="ROOM", help="The name of the room.", callback=_require_room_name)]
+RoomOfToken = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROOM", help="The name of the room; an empty name means any room.", callback=_require_new_room_name
+    ),
+]
+RoomOfTask = Annotated[
+    str | None,
+    typer.Option(
+        "--cname",
+        metavar="ROOM",
+        help="The room of the task; needed only if the journal does not know the task.",
+        callback=_require_room_name,
+    ),
+]
 JournalFile = Annotated[
     Path | None,
     typer.Option(
@@ -31,6 +94,8 @@ JournalFile = Annotated[
         callback=_require_file,
     ),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 StackOption = Annotated[
     str | None,
     typer.Option(
@@ -43,11 +108,8 @@ StackOption = Annotated[
 ]
 ProjectFolder = Annotated[
     Path,
-    typer.Option("--cwd", metavar="DIR", file_okay=False, exists=True, help="The project's folder."),
+    typer.Option("--cwd", metavar="DIR", file_okay=False, exists=True, help="The folder of the project."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-TaskId = Annotated[str, typer.Argument(metavar="CID/TASK", help="The task, as in rtcai ls and in the resource's id.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 StackExportFile = Annotated[
     str | None,
     typer.Option(
@@ -61,8 +123,9 @@ OtherExports = Annotated[
     typer.Option(
         "--other-export",
         metavar="FILE",
-        help="Export of another stack, whose agents are not closed either; can be given several times. Needed if a "
-        "resource was moved there (pulumi state move), or the stack was renamed: the journal has its first name.",
+        help="The export of another stack, whose agents are left alone too; can be given several times. Needed if a "
+        "resource was moved to that stack (pulumi state move), or if the stack was renamed: the journal has its first "
+        "name.",
     ),
 ]
 BackendUrl = Annotated[
@@ -70,8 +133,8 @@ BackendUrl = Annotated[
     typer.Option(
         "--backend",
         metavar="URL",
-        help="URL of the stack's backend, as in Pulumi.yaml. Default: PULUMI_BACKEND_URL, else the project's, else the "
-        "current login. With --stack, the state is read there.",
+        help="URL of the stack's backend, as in Pulumi.yaml. Default: PULUMI_BACKEND_URL, else the backend in "
+        "Pulumi.yaml, else the current login. With --stack, the state is read from this backend.",
         callback=_require_text,
     ),
 ]
@@ -95,24 +158,12 @@ ProjectName = Annotated[
 ]
 
 
-def require_room_name(cname: str | None) -> str | None:
-    """Refuse what cannot be the name of any room. Names that are hard to type are allowed, because such a room may
-    exist.
-    """
-    size = None if cname is None else len(cname.encode("utf-8", "surrogatepass"))
-    if size is not None and not 0 < size <= CNAME_MAX_BYTES:
-        raise typer.BadParameter(f"a room's name has 1 to {CNAME_MAX_BYTES} bytes of UTF-8, not {size}")
-    return cname
-
-
-def parse_task(text: str) -> TaskReference:
-    """Return the task that an argument names.
+def require_one_stack(source: StateSource) -> StateSource:
+    """Return the options that select a stack, if they select exactly one.
 
     Raises:
-        BadParameter: the text does not have the form ``{cid}/{taskId}``.
+        BadParameter: --stack and --stack-export are both given, or both missing.
     """
-    task = TaskReference.parse_if_valid(text)
-    # A room's number has 63 bits: a larger one can be neither stored nor queried.
-    if task is None or not 0 < task.cid < 2**63:
-        raise typer.BadParameter(f"{text!r} is no task: expected CID/TASK, as in rtcai ls")
-    return task
+    if (source.stack is None) == (source.export is None):
+        raise typer.BadParameter("give one of --stack and --stack-export")
+    return source

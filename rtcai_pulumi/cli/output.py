@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.service.errors import RtcAiError, SettingsError
 from rtcai_pulumi.service.printable import one_line, printable
 from rtcai_pulumi.stack import UnreadableExport
@@ -23,27 +24,27 @@ _PIPE_WIDTH: Final = 240
 """Columns if the output is not a terminal: the ids are not wrapped."""
 
 
-def say(line: str, *, err: bool = False) -> None:
+def print_line(line: str, *, err: bool = False) -> None:
     """Print a line on the standard output."""
     typer.echo(one_line(line), err=err)
 
 
-def tell(line: str) -> None:
-    """Print a line for the user on the standard error."""
-    say(line, err=True)
+def print_message(line: str) -> None:
+    """Print a message for the user on the standard error; the standard output is left to the result."""
+    print_line(line, err=True)
 
 
-def tell_error(text: str) -> None:
+def print_error(text: str) -> None:
     """Print an error with its facts on the standard error, each on a line."""
     typer.echo(printable(text), err=True)
 
 
-def show_json(value: Any) -> None:
-    """Print the output of ``--json``; in ASCII, so that it is the same in every locale."""
+def print_json(value: Any) -> None:
+    """Print the result as ``--json`` does; in ASCII, so that it is the same in every locale."""
     typer.echo(json.dumps(value, indent=2))
 
 
-def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table on the standard output."""
     from rich.console import Console  # noqa: PLC0415  what a command needs is imported when it runs
     from rich.table import Table  # noqa: PLC0415  as above
@@ -57,26 +58,26 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
 
 
-def show_facts(facts: Mapping[str, Any]) -> None:
-    """Print known facts, each on a line; None values are left out."""
-    known = {name: value for name, value in facts.items() if value is not None}
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Print fields, each on a line; fields that are None are left out."""
+    known = {name: value for name, value in fields.items() if value is not None}
     width = max(map(len, known)) + 1
     for name, value in known.items():
-        say(f"{name + ':':{width}} {value}")
+        print_line(f"{name + ':':{width}} {value}")
 
 
 NOT_CONFIRMED: Final = 2
 """Exit code: nothing was done, because the command was not confirmed."""
 
 
-def confirm(question: str, *, yes: bool, can_ask: bool = True, undone: str = "Nothing was done") -> bool:
+def confirm(question: str, *, yes: bool, can_ask: bool = True, refusal: str = "Nothing was done") -> bool:
     """Ask the user to confirm; without a terminal, ``--yes`` is required.
 
     Args:
         question: the question to print.
         yes: whether the user has confirmed in advance.
         can_ask: whether an answer can be read from the standard input.
-        undone: the beginning of the message that is printed if the user does not confirm.
+        refusal: the beginning of the message that is printed if the user does not confirm.
 
     Returns:
         Whether the user has confirmed.
@@ -84,23 +85,15 @@ def confirm(question: str, *, yes: bool, can_ask: bool = True, undone: str = "No
     if yes:
         return True
     if not (can_ask and sys.stdin.isatty()):
-        tell(f"{undone}: add --yes; there is no terminal to ask at.")
+        print_message(f"{refusal}: there is no terminal to ask for confirmation; add --yes.")
         return False
     try:
-        agreed = typer.confirm(question, default=False, err=True)
+        is_confirmed = typer.confirm(question, default=False, err=True)
     except typer.Abort:
-        agreed = False
-    if not agreed:
-        tell(f"{undone}.")
-    return agreed
-
-
-class CommandError(Exception):
-    """A command cannot do what it was asked to do; the message says why, and what to do."""
-
-
-class NotInJournal(CommandError):
-    """The journal does not know the object that the user names."""
+        is_confirmed = False
+    if not is_confirmed:
+        print_message(f"{refusal}.")
+    return is_confirmed
 
 
 @contextmanager
@@ -112,5 +105,5 @@ def exit_on_error(command: str) -> Iterator[None]:
         text = error.describe(names_config=False) if isinstance(error, RtcAiError) else str(error)
         if isinstance(error, SettingsError) and error.settings:
             text += "\n  rtcai does not read the stack's config"
-        tell_error(f"rtcai {command}: {text}")
+        print_error(f"rtcai {command}: {text}")
         raise typer.Exit(1) from None

@@ -6,23 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from uuid import uuid4
 
 from rtcai_pulumi.journal.record import Record, RecordState, StackState
 from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.recovery_rules import is_superseded, may_send
 from rtcai_pulumi.service.errors import (
-    ConnectionFailed,
     Facts,
     Interrupted,
-    OutcomeUnknown,
-    Refused,
     RoomNotFound,
     RtcAiError,
     TakenOver,
-    TaskNotFound,
 )
-from rtcai_pulumi.service.retry import HARMLESS, QUERY, Retrier
+from rtcai_pulumi.service.retry import QUERY, Retrier
 
 if TYPE_CHECKING:
     from rtcai_pulumi.journal.journal import Journal
@@ -144,53 +139,6 @@ class Run:
         """Whether a later run has an agent of the same owner, or has requested one."""
         records = self.journal.records(record.owner) if record.owner else []
         return is_superseded(records, process=self.journal.process)
-
-    def close(self, record: Record) -> None:
-        """Close the task of a record: journal "closing", close, journal "closed".
-
-        Raises:
-            RtcAiError: the agent may still be in the room; if it definitely is, the record says "open" again.
-        """
-        require_account(record, self.client.settings)
-        was_open = self.journal.begin_close(record)
-        unknown, tell = False, self.make_wait_reporter(record.cname)
-
-        def waiting(error: RtcAiError, seconds: float) -> None:
-            nonlocal unknown
-            unknown = unknown or isinstance(error, OutcomeUnknown)
-            tell(error, seconds)
-
-        try:
-            self._request_close(record, waiting)
-        except (Refused, ConnectionFailed):
-            # The outcome of an earlier request is unknown: it may have closed the task.
-            if was_open and not unknown:
-                self.journal.cancel_close(record)
-            raise
-        self.journal.record_close(str(record.task))
-
-    def close_without_journal(self, record: Record) -> None:
-        """Close a task without the journal, because the journal cannot be written.
-
-        Raises:
-            RtcAiError: the agent may still be in the room.
-        """
-        self._request_close(record, self.make_wait_reporter(record.cname))
-
-    def _request_close(self, record: Record, waiting: Callable[[RtcAiError, float], None]) -> None:
-        """Send the close request; a task or room that no longer exists counts as success."""
-        client, cid, task_id, trace_id = self.client, record.cid or 0, record.task_id or "", uuid4().hex
-
-        def attempt() -> None:
-            client.close_task(cid, task_id, cname=record.cname, trace_id=trace_id)
-
-        try:
-            self.retrier.run(attempt, HARMLESS, waiting)
-        except (TaskNotFound, RoomNotFound):
-            return
-        except Refused:
-            if not self.is_room_gone(record):  # if the room is gone, there is nothing left to close
-                raise
 
     def is_room_gone(self, record: Record) -> bool:
         """Whether a task's room, and so the task, is definitely gone; if there is any doubt, the result is False."""

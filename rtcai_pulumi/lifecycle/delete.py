@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.journal.record import Record
+from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.lifecycle.recovery import recover
 from rtcai_pulumi.lifecycle.recovery_rules import is_closed, steps_after_delete
 
@@ -32,7 +33,7 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
     records = journal.records_of_task(resource_id)
     if not is_closed(records, resource_id):
         known = next(iter(records), None)
-        run.close(known or journal.add(Record.from_state(resource_id, outputs, process=journal.process)))
+        close_task(known or journal.add(Record.from_state(resource_id, outputs, process=journal.process)), run)
     # The engine keeps the outputs of an unchanged resource: after a rename only the journal has the new owner.
     owners = {record.owner for record in records if record.owner}
     for owner in sorted(owners):

@@ -8,6 +8,7 @@ from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.account import require_account
+from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.lifecycle.recovery_rules import Step, is_closed, is_leftover, is_over, is_replaced_elsewhere
 from rtcai_pulumi.lifecycle.result import record_response
 from rtcai_pulumi.service.errors import (
@@ -73,7 +74,7 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
         if step is Step.CLOSE_LAST:
             try:
                 if owned := _take_over(record, run):
-                    run.close(owned)
+                    close_task(owned, run)
             except RtcAiError as error:
                 run.report(f"warning: room {record.cname}: the old agent (task {record.task}) still runs. {error}")
 
@@ -156,7 +157,7 @@ def close_leftover(record: Record, run: Run) -> None:
         return
     run.report(f"room {record.cname}: closing task {record.task}, which an earlier run started")
     try:
-        run.close(record)
+        close_task(record, run)
     except (NotAuthenticated, RateLimited, WrongEndpoint):
         raise
     except Refused as error:
@@ -195,7 +196,7 @@ def _keeps_response(answered: Record, step: Step, run: Run) -> bool:
         return False
     if step is Step.REPEAT_AND_KEEP and not is_over(others, task) and not run.is_room_gone(answered):
         return True
-    run.close(answered)
+    close_task(answered, run)
     return False
 
 

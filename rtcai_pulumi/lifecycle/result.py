@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
+from rtcai_pulumi.lifecycle.close import close_task, close_without_journal
 from rtcai_pulumi.lifecycle.context import explain_take_over
 from rtcai_pulumi.lifecycle.recovery_rules import is_managed
 from rtcai_pulumi.service.errors import Facts, JournalError, RtcAiError, TakenOver
@@ -34,7 +35,7 @@ def record_response(record: Record, cid: int, task_id: str, run: Run) -> Record:
     reason = explain_take_over(engine_lives=run.engine_lives())
     if unwanted is None:
         raise TakenOver(f"The agent keeps running for the run that received the same task: {reason}.", facts)
-    run.close(unwanted)
+    close_task(unwanted, run)
     raise TakenOver(f"The agent was stopped immediately after it had started: {reason}.", facts)
 
 
@@ -84,7 +85,7 @@ def _close_unrecorded(record: Record, facts: Facts, run: Run, error: JournalErro
     started = replace(record, cid=int(facts.cid or 0), task_id=facts.task)
     task = str(started.task)
     try:
-        run.close_without_journal(started)
+        close_without_journal(started, run)
     except RtcAiError as failure:
         summary = f"An agent runs that is not in the journal: {failure.summary} {error.summary}"
         return JournalError(summary, facts, f"stop it with `rtcai close {task} --cname ROOM`; {error.advice}")

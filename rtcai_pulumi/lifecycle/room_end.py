@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import is_same_stack, urn_of
 from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RoomRecord, StackState
+from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.lifecycle.recovery import close_leftover
 from rtcai_pulumi.lifecycle.recovery_rules import is_closed, is_replaced_elsewhere
 from rtcai_pulumi.service.errors import Facts, RoomInUse, RoomNotFound
@@ -135,7 +136,7 @@ def _close(record: Record, run: Run) -> None:
     if is_replaced_elsewhere(record, run.journal.records(record.owner)):
         close_leftover(record, run)
     else:
-        run.close(record)
+        close_task(record, run)
 
 
 def _is_deleted_by_run(record: Record, owner: str, in_state: Mapping[str, str | None], run: Run) -> bool:

@@ -1,4 +1,4 @@
-"""Lists agents: the journal's records compared with the state of a stack."""
+"""Lists agents: compares the records of the journal with the state of a stack."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.owner import make_owner, urn_of
 from rtcai_pulumi.journal.record import KeepReason, RecordState
+from rtcai_pulumi.maintenance import NotInJournal
+from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.stack.export import name_of, stack_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from rtcai_pulumi.journal.journal import Journal
     from rtcai_pulumi.journal.record import Record
-    from rtcai_pulumi.stack.backend import Backend
-    from rtcai_pulumi.stack.export import StackExport
+    from rtcai_pulumi.stack.source import ExportedState
 
 _DAY: Final = 86_400
 
@@ -37,24 +39,27 @@ class Mark(StrEnum):
     """The journal does not know it: it was started on another machine, or long ago."""
 
 
-def belongs_to_stack(record: Record, export: StackExport, backend: Backend) -> bool:
-    """Whether a record belongs to a stack in this backend: a stack with the same name in another backend is another
-    stack.
-    """
+def belongs_to_stack(record: Record, state: ExportedState) -> bool:
+    """Whether a record belongs to a stack: a stack with the same name in another backend is another stack."""
     urn = urn_of(record.owner)
-    return stack_of(urn) == export.id and record.owner == make_owner(backend.digest, urn)
+    return stack_of(urn) == state.export.id and record.owner == make_owner(state.backend.digest, urn)
 
 
-def mark_of(record: Record, export: StackExport | None, backend: Backend | None, others: frozenset[str]) -> Mark | None:
-    """Return the mark of a record; None if neither the state nor the record gives it one."""
-    if export is not None and record.task in export.tasks:
+def mark_of(record: Record, state: ExportedState | None, other_tasks: frozenset[str]) -> Mark | None:
+    """Return the mark of a record; None if neither the state nor the record gives it one.
+
+    Args:
+        record: the record.
+        state: the state of the selected stack.
+        other_tasks: the tasks in the states of other stacks.
+    """
+    if state is not None and record.task in state.export.tasks:
         return Mark.IN_STATE
     if record.is_unfinished and record.is_left_alone and record.kept is not KeepReason.DISOWNED:
         return Mark(record.kept)
-    if export is None or backend is None:
+    if state is None or not record.is_unfinished or record.task in other_tasks:
         return None
-    claimed = record.task in others or not record.is_unfinished
-    return Mark.UNCLAIMED if not claimed and belongs_to_stack(record, export, backend) else None
+    return Mark.UNCLAIMED if belongs_to_stack(record, state) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,7 @@ class AgentLine:
     task: str | None
     urn: str
     state: str | None
-    lives: bool | None
+    is_running: bool | None
     """Whether the process that owns the record is still running."""
     uptime: float | None
     """Seconds since the create was requested, as long as there may be an agent."""
@@ -91,7 +96,7 @@ class AgentLine:
             "began": record.began_at if record else None,
             "since": record.changed_at if record else None,
             "uptime": self.uptime,
-            "processLives": self.lives,
+            "processLives": self.is_running,
             "requestId": record.request_id if record else None,
             "traceId": record.trace_id if record else None,
             "appKey": record.app_key if record else None,
@@ -99,57 +104,89 @@ class AgentLine:
         }
 
 
-def line_of(record: Record, *, lives: bool, now: datetime, mark: Mark | None = None) -> AgentLine:
+def list_agents(
+    journal: Journal | None,
+    state: ExportedState | None,
+    other_tasks: frozenset[str],
+    *,
+    include_closed: bool,
+    now: datetime,
+) -> list[AgentLine]:
+    """Return the unfinished records, if requested also the closed ones, and then the agents that only the state knows.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    records = read_records(journal)
+    lines = [
+        make_line(
+            record,
+            is_running=journal is not None and journal.is_running(record.process),
+            now=now,
+            mark=mark_of(record, state, other_tasks),
+        )
+        for record in records
+        if include_closed or record.is_unfinished
+    ]
+    return lines + _lines_of_state(state, records)
+
+
+def find_agent(name: str, journal: Journal | None, state: ExportedState | None, now: datetime) -> AgentLine:
+    """Return the agent with a task or a trace id.
+
+    Raises:
+        NotInJournal: neither the journal nor the state knows it.
+        JournalError: the journal cannot be read.
+    """
+    all_records = read_records(journal)
+    records = [record for record in all_records if name in {record.task, record.trace_id}]
+    if journal is not None and records:
+        # If several records name the same task, use the one that may still have an agent.
+        record = max(records, key=lambda record: (record.is_unfinished, record.changed_at))
+        mark = mark_of(record, state, frozenset()) if state else None
+        return make_line(record, is_running=journal.is_running(record.process), now=now, mark=mark)
+    for line in _lines_of_state(state, all_records):
+        if line.task == name:
+            return line
+    summary = f"Neither the journal nor the state knows {name}." if state else f"The journal does not know {name}."
+    raise NotInJournal(summary, advice="`rtcai ls --all` lists all known agents")
+
+
+def make_line(record: Record, *, is_running: bool, now: datetime, mark: Mark | None = None) -> AgentLine:
     """Return a record as a line. A create without an answer is lost when no process waits for the answer any more."""
-    lost = record.state is RecordState.ASKED and not lives
+    is_lost = record.state is RecordState.ASKED and not is_running
     return AgentLine(
         record=record,
         cname=record.cname,
         task=record.task,
         urn=urn_of(record.owner),
-        state="lost" if lost else str(record.state),
-        lives=lives,
+        state="lost" if is_lost else str(record.state),
+        is_running=is_running,
         uptime=max((now - record.start_time).total_seconds(), 0.0) if record.is_unfinished else None,
         mark=mark,
     )
 
 
-def lines_of_records(
-    records: Iterable[Record],
-    *,
-    lives: Callable[[int], bool],
-    now: datetime,
-    closed: bool,
-    mark: Callable[[Record], Mark | None],
-) -> list[AgentLine]:
-    """Return the unfinished records and, if requested, the closed ones."""
-    return [
-        line_of(record, lives=lives(record.process), now=now, mark=mark(record))
-        for record in records
-        if closed or record.is_unfinished
-    ]
-
-
-def lines_of_state(export: StackExport, records: Iterable[Record]) -> list[AgentLine]:
+def _lines_of_state(state: ExportedState | None, records: Iterable[Record]) -> list[AgentLine]:
     """Return the conversations that only the state knows."""
-    known = {record.task for record in records}
+    known_tasks = {record.task for record in records}
     return [
         AgentLine(
             record=None,
-            cname=stored.cname,
-            task=stored.task,
-            urn=stored.urn,
+            cname=agent.cname,
+            task=agent.task,
+            urn=agent.urn,
             state=None,
-            lives=None,
+            is_running=None,
             uptime=None,
             mark=Mark.ONLY_IN_STATE,
         )
-        for stored in export.conversations
-        if stored.task not in known
+        for agent in (state.export.conversations if state else ())
+        if agent.task not in known_tasks
     ]
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format a time span for people: ``3d 04:05:06``, ``04:05:06``."""
     days, rest = divmod(int(seconds), _DAY)
     clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"

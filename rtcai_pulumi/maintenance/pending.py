@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from rtcai_pulumi.stack.export import PendingCreate, StackExport
     from rtcai_pulumi.stack.source import ExportedState
 
-UNKNOWN: Final = "A killed run was starting these agents, and the journal does not tell whether it did"
+UNKNOWN_CREATES: Final = (
+    "A run that was killed was starting these agents, and the journal does not show whether they were started"
+)
 ADVICE: Final = (
-    "put the journal of the killed run back, or look into these rooms and, where an agent is there, end them (`rtcai "
-    "end-room` throws out everybody); then `pulumi refresh --clear-pending-creates`, and run again"
+    "restore the journal of that run; or check these rooms, and if an agent is in one, end the room (`rtcai end-room` "
+    "removes everybody). Then run `pulumi refresh --clear-pending-creates`, and run again"
 )
 
 
@@ -36,45 +38,45 @@ def find_unknown_creates(state: ExportedState, records: Iterable[Record]) -> lis
     ciphertext. Then any record counts that was never answered, or that began after everything in the state, regardless
     of its configuration.
     """
-    export = state.export
-    records = [record for record in records if belongs_to_stack(record, export, state.backend)]
-    found = [
-        begun
-        for begun in export.pending_creates
-        if not _is_known(begun, [record for record in records if urn_of(record.owner) == begun.urn], export)
+    records = [record for record in records if belongs_to_stack(record, state)]
+    unknown = [
+        create
+        for create in state.export.pending_creates
+        if not _is_known(create, [record for record in records if urn_of(record.owner) == create.urn], state.export)
     ]
     # If the create of a resource was interrupted twice, the state lists it twice until it is cleared.
-    return list({(begun.urn, begun.cname): begun for begun in found}.values())
+    return list({(create.urn, create.cname): create for create in unknown}.values())
 
 
-def line_of(begun: PendingCreate) -> str:
+def format_create(create: PendingCreate) -> str:
     """Return the create as a line for people."""
-    return f"room {begun.cname if begun.cname is not None else '(secret)'} ({name_of(begun.urn)})"
+    return f"room {create.cname if create.cname is not None else '(secret)'} ({name_of(create.urn)})"
 
 
-def as_json(begun: PendingCreate) -> dict[str, Any]:
+def create_to_json(create: PendingCreate) -> dict[str, Any]:
     """Return the create for ``--json``."""
-    return {"cname": begun.cname, "resource": name_of(begun.urn), "urn": begun.urn}
+    return {"cname": create.cname, "resource": name_of(create.urn), "urn": create.urn}
 
 
-def _is_known(begun: PendingCreate, records: list[Record], export: StackExport) -> bool:
+def _is_known(create: PendingCreate, records: list[Record], export: StackExport) -> bool:
     """Whether one of a resource's records is the record of its create."""
     # A run may be killed after the agent was returned to the engine and before the state was written: then this record
     # is the one of the pending create.
-    under_way = {each.digest for each in export.pending_creates if each.urn == begun.urn}
-    if any(_is_passed(record, export) and record.digest not in under_way for record in records):
+    pending_digests = {other.digest for other in export.pending_creates if other.urn == create.urn}
+    if any(_is_superseded(record, export) and record.digest not in pending_digests for record in records):
         return False
-    if begun.digest is not None:
-        return any(record.digest == begun.digest for record in records)
-    newest = export.changed_at
+    if create.digest is not None:
+        return any(record.digest == create.digest for record in records)
+    last_change = export.changed_at
     return any(
-        record.state is RecordState.ASKED or (newest is not None and record.start_time > newest) for record in records
+        record.state is RecordState.ASKED or (last_change is not None and record.start_time > last_change)
+        for record in records
     )
 
 
-def _is_passed(record: Record, export: StackExport) -> bool:
+def _is_superseded(record: Record, export: StackExport) -> bool:
     """Whether the journal has an agent as open and returned to the engine that the state does not have, or has as
     stopped.
     """
-    running = {stored.task for stored in export.conversations if not stored.stopped}
+    running = {agent.task for agent in export.conversations if not agent.stopped}
     return record.state is RecordState.OPEN and record.handed and record.task not in running

@@ -1,10 +1,13 @@
-"""Ends a room with the room API, and records in the journal which tasks ended with it."""
+"""Queries and ends rooms with the room API, and records in the journal which tasks ended with a room."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from rtcai_pulumi.lifecycle.account import require_account
+from rtcai_pulumi.maintenance.records import is_lost, read_records
 from rtcai_pulumi.service.errors import RoomNotFound
 from rtcai_pulumi.service.retry import HARMLESS, QUERY
 
@@ -13,12 +16,48 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def query_number(cname: str, run: Run) -> int | None:
+class RoomStatus(StrEnum):
+    """What the room API reports about the room of a task."""
+
+    OPEN = "open"
+    GONE = "gone"
+    """There is no room of this name any more."""
+    ANOTHER = "another one now"
+    """The room has ended, and was opened again with another number."""
+    NOT_QUERIED = "not asked"
+    """The room API was not called, or gave no clear answer."""
+
+
+def query_room_number(cname: str, run: Run) -> int | None:
     """Return the current number of a room; None if there is no room of this name."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname).cid, QUERY)
     except RoomNotFound:
         return None
+
+
+def query_room_status(record: Record, run: Run) -> RoomStatus:
+    """Compare the room of a task with the room that has its name now.
+
+    Raises:
+        RtcAiError: the settings name another account or room API, or there is no clear answer.
+    """
+    require_account(record, run.client.settings, room_api=True)
+    try:
+        cid = run.client.query_room(record.cname).cid
+    except RoomNotFound:
+        return RoomStatus.GONE
+    return RoomStatus.OPEN if record.cid in {None, cid} else RoomStatus.ANOTHER
+
+
+def find_lost_creates(cname: str, run: Run) -> list[Record]:
+    """Return the creates in a room of this account that were never answered and that no process waits for."""
+    account = (run.client.settings.app_key, run.client.settings.room_endpoint)
+    return [
+        record
+        for record in read_records(run.journal)
+        if record.cname == cname and (record.app_key, record.room_endpoint) == account and is_lost(record, run.journal)
+    ]
 
 
 def find_tasks_in_room(cid: int, run: Run) -> list[Record]:

@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.account import require_account
-from rtcai_pulumi.maintenance.agents import Mark, belongs_to_stack, line_of, mark_of
-from rtcai_pulumi.maintenance.rooms import end_room, query_number
+from rtcai_pulumi.lifecycle.close import close_task
+from rtcai_pulumi.maintenance import AgentInUse, CommandError
+from rtcai_pulumi.maintenance.agents import Mark, belongs_to_stack, make_line, mark_of
+from rtcai_pulumi.maintenance.pending import create_to_json, find_unknown_creates
+from rtcai_pulumi.maintenance.records import read_records, take_over
+from rtcai_pulumi.maintenance.rooms import end_room, query_room_number
 from rtcai_pulumi.service.errors import RtcAiError
-from rtcai_pulumi.stack.export import name_of, stack_of
+from rtcai_pulumi.stack.export import name_of, stack_of, tasks_of
+from rtcai_pulumi.stack.source import state_of, why_locked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from rtcai_pulumi.journal.journal import Journal
     from rtcai_pulumi.lifecycle.context import Run
-    from rtcai_pulumi.stack.backend import Backend
-    from rtcai_pulumi.stack.export import StackExport
+    from rtcai_pulumi.stack.export import PendingCreate
+    from rtcai_pulumi.stack.source import ExportedState, StateSource
 
 
 class SweepOutcome(StrEnum):
@@ -62,9 +68,9 @@ class SweepItem:
 
     def as_json(self, now: datetime) -> dict[str, Any]:
         """Return the record for ``--json``, as in `rtcai ls`, with the outcome and the error."""
-        line = line_of(self.record, lives=self.outcome is SweepOutcome.LIVES, now=now)
-        shown = {name: value for name, value in line.as_json().items() if name != "mark"}
-        return {**shown, "outcome": self.outcome, "error": self.error}
+        line = make_line(self.record, is_running=self.outcome is SweepOutcome.LIVES, now=now)
+        fields = {name: value for name, value in line.as_json().items() if name != "mark"}
+        return {**fields, "outcome": self.outcome, "error": self.error}
 
     def __str__(self) -> str:
         record = self.record
@@ -72,101 +78,168 @@ class SweepItem:
         return f"room {record.cname}, {task} ({name_of(urn_of(record.owner))}, since {record.changed_at})"
 
 
-def plan(
-    records: Iterable[Record],
-    export: StackExport,
-    backend: Backend,
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """What a sweep would do for one stack, and what it leaves alone."""
+
+    state: ExportedState
+    items: list[SweepItem]
+    """The records of the stack that are missing from its state."""
+    unknown_creates: list[PendingCreate]
+    """Creates that the state has and the journal does not know. They cannot be closed, but an agent may be running."""
+    elsewhere: int
+    """How many unfinished records belong to a stack of the same name in another backend."""
+    neighbours: list[str]
+    """Other agents in the rooms that would be ended: they would end with these rooms."""
+
+    @property
+    def to_do(self) -> int:
+        """For how many records there is something to do."""
+        return sum(item.to_do for item in self.items)
+
+    def as_json(self, items: Iterable[SweepItem], now: datetime) -> dict[str, Any]:
+        """Return the plan for ``--json``, with the outcome of each item."""
+        export, backend = self.state.export, self.state.backend
+        return {
+            "stack": export.id.stack,
+            "project": export.id.project,
+            "backend": {"source": backend.source, "url": backend.url, "digest": backend.digest},
+            "pendingOperations": list(export.pending_operations),
+            "agents": [item.as_json(now) for item in items],
+            "unknownCreates": [create_to_json(create) for create in self.unknown_creates],
+            "inAnotherBackend": self.elsewhere,
+        }
+
+
+def plan_sweep(
+    journal: Journal | None,
+    source: StateSource,
+    env: Mapping[str, str],
+    began: datetime,
     *,
-    others: frozenset[str],
-    lives: Callable[[int], bool],
-    end_room: bool = False,
-) -> list[SweepItem]:
-    """Plan what to do about the records of the exported stack that are missing from its state.
+    other_exports: Iterable[str],
+    end_room: bool,
+) -> SweepPlan:
+    """Plan what to do about the records of a stack that are missing from its state.
 
     Args:
-        records: the records of the journal.
-        export: the stack's state.
-        backend: the backend that stores it.
-        others: tasks in the states of other stacks.
-        lives: returns whether a process is still running.
+        journal: the journal; None if there is none yet.
+        source: the options that select the stack.
+        env: the environment.
+        began: when the sweep began.
+        other_exports: files with the exports of other stacks, whose tasks are left alone.
         end_room: whether to end the rooms of lost creates.
+
+    Raises:
+        JournalError: the journal cannot be read.
+        UnreadableExport: a state cannot be read.
     """
-    unclaimed = (record for record in records if mark_of(record, export, backend, others) is Mark.UNCLAIMED)
-    return [
-        SweepItem(record, _outcome(record, export, alive=lives(record.process), end_room=end_room))
-        for record in unclaimed
+    # Read before the state: a run that ends while the state is read may have stored something that this state lacks.
+    running = _find_running(journal)
+    state = state_of(source, env, began)
+    other_tasks = tasks_of(other_exports)
+    records = read_records(journal)
+
+    def is_running(process: int) -> bool:
+        return process in running or (journal is not None and journal.is_running(process))
+
+    items = [
+        SweepItem(record, _plan_outcome(record, state, is_running=is_running(record.process), end_room=end_room))
+        for record in records
+        if mark_of(record, state, other_tasks) is Mark.UNCLAIMED
     ]
+    return SweepPlan(
+        state,
+        items,
+        unknown_creates=find_unknown_creates(state, records),
+        elsewhere=_count_elsewhere(records, state),
+        neighbours=_find_neighbours(items, records, state),
+    )
 
 
-def _outcome(record: Record, export: StackExport, *, alive: bool, end_room: bool) -> SweepOutcome:
-    if alive:
+def require_unlocked(plan: SweepPlan, source: StateSource, env: Mapping[str, str]) -> None:
+    """Raise an error if the stack is locked: the run that holds the lock may still change the state.
+
+    Raises:
+        CommandError: the stack is locked.
+    """
+    if holder := why_locked(plan.state, source, env):
+        advice = "wait until it is unlocked; if the run was killed, `pulumi cancel` unlocks the stack"
+        raise CommandError(f"The stack is locked: {holder}. Nothing was closed.", advice)
+
+
+def _find_running(journal: Journal | None) -> frozenset[int]:
+    """Return the running processes that have unfinished records."""
+    return frozenset(
+        record.process
+        for record in read_records(journal)
+        if journal is not None and record.is_unfinished and journal.is_running(record.process)
+    )
+
+
+def _plan_outcome(record: Record, state: ExportedState, *, is_running: bool, end_room: bool) -> SweepOutcome:
+    if is_running:
         return SweepOutcome.LIVES
     if record.state is RecordState.ASKED:
         return SweepOutcome.TO_END_ROOM if end_room else SweepOutcome.LOST
-    return SweepOutcome.NEWER if record.change_time > export.made_at else SweepOutcome.TO_CLOSE
+    return SweepOutcome.NEWER if record.change_time > state.export.made_at else SweepOutcome.TO_CLOSE
 
 
-def count_elsewhere(records: Iterable[Record], export: StackExport, backend: Backend) -> int:
-    """Return how many unfinished records belong to a stack of the same name in another backend."""
+def _count_elsewhere(records: Iterable[Record], state: ExportedState) -> int:
     return sum(
         record.is_unfinished
-        and stack_of(urn_of(record.owner)) == export.id
-        and not belongs_to_stack(record, export, backend)
+        and stack_of(urn_of(record.owner)) == state.export.id
+        and not belongs_to_stack(record, state)
         for record in records
     )
 
 
-def find_neighbours(swept: Iterable[SweepItem], records: Iterable[Record], export: StackExport) -> list[str]:
-    """Return the other agents in the rooms to be ended: they would be ended with the rooms."""
-    rooms = {each.record.cname for each in swept if each.outcome is SweepOutcome.TO_END_ROOM}
-    known = {record.task: record.cname for record in records if record.is_unfinished and record.task}
-    stored = {each.task: each.cname for each in export.conversations}
-    return sorted(f"task {task} in room {cname}" for task, cname in {**known, **stored}.items() if cname in rooms)
+def _find_neighbours(items: Iterable[SweepItem], records: Iterable[Record], state: ExportedState) -> list[str]:
+    rooms = {item.record.cname for item in items if item.outcome is SweepOutcome.TO_END_ROOM}
+    in_journal = {record.task: record.cname for record in records if record.is_unfinished and record.task}
+    in_state = {agent.task: agent.cname for agent in state.export.conversations}
+    return sorted(
+        f"task {task} in room {cname}" for task, cname in {**in_journal, **in_state}.items() if cname in rooms
+    )
 
 
 def carry_out(
-    planned: Iterable[SweepItem], run: Run, tell: Callable[[str], None], *, at_once: int = 8
+    items: Iterable[SweepItem], run: Run, report: Callable[[str], None], *, at_once: int = 8
 ) -> Iterator[SweepItem]:
-    """Carry out the plan, with several records at the same time. A failure affects only its own record.
+    """Carry out a plan, with several records at the same time. A failure affects only its own record.
 
     Yields:
         Each record as soon as it is done, so in no particular order. It is safe to run the remaining records again.
     """
     with ThreadPoolExecutor(at_once) as pool:
-        waiting = {pool.submit(_carry_out_one, each, run) for each in planned if each.to_do}
+        futures = {pool.submit(_carry_out_one, item, run) for item in items if item.to_do}
         try:
-            for done in as_completed(waiting):
-                yield done.result()
+            for future in as_completed(futures):
+                yield future.result()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            tell("interrupted: nothing further is closed; what is under way is waited for")
+            report("interrupted: nothing further is closed; waiting for the requests in progress")
             raise
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _carry_out_one(swept: SweepItem, run: Run) -> SweepItem:
-    record = swept.record
+def _carry_out_one(item: SweepItem, run: Run) -> SweepItem:
+    record = item.record
     try:
         require_account(record, run.client.settings)
-        current = run.journal.record(record.trace_id)
-        if current is None or not current.is_unfinished:
-            return SweepItem(current or record, SweepOutcome.CLOSED)  # another run has closed it since it was listed
-        # If another process has taken the record over or changed it, that process has newer information than the
-        # export.
-        if (
-            current != record
-            or run.journal.is_running(record.process)
-            or (taken := run.journal.take_over(record)) is None
-        ):
-            return SweepItem(current, SweepOutcome.LIVES)
-        if swept.outcome is SweepOutcome.TO_END_ROOM:
+        taken = take_over(record, run.journal)
+        if taken is None:  # another run has closed it since it was listed
+            return SweepItem(run.journal.record(record.trace_id) or record, SweepOutcome.CLOSED)
+        if item.outcome is SweepOutcome.TO_END_ROOM:
             _end_room(taken, run)
         else:
-            run.close(taken)
+            close_task(taken, run)
+    except AgentInUse:
+        return SweepItem(run.journal.record(record.trace_id) or record, SweepOutcome.LIVES)
     except RtcAiError as error:
         return SweepItem(record, SweepOutcome.FAILED, error.describe(names_config=False))
-    done = SweepOutcome.ROOM_ENDED if swept.outcome is SweepOutcome.TO_END_ROOM else SweepOutcome.CLOSED
+    done = SweepOutcome.ROOM_ENDED if item.outcome is SweepOutcome.TO_END_ROOM else SweepOutcome.CLOSED
     return SweepItem(run.journal.record(record.trace_id) or record, done)
 
 
@@ -174,7 +247,7 @@ def _end_room(record: Record, run: Run) -> None:
     """End the room of a lost create; a room that no longer exists counts as success."""
     require_account(record, run.client.settings, room_api=True)
     # It is unknown which cid the lost create was for: a room of this name that was opened again since is ended, too.
-    cid = query_number(record.cname, run)
+    cid = query_room_number(record.cname, run)
     if cid is not None:
         end_room(cid, record.cname, run)
     run.journal.forget(record)

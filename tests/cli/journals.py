@@ -26,7 +26,7 @@ def urn(name: str = "host", stack: str = "test", project: str = "rooms") -> str:
     return f"urn:pulumi:{stack}::{project}::{CONVERSATION}::{name}"
 
 
-def started(emulator: Emulator, cname: str) -> str:
+def start_agent(emulator: Emulator, cname: str) -> str:
     """Start an agent, as a run that was killed later did; returns ``{cid}/{taskId}``."""
     settings = Settings(emulator.app_key, emulator.app_secret, endpoint=emulator.url, room_endpoint=emulator.url)
     with Client(settings) as client:

@@ -9,7 +9,7 @@ from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record
-from tests.cli.journals import BACKEND, note, started
+from tests.cli.journals import BACKEND, note, start_agent
 from tests.engine.service import live
 
 
@@ -27,14 +27,14 @@ class Service:
             "RTCAI_ENDPOINT": emulator.url,
         }
 
-    def left(self, cname: str = "keynote", **how: Any) -> str:
+    def leave_agent(self, cname: str = "keynote", **how: Any) -> str:
         """An agent that the journal knows."""
-        task = started(self.emulator, cname)
+        task = start_agent(self.emulator, cname)
         with Journal(self.journal) as journal:
             note(journal, task, cname=cname, url=self.emulator.url, **how)
         return task
 
-    def lost(self, **how: Any) -> str:
+    def lose_create(self, **how: Any) -> str:
         """The trace id of a create that was never answered."""
         with Journal(self.journal) as journal:
             return note(journal, None, url=self.emulator.url, **how).trace_id

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from rtcai_pulumi.cli.commands import doctor as health
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.maintenance import health
 from tests.cli.journals import note
 from tests.cli.service import Service
 from tests.engine.stack import search_path
@@ -35,7 +35,7 @@ FINDINGS: Any = {
 }
 
 
-def examined(service: Service, *, code: int, **environment: str | None) -> dict[str, dict[str, str]]:
+def run_doctor(service: Service, *, code: int, **environment: str | None) -> dict[str, dict[str, str]]:
     run = service.run("doctor", "--json", PATH=search_path(), **environment)
     assert run.exit_code == code, run.output
     found = json.loads(run.stdout)
@@ -45,14 +45,14 @@ def examined(service: Service, *, code: int, **environment: str | None) -> dict[
     return {finding["check"]: finding for finding in found}
 
 
-def failing(found: dict[str, dict[str, str]]) -> list[str]:
+def find_failures(found: dict[str, dict[str, str]]) -> list[str]:
     return [check for check, finding in found.items() if finding["verdict"] == "failed"]
 
 
 def test_where_all_is_right_everything_passes_and_nothing_is_started(service: Service) -> None:
-    service.left()
-    service.lost()
-    found = examined(service, code=0)
+    service.leave_agent()
+    service.lose_create()
+    found = run_doctor(service, code=0)
     assert {finding["verdict"] for finding in found.values()} == {"passed"}
     assert "1 agents, 1 lost creates" in found["journal"]["detail"]
     assert service.rooms == ["keynote"]
@@ -68,50 +68,50 @@ def test_the_lines_say_what_passed_and_what_to_do(service: Service) -> None:
 
 
 def test_without_credentials_the_rest_is_still_checked(service: Service) -> None:
-    found = examined(service, code=1, RTCAI_APP_KEY=None, RTCAI_APP_SECRET=None)
-    assert failing(found) == ["credentials"]
+    found = run_doctor(service, code=1, RTCAI_APP_KEY=None, RTCAI_APP_SECRET=None)
+    assert find_failures(found) == ["credentials"]
     assert found["signature"]["verdict"] == "not checked"
     assert found["plugin"]["verdict"] == "passed"
 
 
 def test_a_wrong_secret(service: Service) -> None:
-    found = examined(service, code=1, RTCAI_APP_SECRET="wrong")
-    assert failing(found) == ["signature", "room API"]
+    found = run_doctor(service, code=1, RTCAI_APP_SECRET="wrong")
+    assert find_failures(found) == ["signature", "room API"]
 
 
 def test_a_token_alone_leaves_signature_and_room_api_unchecked(service: Service) -> None:
-    found = examined(service, code=0, RTCAI_APP_SECRET=None, RTCAI_TOKEN="token", RTCAI_UID="1")
+    found = run_doctor(service, code=0, RTCAI_APP_SECRET=None, RTCAI_TOKEN="token", RTCAI_UID="1")
     assert [found[check]["verdict"] for check in ("signature", "room API")] == ["not checked"] * 2
 
 
 @pytest.mark.parametrize(("offset", "way"), [(600, "behind"), (-600, "ahead of")])
 def test_a_clock_ten_minutes_off(service: Service, offset: float, way: str) -> None:
     service.emulator.clock.offset = offset
-    found = examined(service, code=1)
-    assert "clock" in failing(found)
+    found = run_doctor(service, code=1)
+    assert "clock" in find_failures(found)
     assert f"10 minutes {way} the service's" in found["clock"]["detail"]
-    assert "signature" in failing(found)
+    assert "signature" in find_failures(found)
 
 
 def test_an_endpoint_where_nobody_answers(service: Service) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        found = examined(service, code=1, RTCAI_ENDPOINT=f"http://127.0.0.1:{free.getsockname()[1]}")
-    assert failing(found) == ["endpoint", "room API"]
+        found = run_doctor(service, code=1, RTCAI_ENDPOINT=f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert find_failures(found) == ["endpoint", "room API"]
     assert found["clock"]["verdict"] == found["signature"]["verdict"] == "not checked"
 
 
 def test_an_endpoint_that_is_something_else(service: Service) -> None:
-    found = examined(service, code=1, RTCAI_ENDPOINT=f"{service.emulator.url}/elsewhere")
-    assert failing(found) == ["signature", "room API"]
+    found = run_doctor(service, code=1, RTCAI_ENDPOINT=f"{service.emulator.url}/elsewhere")
+    assert find_failures(found) == ["signature", "room API"]
     assert "RTCAI_ENDPOINT" in found["signature"]["advice"]
 
 
 def test_an_unreachable_room_api(service: Service) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        found = examined(service, code=1, RTCAI_ROOM_ENDPOINT=f"http://127.0.0.1:{free.getsockname()[1]}")
-    assert failing(found) == ["room API"]
+        found = run_doctor(service, code=1, RTCAI_ROOM_ENDPOINT=f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert find_failures(found) == ["room API"]
     assert "RTCAI_ROOM_ENDPOINT" in found["room API"]["advice"]
 
 
@@ -119,19 +119,19 @@ def test_a_plugin_that_cannot_be_imported(service: Service, tmp_path: Path) -> N
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "dill.py").write_text("raise ImportError('no dill here')", encoding="utf-8")
-    found = examined(service, code=1, PYTHONPATH=str(broken))
-    assert failing(found) == ["plugin"]
+    found = run_doctor(service, code=1, PYTHONPATH=str(broken))
+    assert find_failures(found) == ["plugin"]
     assert "no dill here" in found["plugin"]["detail"]
 
 
 def test_no_cli(service: Service) -> None:
     run = service.run("doctor", "--json", PATH="/nowhere")
-    assert failing({finding["check"]: finding for finding in json.loads(run.stdout)}) == ["Pulumi CLI"]
+    assert find_failures({finding["check"]: finding for finding in json.loads(run.stdout)}) == ["Pulumi CLI"]
 
 
 def test_a_corrupt_journal(service: Service) -> None:
     service.journal.write_bytes(b"no journal" * 1000)
-    assert failing(examined(service, code=1)) == ["journal"]
+    assert find_failures(run_doctor(service, code=1)) == ["journal"]
 
 
 def test_a_journal_that_is_damaged_inside(service: Service) -> None:
@@ -142,15 +142,15 @@ def test_a_journal_that_is_damaged_inside(service: Service) -> None:
     content = bytearray(service.journal.read_bytes())
     content[4096 * 3 : 4096 * 3 + 200] = b"\xff" * 200
     service.journal.write_bytes(content)
-    found = examined(service, code=1)
-    assert failing(found) == ["journal"]
+    found = run_doctor(service, code=1)
+    assert find_failures(found) == ["journal"]
 
 
 def test_a_journal_that_others_can_read(service: Service) -> None:
-    service.lost()
+    service.lose_create()
     service.journal.chmod(0o644)
-    found = examined(service, code=1)
-    assert failing(found) == ["journal"]
+    found = run_doctor(service, code=1)
+    assert find_failures(found) == ["journal"]
     assert f"chmod 600 {service.journal}" in found["journal"]["advice"]
 
 
@@ -175,9 +175,9 @@ def test_one_fault_of_the_surroundings_fails_its_own_checks_and_no_other(
     service: Service, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: list[str]
 ) -> None:
     # Two processes that take most of the time, and on which the surroundings have no effect.
-    monkeypatch.setattr(health, "_ask", lambda check, *_, **__: health.report_pass(check, "not asked here"))
-    found = examined(service, code=int(bool(expected)), **environment)
-    assert set(failing(found)) - {"signature", "room API"} == set(expected) - {"signature", "room API"}
+    monkeypatch.setattr(health, "_run_command", lambda check, *_, **__: health.report_pass(check, "not asked here"))
+    found = run_doctor(service, code=int(bool(expected)), **environment)
+    assert set(find_failures(found)) - {"signature", "room API"} == set(expected) - {"signature", "room API"}
     assert found["plugin"]["verdict"] == "passed"
     assert "Traceback" not in json.dumps(found)
 
@@ -187,14 +187,14 @@ def test_a_defect_of_one_check_hides_no_other(service: Service, monkeypatch: pyt
         message = "no such platform"
         raise LookupError(message)
 
-    monkeypatch.setattr(health, "_platform", fails)
-    found = examined(service, code=1)
-    assert failing(found) == ["platform"]
+    monkeypatch.setattr(health, "_check_platform", fails)
+    found = run_doctor(service, code=1)
+    assert find_failures(found) == ["platform"]
     assert found["platform"]["detail"] == "the check itself failed: LookupError: no such platform"
 
 
 def test_an_entry_of_no_proxy_that_is_not_understood_is_named(service: Service) -> None:
-    found = examined(
+    found = run_doctor(
         service,
         code=1,
         NO_PROXY="10.0.0.0/99",
@@ -227,8 +227,8 @@ def test_a_python_that_the_plugin_cannot_find_is_told(
     (tmp_path / "good").symlink_to(Path(sys.executable).parents[1])
     (tmp_path / "Pulumi.yaml").write_text(PROJECT.format(options=options, more=more), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    found = examined(service, code=1)
-    assert failing(found) == ["plugin"]
+    found = run_doctor(service, code=1)
+    assert find_failures(found) == ["plugin"]
     assert said in found["plugin"]["detail"]
 
 
@@ -240,5 +240,5 @@ def test_the_python_that_the_project_names_is_told(
     (tmp_path / "Pulumi.yaml").write_text(PROJECT.format(options=options, more=""), encoding="utf-8")
     (tmp_path / ("good" if "good" in options else ".venv")).symlink_to(Path(sys.executable).parents[1])
     monkeypatch.chdir(tmp_path / "sub")  # also from a folder of the project
-    found = examined(service, code=0)
+    found = run_doctor(service, code=0)
     assert ("Pulumi.yaml)" in found["plugin"]["detail"]) is bool(options)

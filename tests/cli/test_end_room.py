@@ -8,10 +8,10 @@ from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
-from tests.cli.journals import note, started
+from tests.cli.journals import note, start_agent
 from tests.cli.service import Service
 
-ENDED: Any = {
+END_ROOM_RESULT: Any = {
     "type": "object",
     "additionalProperties": False,
     "required": ["cname", "cid", "tasks", "outcome"],
@@ -24,51 +24,56 @@ ENDED: Any = {
 }
 
 
-def ended(service: Service, *arguments: str, code: int = 0) -> dict[str, Any]:
+def end_room(service: Service, *arguments: str, code: int = 0) -> dict[str, Any]:
     run = service.run("end-room", *arguments, "--json")
     assert run.exit_code == code, run.output
     report: dict[str, Any] = json.loads(run.stdout)
-    Draft202012Validator(ENDED).validate(report)
+    Draft202012Validator(END_ROOM_RESULT).validate(report)
     return report
 
 
 def test_it_ends_a_room_and_what_the_journal_knows_in_it(service: Service) -> None:
-    started(service.emulator, "keynote")  # its task id was never received
-    task, _ = service.left(), service.left("other")
+    start_agent(service.emulator, "keynote")  # its task id was never received
+    task, _ = service.leave_agent(), service.leave_agent("other")
     run = service.run("end-room", "keynote", "--yes")
     assert (run.exit_code, run.stdout) == (0, "Room keynote: ended.\n")
-    assert f"task {task} runs in it" in run.stderr
+    assert f"task {task} is running in it" in run.stderr
     assert service.rooms == ["other"]
     assert [record.state for record in service.records] == [RecordState.CLOSED, RecordState.OPEN]
-    assert ended(service, "keynote", "--yes") == {"cname": "keynote", "cid": None, "tasks": [], "outcome": "was gone"}
+    assert end_room(service, "keynote", "--yes") == {
+        "cname": "keynote",
+        "cid": None,
+        "tasks": [],
+        "outcome": "was gone",
+    }
 
 
 def test_it_works_without_a_journal_and_tells_what_it_noted(service: Service) -> None:
-    started(service.emulator, "keynote")
-    assert ended(service, "keynote", "--yes")["tasks"] == []
-    task = service.left()
-    report = ended(service, "keynote", "--yes")
+    start_agent(service.emulator, "keynote")
+    assert end_room(service, "keynote", "--yes")["tasks"] == []
+    task = service.leave_agent()
+    report = end_room(service, "keynote", "--yes")
     assert (report["cid"], report["tasks"], report["outcome"]) == (task.partition("/")[0], [task], "ended")
 
 
 def test_without_confirmation_the_room_stays(service: Service) -> None:
-    service.left()
+    service.leave_agent()
     before = service.records
-    assert ended(service, "keynote", code=2)["outcome"] == "not confirmed"
+    assert end_room(service, "keynote", code=2)["outcome"] == "not confirmed"
     assert (service.rooms, service.records) == (["keynote"], before)
 
 
 def test_what_another_account_has_in_a_room_of_that_number_stays_known(service: Service) -> None:
-    task = service.left()
+    task = service.leave_agent()
     with Journal(service.journal) as journal:
         note(journal, f"{task.partition('/')[0]}/another", url=service.emulator.url, app_key="another-key")
-    assert ended(service, "keynote", "--yes")["tasks"] == [task]
+    assert end_room(service, "keynote", "--yes")["tasks"] == [task]
     assert [record.state for record in service.records] == [RecordState.CLOSED, RecordState.OPEN]
 
 
 def test_a_lost_create_of_the_room_is_named(service: Service) -> None:
-    started(service.emulator, "keynote")
-    trace = service.lost()
+    start_agent(service.emulator, "keynote")
+    trace = service.lose_create()
     run = service.run("end-room", "keynote", "--yes")
     assert run.exit_code == 0
     assert f"`rtcai forget {trace}`" in run.stderr
@@ -76,7 +81,7 @@ def test_a_lost_create_of_the_room_is_named(service: Service) -> None:
 
 def test_another_account_s_lost_create_for_a_room_of_that_name_is_not(service: Service) -> None:
     """Its room is a different one and still open. To forget its create would start a second agent there."""
-    started(service.emulator, "keynote")
+    start_agent(service.emulator, "keynote")
     with Journal(service.journal) as journal:
         note(journal, None, url=service.emulator.url, app_key="another-key")
     assert "rtcai forget" not in service.run("end-room", "keynote", "--yes").stderr
@@ -84,7 +89,7 @@ def test_another_account_s_lost_create_for_a_room_of_that_name_is_not(service: S
 
 @pytest.mark.parametrize("environment", [{"RTCAI_APP_SECRET": "wrong"}, {"RTCAI_APP_SECRET": None}])
 def test_a_room_that_cannot_be_ended_is_one_clear_error(service: Service, environment: dict[str, str | None]) -> None:
-    service.left()
+    service.leave_agent()
     run = service.run("end-room", "keynote", "--yes", **environment)
     assert (run.exit_code, run.stdout) == (1, "")
     assert run.stderr.startswith("rtcai end-room: ")

@@ -4,7 +4,7 @@ import pytest
 
 from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.journal.journal import Journal
-from tests.cli.journals import export, note, resource, started, urn
+from tests.cli.journals import export, note, resource, start_agent, urn
 from tests.cli.service import Service
 
 HOSTILE = "hall\x1b[2J\x07\nAgent of the hall is stopped.\x9b31m\u202e"
@@ -13,7 +13,7 @@ MADE_UP = "Agent of the hall is stopped."
 
 def left(service: Service) -> str:
     """An agent in a room for which the journal has a different name than the service."""
-    task = started(service.emulator, "hall")
+    task = start_agent(service.emulator, "hall")
     with Journal(service.journal) as journal:
         note(journal, task, cname=HOSTILE, url=service.emulator.url)
     return task
@@ -22,7 +22,7 @@ def left(service: Service) -> str:
 def commands(service: Service) -> dict[str, list[str]]:
     """A call of each command that can print a name."""
     running, kept, state = left(service), left(service), str(service.journal.with_name("s.json"))
-    lost = service.lost(cname=HOSTILE)
+    lost = service.lose_create(cname=HOSTILE)
     export(service.journal.with_name("s.json"), pending=[resource(None, urn("other"), outputs={"cname": HOSTILE})])
     return {
         "ls": ["ls"],

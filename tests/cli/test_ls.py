@@ -41,7 +41,7 @@ def ls(*arguments: str, stdin: str | None = None, **environment: str) -> Result:
     )
 
 
-def listed(*arguments: str, **environment: str) -> list[dict[str, Any]]:
+def list_agents(*arguments: str, **environment: str) -> list[dict[str, Any]]:
     run = ls(*arguments, "--json", **environment)
     assert run.exit_code == 0, run.output
     agents: list[dict[str, Any]] = json.loads(run.stdout)
@@ -57,7 +57,7 @@ def path(tmp_path: Path) -> Path:
 def test_without_a_journal_it_says_so_and_makes_none(path: Path) -> None:
     run = ls("--json", RTCAI_JOURNAL=str(path))
     assert (run.exit_code, run.stdout) == (0, "[]\n")
-    assert run.stderr == f"There is no journal {path}: nothing was started from here.\n"
+    assert run.stderr == f"There is no journal {path}: no agent was started from here.\n"
     assert list(path.parent.iterdir()) == []
 
 
@@ -84,9 +84,9 @@ def test_it_lists_what_is_unfinished_and_with_all_also_what_is_closed(path: Path
         for state in (RecordState.OPEN, RecordState.CLOSING, RecordState.CLOSED):
             note(journal, f"1/{state}", state=state)
         note(journal, None)
-    shown = [agent["state"] for agent in listed(RTCAI_JOURNAL=str(path))]
+    shown = [agent["state"] for agent in list_agents(RTCAI_JOURNAL=str(path))]
     assert shown == ["open", "closing", "lost"]
-    assert [agent["state"] for agent in listed("--all", RTCAI_JOURNAL=str(path))] == [
+    assert [agent["state"] for agent in list_agents("--all", RTCAI_JOURNAL=str(path))] == [
         "open",
         "closing",
         "closed",
@@ -101,7 +101,7 @@ def test_a_create_whose_process_lives_is_not_lost(path: Path) -> None:
         run = rtcai("ls", "--journal", str(path), "--json")
     (agent,) = json.loads(run.stdout)
     assert (agent["state"], agent["processLives"]) == ("asked", True)
-    (agent,) = listed("--journal", str(path))
+    (agent,) = list_agents("--journal", str(path))
     assert (agent["state"], agent["processLives"]) == ("lost", False)
 
 
@@ -138,7 +138,7 @@ def test_an_export_marks_what_the_state_has_lacks_and_alone_knows(path: Path, tm
     state = [resource("1/kept"), resource("1/deleting", delete=True), resource("2/foreign", urn("foreign"))]
     other = export(tmp_path / "other.json", [resource("1/moved", urn(stack="other"))], stack="other")
     file = export(tmp_path / "state.json", state)
-    agents = listed("--journal", str(path), "--stack-export", file, "--other-export", other)
+    agents = list_agents("--journal", str(path), "--stack-export", file, "--other-export", other)
     assert {agent["taskId"]: agent["mark"] for agent in agents} == {
         "kept": "in state",
         "moved": None,
@@ -202,7 +202,7 @@ def test_the_backend_is_the_option_s_the_environment_s_or_the_login_s(path: Path
     write(home / "credentials.json", {"current": BACKEND})
 
     def mark(*arguments: str, **environment: str) -> Any:
-        (agent,) = listed("--journal", str(path), "--stack-export", file, *arguments, **environment)
+        (agent,) = list_agents("--journal", str(path), "--stack-export", file, *arguments, **environment)
         return agent["mark"]
 
     assert owner_prefix({"PULUMI_BACKEND_URL": "file:///other"}, None) != PREFIX

@@ -1,6 +1,8 @@
+import os
 import subprocess
 import sys
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ RTCAI = str(Path(sys.executable).with_name("rtcai"))
 MAIN = "from rtcai_pulumi.cli import main; main()"
 
 
-def rtcai(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RTCAI, *arguments], capture_output=True, text=True, check=False, timeout=60)
+def rtcai(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    return subprocess.run([RTCAI, *arguments], capture_output=True, text=True, check=False, timeout=60, env=env)
 
 
 def test_version_is_that_of_the_installed_package() -> None:
@@ -24,6 +27,15 @@ def test_help_names_the_commands() -> None:
     run = rtcai("--help")
     assert run.returncode == 0
     assert "emulator" in run.stdout
+
+
+def test_help_fills_the_lines_of_a_terminal_of_any_width() -> None:
+    lines = [line.strip() for line in rtcai("close", "--help", COLUMNS="70").stdout.splitlines()]
+    first = next(number for number, line in enumerate(lines) if line.startswith("If the journal knows the task"))
+    paragraph = lines[first : lines.index("", first)]
+    assert len(paragraph) > 3
+    for line, following in pairwise(paragraph):
+        assert len(line) + 1 + len(following.split()[0]) > 68, line
 
 
 def test_without_arguments_it_shows_its_help() -> None:

@@ -11,16 +11,16 @@ from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
-from tests.cli.journals import export, note, started
+from tests.cli.journals import export, note, start_agent
 from tests.cli.service import Service
 from tests.cli.test_ls import AGENT, TEXT
 from tests.cli.test_main import RTCAI
 from tests.engine.service import calls
 
-SHOWN = {**AGENT, "properties": {**AGENT["properties"], "roomError": TEXT}}
-SHOWN["properties"]["room"] = {"enum": ["open", "gone", "another one now", "not asked"]}
-SHOWN["required"] = list(SHOWN["properties"])
-CLOSED: Any = {
+AGENT_DETAILS = {**AGENT, "properties": {**AGENT["properties"], "roomError": TEXT}}
+AGENT_DETAILS["properties"]["room"] = {"enum": ["open", "gone", "another one now", "not asked"]}
+AGENT_DETAILS["required"] = list(AGENT_DETAILS["properties"])
+CLOSE_RESULT: Any = {
     "type": "object",
     "additionalProperties": False,
     "required": ["cname", "cid", "taskId", "outcome"],
@@ -35,19 +35,19 @@ ALL = [["show"], ["close"], ["release"], ["forget"]]
 ACTING = [["close"], ["release"], ["forget"]]
 
 
-def shown(service: Service, named: str, **environment: str | None) -> dict[str, Any]:
+def show_agent(service: Service, named: str, **environment: str | None) -> dict[str, Any]:
     run = service.run("show", named, "--json", **environment)
     assert run.exit_code == 0, run.output
     agent: dict[str, Any] = json.loads(run.stdout)
-    Draft202012Validator(SHOWN).validate(agent)
+    Draft202012Validator(AGENT_DETAILS).validate(agent)
     return agent
 
 
-def closed(service: Service, *arguments: str, code: int = 0) -> str:
+def close_agent(service: Service, *arguments: str, code: int = 0) -> str:
     run = service.run("close", *arguments, "--json")
     assert run.exit_code == code, run.output
     outcome: dict[str, str] = json.loads(run.stdout)
-    Draft202012Validator(CLOSED).validate(outcome)
+    Draft202012Validator(CLOSE_RESULT).validate(outcome)
     return outcome["outcome"]
 
 
@@ -59,7 +59,7 @@ def test_an_unknown_agent_is_one_clear_error(service: Service, command: list[str
         assert "1/unknown" in run.stderr or "There is no journal" in run.stderr
         assert service.journal.exists() == (journal == "there")
         assert "to do: " in run.stderr
-        service.lost()
+        service.lose_create()
 
 
 @pytest.mark.parametrize("command", ALL, ids=" ".join)
@@ -75,12 +75,12 @@ def test_a_corrupt_journal_is_one_clear_error(service: Service, command: list[st
 def test_what_is_no_task_is_wrong_usage(service: Service, command: list[str], task: str) -> None:
     run = service.run(*command, task)
     assert run.exit_code == 2
-    assert "is no task" in run.stderr
+    assert "is not a task" in " ".join(run.stderr.split())
 
 
 @pytest.mark.parametrize("command", ACTING, ids=" ".join)
 def test_nothing_is_done_without_confirmation(service: Service, command: list[str]) -> None:
-    named = service.lost() if command == ["forget"] else service.left()
+    named = service.lose_create() if command == ["forget"] else service.leave_agent()
     before = service.records
     run = service.run(*command, named)
     assert run.exit_code == 2
@@ -91,7 +91,7 @@ def test_nothing_is_done_without_confirmation(service: Service, command: list[st
 
 @pytest.mark.parametrize("command", ACTING, ids=" ".join)
 def test_what_a_living_run_works_on_is_left_alone(service: Service, command: list[str]) -> None:
-    task = started(service.emulator, "keynote")
+    task = start_agent(service.emulator, "keynote")
     with Journal(service.journal) as journal:
         record = note(journal, None if command == ["forget"] else task, url=service.emulator.url)
         # A process does not see its own lock, so the command runs in another process.
@@ -100,13 +100,13 @@ def test_what_a_living_run_works_on_is_left_alone(service: Service, command: lis
         arguments = [RTCAI, *command, named, "--yes"]
         run = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 1, run.stderr
-    assert "A run that still lives" in run.stderr
+    assert "Another run is in progress and works on this agent." in run.stderr
     assert (service.rooms, len(service.records)) == (["keynote"], 1)
 
 
 def test_show_tells_everything_about_an_agent(service: Service) -> None:
-    task = service.left()
-    agent = shown(service, task)
+    task = service.leave_agent()
+    agent = show_agent(service, task)
     assert (agent["cname"], agent["state"], agent["room"]) == ("keynote", "open", "open")
     text = service.run("show", task).stdout
     for known in (task, "keynote", agent["urn"], agent["traceId"], agent["requestId"], service.emulator.url):
@@ -114,46 +114,46 @@ def test_show_tells_everything_about_an_agent(service: Service) -> None:
 
 
 def test_show_tells_whether_the_room_is_there_still(service: Service) -> None:
-    task = service.left()
+    task = service.leave_agent()
     service.emulator.end_room("keynote")
-    assert shown(service, task)["room"] == "gone"
+    assert show_agent(service, task)["room"] == "gone"
     service.emulator.open_room("keynote")
-    assert shown(service, task)["room"] == "another one now"
+    assert show_agent(service, task)["room"] == "another one now"
 
 
 def test_show_without_credentials_says_that_the_room_was_not_asked(service: Service) -> None:
-    agent = shown(service, service.left(), RTCAI_APP_SECRET=None)
+    agent = show_agent(service, service.leave_agent(), RTCAI_APP_SECRET=None)
     assert agent["room"] == "not asked"
     assert "RTCAI_APP_SECRET" in str(agent["roomError"])
 
 
 def test_show_finds_a_lost_create_by_its_trace_id(service: Service) -> None:
-    assert shown(service, service.lost())["state"] == "lost"
+    assert show_agent(service, service.lose_create())["state"] == "lost"
 
 
 def test_close_stops_an_agent_and_says_so(service: Service) -> None:
-    task, _ = service.left(), service.left("other")
+    task, _ = service.leave_agent(), service.leave_agent("other")
     run = service.run("close", task, "--yes")
     assert (run.exit_code, run.stdout) == (0, f"Task {task} in room keynote: closed.\n")
     assert "it was started for urn:pulumi:" in run.stderr
     assert service.rooms == ["other"]
     assert service.records[0].state is RecordState.CLOSED
-    assert closed(service, task, "--yes") == "was closed"
+    assert close_agent(service, task, "--yes") == "was closed"
 
 
 def test_close_of_a_task_that_the_journal_does_not_know_takes_its_room(service: Service) -> None:
-    task = started(service.emulator, "by hand")
+    task = start_agent(service.emulator, "by hand")
     assert service.run("close", task, "--yes").exit_code == 1
     assert service.rooms == ["by hand"]
-    assert closed(service, task, "--cname", "by hand", "--yes") == "closed"
+    assert close_agent(service, task, "--cname", "by hand", "--yes") == "closed"
     assert service.rooms == []
     (record,) = service.records
     assert (record.task, record.state) == (task, RecordState.CLOSED)
 
 
 def test_close_of_an_unknown_task_in_a_room_that_is_not_its_own_says_so_and_sends_nothing(service: Service) -> None:
-    task = started(service.emulator, "by hand")
-    started(service.emulator, "other")
+    task = start_agent(service.emulator, "by hand")
+    start_agent(service.emulator, "other")
     for cname, words in (("misspelt", "there is no room misspelt"), ("other", "room other has the number ")):
         run = service.run("close", task, "--cname", cname, "--yes")
         assert (run.exit_code, run.stdout) == (1, "")
@@ -163,8 +163,8 @@ def test_close_of_an_unknown_task_in_a_room_that_is_not_its_own_says_so_and_send
 
 
 def test_close_of_an_unknown_task_that_is_gone_from_its_room_is_as_good(service: Service) -> None:
-    cid, _, _ = started(service.emulator, "by hand").partition("/")
-    assert closed(service, f"{cid}/gone", "--cname", "by hand", "--yes") == "closed"
+    cid, _, _ = start_agent(service.emulator, "by hand").partition("/")
+    assert close_agent(service, f"{cid}/gone", "--cname", "by hand", "--yes") == "closed"
     assert service.rooms == ["by hand"]
 
 
@@ -172,7 +172,7 @@ def test_close_of_an_unknown_task_that_is_gone_from_its_room_is_as_good(service:
 def test_a_refusal_stays_one_where_the_room_of_an_unknown_task_cannot_be_asked(
     service: Service, refusal: dict[str, Any]
 ) -> None:
-    task = started(service.emulator, "by hand")
+    task = start_agent(service.emulator, "by hand")
     service.emulator.fault("close", "answer", **refusal)
     client = {"RTCAI_APP_SECRET": None, "RTCAI_TOKEN": "token", "RTCAI_UID": "1"}
     run = service.run("close", task, "--cname", "misspelt", "--yes", **client)
@@ -193,7 +193,7 @@ def test_a_close_of_an_unknown_task_that_was_never_sent_leaves_nothing_in_the_jo
 def test_close_of_an_agent_that_another_run_has_just_taken_over_does_not_claim_it(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = service.left()
+    task = service.leave_agent()
     monkeypatch.setattr(Journal, "take_over", lambda *_: None)
     run = service.run("close", task, "--yes")
     assert (run.exit_code, run.stdout) == (1, "")
@@ -212,7 +212,7 @@ def test_close_of_an_agent_that_another_run_has_just_taken_over_does_not_claim_i
 def test_a_close_that_fails_says_why_and_the_agent_stays_known(
     service: Service, environment: dict[str, str | None], message: str
 ) -> None:
-    task = service.left()
+    task = service.leave_agent()
     run = service.run("close", task, "--yes", **environment)
     assert run.exit_code == 1
     assert message in run.stderr
@@ -233,7 +233,7 @@ def test_a_close_that_fails_says_why_and_the_agent_stays_known(
 def test_no_command_advises_a_stack_s_config_which_it_does_not_read(
     service: Service, environment: dict[str, str | None]
 ) -> None:
-    task = service.left()
+    task = service.leave_agent()
     export(service.journal.with_name("state.json"))
     sweep = ["sweep", "--stack-export", str(service.journal.with_name("state.json")), "--yes"]
     unknown = ["close", "1/a", "--cname", "keynote", "--yes"]
@@ -257,16 +257,16 @@ def test_a_close_while_the_service_is_down_says_so_and_the_agent_stays_known(ser
 
 
 def test_a_released_agent_runs_on_and_nobody_sweeps_it(service: Service) -> None:
-    task = service.left()
+    task = service.leave_agent()
     run = service.run("release", task, "--yes")
     assert run.exit_code == 0, run.output
-    assert "is released: it runs on" in run.stdout
+    assert "is released: it keeps running" in run.stdout
     assert (service.rooms, service.records) == (["keynote"], [])
     assert service.run("release", task, "--yes").exit_code == 1
 
 
 def test_a_forgotten_create_is_asked_for_no_more(service: Service) -> None:
-    trace, task = service.lost(), service.left()
+    trace, task = service.lose_create(), service.leave_agent()
     run = service.run("forget", trace, "--yes")
     assert run.exit_code == 0, run.output
     assert [record.task for record in service.records] == [task]

@@ -32,7 +32,7 @@ def run(service: Service, *arguments: str | bytes, shell: str = "", **env: str) 
 
 @pytest.mark.parametrize("env", [ASCII, {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}], ids=["locale", "encoding"])
 def test_rooms_are_listed_and_ended_where_the_locale_knows_ascii_alone(service: Service, env: dict[str, str]) -> None:
-    service.left(cname="主会场")
+    service.leave_agent(cname="主会场")
     listed = run(service, "ls", **env)
     assert (listed.returncode, "Traceback" in listed.stderr) == (0, False)
     assert "\\u4e3b\\u4f1a\\u573a" in listed.stdout
@@ -44,7 +44,7 @@ def test_rooms_are_listed_and_ended_where_the_locale_knows_ascii_alone(service: 
 
 @pytest.mark.parametrize("command", [["ls"], ["ls", "--json"], ["schema"], ["doctor", "--json"]], ids=" ".join)
 def test_a_full_output_is_one_sentence(service: Service, command: list[str]) -> None:
-    service.left()
+    service.leave_agent()
     done = run(service, *command, shell=">/dev/full")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "rtcai: the output cannot be written: No space left on device"
@@ -53,7 +53,7 @@ def test_a_full_output_is_one_sentence(service: Service, command: list[str]) -> 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_outputs_end_nothing(service: Service, closed: str) -> None:
-    service.left()
+    service.leave_agent()
     done = run(service, "ls", shell=closed)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr + done.stdout

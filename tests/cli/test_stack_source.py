@@ -9,7 +9,7 @@ import pytest
 from rtcai_pulumi.stack import UnreadableExport
 from rtcai_pulumi.stack.owner import owner_prefix
 from rtcai_pulumi.stack.source import StateSource, state_of, why_locked
-from tests.cli.journals import export, resource, started
+from tests.cli.journals import export, resource, start_agent
 from tests.cli.pulumi_cli import PulumiCli
 from tests.cli.service import Service
 
@@ -23,19 +23,19 @@ def pulumi(tmp_path: Path) -> PulumiCli:
     return PulumiCli(tmp_path)
 
 
-def listed(service: Service, *arguments: str, **environment: str) -> dict[str, Any]:
+def list_agents(service: Service, *arguments: str, **environment: str) -> dict[str, Any]:
     run = service.run("ls", "--json", *arguments, **environment)
     assert run.exit_code == 0, run.output
     return {agent["cname"]: agent["mark"] for agent in json.loads(run.stdout)}
 
 
 def test_the_state_is_read_in_the_backend_that_is_named(service: Service, pulumi: PulumiCli) -> None:
-    task = started(service.emulator, "named")
+    task = start_agent(service.emulator, "named")
     named, current = pulumi.backend("named", resource(task)), pulumi.backend("current")
     where = {"PATH": pulumi.path, "PULUMI_BACKEND_URL": current}
     stack = ["--stack", "test", "--cwd", str(pulumi.folder)]
-    assert listed(service, *stack, "--backend", named, **where) == {"keynote": "only in state"}
-    assert listed(service, *stack, **where) == {}
+    assert list_agents(service, *stack, "--backend", named, **where) == {"keynote": "only in state"}
+    assert list_agents(service, *stack, **where) == {}
     for command in (["show", task], ["pending"]):
         run = service.run(*command, *stack, "--backend", named, **where)
         assert run.exit_code == 0, run.output
@@ -45,8 +45,8 @@ def test_the_state_is_read_in_the_backend_that_is_named(service: Service, pulumi
 
 def test_what_the_named_backend_s_state_has_is_not_swept(service: Service, pulumi: PulumiCli) -> None:
     named = f"file://{pulumi.folder / 'named'}"
-    on_air = service.left("on air", prefix=prefix_of(named))
-    service.left("orphan", prefix=prefix_of(named))
+    on_air = service.leave_agent("on air", prefix=prefix_of(named))
+    service.leave_agent("orphan", prefix=prefix_of(named))
     pulumi.backend("named", resource(on_air))
     where = {"PATH": pulumi.path, "PULUMI_BACKEND_URL": pulumi.backend("current")}
     run = service.run("sweep", "--stack", "test", "--cwd", str(pulumi.folder), "--backend", named, "--yes", **where)
@@ -109,12 +109,12 @@ def test_the_project_file_s_backend_counts_for_an_export_and_from_a_folder_below
     (tmp_path / "project" / "deeper").mkdir(parents=True)
     project = "name: rooms\nruntime: python\nbackend: {url: 'file://./states'}\n"
     (tmp_path / "project" / "Pulumi.yaml").write_text(project, encoding="utf-8")
-    service.left("orphan", prefix=prefix_of(f"file://{tmp_path / 'project' / 'states'}"))
+    service.leave_agent("orphan", prefix=prefix_of(f"file://{tmp_path / 'project' / 'states'}"))
     file = export(tmp_path / "state.json")
     export_of = ["sweep", "--stack-export", file, "--yes", "--cwd"]
     elsewhere = service.run(*export_of, str(tmp_path), PULUMI_BACKEND_URL="")
     assert elsewhere.exit_code == 3
-    assert "1 of a stack of this name in another backend" in elsewhere.stderr
+    assert "in another backend: 1 (left alone" in elsewhere.stderr
     assert service.run(*export_of, str(tmp_path / where), PULUMI_BACKEND_URL="").exit_code == 0
     assert service.rooms == []
 

@@ -17,7 +17,7 @@ from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.stack.owner import owner_prefix
-from tests.cli.journals import BACKEND, export, note, resource, started, urn, write
+from tests.cli.journals import BACKEND, export, note, resource, start_agent, urn, write
 from tests.cli.pulumi_cli import PulumiCli
 from tests.cli.test_ls import AGENT, TEXT
 from tests.cli.test_main import RTCAI
@@ -63,14 +63,14 @@ class Sweep:
             "RTCAI_ENDPOINT": emulator.url,
         }
 
-    def left(self, cname: str, **how: Any) -> str:
+    def leave_agent(self, cname: str, **how: Any) -> str:
         """An agent that a killed run left."""
-        task = started(self.emulator, cname)
+        task = start_agent(self.emulator, cname)
         with Journal(self.journal) as journal:
             note(journal, task, cname=cname, url=self.emulator.url, **how)
         return task
 
-    def lost(self) -> str:
+    def lose_create(self) -> str:
         with Journal(self.journal) as journal:
             return note(journal, None, url=self.emulator.url).trace_id
 
@@ -91,7 +91,7 @@ class Sweep:
             command, stdin=stdin, stdout=pipe, stderr=pipe, text=True, env=environment, check=False, timeout=60
         )
 
-    def started(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {**os.environ, **{key: value for key, value in self.environment.items() if value}}
         # In a shell's background job, the command would inherit an ignored SIGINT.
         command = ["env", "--default-signal=INT", RTCAI, "sweep", *arguments]
@@ -133,14 +133,14 @@ def sweep(tmp_path: Path) -> Iterator[Sweep]:
 
 
 def test_it_closes_what_the_state_of_the_stack_lacks_and_nothing_else(sweep: Sweep) -> None:
-    kept = sweep.left("kept")
-    deleting = sweep.left("deleting")
-    pending = sweep.left("pending deletion")
-    sweep.left("orphan")
-    sweep.left("other stack", of=urn(stack="other"))
-    sweep.left("other project", of=urn(project="other"))
-    sweep.left("other backend", prefix=owner_prefix({"PULUMI_BACKEND_URL": "file:///other"}, None))
-    started(sweep.emulator, "foreign")
+    kept = sweep.leave_agent("kept")
+    deleting = sweep.leave_agent("deleting")
+    pending = sweep.leave_agent("pending deletion")
+    sweep.leave_agent("orphan")
+    sweep.leave_agent("other stack", of=urn(stack="other"))
+    sweep.leave_agent("other project", of=urn(project="other"))
+    sweep.leave_agent("other backend", prefix=owner_prefix({"PULUMI_BACKEND_URL": "file:///other"}, None))
+    start_agent(sweep.emulator, "foreign")
     state = [resource(kept), resource(deleting, delete=True)]
     file = export(sweep.folder / "state.json", state, pending=[resource(pending)])
     run = sweep.run("--yes", file=file)
@@ -150,14 +150,14 @@ def test_it_closes_what_the_state_of_the_stack_lacks_and_nothing_else(sweep: Swe
     )
     assert "Closed:\n  room orphan, task " in run.stdout
     assert "backend: file:///state (PULUMI_BACKEND_URL)" in run.stderr
-    assert "1 of a stack of this name in another backend" in run.stderr
+    assert "in another backend: 1 (left alone" in run.stderr
     report = sweep.report("--yes", code=3, file=file)
     assert (report["agents"], report["inAnotherBackend"]) == ([], 1)
     assert calls(sweep.emulator).count("close") == 1
 
 
 def test_what_another_stack_s_state_holds_is_left_alone(sweep: Sweep) -> None:
-    moved = sweep.left("moved")
+    moved = sweep.leave_agent("moved")
     other = export(sweep.folder / "other.json", [resource(moved, urn(stack="other"))], stack="other")
     assert sweep.outcomes("--yes", "--other-export", other, code=0) == []
     assert sweep.rooms == ["moved"]
@@ -178,10 +178,10 @@ def test_without_a_usable_journal_nothing_is_done(sweep: Sweep, journal: str) ->
 
 
 def test_without_a_terminal_and_without_yes_it_only_shows(sweep: Sweep) -> None:
-    sweep.left("orphan")
+    sweep.leave_agent("orphan")
     run = sweep.run()
     assert run.exit_code == 2
-    assert "To close, because the state lacks it:\n  room orphan, task " in run.stdout
+    assert "To close, because the state does not have it:\n  room orphan, task " in run.stdout
     assert "add --yes" in run.stderr
     assert sweep.outcomes(code=2) == ["to close"]
     assert (sweep.rooms, sweep.states) == (["orphan"], [RecordState.OPEN])
@@ -189,7 +189,7 @@ def test_without_a_terminal_and_without_yes_it_only_shows(sweep: Sweep) -> None:
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y", 0, []), ("n", 2, ["orphan"]), ("", 2, ["orphan"])])
 def test_at_a_terminal_it_asks(sweep: Sweep, answer: str, code: int, left: list[str]) -> None:
-    sweep.left("orphan")
+    sweep.leave_agent("orphan")
     ours, theirs = pty.openpty()
     try:
         os.write(ours, f"{answer}\n".encode())
@@ -202,7 +202,7 @@ def test_at_a_terminal_it_asks(sweep: Sweep, answer: str, code: int, left: list[
 
 
 def test_pending_operations_need_yes_and_are_named(sweep: Sweep) -> None:
-    sweep.left("orphan")
+    sweep.leave_agent("orphan")
     file = sweep.state(pending=[resource(None, urn("half"))])
     run = sweep.run(file=file)
     assert run.exit_code == 2
@@ -214,7 +214,7 @@ def test_pending_operations_need_yes_and_are_named(sweep: Sweep) -> None:
 
 
 def test_a_create_that_the_journal_does_not_know_is_named_and_does_not_pass_for_good(sweep: Sweep) -> None:
-    sweep.left("orphan", of=urn("another"))
+    sweep.leave_agent("orphan", of=urn("another"))
     file = sweep.state(pending=[resource(None)])
     report = sweep.report("--yes", code=3, file=file)
     assert report["unknownCreates"] == [{"cname": "keynote", "resource": "host", "urn": urn()}]
@@ -226,7 +226,7 @@ def test_a_create_that_the_journal_does_not_know_is_named_and_does_not_pass_for_
 
 
 def test_without_credentials_it_says_which_and_closes_nothing(sweep: Sweep) -> None:
-    sweep.left("orphan")
+    sweep.leave_agent("orphan")
     run = sweep.run("--yes", RTCAI_APP_SECRET=None)
     assert run.exit_code == 1
     assert "RTCAI_APP_SECRET" in run.stderr
@@ -234,8 +234,8 @@ def test_without_credentials_it_says_which_and_closes_nothing(sweep: Sweep) -> N
 
 
 def test_an_empty_state_needs_the_names_of_stack_and_project(sweep: Sweep) -> None:
-    sweep.left("orphan")
-    sweep.left("other stack", of=urn(stack="other"))
+    sweep.leave_agent("orphan")
+    sweep.leave_agent("other stack", of=urn(stack="other"))
     file = write(sweep.folder / "empty.json", {"version": 3, "deployment": {"manifest": {}}})
     assert sweep.run("--yes", "--stack-name", "test", file=file).exit_code == 1
     named = ["--stack-name", "test", "--project-name", "rooms"]
@@ -244,7 +244,7 @@ def test_an_empty_state_needs_the_names_of_stack_and_project(sweep: Sweep) -> No
 
 
 def test_names_that_contradict_the_export_are_refused(sweep: Sweep) -> None:
-    sweep.left("orphan")
+    sweep.leave_agent("orphan")
     run = sweep.run("--yes", "--stack-name", "other")
     assert run.exit_code == 1
     assert "it is the export of the stack rooms/test, not of rooms/other" in run.stderr
@@ -252,7 +252,7 @@ def test_names_that_contradict_the_export_are_refused(sweep: Sweep) -> None:
 
 
 def test_what_a_living_process_answers_for_is_left_alone(sweep: Sweep) -> None:
-    task = started(sweep.emulator, "busy")
+    task = start_agent(sweep.emulator, "busy")
     with Journal(sweep.journal) as journal:
         note(journal, task, url=sweep.emulator.url)
         # A process does not see its own lock, so the command runs in another process.
@@ -272,11 +272,11 @@ def test_what_a_run_has_stored_that_ended_while_the_state_was_read_is_left_alone
     pulumi = PulumiCli(sweep.folder, after=f'echo > "{reading}"; cat "{go_on}"')
     url = pulumi.backend("backend")
     sweep.environment |= {"PATH": pulumi.path, "PULUMI_BACKEND_URL": url}
-    task = started(sweep.emulator, "on air")
+    task = start_agent(sweep.emulator, "on air")
     with Journal(sweep.journal) as journal:
         prefix = owner_prefix({"PULUMI_BACKEND_URL": url}, None)
         note(journal, task, cname="on air", url=sweep.emulator.url, prefix=prefix)
-        process = sweep.started("--stack", "test", "--cwd", str(sweep.folder), "--yes", "--json")
+        process = sweep.start("--stack", "test", "--cwd", str(sweep.folder), "--yes", "--json")
         reading.read_text()
     # The run has ended and its state has the task. The state that the command has just read does not have it.
     go_on.write_text("")
@@ -290,14 +290,14 @@ def test_an_export_that_is_older_than_a_record_says_nothing_about_it(sweep: Swee
     file = sweep.state()
     old = (datetime.now(UTC) - timedelta(minutes=1)).timestamp()
     os.utime(file, (old, old))
-    sweep.left("new")
+    sweep.leave_agent("new")
     assert sweep.outcomes("--yes", code=3, file=file) == ["newer than the export"]
     assert sweep.rooms == ["new"]
 
 
 def test_a_lost_create_is_reported_with_its_ids_and_does_not_pass_for_good(sweep: Sweep) -> None:
-    trace_id = sweep.lost()
-    sweep.left("orphan")
+    trace_id = sweep.lose_create()
+    sweep.leave_agent("orphan")
     run = sweep.run("--yes")
     assert run.exit_code == 3
     assert f"trace {trace_id}" in run.stdout
@@ -308,8 +308,8 @@ def test_a_lost_create_is_reported_with_its_ids_and_does_not_pass_for_good(sweep
 
 
 def test_a_record_of_another_account_fails_and_the_others_go_on(sweep: Sweep) -> None:
-    sweep.left("foreign", app_key="another-key")
-    sweep.left("orphan")
+    sweep.leave_agent("foreign", app_key="another-key")
+    sweep.leave_agent("orphan")
     with Journal(sweep.journal) as journal:
         before = journal.records()[0]
     report = sweep.report("--yes", code=1)
@@ -322,7 +322,7 @@ def test_a_record_of_another_account_fails_and_the_others_go_on(sweep: Sweep) ->
 
 
 def test_a_refused_close_fails_and_can_be_swept_again(sweep: Sweep) -> None:
-    sweep.left("orphan")
+    sweep.leave_agent("orphan")
     assert sweep.outcomes("--yes", code=1, RTCAI_APP_SECRET="wrong") == ["failed"]
     assert (sweep.rooms, sweep.states) == (["orphan"], [RecordState.OPEN])
     assert sweep.outcomes("--yes", code=0) == ["closed"]
@@ -330,7 +330,7 @@ def test_a_refused_close_fails_and_can_be_swept_again(sweep: Sweep) -> None:
 
 
 def test_what_an_interrupted_sweep_left_closing_is_closed_by_the_next(sweep: Sweep) -> None:
-    sweep.left("orphan", state=RecordState.CLOSING)
+    sweep.leave_agent("orphan", state=RecordState.CLOSING)
     assert sweep.outcomes("--yes", code=0) == ["closed"]
     assert (sweep.rooms, sweep.states) == ([], [RecordState.CLOSED])
 
@@ -342,14 +342,14 @@ def test_the_password_of_a_backend_is_not_shown(sweep: Sweep) -> None:
 
 
 def test_the_room_of_a_lost_create_is_ended_where_that_is_wished_and_named(sweep: Sweep) -> None:
-    started(sweep.emulator, "keynote")  # the effect of the lost create, whose answer was never received
-    sweep.left("keynote", of=urn(stack="other"))
-    started(sweep.emulator, "elsewhere")
-    sweep.lost()
+    start_agent(sweep.emulator, "keynote")  # the effect of the lost create, whose answer was never received
+    sweep.leave_agent("keynote", of=urn(stack="other"))
+    start_agent(sweep.emulator, "elsewhere")
+    sweep.lose_create()
     assert sweep.outcomes(code=3) == ["lost"]
     run = sweep.run("--end-room")
     assert run.exit_code == 2
-    assert "throws out everybody" in run.stdout
+    assert "removes everybody from the room" in run.stdout
     assert "warning: this would be ended with its room: task " in run.stderr
     assert sweep.rooms == ["elsewhere", "keynote", "keynote"]
     assert sweep.outcomes("--end-room", "--yes", code=0) == ["room ended"]
@@ -358,16 +358,16 @@ def test_the_room_of_a_lost_create_is_ended_where_that_is_wished_and_named(sweep
 
 
 def test_a_room_that_is_gone_already_is_as_good_as_ended(sweep: Sweep) -> None:
-    sweep.lost()
+    sweep.lose_create()
     assert sweep.outcomes("--end-room", "--yes", code=0) == ["room ended"]
     assert sweep.states == []
 
 
 def test_a_sweep_that_is_interrupted_in_the_middle_can_be_run_again(sweep: Sweep) -> None:
     for number in range(20):
-        sweep.left(f"orphan-{number:02}")
+        sweep.leave_agent(f"orphan-{number:02}")
     with sweep.emulator.hold("close", at="arrived", times=None) as hold:
-        process = sweep.started("--stack-export", sweep.state(), "--yes")
+        process = sweep.start("--stack-export", sweep.state(), "--yes")
         hold.wait(count=8)
         process.send_signal(signal.SIGINT)
         assert process.stderr

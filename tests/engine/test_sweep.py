@@ -254,6 +254,6 @@ def test_a_killed_create_that_no_journal_knows_is_found_and_named(stack: Stack, 
         part.unlink()
     run = rtcai(stack, "pending", "--stack", "test")
     assert (run.returncode, run.stdout) == (1, "room keynote (host)\n")
-    assert "to do: put the journal of the killed run back" in run.stderr
+    assert "to do: restore the journal of that run" in run.stderr
     run = rtcai(stack, "pending", "--stack-export", exported(stack), "--json")
     assert [each["cname"] for each in json.loads(run.stdout)] == ["keynote"]

@@ -1,9 +1,9 @@
 """The verbs of a plugin process: the steps of ``rtcai_pulumi/lifecycle`` in the same order, with the same rules.
 
 Keep each function in step with its counterpart there: `create` and `start_agent` with ``create.py``, `record_response`
-with ``result.py``, `recover` to `repeat_create` with ``recovery.py``, `is_room_gone` and `close` with ``context.py``.
-The parameter `alone` is not in the product: it marks requests that must not meet another agent, which the service's
-side of the model checks.
+with ``result.py``, `recover` to `repeat_create` with ``recovery.py``, `is_room_gone` with ``context.py``, `close` with
+``close.py``. The parameter `alone` is not in the product: it marks requests that must not meet another agent, which the
+service's side of the model checks.
 """
 
 from collections.abc import Generator, Iterable

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rtcai_pulumi.cli.output import show_table
+from rtcai_pulumi.cli.output import print_table
 from rtcai_pulumi.journal.journal import Journal, journal_path
 from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.service.errors import JournalError
@@ -84,7 +84,7 @@ def show_agents(agents: Sequence[Agent]) -> None:
     print(flush=True)
     if agents:
         rows = [(agent.room, agent.mode, agent.task_id, agent.state) for agent in agents]
-        show_table(("Room", "Mode", "Task id", "State"), rows)
+        print_table(("Room", "Mode", "Task id", "State"), rows)
     else:
         print("  no agents")
     print(flush=True)

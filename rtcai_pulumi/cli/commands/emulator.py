@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, cast
 import typer
 from pydantic.fields import FieldInfo
 
-from rtcai_pulumi.cli.output import tell_error
+from rtcai_pulumi.cli.output import print_error
 from rtcai_pulumi.config.emulator import (
     ENVIRONMENT_VARIABLES,
     OFF_OPTIONS,
@@ -18,21 +18,21 @@ from rtcai_pulumi.config.emulator import (
     EmulatorSettingsArguments,
 )
 
-_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 to listen on; 0 picks a free one.")]
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1 to listen on; 0 chooses a free port.")]
 _State = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
         help="File that stores rooms and tasks, so that a restarted emulator continues with them. "
-        "Default: they are lost when it ends.",
+        "Default: nothing is stored.",
     ),
 ]
 _Seed = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
-        help="JSON file with initial rooms, tasks and requests, as for POST /-/seed; read only if the file of --state "
-        "is empty.",
+        help="JSON file with initial rooms, tasks and requests, as for POST /-/seed; read only if the --state file is "
+        "empty.",
     ),
 ]
 _LogLevel = Annotated[
@@ -74,16 +74,16 @@ def emulator(
     log_level: _LogLevel = "info",
     **options: Any,
 ) -> None:
-    """Run a local stand-in for the RTC-AI service until SIGTERM or Ctrl+C.
+    """Run a local emulator of the RTC AI service.
 
-    It listens on 127.0.0.1 only, and prints a line with its URL when it is ready. In a browser, the URL shows a live
-    page of rooms, agents and requests. It knows one AppKey: emulator-app-key with the AppSecret emulator-app-secret, or
-    those in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET. Further accounts come from RTCAI_EMULATOR_ACCOUNTS,
-    as in "key=secret key2=secret2".
+    It runs until SIGTERM or Ctrl+C, listens on 127.0.0.1 only, and prints its URL when it is ready. Open the URL in a
+    browser for a live page of rooms, agents and requests. The emulator accepts one AppKey: emulator-app-key with the
+    AppSecret emulator-app-secret, or those in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET. Set
+    RTCAI_EMULATOR_ACCOUNTS for further accounts, as in "key=secret key2=secret2".
 
-    GET /-/tasks and GET /-/requests on that URL return the running and ended tasks and the received requests. /-/faults
-    makes requests fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and
-    when tasks start and end by themselves, and /-/clock sets its time.
+    GET /-/tasks returns the running and ended tasks, GET /-/requests the received requests. /-/faults makes requests
+    fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and when tasks start
+    and end by themselves, and /-/clock sets its time.
     """
     try:
         from rtcai_pulumi.emulator import serve  # noqa: PLC0415  the extra "emulator" may be missing
@@ -95,7 +95,7 @@ def emulator(
     try:
         serve.run(serve.settings_from(os.environ, **_settings_of(options)), port, state, seed, log_level)
     except CannotStart as error:
-        tell_error(f"rtcai emulator: {error}")
+        print_error(f"rtcai emulator: {error}")
         raise typer.Exit(1) from None
 
 

@@ -1,67 +1,61 @@
 """``rtcai end-room``."""
 
-import os
-from typing import Annotated
-
 import typer
 
-from rtcai_pulumi.cli.options import AsJson, JournalFile, Yes, require_room_name
-from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirm, exit_on_error, say, show_json, tell
-from rtcai_pulumi.cli.session import all_records, open_or_create, open_service, path_of
-from rtcai_pulumi.journal.record import Record, RecordState
-from rtcai_pulumi.maintenance.rooms import end_room as ended_with
-from rtcai_pulumi.maintenance.rooms import find_tasks_in_room, query_number
+from rtcai_pulumi.cli.options import AsJson, JournalFile, Room, Yes
+from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirm, exit_on_error, print_json, print_line, print_message
+from rtcai_pulumi.cli.session import open_for_writing, open_service
+from rtcai_pulumi.journal.record import Record
+from rtcai_pulumi.lifecycle.context import Run
+from rtcai_pulumi.maintenance import rooms
+from rtcai_pulumi.maintenance.records import read_records
 
-_Room = Annotated[str, typer.Argument(metavar="ROOM", help="The room's name.", callback=require_room_name)]
 
+def end_room(cname: Room, *, journal: JournalFile = None, yes: Yes = False, as_json: AsJson = False) -> None:
+    """End a room with everybody in it.
 
-def end_room(cname: _Room, *, journal: JournalFile = None, yes: Yes = False, as_json: AsJson = False) -> None:
-    """End a room, which removes every user and every agent from it.
-
-    This is the last resort for an agent whose task id is unknown: its create was lost, or a run was killed and its
-    journal is lost (rtcai pending lists those rooms). The tasks in the room that the journal knows are recorded as
-    closed; the next `pulumi up` of their stack starts them again. If the journal knows only a lost create in the room,
-    run `rtcai forget` so that the next `pulumi up` starts that agent again.
+    This removes every user and every agent from the room. It is the last resort for an agent whose task id is unknown:
+    its create was never answered, or a run was killed and its journal is lost (rtcai pending lists such rooms). The
+    tasks that the journal has in this room are recorded as closed; the next `pulumi up` of their stack starts them
+    again. If the journal has only a lost create in the room, run `rtcai forget`, so that the next `pulumi up` starts
+    that agent again.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
 
     --json prints an object with cname, cid (null if there is no such room), tasks (those recorded as closed) and
     outcome (ended, was gone, not confirmed).
 
-    Exit codes: 0 the room is ended, also if there is no such room; 1 it could not be ended; 2 the command was not
-    confirmed, or wrong usage.
+    Exit codes:
+
+    - 0: the room is ended, also if there is no such room
+    - 1: it could not be ended
+    - 2: the command was not confirmed, or wrong usage
     """
-    ended: list[Record] = []
+    closed: list[Record] = []
     outcome = "was gone"
-    with (
-        exit_on_error("end-room"),
-        open_or_create(path_of(os.environ, journal), made=True) as opened,
-        open_service(opened) as run,
-    ):
-        records = all_records(opened)
-        cid = query_number(cname, run)
+    with exit_on_error("end-room"), open_for_writing(journal, may_create=True) as opened, open_service(opened) as run:
+        read_records(opened)  # an unreadable journal is an error before the room ends
+        cid = rooms.query_room_number(cname, run)
         if cid is not None:
-            tell(f"Room {cname} (number {cid}) will be ended: everybody in it is thrown out.")
-            for record in find_tasks_in_room(cid, run):
-                tell(f"  task {record.task} runs in it")
-            agreed = confirm("End it?", yes=yes, undone="It was not ended")
-            outcome = "ended" if agreed else "not confirmed"
-            ended = ended_with(cid, cname, run) if agreed else []
-        settings = run.client.settings
-        lost = [
-            record.trace_id
-            for record in records
-            if record.cname == cname
-            and record.state is RecordState.ASKED
-            and (record.app_key, record.room_endpoint) == (settings.app_key, settings.room_endpoint)
-            and not opened.is_running(record.process)
-        ]
+            outcome = "ended" if _confirm(cname, cid, run, yes=yes) else "not confirmed"
+            closed = rooms.end_room(cid, cname, run) if outcome == "ended" else []
+        lost = rooms.find_lost_creates(cname, run)
     if as_json:
-        tasks = sorted({str(record.task) for record in ended})
-        show_json({"cname": cname, "cid": None if cid is None else str(cid), "tasks": tasks, "outcome": outcome})
+        tasks = sorted({str(record.task) for record in closed})
+        print_json({"cname": cname, "cid": None if cid is None else str(cid), "tasks": tasks, "outcome": outcome})
     elif outcome != "not confirmed":
-        say(f"Room {cname}: {outcome}.")
+        print_line(f"Room {cname}: {outcome}.")
     if outcome == "not confirmed":
         raise typer.Exit(NOT_CONFIRMED)
-    for trace_id in lost:
-        tell(f"A create for this room was lost: `rtcai forget {trace_id}` has the next up start it afresh.")
+    for record in lost:
+        print_message(
+            "A create for this room was never answered. To have the next `pulumi up` start its agent again, run "
+            f"`rtcai forget {record.trace_id}`."
+        )
+
+
+def _confirm(cname: str, cid: int, run: Run, *, yes: bool) -> bool:
+    print_message(f"Room {cname} (number {cid}) will be ended. This removes everybody from it.")
+    for record in rooms.find_tasks_in_room(cid, run):
+        print_message(f"  task {record.task} is running in it")
+    return confirm("End it?", yes=yes, refusal="It was not ended")

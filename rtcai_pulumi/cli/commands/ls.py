@@ -18,15 +18,14 @@ from rtcai_pulumi.cli.options import (
     StackName,
     StackOption,
 )
-from rtcai_pulumi.cli.output import exit_on_error, show_json, show_table, tell
-from rtcai_pulumi.cli.session import all_records, open_existing, require_path_of
-from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.maintenance.agents import AgentLine, duration, lines_of_records, lines_of_state, mark_of
+from rtcai_pulumi.cli.output import exit_on_error, print_json, print_message, print_table
+from rtcai_pulumi.cli.session import open_for_reading
+from rtcai_pulumi.maintenance.agents import AgentLine, format_duration, list_agents
 from rtcai_pulumi.stack.export import name_of, stack_of, tasks_of
-from rtcai_pulumi.stack.source import ExportedState, StateSource, state_of
+from rtcai_pulumi.stack.source import StateSource, state_of
 
-_All = Annotated[bool, typer.Option("--all", help="List closed ones, too.")]
-_HEAD: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
+_All = Annotated[bool, typer.Option("--all", help="List closed agents, too.")]
+_HEADER: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
 
 
 def ls(
@@ -42,54 +41,50 @@ def ls(
     all_: _All = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the agents that the journal knows, and the creates that were never answered.
+    """List agents and unanswered creates.
 
-    States: asked (the create is in progress), lost (there was no answer, and no process waits for it any more), open,
-    closing, closed. Since is the time of the last change of state; uptime counts from the create. Process shows whether
-    the run that owns the record is still running. A create without an answer has no task; it is listed by its trace id.
+    The list comes from the journal; with --stack, also from the state of the stack.
 
-    Marks: retained (retain_on_delete: no run and no sweep closes it, but rtcai close does), refused (a run on another
-    machine has replaced it, and the service refuses to close it). With --stack also: in state, unclaimed (started for
-    that stack but missing from its state: rtcai sweep closes it), only in state (the journal does not know it).
+    State:
+
+    - asked: the create is in progress
+    - lost: the create was never answered, and no process waits for it any more; it is listed by its trace id
+    - open, closing, closed: the state of the task
+
+    Mark:
+
+    - retained: retain_on_delete is set, so no run and no sweep closes the agent; rtcai close does
+    - refused: a run on another machine has replaced the agent, and the service refuses to close it
+    - in state (with --stack): the agent is in the state of the stack
+    - unclaimed (with --stack): started for this stack but missing from its state; rtcai sweep closes it
+    - only in state (with --stack): the journal does not have the agent
+
+    Since is the time of the last change of the state. Uptime counts from the create. Process shows whether the run that
+    owns the record is still running.
 
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
     since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; unknown values are null.
 
-    Exit codes: 0 listed, also if there is nothing to list, or there is no journal and --journal is not given; 1 the
-    journal or a state cannot be read; 2 wrong usage.
+    Exit codes:
+
+    - 0: listed, also if there is nothing to list, or if there is no journal and --journal is not given
+    - 1: the journal or a state cannot be read
+    - 2: wrong usage
     """
     if stack and stack_export:
         raise typer.BadParameter("give --stack or --stack-export, not both")
     source = StateSource(stack, cwd, stack_export, stack_name, project_name, backend)
     with exit_on_error("ls"):
         state = state_of(source, os.environ) if source.is_selected else None
-        others = tasks_of(other_export or [])
-        with open_existing(require_path_of(os.environ, journal)) as opened:
-            lines = _find_lines(opened, state, others, closed=all_)
-    _show(lines, as_json=as_json)
-
-
-def _find_lines(
-    journal: Journal | None, state: ExportedState | None, others: frozenset[str], *, closed: bool
-) -> list[AgentLine]:
-    records = all_records(journal) if journal else []
-    lines = lines_of_records(
-        records,
-        lives=journal.is_running if journal else lambda _: False,
-        now=datetime.now(UTC),
-        closed=closed,
-        mark=lambda record: mark_of(record, state.export if state else None, state.backend if state else None, others),
-    )
-    return lines + (lines_of_state(state.export, records) if state else [])
-
-
-def _show(lines: list[AgentLine], *, as_json: bool) -> None:
+        other_tasks = tasks_of(other_export or [])
+        with open_for_reading(journal) as opened:
+            lines = list_agents(opened, state, other_tasks, include_closed=all_, now=datetime.now(UTC))
     if as_json:
-        show_json([line.as_json() for line in lines])
+        print_json([line.as_json() for line in lines])
     elif lines:
-        show_table(_HEAD, map(_row, lines))
+        print_table(_HEADER, map(_row, lines))
     else:
-        tell("No agents.")
+        print_message("No agents.")
 
 
 def _row(line: AgentLine) -> tuple[str, ...]:
@@ -100,8 +95,8 @@ def _row(line: AgentLine) -> tuple[str, ...]:
         name_of(line.urn),
         str(stack_of(line.urn) or "-"),
         line.record.changed_at if line.record else "-",
-        duration(line.uptime) if line.uptime is not None else "-",
-        {True: "lives", False: "ended", None: "-"}[line.lives],
+        format_duration(line.uptime) if line.uptime is not None else "-",
+        {True: "running", False: "ended", None: "-"}[line.is_running],
         line.mark or "",
     )
 

@@ -14,11 +14,18 @@ from rtcai_pulumi.cli.options import (
     StackExportFile,
     StackName,
     StackOption,
+    require_one_stack,
 )
-from rtcai_pulumi.cli.output import exit_on_error, say, show_json, tell
-from rtcai_pulumi.cli.session import all_records, open_existing, require_path_of
-from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN, find_unknown_creates, line_of
-from rtcai_pulumi.maintenance.pending import as_json as begun_as_json
+from rtcai_pulumi.cli.output import exit_on_error, print_json, print_line, print_message
+from rtcai_pulumi.cli.session import open_for_reading
+from rtcai_pulumi.maintenance.pending import (
+    ADVICE,
+    UNKNOWN_CREATES,
+    create_to_json,
+    find_unknown_creates,
+    format_create,
+)
+from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.stack.source import StateSource, state_of
 
 
@@ -33,32 +40,37 @@ def pending(
     project_name: ProjectName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find agents that a killed run was starting and that are missing from the journal, because it is lost or older.
+    """Find creates that the journal does not have.
 
-    For pipelines, before `pulumi up`. With its journal, `pulumi up` recovers what the killed run left unfinished.
-    Without the journal, it would start a second agent although one may be in the room already. Nothing is sent to the
-    service. A run with PULUMI_SKIP_CHECKPOINTS leaves no trace in the state, so its agents are not found.
+    Run this in pipelines before `pulumi up`. If a run was killed while it was starting an agent, the next `pulumi up`
+    recovers that agent from the journal. If the journal is lost, or is an older copy, `pulumi up` would start a second
+    agent in a room that may have one already. This command finds such agents by the pending creates in the state.
+    Nothing is sent to the service. A run with PULUMI_SKIP_CHECKPOINTS leaves no pending creates in the state, so its
+    agents are not found.
 
-    The journal knows a create if it has a record of the same configuration. If the configuration contains a secret,
-    which the state keeps as ciphertext, one of these records is enough: a create that was never answered, or a create
-    that is newer than everything in the state. One case cannot be detected: an older journal in which an agent with
-    exactly the same configuration was closed.
+    The journal has a create if it has a record of the same configuration. If the configuration contains a secret, which
+    the state keeps as ciphertext, one of these records is enough: a create that was never answered, or a create that is
+    newer than everything in the state. One case cannot be detected: an older journal in which an agent with exactly the
+    same configuration was closed.
 
     --json prints a list of objects with cname, resource and urn.
 
-    Exit codes: 0 there are none; 1 there are some, or the journal or the state cannot be read; 2 wrong usage.
+    Exit codes:
+
+    - 0: there are none
+    - 1: there are some, or the journal or the state cannot be read
+    - 2: wrong usage
     """
-    if (stack is None) == (stack_export is None):
-        raise typer.BadParameter("give one of --stack and --stack-export")
+    source = require_one_stack(StateSource(stack, cwd, stack_export, stack_name, project_name, backend))
     with exit_on_error("pending"):
-        state = state_of(StateSource(stack, cwd, stack_export, stack_name, project_name, backend), os.environ)
-        with open_existing(require_path_of(os.environ, journal)) as opened:
-            found = find_unknown_creates(state, all_records(opened) if opened else [])
+        state = state_of(source, os.environ)
+        with open_for_reading(journal) as opened:
+            creates = find_unknown_creates(state, read_records(opened))
     if as_json:
-        show_json([begun_as_json(each) for each in found])
-    elif found:
-        tell(f"{UNKNOWN}:")
-        for each in found:
-            say(line_of(each))
-        tell(f"  to do: {ADVICE}")
-    raise typer.Exit(int(bool(found)))
+        print_json([create_to_json(create) for create in creates])
+    elif creates:
+        print_message(f"{UNKNOWN_CREATES}:")
+        for create in creates:
+            print_line(format_create(create))
+        print_message(f"  to do: {ADVICE}")
+    raise typer.Exit(int(bool(creates)))

@@ -6,41 +6,48 @@ from typing import Annotated
 import typer
 
 from rtcai_pulumi.cli.options import AsJson
-from rtcai_pulumi.cli.output import CommandError, exit_on_error, say, show_json, tell
+from rtcai_pulumi.cli.output import exit_on_error, print_json, print_line, print_message
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_file
 from rtcai_pulumi.events.schema import event_schema_text
+from rtcai_pulumi.maintenance import CommandError
 
 EventFile = Annotated[Path, typer.Argument(metavar="FILE", help="The event file.")]
 
 
 def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -> None:
-    """Check an event file and list every mistake with its line, as `file:line: path: what is wrong`.
+    """Check an event file.
 
-    Nothing is sent, and no credentials are needed. Prompt files are read. References to secrets are not resolved,
-    because only the machine that runs pulumi has the secrets.
+    Every mistake is listed with its line, as `file:line: path: what is wrong`. Nothing is sent, and no credentials are
+    needed. Prompt files are read. References to secrets are not resolved, because only the machine that runs Pulumi has
+    the secrets.
 
     --json prints an object with file, rooms (how many) and mistakes: a list of objects with file, line, path and
     reason; line is null if the file could not be read at all.
 
-    Exit codes: 0 no mistakes; 1 mistakes; 2 wrong usage.
+    Exit codes:
+
+    - 0: no mistakes
+    - 1: mistakes
+    - 2: wrong usage
     """
-    found = plan_file(file)
+    plan = plan_file(file)
+    mistakes, rooms = len(plan.mistakes), len(plan.rooms)
     if as_json:
-        mistakes = [
-            {"file": one.file, "line": one.line, "path": one.path, "reason": one.reason} for one in found.mistakes
+        listed = [
+            {"file": mistake.file, "line": mistake.line, "path": mistake.path, "reason": mistake.reason}
+            for mistake in plan.mistakes
         ]
-        show_json({"file": str(file), "rooms": len(found.rooms), "mistakes": mistakes})
+        print_json({"file": str(file), "rooms": rooms, "mistakes": listed})
     else:
-        for mistake in found.mistakes:
-            say(str(mistake))
-    if found.mistakes:
-        count = len(found.mistakes)
-        tell(f"rtcai validate: {count} mistake{'s' * (count > 1)} in {file}")
+        for mistake in plan.mistakes:
+            print_line(str(mistake))
+    if mistakes:
+        print_message(f"rtcai validate: {mistakes} mistake{'s' * (mistakes > 1)} in {file}")
         raise typer.Exit(1)
     if not as_json:
-        if not found.rooms:
-            tell("warning: the event has no rooms: an up stops every agent of it")
-        say(f"{file}: nothing is wrong; {len(found.rooms)} room{'s' * (len(found.rooms) != 1)}")
+        if not rooms:
+            print_message("warning: the event has no rooms: `pulumi up` stops all of its agents")
+        print_line(f"{file}: no mistakes; {rooms} room{'s' * (rooms != 1)}")
 
 
 _Output = Annotated[
@@ -49,12 +56,16 @@ _Output = Annotated[
 
 
 def schema(*, output: _Output = None) -> None:
-    """Print the JSON Schema of event files, which lets an editor complete and check them.
+    """Print the JSON Schema of event files.
 
-    Put the schema next to the event file, and make this the first line of the event file: `# yaml-language-server:
-    $schema=FILE`.
+    Editors use it to complete and check event files. Save the schema next to the event file, and make this the first
+    line of the event file: `# yaml-language-server: $schema=FILE`.
 
-    Exit codes: 0 printed or written; 1 the file cannot be written; 2 wrong usage.
+    Exit codes:
+
+    - 0: printed or written
+    - 1: the file cannot be written
+    - 2: wrong usage
     """
     text = event_schema_text()
     if output is None:

@@ -1,0 +1,379 @@
+"""Checks everything that `pulumi up` needs. Each check passes, fails with advice, or is not run."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import yaml  # Pulumi itself depends on it
+
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.schema import find_location_warning
+from rtcai_pulumi.maintenance.records import is_lost, open_journal, read_records
+from rtcai_pulumi.service.answers import parse_http_date
+from rtcai_pulumi.service.errors import (
+    ConnectionFailed,
+    NotAuthenticated,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    RoomNotFound,
+    RtcAiError,
+    WrongEndpoint,
+)
+from rtcai_pulumi.service.network import load_trusted, route_to
+from rtcai_pulumi.service.settings import endpoints_of, resolve
+from rtcai_pulumi.service.signing import CHECK_SUM_SECONDS
+from rtcai_pulumi.stack.plugin_python import plugin_python
+
+if TYPE_CHECKING:
+    from rtcai_pulumi.service.client import Client
+    from rtcai_pulumi.service.settings import Settings
+
+_TIMEOUT: Final = 60
+"""Seconds that a command may take."""
+_PLUGIN_PROGRAM: Final = """
+import dill, grpc, pulumi.dynamic, rtcai_pulumi.provider, sys
+from importlib.metadata import version
+print(f"rtcai-pulumi {version('rtcai-pulumi')}, pulumi {version('pulumi')}, Python {sys.version.split()[0]}")
+"""
+_LOCK_PROGRAM: Final = """
+import sys
+from pathlib import Path
+from rtcai_pulumi.journal.locks import Locks
+print(Locks(Path(sys.argv[1])).is_held(int(sys.argv[2])))
+"""
+_REPORT_BUG: Final = "report this as a bug, with the line above; the other checks were run"
+_RESTORE: Final = (
+    "save the output of `pulumi stack export` and check the rooms, then move the file away; see docs/operations.md"
+)
+_LOST_CREATES: Final = (
+    "`rtcai ls` lists the lost creates; the next `pulumi up` sends each of them again, see docs/operations.md"
+)
+_OTHER_PLACE: Final = "set RTCAI_JOURNAL to a file on a local disk that you may write to"
+_NO_CREDENTIALS: Final = "there are no valid credentials"
+_NO_ENDPOINT: Final = "the endpoint is not valid; see the check of the credentials"
+
+
+class Verdict(StrEnum):
+    """The result of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of a check, with details."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+    advice: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return the finding for ``--json``."""
+        return {"check": self.check, "verdict": self.verdict, "detail": self.detail, "advice": self.advice}
+
+
+def report_pass(check: str, detail: str, advice: str | None = None) -> Finding:
+    """Return the finding of a check that passed; the advice is about anything else that was noticed."""
+    return Finding(check, Verdict.PASSED, detail, advice)
+
+
+def report_failure(check: str, detail: str, advice: str) -> Finding:
+    """Return the finding of a check that failed."""
+    return Finding(check, Verdict.FAILED, detail, advice)
+
+
+def report_skip(check: str, reason: str, advice: str | None = None) -> Finding:
+    """Return the finding of a check that could not be run."""
+    return Finding(check, Verdict.NOT_CHECKED, reason, advice)
+
+
+def run_checks(env: Mapping[str, str], journal_path: Callable[[], Path]) -> Iterator[Finding]:
+    """Run all checks, ordered so that an earlier one explains a later one. All of them are run, even if some fail.
+
+    Args:
+        env: the environment.
+        journal_path: returns the path of the journal; raises JournalError if there is none.
+    """
+    yield from _run_check("platform", _check_platform)
+    service = _ServiceChecks(env)
+    for name, check in (
+        ("credentials", service.credentials),
+        ("proxy", service.proxy),
+        ("certificates", service.certificates),
+        ("endpoint", service.endpoint),
+        ("clock", service.clock),
+        ("signature", service.signature),
+        ("room API", service.room_api),
+    ):
+        yield from _run_check(name, check)
+    service.close()
+    yield from _run_check("Pulumi CLI", lambda: _check_cli(env))
+    yield from _run_check("plugin", lambda: _check_plugin(env))
+    yield from _run_check("place of the journal", lambda: _check_journal_folder(journal_path()))
+    yield from _run_check("journal", lambda: _check_journal(journal_path()))
+
+
+def _run_check(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
+    """Run one check. An unexpected error becomes a finding, too."""
+    try:
+        yield check()
+    except RtcAiError as error:
+        yield report_failure(name, _describe_error(error), error.advice or "see docs/operations.md")
+    except Exception as error:
+        yield report_failure(name, f"the check itself failed: {type(error).__name__}: {error}", _REPORT_BUG)
+
+
+def _check_platform() -> Finding:
+    check, versions = "platform", f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    if platform.system() in {"Linux", "Darwin"}:
+        return report_pass(check, versions)
+    return report_skip(
+        check, f"{versions}: this platform has not been tested", "use Linux or macOS; on Windows, use WSL"
+    )
+
+
+class _ServiceChecks:
+    """The checks of the service, and what they need: the settings and, if these are valid, a client."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._settings: Settings | None = None
+        self._client: Client | None = None
+        self._date: str | None = None
+        self._is_reachable = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client:
+            self._client.close()
+
+    def credentials(self) -> Finding:
+        settings = resolve(self._env, lambda _: None)
+        self._settings = settings
+        how = "AppSecret" if settings.app_secret else f"token of uid {settings.uid}"
+        return report_pass("credentials", f"AppKey {settings.app_key}, {how}")
+
+    def proxy(self) -> Finding:
+        """Report which proxy requests go through; this needs no credentials."""
+        if not self._endpoints():
+            return report_skip("proxy", _NO_ENDPOINT)
+        routes = {url: route_to(url, self._env) for url in self._endpoints()}
+        descriptions = {f"{url}: {route.description}" for url, route in routes.items()}
+        warnings = {warning for route in routes.values() for warning in route.invalid_entries}
+        detail = "; ".join(sorted(descriptions))
+        if warnings:
+            return report_failure("proxy", f"{detail}; {'; '.join(sorted(warnings))}", "correct or remove the entry")
+        return report_pass("proxy", detail)
+
+    def certificates(self) -> Finding:
+        if not self._endpoints():
+            return report_skip("certificates", _NO_ENDPOINT)
+        proxies = (route_to(url, self._env).proxy or "" for url in self._endpoints())
+        if not any(url.startswith("https://") for url in (*self._endpoints(), *proxies)):
+            return report_pass("certificates", "not needed: no endpoint uses https")
+        return report_pass("certificates", load_trusted(self._env)[1])
+
+    def endpoint(self) -> Finding:
+        """Send any request: every HTTP response shows that the endpoint can be reached, and what its clock says."""
+        if self._settings is None:
+            return report_skip("endpoint", _NO_CREDENTIALS)
+        from rtcai_pulumi.service.client import Client  # noqa: PLC0415  the HTTP client is slow to import
+
+        self._client = Client(self._settings, env=self._env)
+        began = time.monotonic()
+        self._date = self._client.probe().date
+        self._is_reachable = True
+        milliseconds = (time.monotonic() - began) * 1000
+        return report_pass("endpoint", f"{self._settings.endpoint} responded in {milliseconds:.0f} ms")
+
+    def clock(self) -> Finding:
+        if not self._is_reachable:
+            return report_skip("clock", "the endpoint cannot be reached" if self._settings else _NO_CREDENTIALS)
+        server_time = parse_http_date(self._date)
+        if server_time is None:
+            return report_skip("clock", "the response has no Date header")
+        skew = time.time() - server_time
+        if abs(skew) > CHECK_SUM_SECONDS:
+            direction = "ahead of" if skew > 0 else "behind"
+            detail = f"this machine's clock is {abs(skew) / 60:.0f} minutes {direction} the service's"
+            return report_failure("clock", detail, "set the clock: a signature is valid for five minutes")
+        return report_pass("clock", f"{abs(skew):.0f} seconds from the service's")
+
+    def signature(self) -> Finding:
+        return _check_signature(self._client) if self._client else self._skip("signature")
+
+    def room_api(self) -> Finding:
+        return _check_room_api(self._client) if self._client else self._skip("room API")
+
+    def _skip(self, check: str) -> Finding:
+        return report_skip(check, _NO_CREDENTIALS if self._settings is None else "the endpoint cannot be reached")
+
+    def _endpoints(self) -> tuple[str, ...]:
+        """Return the configured endpoints, even if the credentials are wrong; empty if an endpoint is not usable."""
+        endpoints = endpoints_of(self._env, lambda _: None)
+        return tuple(dict.fromkeys(endpoints)) if endpoints else ()
+
+
+def _check_signature(client: Client) -> Finding:
+    """Try to close a task that cannot exist: if the service refuses for another reason, it has accepted the
+    signature.
+    """
+    check = "signature"
+    if client.settings.app_secret is None:
+        return report_skip(check, "a token is valid for its own room only", "set RTCAI_APP_SECRET to run this check")
+    try:
+        client.close_task(1, f"rtcai-doctor-{uuid4().hex}", cname="", trace_id=uuid4().hex)
+    except (NotAuthenticated, WrongEndpoint) as error:
+        return report_failure(check, _describe_error(error), error.advice)
+    except (ConnectionFailed, OutcomeUnknown, RateLimited) as error:
+        return report_skip(check, _describe_error(error), error.advice or None)
+    except Refused as error:
+        return report_pass(check, f"accepted (a close of a task that does not exist: {_describe_code(error)})")
+    return report_pass(check, "accepted")
+
+
+def _check_room_api(client: Client) -> Finding:
+    """Query a room that cannot exist."""
+    check = "room API"
+    if client.settings.app_secret is None:
+        return report_skip(
+            check, "the room API needs an AppSecret", "without it a refresh cannot detect that a room has ended"
+        )
+    try:
+        client.query_room(f"rtcai-doctor-{uuid4().hex}")
+    except RoomNotFound:
+        return report_pass(check, f"{client.settings.room_endpoint} responds")
+    except RtcAiError as error:
+        advice = error.advice or "check RTCAI_ROOM_ENDPOINT; without it a refresh cannot detect that a room has ended"
+        return report_failure(check, _describe_error(error), advice)
+    return report_pass(check, f"{client.settings.room_endpoint} responds")
+
+
+def _check_cli(env: Mapping[str, str]) -> Finding:
+    check = "Pulumi CLI"
+    pulumi = shutil.which("pulumi", path=env.get("PATH"))
+    if pulumi is None:
+        return report_failure(check, "`pulumi` is not on PATH", "install the Pulumi CLI")
+    return _run_command(
+        check, [pulumi, "version"], env, lambda output: f"{output} ({pulumi})", "reinstall the Pulumi CLI"
+    )
+
+
+def _check_plugin(env: Mapping[str, str]) -> Finding:
+    """Import what the engine's plugin imports, with the Python that the project configures."""
+    check = "plugin"
+    try:
+        python = plugin_python(env, Path.cwd())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return report_failure(
+            check, f"Pulumi.yaml: {error}", "set an absolute path for the virtualenv, or correct the file"
+        )
+    if python.executable is None:
+        return report_failure(
+            check, f"no Python was found ({python.reason})", "create the virtual environment that Pulumi.yaml names"
+        )
+    advice = f'{python.executable} -m pip install "rtcai-pulumi", or the command of your tool (uv add, poetry add)'
+    command = [python.executable, "-c", _PLUGIN_PROGRAM]
+    where = f"({python.executable}; {python.reason})"
+    return _run_command(
+        check, command, env, lambda output: f"{output} {where}", f"{advice} {where}", folder=python.folder
+    )
+
+
+def _run_command(
+    check: str,
+    command: list[str],
+    env: Mapping[str, str],
+    describe: Callable[[str], str],
+    advice: str,
+    *,
+    folder: Path | None = None,
+) -> Finding:
+    try:
+        process = subprocess.run(  # noqa: S603  this Python, or the CLI on PATH
+            command,
+            env=dict(env),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return report_failure(check, str(error), advice)
+    if process.returncode:
+        lines = process.stderr.strip().splitlines()
+        return report_failure(check, lines[-1] if lines else f"exit code {process.returncode}", advice)
+    return report_pass(check, describe(process.stdout.strip()))
+
+
+def _check_journal_folder(path: Path) -> Finding:
+    """Check in a folder next to the journal that the file system supports WAL, fsync, and locks between processes."""
+    check = "place of the journal"
+    folder = next(above for above in path.absolute().parents if above.is_dir())
+    try:
+        with (
+            TemporaryDirectory(prefix=".rtcai-doctor-", dir=folder) as test_folder,
+            Journal(Path(test_folder) / "journal.db") as journal,
+        ):
+            file = str(journal.path.with_name(f"{journal.path.name}-processes"))
+            command = [sys.executable, "-c", _LOCK_PROGRAM, file, str(journal.process)]
+            process = subprocess.run(  # noqa: S603  this Python
+                command, capture_output=True, text=True, timeout=_TIMEOUT, check=False
+            )
+    except OSError as error:
+        return report_failure(check, f"{folder} is not writable: {error.strerror}", _OTHER_PLACE)
+    if process.stdout.strip() != "True":
+        lines = process.stderr.strip().splitlines()
+        detail = f"{folder}: a process does not see the locks of another process"
+        return report_failure(check, f"{detail}: {lines[-1]}" if lines else detail, _OTHER_PLACE)
+    warning = find_location_warning(path if path.parent.is_dir() else folder / path.name)
+    return report_pass(check, f"{folder}: writable, other processes see its locks, WAL works", warning)
+
+
+def _check_journal(path: Path) -> Finding:
+    check = "journal"
+    try:
+        with open_journal(path) as journal:
+            if journal is None:
+                return report_pass(check, f"{path} does not exist yet; the first `pulumi up` creates it")
+            if problems := journal.find_damage():
+                return report_failure(check, f"{path} is damaged: {problems[0]}", _RESTORE)
+            records = [record for record in read_records(journal) if record.is_unfinished]
+            lost = sum(is_lost(record, journal) for record in records)
+    except RtcAiError as error:
+        return report_failure(check, error.summary, error.advice or _RESTORE)
+    agents = sum(record.task is not None for record in records)
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        return report_failure(check, f"other users can read {path} (mode {mode:o})", f"chmod 600 {path}")
+    detail = f"{path}: {agents} agents, {lost} lost creates"
+    return report_pass(check, detail, _LOST_CREATES if lost else None)
+
+
+def _describe_code(error: RtcAiError) -> str:
+    facts = error.facts
+    return f"code {facts.code}" if facts.code is not None else f"HTTP status {facts.status}"
+
+
+def _describe_error(error: RtcAiError) -> str:
+    facts = error.facts
+    details = [f"code {facts.code}" if facts.code is not None else None, facts.text, facts.reason]
+    joined = ", ".join(detail for detail in details if detail)
+    return f"{error.summary} ({joined})" if joined else error.summary

@@ -1,0 +1,131 @@
+"""Opens the journal, reads the records that a command works on, and decides whether it may work on them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import Record, RecordState
+from rtcai_pulumi.maintenance import AgentInUse, CommandError, NotInJournal
+from rtcai_pulumi.service.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def open_journal(path: Path) -> Iterator[Journal | None]:
+    """Open the journal; yields None if there is none yet.
+
+    Raises:
+        JournalError: the journal cannot be used.
+    """
+    if not _exists(path):
+        yield None
+        return
+    if not os.access(path, os.W_OK):
+        # Reading a database in WAL mode needs write access: for SQLite's own files next to it, and for this process's
+        # lock.
+        raise JournalError(f"The journal {path} cannot be used: no permission to write.")
+    with Journal(path) as journal:
+        yield journal
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise JournalError(f"The journal {path} cannot be used: {error.strerror}.") from None
+    return True
+
+
+def read_records(journal: Journal | None) -> list[Record]:
+    """Return all records, oldest first; none if there is no journal yet.
+
+    Raises:
+        JournalError: the journal cannot be read, or contains records that no release has written.
+    """
+    if journal is None:
+        return []
+    try:
+        records = journal.records()
+        for record in records:
+            record.start_time, record.change_time  # noqa: B018  each raises an error if it is not a time
+    except (TypeError, ValueError) as error:
+        advice = "repair or move the file, or name another one"
+        raise JournalError(f"The journal {journal.path} cannot be used: {error}.", advice=advice) from None
+    return records
+
+
+def find_task_records(task: str, journal: Journal) -> list[Record]:
+    """Return the records of a task that no running process works on, newest last.
+
+    Raises:
+        NotInJournal: the journal has none.
+        AgentInUse: a running process works on the task.
+    """
+    records = [record for record in read_records(journal) if record.task == task]
+    if not records:
+        advice = "`rtcai ls --all` lists the tasks that it knows"
+        raise NotInJournal(f"The journal does not know task {task}.", advice=advice)
+    require_not_in_use(records, journal)
+    return records
+
+
+def find_lost_create(trace_id: str, journal: Journal) -> Record:
+    """Return the record of a create that was never answered and that no process waits for.
+
+    Raises:
+        NotInJournal: the journal has no create with this trace id.
+        AgentInUse: a running process waits for its response.
+        CommandError: the create was answered.
+    """
+    record = journal.record(trace_id)
+    if record is None:
+        advice = "`rtcai ls` lists the trace ids of lost creates"
+        raise NotInJournal(f"The journal does not know a create with the trace id {trace_id}.", advice=advice)
+    if record.state is not RecordState.ASKED:
+        raise CommandError(
+            f"This create was answered: it started task {record.task}.",
+            advice="`rtcai close` stops the task; `rtcai release` stops managing it",
+        )
+    require_not_in_use([record], journal)
+    return record
+
+
+def is_lost(record: Record, journal: Journal) -> bool:
+    """Whether a record is of a create that was never answered and that no process waits for any more."""
+    return record.state is RecordState.ASKED and not journal.is_running(record.process)
+
+
+def require_not_in_use(records: Iterable[Record], journal: Journal) -> None:
+    """Raise an error if a running process works on one of the records.
+
+    Raises:
+        AgentInUse: a running process works on it.
+    """
+    if any(record.is_unfinished and journal.is_running(record.process) for record in records):
+        advice = "wait until it has finished, or interrupt it first"
+        raise AgentInUse("Another run is in progress and works on this agent.", advice=advice)
+
+
+def take_over(record: Record, journal: Journal) -> Record | None:
+    """Take over a record that was read earlier, to close its task.
+
+    Returns:
+        The record, which this process now owns; None if the task has been closed since.
+
+    Raises:
+        AgentInUse: another run has taken the record over, or has changed it since.
+    """
+    current = journal.record(record.trace_id)
+    if current is None or not current.is_unfinished:
+        return None
+    if current == record and not journal.is_running(record.process) and (taken := journal.take_over(record)):
+        return taken
+    raise AgentInUse("Another run has just taken this agent over; nothing was sent.", advice="run it again")
