@@ -91,7 +91,7 @@ def test_a_fault_that_is_set_on_the_page_makes_the_next_up_fail_as_described(
     run = stack.up().failed()
     assert "service code: 611" in run.output
     assert "no subtitle permission" in run.output
-    refused = view.calls.filter(has_text="611")
+    refused = view.calls.filter(has=view.page.locator(".code", has_text="611"))
     expect(refused).to_have_count(1)
     expect(refused).to_contain_text("no subtitle permission")
     expect(refused).to_contain_text("fault 1: answer")
@@ -138,7 +138,7 @@ def test_a_day_at_an_event_for_the_readme(
     view = View(page, emulator).opened()
     for room in ROOMS:
         expect(view.state(room)).to_have_text("Running")
-    expect(view.calls.filter(has_text="611")).to_have_count(1)
+    expect(view.calls.filter(has=view.page.locator(".code", has_text="611"))).to_have_count(1)
     kept(page, name)
     if name == "page":
         view.opened_room("keynote")
