@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.reference.pages import PAGES, ROOT
+from tools.reference.__main__ import PAGES, ROOT
 
 
 @pytest.mark.parametrize("name", PAGES)
