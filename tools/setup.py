@@ -23,7 +23,8 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,14 +37,21 @@ def main(arguments: Sequence[str]) -> int:
     folder = ROOT / (".tools/floor" if is_floor else ".venv")
     files = ["constraints.txt", *(["constraints-floor.txt"] if is_floor else [])]
     constraints = merge_pins(ROOT / "tools" / file for file in files)
-    (ROOT / ".tools").mkdir(exist_ok=True)
-    with (ROOT / ".tools" / "setup.lock").open("w") as lock:
+    with wait_for_others(ROOT / ".tools" / "setup.lock"):
+        return _prepare(folder, constraints, quiet="--quiet" in arguments)
+
+
+@contextmanager
+def wait_for_others(lock: Path) -> Iterator[None]:
+    """Hold a lock, so that only one setup runs in its folder at a time."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print("setup: another setup is running here: waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        return _prepare(folder, constraints, quiet="--quiet" in arguments)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def merge_pins(files: Iterable[Path]) -> str:

@@ -5,7 +5,6 @@ and one rename creates `bin`.
 """
 
 import argparse
-import fcntl
 import os
 import shutil
 import signal
@@ -14,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 from tools.pulumi_cli.sources import (
-    HERE,
     NEWEST,
     OLDEST,
     PARTS,
@@ -24,8 +22,7 @@ from tools.pulumi_cli.sources import (
     find_on_path,
     query_version,
 )
-
-ROOT = HERE.parents[1]
+from tools.setup import ROOT, wait_for_others
 
 
 def main() -> int:
@@ -40,14 +37,8 @@ def main() -> int:
     options = parser.parse_args()
     into = options.into or ROOT / ".tools" / ("oldest" if options.oldest else "")
     folder: Path = into.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     sources = [options.only] if options.only else list(SOURCES) if options.oldest else ["path", *SOURCES]
-    with (folder / "install.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("setup: another installer is running here: waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with wait_for_others(folder / "install.lock"):
         message = _provide(OLDEST if options.oldest else NEWEST, folder, sources)
     if message is None:
         print("setup: no Pulumi CLI. The lines above say why each source failed.", file=sys.stderr)
