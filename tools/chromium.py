@@ -27,7 +27,7 @@ _INSTALL = (
 Run = Callable[[Sequence[str], Mapping[str, str]], int]
 
 
-def found(environ: Mapping[str, str]) -> str | None:
+def find_chromium(environ: Mapping[str, str]) -> str | None:
     """Return the path of the Chromium to use, or None if there is none."""
     named, path = environ.get("RTCAI_CHROMIUM"), environ.get("PATH", os.defpath)
     paths = (shutil.which(name, path=path) for name in ([named] if named else NAMES))
@@ -36,9 +36,9 @@ def found(environ: Mapping[str, str]) -> str | None:
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool, run: Run) -> int:
     """Install a Chromium if needed and return the exit code. `--quiet` prints nothing if there is nothing to do."""
-    if known := found(environ):
+    if path := find_chromium(environ):
         if "--quiet" not in arguments:
-            print(f"chromium: {known}: nothing to do")
+            print(f"chromium: {path}: nothing to do")
         return 0
     has_apt = shutil.which("apt-get", path=environ.get("PATH", os.defpath)) is not None
     if is_root and has_apt and not environ.get("RTCAI_CHROMIUM"):
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool,
         # The result is checked afterwards, not by exit codes: an index that cannot be updated may be good enough.
         for command in _INSTALL:
             run(command, {**environ, "DEBIAN_FRONTEND": "noninteractive"})
-        if found(environ):
+        if find_chromium(environ):
             print("chromium: ready", flush=True)
             return 0
     print(f"chromium: {HOW}", file=sys.stderr)

@@ -10,7 +10,7 @@ not, the folder is created again.
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - an older one can only be told if it gets as far as this line
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one gets a message only if it can parse the file up to this line
     sys.exit(
         "setup: this project needs Python 3.11 or newer; "
         f"{sys.executable} is {sys.version_info[0]}.{sys.version_info[1]}.\n"

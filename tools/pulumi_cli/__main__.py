@@ -80,13 +80,13 @@ def _install(engine: Engine, folder: Path, source: str) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-", ignore_cleanup_errors=True) as name:
         scratch, target = Path(name), folder / "bin"
         SOURCES[source](engine, scratch)
-        made = scratch / "bin"
-        if missing := [part for part in PARTS if not os.access(made / part, os.X_OK)]:
+        built = scratch / "bin"
+        if missing := [part for part in PARTS if not os.access(built / part, os.X_OK)]:
             raise SourceError(f"it has no {', '.join(missing)}")
-        query_version(made / "pulumi")
+        query_version(built / "pulumi")
         if target.exists():
             target.rename(scratch / "old")
-        made.rename(target)
+        built.rename(target)
 
 
 def _is_complete(engine: Engine, target: Path) -> bool:

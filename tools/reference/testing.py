@@ -81,14 +81,14 @@ def _subjects(tests: Sequence[_Test]) -> Iterator[str]:
     yield "## What `make test` shows under the real engine\n"
     yield "| | shown by | more in `test-full` | more in `test-all` |\n|---|---|---|---|"
     for subject in subjects():
-        shown = [test for test in tests if subject in test.shows]
-        count = {target: sum(test.target is target for test in shown) for target in Target}
-        everyday = dict.fromkeys(f"`{test.name}`" for test in shown if test.target is Target.TEST)
+        shown_by = [test for test in tests if subject in test.shows]
+        count = {target: sum(test.target is target for test in shown_by) for target in Target}
+        everyday = dict.fromkeys(f"`{test.name}`" for test in shown_by if test.target is Target.TEST)
         if not everyday:
             message = f"nothing in `make test` shows {subject}: mark a test everyday"
             raise LookupError(message)
-        told = f"{subject}: {PROMISES[subject]}" if subject in PROMISES else f"`{subject}`"
-        yield f"| {told} | {', '.join(everyday)} | {count[Target.FULL] or ''} | {count[Target.ALL] or ''} |"
+        description = f"{subject}: {PROMISES[subject]}" if subject in PROMISES else f"`{subject}`"
+        yield f"| {description} | {', '.join(everyday)} | {count[Target.FULL] or ''} | {count[Target.ALL] or ''} |"
     yield ""
 
 
@@ -98,12 +98,12 @@ def _safety(tests: Sequence[_Test]) -> Iterator[str]:
     first = _first_targets(tests)
     file = ""
     for line in (ROOT / "docs" / "safety.md").read_text(encoding="utf-8").splitlines():
-        found = []
+        targets = []
         for path, name in re.findall(r"`(tests/[\w/]+(?:\.py)?)?(?:::(test_\w+))?`", line):
             file = path or file
-            found.append(first.get(f"{file}::{name}" if name else file.rstrip("/")))
-        if line.startswith("| ") and found:
-            yield f"| {line.split(' | ')[0].removeprefix('| ')} | `{_earliest(filter(None, found))}` |"
+            targets.append(first.get(f"{file}::{name}" if name else file.rstrip("/")))
+        if line.startswith("| ") and targets:
+            yield f"| {line.split(' | ')[0].removeprefix('| ')} | `{_earliest(filter(None, targets))}` |"
     yield ""
 
 
