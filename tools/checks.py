@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,17 +17,64 @@ from tests.tiers import EXPRESSIONS, Target
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 BIN: Final = ROOT / ".venv" / "bin"
-FLOOR: Final = ROOT / ".tools" / "floor" / "bin"
-OLDEST_ENGINE: Final = ROOT / ".tools" / "oldest" / "bin"
+PYTHON: Final = str(BIN / "python")
+FLOOR: Final = str(ROOT / ".tools" / "floor" / "bin" / "python")
+# The engine's tests wait for processes, for the disk and for time to pass: with three workers, two cores were idle for
+# two fifths of the time.
+_CORES: Final = os.cpu_count() or 1
+PARALLEL: Final = ("-n", str(_CORES + 1), "--dist", "worksteal")
+PARALLEL_ENGINE: Final = ("-n", str(2 * _CORES + 1), "--dist", "worksteal")
+
 Part = tuple[str, Sequence[Sequence[str]]]
 """A name, and the commands to run in order."""
+
+MYPY: Final = str(BIN / "mypy")
+EXAMPLES: Final = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "examples").iterdir() if path.is_dir())
+LINT: Final[Sequence[Part]] = [
+    ("style", [[str(BIN / "ruff"), "check", "."], [str(BIN / "ruff"), "format", "--check", "."]]),
+    # The examples one by one, because every program is a separate __main__.
+    (
+        "types",
+        [
+            [MYPY, "rtcai_pulumi", "pytest_rtcai", "tests", "tools", "__main__.py"],
+            *([MYPY, example] for example in EXAMPLES),
+        ],
+    ),
+    ("import directions", [[str(BIN / "lint-imports")]]),
+]
+SETUP_FLOOR: Final = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
+TEST_FLOOR: Final[Part] = (
+    "tests without the engine, at the lowest versions of dependencies",
+    [SETUP_FLOOR, [FLOOR, "-m", "pytest", *PARALLEL, "tests/plugin", "tests/unit", "tests/cli"]],
+)
+ENGINES: Final = [FLOOR, "-m", "pytest", *PARALLEL_ENGINE, "-m", "full and everyday", "tests/engine"]
+# `make test` uses the newest engine and the newest SDK.
+TEST_ENGINES: Final[Part] = (
+    "the oldest engine with the oldest SDK",
+    [
+        SETUP_FLOOR,
+        [sys.executable, "-m", "tools.pulumi_cli", "--oldest", "--quiet"],
+        ["env", f"TESTED_ENGINE={ROOT / '.tools' / 'oldest' / 'bin'}", *ENGINES],
+    ],
+)
+TEST: Final = [PYTHON, "-m", "pytest", *PARALLEL, "-m", EXPRESSIONS[Target.TEST]]
+TEST_FULL: Final = [PYTHON, "-m", "pytest", *PARALLEL_ENGINE, "-m", EXPRESSIONS[Target.FULL]]
+TEST_ALL: Final = [PYTHON, "-m", "pytest", *PARALLEL_ENGINE, "-m", EXPRESSIONS[Target.ALL]]
+CHECKS: Final[Mapping[str, Sequence[Part]]] = {
+    "lint": LINT,
+    "test": [*LINT, ("tests", [TEST])],
+    "floor": [TEST_FLOOR],
+    "full": [("tests of the real engine", [TEST_FULL]), TEST_FLOOR],
+    "engines": [TEST_ENGINES],
+    "all": [TEST_ENGINES, ("every crash, and the whole model", [TEST_ALL])],
+}
 
 
 def main(names: Sequence[str]) -> int:
     """Run the checks of these names; returns the exit code of the first that failed, or 0."""
     spent: list[tuple[str, float]] = []
     code = 0
-    for part, commands in [part for name in names for part in CHECKS[name]()]:
+    for part, commands in [part for name in names for part in CHECKS[name]]:
         print(f"\n--- {part}", flush=True)
         began = time.monotonic()
         code = next(filter(None, map(_run, commands)), 0)
@@ -40,70 +87,10 @@ def main(names: Sequence[str]) -> int:
     return code
 
 
-def lint() -> Iterator[Part]:
-    """Check style, types and the direction of imports."""
-    yield "style", [[str(BIN / "ruff"), "check", "."], [str(BIN / "ruff"), "format", "--check", "."]]
-    mypy = str(BIN / "mypy")
-    examples = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
-    # One by one, because every program is a separate __main__.
-    programs = [[mypy, str(path.relative_to(ROOT))] for path in examples]
-    yield "types", [[mypy, "rtcai_pulumi", "pytest_rtcai", "tests", "tools", "__main__.py"], *programs]
-    yield "import directions", [[str(BIN / "lint-imports")]]
-
-
-def _test() -> Iterator[Part]:
-    yield from lint()
-    yield "tests", [_pytest(Target.TEST)]
-
-
-def _full() -> Iterator[Part]:
-    yield "tests of the real engine", [_pytest(Target.FULL)]
-    yield from _floor()
-
-
-def _floor() -> Iterator[Part]:
-    floor = [str(FLOOR / "python"), "-m", "pytest", *PARALLEL, "tests/plugin", "tests/unit", "tests/cli"]
-    setup = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
-    yield "tests without the engine, at the lowest versions of dependencies", [setup, floor]
-
-
-def _engines() -> Iterator[Part]:
-    """Run the tests with the lowest supported versions: `make test` uses the newest engine and the newest SDK."""
-    setup = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
-    install = [sys.executable, "-m", "tools.pulumi_cli", "--oldest", "--quiet"]
-    tests = [str(FLOOR / "python"), "-m", "pytest", *PARALLEL_ENGINE, "-m", "full and everyday", "tests/engine"]
-    with_oldest = ["env", f"TESTED_ENGINE={OLDEST_ENGINE}", *tests]
-    yield "the oldest engine with the oldest SDK", [setup, install, with_oldest]
-
-
-def _all() -> Iterator[Part]:
-    yield from _engines()
-    yield "every crash, and the whole model", [_pytest(Target.ALL)]
-
-
-def _pytest(target: Target) -> list[str]:
-    parallel = PARALLEL if target is Target.TEST else PARALLEL_ENGINE
-    return [str(BIN / "python"), "-m", "pytest", *parallel, "-m", EXPRESSIONS[target]]
-
-
 def _run(command: Sequence[str]) -> int:
     print(f"$ {Path(command[0]).name} {' '.join(command[1:])}", flush=True)
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
-
-# The engine's tests wait for processes, for the disk and for time to pass: with three workers, two cores were idle for
-# two fifths of the time.
-_CORES: Final = os.cpu_count() or 1
-PARALLEL: Final = ("-n", str(_CORES + 1), "--dist", "worksteal")
-PARALLEL_ENGINE: Final = ("-n", str(2 * _CORES + 1), "--dist", "worksteal")
-CHECKS: Final[Mapping[str, Callable[[], Iterator[Part]]]] = {
-    "lint": lint,
-    "test": _test,
-    "floor": _floor,
-    "full": _full,
-    "engines": _engines,
-    "all": _all,
-}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 HOW = (
     "no Chromium: the tests of the emulator's page need one.\n"
-    "  On Debian: apt install chromium (as root). Elsewhere install Chromium or Chrome, and where it is not on PATH\n"
-    "  name its program: RTCAI_CHROMIUM=/path/to/chrome"
+    "  On Debian: apt install chromium (as root). Elsewhere install Chromium or Chrome.\n"
+    "  If it is not on PATH, name its program: RTCAI_CHROMIUM=/path/to/chrome"
 )
 _INSTALL = (
     ("apt-get", "update", "--quiet=2"),
@@ -27,33 +27,26 @@ _INSTALL = (
 Run = Callable[[Sequence[str], Mapping[str, str]], int]
 
 
-def found(environ: Mapping[str, str]) -> str | None:
+def find_chromium(environ: Mapping[str, str]) -> str | None:
     """Return the path of the Chromium to use, or None if there is none."""
-    named = environ.get("RTCAI_CHROMIUM")
-    path = environ.get("PATH", os.defpath)
-    return (
-        shutil.which(named, path=path)
-        if named
-        else next(filter(None, (shutil.which(n, path=path) for n in NAMES)), None)
-    )
+    named, path = environ.get("RTCAI_CHROMIUM"), environ.get("PATH", os.defpath)
+    paths = (shutil.which(name, path=path) for name in ([named] if named else NAMES))
+    return next(filter(None, paths), None)
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool, run: Run) -> int:
     """Install a Chromium if needed and return the exit code. `--quiet` prints nothing if there is nothing to do."""
-    known = found(environ)
-    if known:
+    if path := find_chromium(environ):
         if "--quiet" not in arguments:
-            print(f"chromium: {known}: nothing to do")
+            print(f"chromium: {path}: nothing to do")
         return 0
-    may = (
-        is_root and shutil.which("apt-get", path=environ.get("PATH", os.defpath)) and not environ.get("RTCAI_CHROMIUM")
-    )
-    if may:
+    has_apt = shutil.which("apt-get", path=environ.get("PATH", os.defpath)) is not None
+    if is_root and has_apt and not environ.get("RTCAI_CHROMIUM"):
         print("chromium: installing Debian's package for the tests of the page (about a minute) ...", flush=True)
         # The result is checked afterwards, not by exit codes: an index that cannot be updated may be good enough.
         for command in _INSTALL:
             run(command, {**environ, "DEBIAN_FRONTEND": "noninteractive"})
-        if found(environ):
+        if find_chromium(environ):
             print("chromium: ready", flush=True)
             return 0
     print(f"chromium: {HOW}", file=sys.stderr)

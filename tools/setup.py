@@ -10,7 +10,7 @@ not, the folder is created again.
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - an older one can only be told if it gets as far as this line
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one gets a message only if it can parse the file up to this line
     sys.exit(
         "setup: this project needs Python 3.11 or newer; "
         f"{sys.executable} is {sys.version_info[0]}.{sys.version_info[1]}.\n"
@@ -23,139 +23,111 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 UNFINISHED = "unfinished"
 
 
-@dataclass(frozen=True)
-class Environment:
-    """A virtual environment of this checkout: its folder, and the files that pin it; later files override earlier
-    ones.
-    """
-
-    folder: Path
-    pins: tuple[Path, ...]
-
-    @property
-    def name(self) -> str:
-        """Its name in messages."""
-        return str(self.folder.relative_to(ROOT))
-
-    @property
-    def python(self) -> Path:
-        """Path of its Python."""
-        return self.folder / "bin" / "python"
-
-    @property
-    def record(self) -> Path:
-        """Path of the file that records the result of the last run."""
-        return self.folder / "rtcai-setup.json"
-
-    def constraints(self) -> str:
-        """Return one pin for each package."""
-        lines = (line for file in self.pins for line in file.read_text().splitlines())
-        pinned = {_package(line): line for line in lines if line and not line.startswith("#")}
-        return "".join(f"{line}\n" for line in pinned.values())
-
-
-CURRENT = Environment(ROOT / ".venv", (ROOT / "tools" / "constraints.txt",))
-FLOOR = Environment(ROOT / ".tools" / "floor", (*CURRENT.pins, ROOT / "tools" / "constraints-floor.txt"))
-
-
 def main(arguments: Sequence[str]) -> int:
     """Prepare an environment and return the exit code. `--quiet` prints nothing if there is nothing to do."""
-    folder = ROOT / ".tools"
-    folder.mkdir(exist_ok=True)
-    with (folder / "setup.lock").open("w") as lock:
+    is_floor = "--floor" in arguments
+    folder = ROOT / (".tools/floor" if is_floor else ".venv")
+    files = ["constraints.txt", *(["constraints-floor.txt"] if is_floor else [])]
+    constraints = merge_pins(ROOT / "tools" / file for file in files)
+    with wait_for_others(ROOT / ".tools" / "setup.lock"):
+        return _prepare(folder, constraints, quiet="--quiet" in arguments)
+
+
+@contextmanager
+def wait_for_others(lock: Path) -> Iterator[None]:
+    """Hold a lock, so that only one setup runs in its folder at a time."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("setup: another set-up is at work here: waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        return _prepare(FLOOR if "--floor" in arguments else CURRENT, quiet="--quiet" in arguments)
+            print("setup: another setup is running here: waiting for it", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
-def _prepare(environment: Environment, quiet: bool) -> int:
-    name, recorded, wanted = environment.name, _recorded(environment), _wanted(environment)
-    if recorded == wanted:
+def merge_pins(files: Iterable[Path]) -> str:
+    """Return one pin for each package; later files override earlier ones."""
+    lines = (line for file in files for line in file.read_text().splitlines() if line and not line.startswith("#"))
+    return "".join(f"{line}\n" for line in {_normalize(line.partition("==")[0]): line for line in lines}.values())
+
+
+def _normalize(package: str) -> str:
+    return package.lower().replace("_", "-")
+
+
+def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
+    name, state = folder.relative_to(ROOT), _read_state(folder)
+    pinned = (ROOT / "pyproject.toml").read_text() + constraints + str(ROOT)
+    wanted = hashlib.sha256(pinned.encode()).hexdigest()
+    if state == wanted:
         if not quiet:
             print(f"setup: {name} is ready: nothing to do", flush=True)
         return 0
-    if _must_be_made_anew(environment, recorded):
+    if state == UNFINISHED or not _is_usable(folder):
         print(f"setup: making {name} with Python {sys.version_info[0]}.{sys.version_info[1]} ...", flush=True)
-        shutil.rmtree(environment.folder, ignore_errors=True)
-        environment.folder.mkdir()
-        _record(environment, UNFINISHED)
-        if _run([sys.executable, "-m", "venv", str(environment.folder)]) != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        _write_state(folder, UNFINISHED)
+        if _run(sys.executable, "-m", "venv", str(folder)) != 0:
             print(
                 "setup: this Python cannot make a virtual environment.\n"
                 "       On Debian and Ubuntu its venv module is a package of its own: apt install python3-venv",
                 file=sys.stderr,
             )
             return 1
-    _record(environment, UNFINISHED)
+    _write_state(folder, UNFINISHED)
     print(f"setup: installing the package, its extras and the test tools into {name} (about a minute) ...", flush=True)
-    if _install(environment) != 0:
-        print("setup: pip failed; its lines above say why. Run it again to go on.", file=sys.stderr)
+    (folder / "constraints.txt").write_text(constraints)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    pip += ["--constraint", str(folder / "constraints.txt")]
+    # The build backend is installed first and the build is not isolated, so constraints.txt pins the backend too. pip
+    # itself is installed too: the language host uses it to list the packages in every run, and the pip that comes with
+    # Python 3.11 takes twice as long for that.
+    code = _run(*pip, "pip", "hatchling", "editables")
+    if code or _run(*pip, "--no-build-isolation", "--editable", f"{ROOT}[dev]"):
+        print("setup: pip failed; its lines above say why. Run it again.", file=sys.stderr)
         return 1
-    _record(environment, wanted)
+    _write_state(folder, wanted)
     print(f"setup: {name} is ready", flush=True)
     return 0
 
 
-def _install(environment: Environment) -> int:
-    constraints = environment.folder / "constraints.txt"
-    constraints.write_text(environment.constraints())
-    pip = [str(environment.python), "-m", "pip", "install", "--quiet", "--constraint", str(constraints)]
-    # The build backend is installed first and the build is not isolated, so constraints.txt pins the backend too. pip
-    # itself is installed too: the language host uses it to list the packages in every run, and the pip that comes with
-    # Python 3.11 takes twice as long for that.
-    package = ["--no-build-isolation", "--editable", f"{ROOT}[dev]"]
-    return _run([*pip, "pip", "hatchling", "editables"]) or _run([*pip, *package])
+def _is_usable(folder: Path) -> bool:
+    # The scripts in bin/ start with the absolute path of their Python, so a checkout that was moved needs new ones.
+    python, script = folder / "bin" / "python", folder / "bin" / "pip"
+    if not (script.exists() and script.read_text(errors="replace").startswith(f"#!{folder}/") and python.exists()):
+        return False
+    return _run(str(python), "-c", "import sys; sys.exit(sys.version_info < (3, 11))") == 0
 
 
-def _package(pin: str) -> str:
-    return pin.partition("==")[0].lower().replace("_", "-")
-
-
-def _run(argv: list[str]) -> int:
+def _run(*argv: str) -> int:
     return subprocess.run(argv, cwd=ROOT, check=False).returncode
 
 
-def _must_be_made_anew(environment: Environment, recorded: str | None) -> bool:
-    if recorded == UNFINISHED or not environment.python.exists():
-        return True
-    # The scripts in bin/ start with the absolute path of their Python, so a checkout that was moved needs new ones.
-    script = environment.folder / "bin" / "pip"
-    if not script.exists() or not script.read_text(errors="replace").startswith(f"#!{environment.folder}/"):
-        return True
-    question = "import sys; sys.exit(sys.version_info < (3, 11))"
-    return _run([str(environment.python), "-c", question]) != 0
-
-
-def _wanted(environment: Environment) -> str:
-    pinned = (ROOT / "pyproject.toml").read_text() + environment.constraints() + str(ROOT)
-    return hashlib.sha256(pinned.encode()).hexdigest()
-
-
-def _recorded(environment: Environment) -> str | None:
+def _read_state(folder: Path) -> str | None:
     try:
-        return str(json.loads(environment.record.read_text())["state"]) if environment.python.exists() else None
+        state = str(json.loads((folder / "rtcai-setup.json").read_text())["state"])
+        return state if (folder / "bin" / "python").exists() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _record(environment: Environment, state: str) -> None:
-    environment.record.write_text(json.dumps({"state": state}) + "\n")
+def _write_state(folder: Path, state: str) -> None:
+    (folder / "rtcai-setup.json").write_text(json.dumps({"state": state}) + "\n")
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
-        print("\nsetup: interrupted; run it again to go on", file=sys.stderr)
+        print("\nsetup: interrupted; run it again", file=sys.stderr)
         sys.exit(130)

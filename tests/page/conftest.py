@@ -13,7 +13,7 @@ from tests.page.view import View
 from tools import chromium
 
 # Read now, because every test starts from an environment without RTCAI_ variables.
-CHROMIUM = chromium.found(os.environ)
+CHROMIUM = chromium.find_chromium(os.environ)
 IN_CI = bool(os.environ.get("CI"))
 
 expect.set_options(timeout=20_000)

@@ -36,9 +36,9 @@ def ended(folder: Path, *, is_root: bool = True, installs: bool = False, **envir
 
 @pytest.mark.parametrize("name", chromium.NAMES)
 def test_one_that_is_there_is_used(folder: Path, name: str) -> None:
-    assert chromium.found({"PATH": str(folder)}) is None
+    assert chromium.find_chromium({"PATH": str(folder)}) is None
     path = program(folder, name)
-    assert chromium.found({"PATH": str(folder)}) == path
+    assert chromium.find_chromium({"PATH": str(folder)}) == path
     assert ended(folder) == (0, [])
 
 
@@ -46,8 +46,8 @@ def test_debian_s_own_goes_before_the_others_and_the_named_one_before_all(folder
     for name in reversed(chromium.NAMES):
         program(folder, name)
     named = program(folder, "other")
-    assert chromium.found({"PATH": str(folder)}) == str(folder / "chromium")
-    assert chromium.found({"PATH": str(folder), "RTCAI_CHROMIUM": named}) == named
+    assert chromium.find_chromium({"PATH": str(folder)}) == str(folder / "chromium")
+    assert chromium.find_chromium({"PATH": str(folder), "RTCAI_CHROMIUM": named}) == named
 
 
 def test_root_installs_debian_s_package(folder: Path) -> None:

@@ -27,7 +27,9 @@ def test_a_workflow_fits_its_schema(root: Path, name: str) -> None:
 
 
 def test_the_version_is_printed_as_pyproject_has_it(root: Path) -> None:
-    command = [sys.executable, "tools/version.py"]
+    arguments = ["-m", "hatchling", "version"]
+    assert f"$(python {' '.join(arguments)})" in (root / ".github/workflows/release.yml").read_text(encoding="utf-8")
+    command = [sys.executable, *arguments]
     printed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     assert f'version = "{printed.strip()}"' in (root / "pyproject.toml").read_text(encoding="utf-8")
 

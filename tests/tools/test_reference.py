@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.tiers import SAFETY_PAGE, Target, mistakes, safety_lines, safety_subject
+from tools.reference.__main__ import PAGES, ROOT
 from tools.reference.collected import CollectedTest, collect_tests
-from tools.reference.pages import PAGES, ROOT
 from tools.reference.safety import with_tests
 
 PAGE = """

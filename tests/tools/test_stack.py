@@ -1,4 +1,4 @@
-"""How the CLI is run: again if the language host crashed, waited for after signals, unlocked after dead runs."""
+"""A stack: how its runs are started, repeated, interrupted and recovered."""
 
 import json
 import os

@@ -5,6 +5,7 @@ only.
 import argparse
 import statistics
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -27,52 +28,35 @@ def main() -> None:
     parser.add_argument("--page-only", action="store_true", help="measure the live page alone")
     parser.add_argument("--service-seconds", type=float, default=0.3, help="what the service takes for a create (0.3)")
     options = parser.parse_args()
-    if options.page_only:
-        _print_live_page(options.page_rooms, options.page_requests)
+    if not options.page_only:
+        with tempfile.TemporaryDirectory() as folder:
+            medians = one_create.compare(Path(folder), options.rounds)
+            medians["provider above the bare call"] = medians["provider's create"] - medians["bare HTTP call"]
+            _print_table("One create, median in ms", {name: (f"{ms:.2f}",) for name, ms in medians.items()})
+            times = many_rooms.compare(Path(folder), options.rooms, options.service_seconds, options.runs)
+        _print_many_rooms(times, options.rooms, options.service_seconds)
+    values = live_page.measure(options.page_rooms, options.page_requests, runs=7)
+    if values is None:
+        CONSOLE.print(f"The live page is not measured: {chromium.HOW}")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        _print_one_create(one_create.compare(Path(folder), options.rounds))
-        times = many_rooms.compare(Path(folder), options.rooms, options.service_seconds, options.runs)
-    _print_many_rooms(times, options.rooms, options.service_seconds)
-    _print_live_page(options.page_rooms, options.page_requests)
-
-
-def _print_one_create(medians: dict[str, float]) -> None:
-    table = Table(title="One create, median in ms", title_justify="left")
-    table.add_column("way")
-    table.add_column("ms", justify="right")
-    for name, taken in medians.items():
-        table.add_row(name, f"{taken:.2f}")
-    above = medians["provider's create"] - medians["bare HTTP call"]
-    table.add_row("provider above the bare call", f"{above:.2f}")
-    CONSOLE.print(table)
+    title = f"The live page: {options.page_rooms} rooms, {options.page_requests} requests; median, ms if not named"
+    _print_table(title, {name: (f"{value:.1f}",) for name, value in values.items()})
 
 
 def _print_many_rooms(times: dict[str, list[float]], rooms: int, seconds: float) -> None:
     medians = {name: statistics.median(taken) for name, taken in times.items()}
-    table = Table(
-        title=f"{rooms} rooms, {seconds * 1000:.0f} ms each, `up -p 64` without checkpoints", title_justify="left"
-    )
-    for column in ("way", "median s", "min–max s"):
-        table.add_column(column, justify="left" if column == "way" else "right")
-    for name, taken in times.items():
-        table.add_row(name, f"{medians[name]:.2f}", f"{min(taken):.2f}–{max(taken):.2f}")
+    rows = {name: (f"{medians[name]:.2f}", f"{min(each):.2f}–{max(each):.2f}") for name, each in times.items()}
     for pace in many_rooms.PACES:  # the script's time is the time that the service itself takes
         ratio = medians[f"ours, {pace}"] / (medians["provider that does nothing"] + medians[f"raw asyncio, {pace}"])
-        table.add_row(f"ours / (does nothing + raw asyncio), {pace}", f"{ratio:.2f}", "")
-    CONSOLE.print(table)
+        rows[f"ours / (does nothing + raw asyncio), {pace}"] = (f"{ratio:.2f}", "")
+    title = f"{rooms} rooms, {seconds * 1000:.0f} ms each, `up -p 64` without checkpoints; median s, min–max s"
+    _print_table(title, rows)
 
 
-def _print_live_page(rooms: int, requests: int) -> None:
-    medians = live_page.measure(rooms, requests, runs=7)
-    if medians is None:
-        CONSOLE.print(f"The live page is not measured: {chromium.HOW}")
-        return
-    table = Table(title=f"The live page: {rooms} rooms, {requests} requests", title_justify="left")
-    table.add_column("what, median in ms unless named")
-    table.add_column("", justify="right")
-    for name, value in medians.items():
-        table.add_row(name, f"{value:.1f}")
+def _print_table(title: str, rows: Mapping[str, Sequence[str]]) -> None:
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, values in rows.items():
+        table.add_row(name, *values)
     CONSOLE.print(table)
 
 

@@ -27,7 +27,7 @@ _PAINTED: Final = "performance.getEntriesByName('first-contentful-paint')[0]?.st
 
 def measure(rooms: int, requests: int, runs: int) -> dict[str, float] | None:
     """Return medians by name, in ms unless the name gives a unit; None if there is no Chromium."""
-    path = chromium.found(os.environ)
+    path = chromium.find_chromium(os.environ)
     if path is None:
         return None
     with Emulator() as emulator, _browser(path) as page:

@@ -5,14 +5,14 @@ import itertools
 import os
 import subprocess
 import time
+from collections import defaultdict
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.service.settings import DEFAULT_MAX_RPS
-from rtcai_pulumi.service.signing import check_sum
+from tools.bench.one_create import signed_headers
 from tools.dev.target import BIN, ROOT
 
 UNPACED = 1e6
@@ -44,25 +44,20 @@ def compare(folder: Path, count: int, seconds: float, rounds: int) -> dict[str, 
 
     Ours and the script are measured with the default rate limit of the settings, and without one.
     """
-    times: dict[str, list[float]] = {}
-    places = (folder / f"stack-{number}" for number in itertools.count())
-
-    def took(name: str, seconds: float) -> None:
-        times.setdefault(name, []).append(seconds)
-
+    times: dict[str, list[float]] = defaultdict(list)
+    folders = (folder / f"stack-{number}" for number in itertools.count())
+    ours = OURS.format(count=count)
     with Emulator() as emulator:
         emulator.fault("create", "latency", before=seconds, times=None)
         for _ in range(rounds):
             for name, program in (("empty program", EMPTY), ("provider that does nothing", NOTHING)):
-                took(name, _up(next(places), program.format(count=count), emulator))
+                times[name].append(_up(next(folders), program.format(count=count), emulator))
             for pace, per_second in PACES.items():
-                took(
-                    f"ours, {pace}",
-                    _up(next(places), OURS.format(count=count), emulator, RTCAI_MAX_RPS=str(per_second)),
-                )
+                took = _up(next(folders), ours, emulator, RTCAI_MAX_RPS=str(per_second))
+                times[f"ours, {pace}"].append(took)
                 began = time.perf_counter()
-                asyncio.run(_raw(emulator, count, per_second))
-                took(f"raw asyncio, {pace}", time.perf_counter() - began)
+                asyncio.run(_create_all(emulator, count, per_second))
+                times[f"raw asyncio, {pace}"].append(time.perf_counter() - began)
     return times
 
 
@@ -97,25 +92,17 @@ def _up(folder: Path, program: str, emulator: Emulator, **more: str) -> float:
     return time.perf_counter() - began
 
 
-async def _raw(emulator: Emulator, count: int, per_second: float) -> None:
+async def _create_all(emulator: Emulator, count: int, per_second: float) -> None:
     """Run what a script would do: as many concurrent creates as our provider, without state and journal."""
     places = asyncio.Semaphore(32)
     async with httpx.AsyncClient(timeout=30) as http:
 
         async def start(number: int) -> None:
             await asyncio.sleep(number / per_second)
-            nonce, now = uuid4().hex, str(int(time.time()))
-            headers = {
-                "AppKey": emulator.app_key,
-                "Nonce": nonce,
-                "CurTime": now,
-                "CheckSum": check_sum(emulator.app_secret, nonce, now),
-                "Content-Type": "application/json;charset=UTF-8",
-            }
-            data = {"agent": {"agentId": "a", "userId": "u"}}
-            body = {"cname": f"raw-{number}", "requestId": nonce, "taskType": 7, "data": data}
+            headers, data = signed_headers(emulator), {"agent": {"agentId": "a", "userId": "u"}}
+            body = {"cname": f"raw-{number}", "requestId": headers["Nonce"], "taskType": 7, "data": data}
             async with places:
-                answer = await http.post(f"{emulator.url}/v1/api/task/create", json=body, headers=headers)
-            answer.raise_for_status()
+                response = await http.post(f"{emulator.url}/v1/api/task/create", json=body, headers=headers)
+            response.raise_for_status()
 
         await asyncio.gather(*map(start, range(count)))

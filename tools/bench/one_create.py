@@ -51,34 +51,30 @@ def compare(folder: Path, rounds: int) -> dict[str, float]:
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
-def _bare_call(http: httpx.Client, emulator: Emulator) -> None:
+def signed_headers(emulator: Emulator) -> dict[str, str]:
+    """Return the headers of a request that is made without our client."""
     nonce, now = uuid4().hex, str(int(time.time()))
-    headers = {
+    return {
         "AppKey": emulator.app_key,
         "Nonce": nonce,
         "CurTime": now,
         "CheckSum": check_sum(emulator.app_secret, nonce, now),
         "Content-Type": "application/json;charset=UTF-8",
-        "X-custom-traceid": uuid4().hex,
     }
+
+
+def _bare_call(http: httpx.Client, emulator: Emulator) -> None:
+    headers = {**signed_headers(emulator), "X-custom-traceid": uuid4().hex}
     body = json.dumps(DesiredAgent(INPUTS).body("bench"))
     http.post(f"{emulator.url}/v1/api/task/create", content=body, headers=headers).raise_for_status()
 
 
 def _journal_alone(journal: Journal) -> None:
-    record = journal.add(
-        Record(
-            trace_id=uuid4().hex,
-            owner="bench",
-            app_key="key",
-            endpoint="endpoint",
-            room_endpoint="endpoint",
-            cname="bench",
-            request_id="bench",
-            digest="digest",
-            process=journal.process,
-        )
-    )
+    record = Record(
+        trace_id=uuid4().hex, owner="bench", app_key="key", endpoint="endpoint", room_endpoint="endpoint",
+        cname="bench", request_id="bench", digest="digest", process=journal.process,
+    )  # fmt: skip
+    record = journal.add(record)
     journal.record(record.trace_id)
     answered = journal.record_response(record, 1, record.trace_id)
     if answered:

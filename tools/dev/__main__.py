@@ -54,33 +54,33 @@ def up(environ: Mapping[str, str]) -> int:
 def preview(environ: Mapping[str, str]) -> int:
     """Show what `up` would change, based on the state; no request is sent to the service or the emulator."""
     chosen = target.choose(environ)
-    with _open_stack(chosen) as (stack, known):
+    with _open_stack(chosen) as (stack, agents):
         if chosen.is_live:
-            stack.set_config("room", _choose_room(environ, known))
-        endpoint = None if chosen.is_live else target.endpoint(_choose_port(known, environ))
+            stack.set_config("room", _choose_room(environ, agents))
+        endpoint = None if chosen.is_live else target.endpoint(_choose_port(agents, environ))
         return 0 if stack.run("preview", endpoint) else 1
 
 
 def down(environ: Mapping[str, str]) -> int:
     """Stop the agents and, for the stack on the emulator, the emulator."""
     chosen = target.choose(environ)
-    with _open_stack(chosen) as (stack, known):
+    with _open_stack(chosen) as (stack, agents):
         emulator = _emulator_of(chosen)
         stopped, endpoint = [], None
         if stack.resources():
             if chosen.is_live:
                 _require_terminal("down")
                 print("RTC-AI credentials are set: this is the real service.")
-                _print_running(known)
-                _require_yes(f"Stop {count(len(known))} on the real service?")
+                _print_running(agents)
+                _require_yes(f"Stop {count(len(agents))} on the real service?")
             else:
-                port = _choose_port(known, environ)
+                port = _choose_port(agents, environ)
                 endpoint = target.endpoint(port)
-                if known:
+                if agents:
                     emulator.start(port)  # its state file restores the tasks that it had when it ended
             if not stack.run("destroy", endpoint):
                 return _report_failure("destroy", "" if chosen.is_live else " The emulator is left running.")
-            stopped.append(count(len(known)))
+            stopped.append(count(len(agents)))
         if not chosen.is_live and emulator.stop():
             stopped.append("the emulator")
         left = agents_only_in_journal(chosen, []) if chosen.is_live else []
@@ -108,21 +108,21 @@ def status(environ: Mapping[str, str]) -> int:
 
 
 def _show_stack(stack: Stack) -> None:
-    name, known = stack.target.name, agents_in_state(stack.resources())
+    name, agents = stack.target.name, agents_in_state(stack.resources())
     if stack.is_half_written():
         print(f"{name}: the state is half written, this is its last good copy; up and down restore it")
     if stack.target.is_live:
         print("live: the real service")
-        show_agents(known + agents_only_in_journal(stack.target, known))
+        show_agents(agents + agents_only_in_journal(stack.target, agents))
         return
     emulator = _emulator_of(stack.target)
     if (running := emulator.running()) is None:
         print("dev: the emulator is not running")
-        show_agents([replace(agent, state="the emulator is not running") for agent in known])
+        show_agents([replace(agent, state="the emulator is not running") for agent in agents])
         return
     pid, port = running
     print(f"dev: the emulator runs on {target.endpoint(port)} (process {pid}), log {emulator.log}")
-    show_agents(compare_with_emulator(known, emulator.tasks(port)))
+    show_agents(compare_with_emulator(agents, emulator.tasks(port)))
 
 
 @contextmanager
@@ -182,9 +182,9 @@ def _require_terminal(verb: Literal["up", "down"]) -> None:
     )
 
 
-def _choose_room(environ: Mapping[str, str], known: Sequence[Agent]) -> str:
+def _choose_room(environ: Mapping[str, str], agents: Sequence[Agent]) -> str:
     """Return the room's name: RTCAI_ROOM, else the user's answer; the default is the room of the running agent."""
-    current = known[0].room if len(known) == 1 else ""
+    current = agents[0].room if len(agents) == 1 else ""
     room = environ.get("RTCAI_ROOM", "").strip()
     if not room and sys.stdin.isatty() and sys.stdout.isatty():
         room = _ask(f"Name of the room for the agent{f' [{current}]' if current else ''}: ")
@@ -211,12 +211,12 @@ def _emulator_of(dev: Target) -> Emulator:
     return Emulator(dev.folder, dev.environment)
 
 
-def _choose_port(known: Sequence[Agent], environ: Mapping[str, str]) -> int:
+def _choose_port(agents: Sequence[Agent], environ: Mapping[str, str]) -> int:
     """Return the emulator's port: agents stay on the port where they were started, regardless of RTCAI_DEV_PORT."""
-    wanted = target.read_port(environ)
-    port = next((port for agent in known if (port := urlsplit(agent.endpoint).port)), wanted)
-    if port != wanted:
-        print(f"Port {port} instead of {wanted}: the agents of this checkout were started there.", flush=True)
+    requested = target.read_port(environ)
+    port = next((port for agent in agents if (port := urlsplit(agent.endpoint).port)), requested)
+    if port != requested:
+        print(f"Port {port} instead of {requested}: the agents of this checkout were started there.", flush=True)
     return port
 
 
@@ -259,11 +259,11 @@ def _report_other_stack(chosen: Target, environ: Mapping[str, str]) -> None:
     """Report what of the other stack keeps running: the credentials, set or not, select only one stack."""
     other = target.dev(environ) if chosen.is_live else target.live(environ)
     try:
-        known = agents_in_state(Stack(other).resources())
+        agents = agents_in_state(Stack(other).resources())
     except RefusalError as refusal:
         print(refusal)
         return
-    running = [count(len(known))] if known else []
+    running = [count(len(agents))] if agents else []
     if other.is_live:
         step = "set the RTCAI_ credentials of their account"
     else:

@@ -7,10 +7,10 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 from unittest.mock import patch
 
 from pulumi import automation
@@ -90,7 +90,9 @@ class Stack:
             try:
                 self._automation.set_config(key, automation.ConfigValue(value))
             except automation.CommandError as error:
-                raise RefusalError(f"The configuration of stack {self.target.name} cannot be set:{error}") from None
+                raise RefusalError(
+                    f"The configuration of stack {self.target.name} cannot be set:\n  {_reason(error)}"
+                ) from None
 
     def run(
         self, verb: Literal["up", "preview", "destroy"], endpoint: str | None = None, *, refresh: bool = False
@@ -127,7 +129,7 @@ class Stack:
         except FileNotFoundError:
             raise RefusalError("There is no Pulumi CLI on PATH or in .tools/bin. Run `make setup`.") from None
         except automation.CommandError as error:
-            raise RefusalError(f"Stack {self.target.name} cannot be created:{error}") from None
+            raise RefusalError(f"Stack {self.target.name} cannot be created:\n  {_reason(error)}") from None
 
     def _environment(self, endpoint: str | None = None) -> AbstractContextManager[object]:
         # The Automation API can add variables to the environment of the CLI, but not remove any.
@@ -179,16 +181,22 @@ class Stack:
                 raise KeyboardInterrupt
 
 
+def _reason(error: automation.CommandError) -> str:
+    return str(error).partition("stderr: ")[2].strip()
+
+
 def _language_host_died(errors: str) -> bool:
     return any(text in errors for text in _HOST_DIED) and any(text in errors for text in _CONNECTION_LOST)
 
 
-def _print_output(line: str) -> None:
-    print(line, flush=True)
+def _print_output(line: str, stream: TextIO | None = None) -> None:
+    # If nobody reads the output any more, as in `make up | head`, the engine's run must end properly all the same.
+    with suppress(BrokenPipeError):
+        print(line, file=stream, flush=True)
 
 
 def _print_error(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    _print_output(line, sys.stderr)
 
 
 def _read(file: Path) -> dict[str, Any] | None:

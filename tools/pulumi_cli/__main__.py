@@ -5,7 +5,6 @@ and one rename creates `bin`.
 """
 
 import argparse
-import fcntl
 import os
 import shutil
 import signal
@@ -14,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 from tools.pulumi_cli.sources import (
-    HERE,
     NEWEST,
     OLDEST,
     PARTS,
@@ -24,8 +22,7 @@ from tools.pulumi_cli.sources import (
     find_on_path,
     query_version,
 )
-
-ROOT = HERE.parents[1]
+from tools.setup import ROOT, wait_for_others
 
 
 def main() -> int:
@@ -40,14 +37,8 @@ def main() -> int:
     options = parser.parse_args()
     into = options.into or ROOT / ".tools" / ("oldest" if options.oldest else "")
     folder: Path = into.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     sources = [options.only] if options.only else list(SOURCES) if options.oldest else ["path", *SOURCES]
-    with (folder / "install.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("setup: another installer is running here: waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with wait_for_others(folder / "install.lock"):
         message = _provide(OLDEST if options.oldest else NEWEST, folder, sources)
     if message is None:
         print("setup: no Pulumi CLI. The lines above say why each source failed.", file=sys.stderr)
@@ -89,13 +80,13 @@ def _install(engine: Engine, folder: Path, source: str) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-", ignore_cleanup_errors=True) as name:
         scratch, target = Path(name), folder / "bin"
         SOURCES[source](engine, scratch)
-        made = scratch / "bin"
-        if missing := [part for part in PARTS if not os.access(made / part, os.X_OK)]:
+        built = scratch / "bin"
+        if missing := [part for part in PARTS if not os.access(built / part, os.X_OK)]:
             raise SourceError(f"it has no {', '.join(missing)}")
-        query_version(made / "pulumi")
+        query_version(built / "pulumi")
         if target.exists():
             target.rename(scratch / "old")
-        made.rename(target)
+        built.rename(target)
 
 
 def _is_complete(engine: Engine, target: Path) -> bool:

@@ -1,3 +1,1 @@
-"""Reference pages that are generated from the code: ``make docs`` writes them, and a test checks that they are up to
-date.
-"""
+"""The pages that are made from the code. `make docs` writes them, and a test checks that they are up to date."""

@@ -65,8 +65,8 @@ def _functions() -> Iterator[str]:
 def _errors() -> Iterator[str]:
     yield f"## Errors\n\n{_text(RtcAiError)}\n\n| error | |\n|---|---|"
     public = [getattr(rtcai_pulumi, name) for name in rtcai_pulumi.__all__]
-    found = [value for value in public if inspect.isclass(value)]
-    for error in sorted((each for each in found if issubclass(each, RtcAiError)), key=lambda each: each.__name__):
+    classes = [value for value in public if inspect.isclass(value)]
+    for error in sorted((each for each in classes if issubclass(each, RtcAiError)), key=lambda each: each.__name__):
         if error is not RtcAiError:
             base = error.__base__.__name__ if error.__base__ else ""
             yield f"| `{error.__name__}`, a `{base}` | {_text(error)} |"
@@ -77,8 +77,8 @@ def _table(block: type[Block], *, leave_out: Sequence[str]) -> Iterator[str]:
     for name, field in block.model_fields.items():
         if name not in leave_out:
             wire = field.alias or name
-            told = " ".join((field.description or "").split()).replace("|", "\\|").replace("``", "`")
-            yield f"| `{name}` | `{wire}` | {_type(field)} | {told} |"
+            description = " ".join((field.description or "").split()).replace("|", "\\|").replace("``", "`")
+            yield f"| `{name}` | `{wire}` | {_type(field)} | {description} |"
 
 
 def _type(field: FieldInfo) -> str:

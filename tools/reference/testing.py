@@ -53,9 +53,9 @@ def _subjects(tests: Sequence[CollectedTest]) -> Iterator[str]:
     yield "## What `make test` shows under the real engine\n"
     yield "| | shown by | more in `test-full` | more in `test-all` |\n|---|---|---|---|"
     for subject in subjects():
-        shown = [test for test in tests if subject in test.shows]
-        count = {target: sum(test.target is target for test in shown) for target in Target}
-        everyday = dict.fromkeys(f"`{test.name}`" for test in shown if test.target is Target.TEST)
+        shown_by = [test for test in tests if subject in test.shows]
+        count = {target: sum(test.target is target for test in shown_by) for target in Target}
+        everyday = dict.fromkeys(f"`{test.name}`" for test in shown_by if test.target is Target.TEST)
         if not everyday:
             message = f"nothing in `make test` shows {subject}: mark a test everyday"
             raise LookupError(message)
