@@ -1,5 +1,4 @@
-"""`python -m tools.checks lint|test|floor|full|engines|all`: the checks of the make targets, with the time of each
-part.
+"""`python -m tools.checks NAME...`: the checks of the make targets, with the time of each part; `CHECKS` has the names.
 
 `make test` runs "test", `make test-full` then runs "full", and `make test-all` then runs "all". The run stops at the
 first part that fails.
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.tiers import EXPRESSIONS, Target
+from tools.pythons import VERSIONS, find_pythons
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 BIN: Final = ROOT / ".venv" / "bin"
@@ -62,9 +62,11 @@ def _full() -> Iterator[Part]:
 
 
 def _floor() -> Iterator[Part]:
-    floor = [str(FLOOR / "python"), "-m", "pytest", *PARALLEL, "tests/plugin", "tests/unit", "tests/cli"]
     setup = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
-    yield "tests without the engine, at the lowest versions of dependencies", [setup, floor]
+    yield (
+        "tests without the engine, at the lowest versions of dependencies",
+        [setup, [str(FLOOR / "python"), *WITHOUT_ENGINE]],
+    )
 
 
 def _engines() -> Iterator[Part]:
@@ -74,6 +76,18 @@ def _engines() -> Iterator[Part]:
     tests = [str(FLOOR / "python"), "-m", "pytest", *PARALLEL_ENGINE, "-m", "full and everyday", "tests/engine"]
     with_oldest = ["env", f"TESTED_ENGINE={OLDEST_ENGINE}", *tests]
     yield "the oldest engine with the oldest SDK", [setup, install, with_oldest]
+
+
+def _pythons() -> Iterator[Part]:
+    """Run the tests without the engine, and README's program with it, with each Python of this machine."""
+    pythons = find_pythons()
+    missing = [version for version in VERSIONS if version not in pythons]
+    print(f"Python {', '.join(pythons)}" + (f"; not on this machine: {', '.join(missing)}" if missing else ""))
+    for version, python in pythons.items():
+        environment = ROOT / ".tools" / f"python{version}" / "bin" / "python"
+        setup = [python, "tools/setup.py", "--by-version", "--quiet"]
+        yield f"tests without the engine, Python {version}", [setup, [str(environment), *WITHOUT_ENGINE]]
+        yield f"README's program from the wheel, Python {version}", [[python, "tools/try_wheel.py"]]
 
 
 def _all() -> Iterator[Part]:
@@ -95,6 +109,7 @@ def _run(command: Sequence[str]) -> int:
 # two fifths of the time.
 _CORES: Final = os.cpu_count() or 1
 PARALLEL: Final = ("-n", str(_CORES + 1), "--dist", "worksteal")
+WITHOUT_ENGINE: Final = ("-m", "pytest", *PARALLEL, "tests/plugin", "tests/unit", "tests/cli")
 PARALLEL_ENGINE: Final = ("-n", str(2 * _CORES + 1), "--dist", "worksteal")
 CHECKS: Final[Mapping[str, Callable[[], Iterator[Part]]]] = {
     "lint": lint,
@@ -102,6 +117,7 @@ CHECKS: Final[Mapping[str, Callable[[], Iterator[Part]]]] = {
     "floor": _floor,
     "full": _full,
     "engines": _engines,
+    "pythons": _pythons,
     "all": _all,
 }
 

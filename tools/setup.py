@@ -3,6 +3,9 @@
 With `--floor`, prepare `.tools/floor` instead: the same, but every package that users install in a range of versions
 has the lowest version that pyproject.toml allows, as pinned in constraints-floor.txt. `make test-floor` tests it.
 
+With `--by-version`, prepare a copy of `.venv` for the running Python in a folder that is named for its version, like
+`.tools/python3.13`. `make test-pythons` tests one for each version.
+
 Run by `make setup` with the system's Python; uses the standard library only. A second run does nothing. It may be
 interrupted at any moment and run again: `rtcai-setup.json` in the folder records whether the last run was completed; if
 not, the folder is created again.
@@ -63,7 +66,9 @@ class Environment:
 
 
 CURRENT = Environment(ROOT / ".venv", (ROOT / "tools" / "constraints.txt",))
+OF_THIS_VERSION = Environment(ROOT / ".tools" / f"python{sys.version_info[0]}.{sys.version_info[1]}", CURRENT.pins)
 FLOOR = Environment(ROOT / ".tools" / "floor", (*CURRENT.pins, ROOT / "tools" / "constraints-floor.txt"))
+OPTIONS = {"": CURRENT, "--floor": FLOOR, "--by-version": OF_THIS_VERSION}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,7 +81,8 @@ def main(arguments: Sequence[str]) -> int:
         except BlockingIOError:
             print("setup: another set-up is at work here: waiting for it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        return _prepare(FLOOR if "--floor" in arguments else CURRENT, quiet="--quiet" in arguments)
+        environment = OPTIONS[next(filter(OPTIONS.get, arguments), "")]
+        return _prepare(environment, quiet="--quiet" in arguments)
 
 
 def _prepare(environment: Environment, quiet: bool) -> int:
