@@ -5,7 +5,7 @@ BIN := .venv/bin
 QUIET := $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down status test test-full test-rest test-floor test-engines test-all bench docs screenshots browser lint format clean
+.PHONY: help setup up preview down status test test-full test-rest test-floor test-engines test-pythons test-all bench docs screenshots browser lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ test-floor: setup ## Check the lowest versions of pulumi, pydantic, httpx and th
 
 test-engines: setup ## Check the oldest engine with the oldest SDK, on what `make test` tries with the newest; part of `test-all`
 	@$(BIN)/python -m tools.checks engines
+
+test-pythons: setup ## Check each Python of this machine: the tests without the engine, README's program with it
+	@$(BIN)/python -m tools.checks pythons
 
 test-all: test-full ## Check every crash at every moment, and the whole model; takes hours
 	@$(BIN)/python -m tools.checks all

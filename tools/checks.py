@@ -1,5 +1,4 @@
-"""`python -m tools.checks lint|test|floor|full|engines|all`: the checks of the make targets, with the time of each
-part.
+"""`python -m tools.checks NAME...`: the checks of the make targets, with the time of each part; `CHECKS` and `PYTHONS` have the names.
 
 `make test` runs "test", `make test-full` then runs "full", and `make test-all` then runs "all". The run stops at the
 first part that fails.
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.tiers import EXPRESSIONS, Target
+from tools.pythons import VERSIONS, find_pythons
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 BIN: Final = ROOT / ".venv" / "bin"
@@ -24,6 +24,7 @@ FLOOR: Final = str(ROOT / ".tools" / "floor" / "bin" / "python")
 _CORES: Final = os.cpu_count() or 1
 PARALLEL: Final = ("-n", str(_CORES + 1), "--dist", "worksteal")
 PARALLEL_ENGINE: Final = ("-n", str(2 * _CORES + 1), "--dist", "worksteal")
+WITHOUT_ENGINE: Final = ("-m", "pytest", *PARALLEL, "tests/plugin", "tests/unit", "tests/cli")
 
 Part = tuple[str, Sequence[Sequence[str]]]
 """A name, and the commands to run in order."""
@@ -45,7 +46,7 @@ LINT: Final[Sequence[Part]] = [
 SETUP_FLOOR: Final = [sys.executable, "tools/setup.py", "--floor", "--quiet"]
 TEST_FLOOR: Final[Part] = (
     "tests without the engine, at the lowest versions of dependencies",
-    [SETUP_FLOOR, [FLOOR, "-m", "pytest", *PARALLEL, "tests/plugin", "tests/unit", "tests/cli"]],
+    [SETUP_FLOOR, [FLOOR, *WITHOUT_ENGINE]],
 )
 ENGINES: Final = [FLOOR, "-m", "pytest", *PARALLEL_ENGINE, "-m", "full and everyday", "tests/engine"]
 # `make test` uses the newest engine and the newest SDK.
@@ -60,6 +61,7 @@ TEST_ENGINES: Final[Part] = (
 TEST: Final = [PYTHON, "-m", "pytest", *PARALLEL, "-m", EXPRESSIONS[Target.TEST]]
 TEST_FULL: Final = [PYTHON, "-m", "pytest", *PARALLEL_ENGINE, "-m", EXPRESSIONS[Target.FULL]]
 TEST_ALL: Final = [PYTHON, "-m", "pytest", *PARALLEL_ENGINE, "-m", EXPRESSIONS[Target.ALL]]
+PYTHONS: Final = "pythons"
 CHECKS: Final[Mapping[str, Sequence[Part]]] = {
     "lint": LINT,
     "test": [*LINT, ("tests", [TEST])],
@@ -70,11 +72,27 @@ CHECKS: Final[Mapping[str, Sequence[Part]]] = {
 }
 
 
+def list_pythons() -> Sequence[Part]:
+    """Return the parts for the Pythons of this machine: the tests without the engine, and README's program with it."""
+    pythons = find_pythons()
+    missing = [version for version in VERSIONS if version not in pythons]
+    print(f"Python {', '.join(pythons)}" + (f"; not on this machine: {', '.join(missing)}" if missing else ""))
+    parts: list[Part] = []
+    for version, python in pythons.items():
+        environment = str(ROOT / ".tools" / f"python{version}" / "bin" / "python")
+        setup = [python, "tools/setup.py", "--by-version", "--quiet"]
+        parts += [
+            (f"tests without the engine, Python {version}", [setup, [environment, *WITHOUT_ENGINE]]),
+            (f"README's program from the wheel, Python {version}", [[python, "tools/try_wheel.py"]]),
+        ]
+    return parts
+
+
 def main(names: Sequence[str]) -> int:
     """Run the checks of these names; returns the exit code of the first that failed, or 0."""
     spent: list[tuple[str, float]] = []
     code = 0
-    for part, commands in [part for name in names for part in CHECKS[name]]:
+    for part, commands in [part for name in names for part in (list_pythons() if name == PYTHONS else CHECKS[name])]:
         print(f"\n--- {part}", flush=True)
         began = time.monotonic()
         code = next(filter(None, map(_run, commands)), 0)

@@ -3,6 +3,9 @@
 With `--floor`, prepare `.tools/floor` instead: the same, but every package that users install in a range of versions
 has the lowest version that pyproject.toml allows, as pinned in constraints-floor.txt. `make test-floor` tests it.
 
+With `--by-version`, prepare a copy of `.venv` for the running Python in a folder that is named for its version, like
+`.tools/python3.13`. `make test-pythons` tests one for each version.
+
 Run by `make setup` with the system's Python; uses the standard library only. A second run does nothing. It may be
 interrupted at any moment and run again: `rtcai-setup.json` in the folder records whether the last run was completed; if
 not, the folder is created again.
@@ -34,7 +37,8 @@ UNFINISHED = "unfinished"
 def main(arguments: Sequence[str]) -> int:
     """Prepare an environment and return the exit code. `--quiet` prints nothing if there is nothing to do."""
     is_floor = "--floor" in arguments
-    folder = ROOT / (".tools/floor" if is_floor else ".venv")
+    of_version = f".tools/python{sys.version_info[0]}.{sys.version_info[1]}" if "--by-version" in arguments else ".venv"
+    folder = ROOT / (".tools/floor" if is_floor else of_version)
     files = ["constraints.txt", *(["constraints-floor.txt"] if is_floor else [])]
     constraints = merge_pins(ROOT / "tools" / file for file in files)
     with wait_for_others(ROOT / ".tools" / "setup.lock"):

@@ -1,20 +1,14 @@
 """The files by which others join: workflows, and a wheel that needs nothing of the checkout."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tools.pythons import find_pythons
 
-def usable(name: str) -> bool:
-    """Whether a Python of that name is on PATH and starts."""
-    found = shutil.which(name)
-    return found is not None and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0
-
-
-PYTHONS = list(filter(usable, ["python3.11", "python3.12", "python3.13", "python3.14"]))
+PYTHONS = find_pythons()
 
 
 @pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
@@ -35,17 +29,17 @@ def test_the_version_is_printed_as_pyproject_has_it(root: Path) -> None:
 
 
 @pytest.mark.full("it installs a wheel and its dependencies, which takes a minute")
-def test_the_wheel_runs_the_program_of_readme(root: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "tools/try_wheel.py"], cwd=root, capture_output=True, text=True, timeout=600, check=False
-    )
+@pytest.mark.parametrize("toolchain", ["pip", "uv", "poetry"])
+def test_the_wheel_runs_the_program_of_readme(root: Path, toolchain: str) -> None:
+    command = [sys.executable, "tools/try_wheel.py", "--toolchain", toolchain]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "one agent was started and stopped" in done.stdout
+    assert f"one agent was started and stopped with {toolchain}" in done.stdout
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", PYTHONS)
-def test_the_wheel_works_with_each_python_of_this_machine(root: Path, name: str) -> None:
-    command = [sys.executable, "tools/try_wheel.py", "--python", name]
+@pytest.mark.parametrize("version", PYTHONS)
+def test_the_wheel_works_with_each_python_of_this_machine(root: Path, version: str) -> None:
+    command = [sys.executable, "tools/try_wheel.py", "--python", PYTHONS[version]]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

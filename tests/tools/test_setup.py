@@ -84,6 +84,15 @@ def test_the_floor_is_an_environment_of_its_own_with_the_lowest_pins_over_the_ot
     assert checkout.setup("--floor").stdout == "setup: .tools/floor is ready: nothing to do\n"
 
 
+def test_an_environment_by_version_is_named_for_the_running_python(checkout: Checkout) -> None:
+    name = f".tools/python{sys.version_info[0]}.{sys.version_info[1]}"
+    checkout.with_venv(state=None, folder=name)
+    assert checkout.setup("--by-version", "--quiet").returncode == 0
+    assert any(f"--constraint {checkout.root}/{name}/constraints.txt" in line for line in checkout.calls)
+    assert not (checkout.root / ".venv").exists()
+    assert checkout.setup("--by-version").stdout == f"setup: {name} is ready: nothing to do\n"
+
+
 @pytest.mark.parametrize(
     ("changed", "line"), [("pyproject.toml", "# changed\n"), ("tools/constraints.txt", "pluggy==1.6.0\n")]
 )

@@ -37,6 +37,24 @@ def test_each_line_of_the_contract_names_a_test_that_is_there(row: list[str]) ->
         assert f"def {name}(" in (ROOT / "tests" / "engine" / file).read_text(encoding="utf-8"), f"{file}::{name}"
 
 
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PLACES = ARCHITECTURE.partition("## Where a change belongs\n")[2].partition("\n## ")[0]
+
+
+def test_every_place_for_a_change_exists() -> None:
+    places = re.findall(r"`([\w.][\w./-]*/|[\w.][\w./-]*\.(?:py|toml|txt|md|yml))`", PLACES)
+    assert len(places) > 60
+    folders = (ROOT, ROOT / "rtcai_pulumi")
+    assert [place for place in places if not any((folder / place).exists() for folder in folders)] == []
+
+
+def test_every_module_of_the_package_is_a_place_for_a_change() -> None:
+    package = ROOT / "rtcai_pulumi"
+    modules = {str(path.relative_to(package)) for path in package.rglob("*.py") if not path.name.startswith("__")}
+    named = set(re.findall(r"`([\w/]+\.py)`", PLACES))
+    assert {module for module in modules - named if not module.startswith("cli/commands/")} == set()
+
+
 PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
 
 

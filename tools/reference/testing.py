@@ -17,6 +17,7 @@ Made from the tests' markers (`tests/tiers.py`) by `make docs`.
 | `make test` | lint, types, every test without the engine, and the ones with it that the next table names |
 | `make test-full` | the same, all tests of the engine, and those without it at the lowest versions of dependencies |
 | `make test-engines` | the tests of the engine that `make test` has, with the oldest supported engine and SDK |
+| `make test-pythons` | the tests without the engine, and README's program with it, with each Python of this machine |
 | `make test-all` | `make test-full`, `make test-engines`, then every crash at every moment and the whole model: hours |
 
 `make test-rest` is what `make test-full` has beyond `make test`. Each target ends with the time of each part and the
