@@ -15,7 +15,7 @@ from rtcai_pulumi.service.signing import TTL_DEFAULT, room_token_of
 
 
 class _InvalidToken(pulumi.RunError, ValueError):
-    """A token that no client could use. For a `RunError` the engine shows only the message, without a traceback."""
+    """The token would not be valid. For a `RunError` the engine prints only the message, without a traceback."""
 
 
 def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFAULT) -> Output[str]:
@@ -40,22 +40,24 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
     try:
         settings = resolve(os.environ, get_config)
     except SettingsError as error:
-        raise pulumi.RunError(str(error)) from None  # the engine shows no traceback for this error
+        raise pulumi.RunError(str(error)) from None  # as for _InvalidToken
 
-    def made(values: dict[str, object]) -> str:
+    def make_token(values: dict[str, object]) -> str:
         name = values["cname"]
         try:
             if not isinstance(name, str) or is_output_text(name):
                 raise ValueError(f"cname: {REASON if isinstance(name, str) else 'must be a string'}")
-            return room_token_of(settings, name, _whole("uid", values), _whole("ttl", values), time.time())
+            return room_token_of(
+                settings, name, _whole_number("uid", values), _whole_number("ttl", values), time.time()
+            )
         except ValueError as error:
             message = f"room_token has a problem: {error}"
             raise _InvalidToken(message) from None
 
-    return Output.secret(Output.all(cname=cname, uid=uid, ttl=ttl).apply(made))
+    return Output.secret(Output.all(cname=cname, uid=uid, ttl=ttl).apply(make_token))
 
 
-def _whole(name: str, values: dict[str, object]) -> int:
+def _whole_number(name: str, values: dict[str, object]) -> int:
     """A whole number that may come from an output, and so be a float."""
     value = values[name]
     if isinstance(value, float) and value.is_integer():

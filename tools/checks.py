@@ -1,4 +1,6 @@
-"""`python -m tools.checks NAME...`: the checks of the make targets, with the time of each part; `CHECKS` and `PYTHONS` have the names.
+"""`python -m tools.checks NAME...`: the checks of the make targets, with the time of each part.
+
+`CHECKS` and `PYTHONS` have the names.
 
 `make test` runs "test", `make test-full` then runs "full", and `make test-all` then runs "all". The run stops at the
 first part that fails.

@@ -278,7 +278,7 @@ class Journal(JournalReader):
                 raise journal_error(self.path, error) from None
 
     def _rows(self, query: str, *values: object) -> list[Any]:
-        """Read on a separate connection, so that a read does not wait until other threads' writes are on disk."""
+        """Read on a separate connection: a read then does not wait until other threads' writes are on disk."""
         try:
             with self._reading:
                 return self._reader.execute(query, values).fetchall()

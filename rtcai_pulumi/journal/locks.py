@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_QUERIES: Final = 5
-"""How many times a lock is queried on systems where a query takes the lock briefly, so that two queries can collide."""
+"""How many times a lock is queried on Windows, where a query takes the lock briefly: two queries can collide."""
 _QUERY_AGAIN_SECONDS: Final = 0.01
 """Seconds between two of these queries."""
 

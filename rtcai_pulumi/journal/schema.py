@@ -81,7 +81,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         JournalError: the file is not a journal, or is newer than this package.
     """
     try:
-        # Created before SQLite does it, so that no other user can read it at any moment. SQLite gives the files that
+        # Created before SQLite does it, so no other user can read it at any moment. SQLite gives the files that
         # it puts next to it the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         database = _connect(path)

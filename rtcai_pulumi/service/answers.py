@@ -62,7 +62,7 @@ _NEVER_MISSING: Final = frozenset(
     for code, (kind, _, _) in _BY_CODE.items()
     if kind in {errors.NotAuthenticated, errors.RateLimited, errors.ServerFailed, errors.DuplicateRequest}
 )
-"""Codes of login, rate, failures and repeated requests: whatever their text says, they do not mean "not found"."""
+"""Codes of login, rate, failures and repeated requests: regardless of their text, they do not mean "not found"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def error_of_answer(verb: str, answer: Answer, facts: Facts, now: float) -> RtcA
         now: this machine's time in seconds since 1970, to detect a wrong clock.
     """
     facts = replace(facts, status=answer.status, code=answer.code, retry_after=seconds_to_wait(answer, now))
-    if answer.status >= 500 or 500 <= (answer.code or 0) < 600:  # whatever the text says, the outcome is unknown
+    if answer.status >= 500 or 500 <= (answer.code or 0) < 600:  # regardless of the text, the outcome is unknown
         return _make_error(errors.ServerFailed, verb, "it failed on its side", facts, "check the room, then run again")
     if answer.code == 200 or (answer.code is None and 200 <= answer.status < 300):
         summary = f"The service was asked to {verb}, and its answer does not have the form that the API page documents."
@@ -169,7 +169,7 @@ def _make_error(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, ad
 def _not_found_error(verb: str, answer: Answer, facts: Facts) -> RtcAiError | None:
     """The error of a response that says that the room or the task does not exist.
 
-    Its number is not documented (api.md has only the text 房间不存在), so the text decides, whatever the number is. If
+    Its number is not documented (api.md has only the text 房间不存在), so the text decides for any number. If
     the number has another documented meaning, the text must name the room or the task. Only a body with a code is from
     the service: "not found" from a gateway says nothing about rooms and tasks.
     """

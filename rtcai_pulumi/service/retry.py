@@ -130,7 +130,7 @@ class Retrier:
         Raises:
             RtcAiError: the error of the last attempt.
         """
-        began = since = self.clock()
+        start = since = self.clock()
         rooms = others = unconnected = 0
         while True:
             try:
@@ -140,13 +140,13 @@ class Retrier:
                 unconnected = unconnected + 1 if isinstance(error, ConnectionFailed) else 0
                 if isinstance(error, RoomNotFound):
                     rooms, others, since = rooms + 1, 0, now
-                    number, waited = rooms, now - began
+                    number, waited = rooms, now - start
                 else:
                     others += 1
                     number, waited = others, now - since
                 if not policy.should_retry(error, unconnected or number, waited):
                     raise
-                wait = self._wait(error, number, policy, waited)
+                wait = self._seconds_to_wait(error, number, policy, waited)
                 limit = _time_limit.get()
                 if limit is not None and self.clock() + wait > limit:
                     raise _explain_last(error, "The time limit of custom_timeouts has passed.") from None
@@ -155,13 +155,13 @@ class Retrier:
                 if self.sleep(wait):
                     raise _explain_last(error, "The run was interrupted, so the request was not repeated.") from None
 
-    def _wait(self, error: RtcAiError, number: int, policy: Policy, waited: float) -> float:
-        grown = min(_FIRST_WAIT * 2.0 ** (number - 1), _LONGEST_WAIT)
-        wait = grown * (0.5 + self.dice() / 2)
+    def _seconds_to_wait(self, error: RtcAiError, number: int, policy: Policy, waited: float) -> float:
+        longest = min(_FIRST_WAIT * 2.0 ** (number - 1), _LONGEST_WAIT)
+        wait = longest * (0.5 + self.dice() / 2)
         if isinstance(error, RoomNotFound):
             return min(wait, max(policy.wait_for_room - waited, 0.0))
-        asked = error.facts.retry_after or 0.0
-        return max(wait, min(asked, _LONGEST_RETRY_AFTER))
+        retry_after = error.facts.retry_after or 0.0
+        return max(wait, min(retry_after, _LONGEST_RETRY_AFTER))
 
 
 def _explain_last(error: RtcAiError, why: str) -> RtcAiError:
