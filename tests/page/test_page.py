@@ -397,7 +397,24 @@ def test_everything_can_be_done_with_the_keyboard(emulator: Emulator, page: Page
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog").get_by_role("button", name="Cancel")).to_be_focused()
     page.keyboard.press("Tab")
+    expect(page.get_by_role("dialog").get_by_role("button", name="End room")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(view.state("keynote")).to_have_text("Ended")
+
+
+def test_a_question_that_is_asked_again_at_once_is_answered(emulator: Emulator, page: Page) -> None:
+    emulator.seed(tasks=[agent("keynote", 5)])
+    view = View(page, emulator).opened()
+    # In one task of the browser, so that the event of the first close comes after the second question.
+    page.evaluate(
+        """() => {
+            const button = document.querySelector("[data-act=end-room]");
+            button.click();
+            document.getElementById("ask").close();
+            button.click();
+        }"""
+    )
+    page.get_by_role("dialog").get_by_role("button", name="End room").click()
     expect(view.state("keynote")).to_have_text("Ended")
 
 

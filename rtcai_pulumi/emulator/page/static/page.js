@@ -311,17 +311,26 @@ async function perform(method, path, text) {
   report((await send(method, path)) ?? text);
 }
 
+let answerQuestion = null; // resolves the open question
+
 function askToConfirm(title, text, yes) {
   const dialog = $("ask");
+  answerQuestion?.(false);
   $("ask-title").textContent = title;
   $("ask-text").textContent = text;
   $("ask-yes").textContent = yes;
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    answerQuestion = resolve;
   });
 }
+
+$("ask").addEventListener("close", ({ target: dialog }) => {
+  if (dialog.open) return; // the event of an earlier question, which arrives after the next one was opened
+  answerQuestion?.(dialog.returnValue === "yes");
+  answerQuestion = null;
+});
 
 const actions = {
   async agents(button, room) {
