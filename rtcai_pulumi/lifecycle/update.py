@@ -26,7 +26,7 @@ def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], r
         RtcAiError: another agent may still run next to the task.
     """
     agent, journal = DesiredAgent(news), run.journal
-    owner = agent.owner
+    owner = str(news["owner"])
     if not journal.records_of_task(resource_id):  # another machine's run has started it
         journal.add(Record.from_state(resource_id, {**olds, "owner": owner}, process=journal.process))
     journal.claim(resource_id, owner=owner, kept=keep_reason_of(news))

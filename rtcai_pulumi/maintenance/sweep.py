@@ -236,7 +236,7 @@ def _carry_out_one(item: SweepItem, run: Run) -> SweepItem:
         else:
             close_task(taken, run)
     except AgentInUse:
-        return SweepItem(run.journal.record(record.trace_id) or record, SweepOutcome.LIVES)
+        return SweepItem(record, SweepOutcome.LIVES)
     except RtcAiError as error:
         return SweepItem(record, SweepOutcome.FAILED, error.describe(names_config=False))
     done = SweepOutcome.ROOM_ENDED if item.outcome is SweepOutcome.TO_END_ROOM else SweepOutcome.CLOSED

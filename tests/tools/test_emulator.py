@@ -112,6 +112,18 @@ def test_a_process_that_only_names_the_state_file_is_never_ended(
         other.kill()
 
 
+def test_a_shell_that_was_given_the_command_is_not_the_emulator(make: Callable[..., Emulator], free_port: int) -> None:
+    emulator = make()
+    emulator.start(free_port)
+    line = command_lines()[pid_of(emulator)]
+    emulator.stop()
+    with subprocess.Popen(["sh", "-c", f"read line; : {line} --end"], stdin=subprocess.PIPE) as other:
+        assert emulator.running() is None
+        assert not emulator.stop()
+        assert other.poll() is None
+        other.kill()
+
+
 def test_another_port_moves_it(make: Callable[..., Emulator], free_port: int) -> None:
     emulator = make()
     emulator.start(free_port)

@@ -84,7 +84,7 @@ class Machine:
         return {file.name for file in self.tools.iterdir()} == {"install.lock"}
 
     def is_complete(self) -> bool:
-        whole = {file.name for file in (self.tools / "bin").iterdir()} == PARTS
+        whole = {file.name for file in (self.tools / "bin").iterdir()} == {*PARTS, "pins.sha256"}
         return whole and {file.name for file in self.tools.iterdir()} == {"bin", "install.lock"}
 
 
@@ -174,7 +174,7 @@ def releases(tmp_path: Path) -> Releases:
 
 def test_of_a_release_with_the_published_digest_the_four_parts_are_taken(releases: Releases, tmp_path: Path) -> None:
     sources.download(sources.NEWEST, tmp_path, releases.url)
-    assert {file.name for file in (tmp_path / "bin").iterdir()} == PARTS
+    assert {file.name for file in (tmp_path / "bin").iterdir()} == {*PARTS, "pins.sha256"}
     assert all(os.access(tmp_path / "bin" / part, os.X_OK) for part in PARTS)
     assert sources.query_version(tmp_path / "bin" / "pulumi") == sources.NEWEST.version
     assert not (tmp_path / "outside").exists()
@@ -295,13 +295,16 @@ def test_killed_it_leaves_no_half_cli_and_the_next_run_clears_up(
     assert machine.is_complete()
 
 
-@pytest.mark.parametrize("says", ["v3.259.0", "what?"])
-def test_an_installation_of_another_version_is_replaced(machine: Machine, says: str) -> None:
+@pytest.mark.parametrize("pins", ["of another release", None])
+def test_an_installation_of_other_pins_is_replaced(machine: Machine, pins: str | None) -> None:
     machine.has_go()
     assert machine.install("--only", "build").returncode == 0
-    installed = machine.tools / "bin" / "pulumi"
+    installed, recorded = machine.tools / "bin" / "pulumi", machine.tools / "bin" / "pins.sha256"
     pinned = installed.read_text()
-    installed.write_text(f"#!/bin/sh\necho '{says}'\n")
+    installed.write_text("#!/bin/sh\necho 'v3.259.0'\n")
+    recorded.unlink()
+    if pins:
+        recorded.write_text(pins)
     assert "is now in" in machine.install("--only", "build").stdout
     assert installed.read_text() == pinned
     assert machine.is_complete()

@@ -47,6 +47,16 @@ if steps:
         lock.write_text(json.dumps({"pid": os.getpid()}))
         pathlib.Path(os.environ["FIFO"]).write_text("waiting")
         signal.pause()
+    if steps[0].startswith("after a signal: "):
+        pathlib.Path(os.environ["FIFO"]).write_text("waiting")
+        pathlib.Path(os.environ["FIFO"]).read_text()
+        if steps[0].endswith("lock"):
+            signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
+            lock = pathlib.Path(os.environ["LOCK"])
+            lock.parent.mkdir(parents=True)
+            lock.write_text(json.dumps({"pid": os.getpid()}))
+            print("creating ...", flush=True)
+            signal.pause()
     print(steps[0], file=sys.stderr)
     sys.exit(255)
 print("creating ...")
@@ -155,6 +165,25 @@ def test_a_sigterm_is_a_sigint_to_the_engine_which_is_waited_for(stack: OwnStack
         Stack(stack.target).run("up")
     thread.join()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize(("number", "then"), [(signal.SIGTERM, "lock"), (signal.SIGINT, HOST_DIED)])
+def test_a_run_that_is_interrupted_before_its_lock_is_not_repeated(
+    stack: OwnStack, number: signal.Signals, then: str
+) -> None:
+    stack.fails_with(f"after a signal: {then}")
+
+    def interrupt() -> None:
+        (stack.folder / "fifo").read_text()
+        os.kill(os.getpid(), number)
+        (stack.folder / "fifo").write_text("sent")
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        Stack(stack.target).run("up")
+    thread.join()
+    assert len(stack.calls) == 1
 
 
 def test_without_a_cli_it_says_what_to_do(stack: OwnStack) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import io
 import os
 import signal
 import sys
@@ -285,6 +286,10 @@ def main() -> int:
     # slowly.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A line of the engine that the terminal's encoding lacks must not end the thread that reads the engine's lines.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return COMMANDS[name](dict(os.environ))
     except RefusalError as refusal:

@@ -39,10 +39,12 @@ class Emulator:
 
     def running(self) -> tuple[int, int] | None:
         """Return process id and port of this checkout's emulator; None if it is not running."""
-        options = re.compile(rf" --port (\d+) --state {re.escape(str(self._state))} ")
+        # Python runs the command as a script. A shell or a debugger that was given the same words is another process.
+        command = re.escape(" ".join(self._command))
+        ours = re.compile(rf"(\S+ )?{command} --port (\d+) --state {re.escape(str(self._state))} ")
         for pid, line in command_lines().items():
-            if match := options.search(line):
-                return pid, int(match[1])
+            if match := ours.match(line):
+                return pid, int(match[2])
         return None
 
     def start(self, port: int) -> None:

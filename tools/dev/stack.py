@@ -1,12 +1,14 @@
 """One stack on Pulumi's Automation API: its state, its runs, and what an interrupted run leaves behind."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -104,13 +106,18 @@ class Stack:
             RefusalError: there is no CLI, or it cannot create the stack.
         """
         color = "always" if sys.stdout.isatty() else "never"
-        with self._environment(endpoint), self._interrupts_left_to_engine():
+        with self._environment(endpoint), self._interrupts_left_to_engine() as interrupts:
             run = getattr(self._automation, verb)
+
+            def print_output(line: str) -> None:
+                _print_output(line)
+                interrupts.forward()
+
             for is_last in (False, True):
                 try:
-                    run(on_output=_print_output, on_error=_print_error, color=color, refresh=refresh)
+                    run(on_output=print_output, on_error=_print_error, color=color, refresh=refresh)
                 except automation.CommandError as error:
-                    if is_last or not _language_host_died(str(error)):
+                    if is_last or interrupts.received or not _language_host_died(str(error)):
                         return False
                     print("The language host died when it started, as an old one may do: running it again.", flush=True)
                 else:
@@ -156,29 +163,44 @@ class Stack:
             )
 
     @contextmanager
-    def _interrupts_left_to_engine(self) -> Iterator[None]:
-        """Wait for the engine, regardless of signals: it shuts down properly, so its lock and state are written.
-
-        Ctrl-C reaches the whole process group, so the engine has received it already. A SIGTERM sent only to this
-        process has not reached the engine; it is forwarded as SIGINT, on which the engine stops. Its lock has its
-        number. Before it has the lock, or in a preview, it has nothing to stop, and runs to its end.
-        """
-        received: list[int] = []
-
-        def note(number: int, _frame: object) -> None:
-            received.append(number)
-            for lock in self._locks() if number == signal.SIGTERM else []:
-                if is_engine(pid := int((_read(lock) or {}).get("pid") or 0)):
-                    os.kill(pid, signal.SIGINT)
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    def _interrupts_left_to_engine(self) -> Iterator[_Interrupts]:
+        """Wait for the engine, regardless of signals: it shuts down properly, so its lock and state are written."""
+        interrupts = _Interrupts(self._locks)
+        before = {number: signal.signal(number, interrupts.receive) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield
+            yield interrupts
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            if received:
+            if interrupts.received:
                 raise KeyboardInterrupt
+
+
+class _Interrupts:
+    """The signals during a run of the engine.
+
+    Ctrl-C reaches the whole process group, so the engine has received it already. A SIGTERM sent only to this process
+    has not reached the engine. It is forwarded once, as a SIGINT, on which the engine stops. The engine's number is in
+    its lock; if it has no lock yet, this is tried again whenever it prints a line. A preview has no lock: it changes
+    nothing, and runs to its end.
+    """
+
+    def __init__(self, locks: Callable[[], list[Path]]) -> None:
+        self.received: list[int] = []
+        self._locks = locks
+        self._is_forwarded = False
+
+    def receive(self, number: int, _frame: object) -> None:
+        self.received.append(number)
+        self.forward()
+
+    def forward(self) -> None:
+        if signal.SIGTERM not in self.received or self._is_forwarded:
+            return
+        for lock in self._locks():
+            if is_engine(pid := int((_read(lock) or {}).get("pid") or 0)):
+                self._is_forwarded = True
+                os.kill(pid, signal.SIGINT)
 
 
 def _reason(error: automation.CommandError) -> str:

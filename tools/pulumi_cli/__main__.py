@@ -19,10 +19,14 @@ from tools.pulumi_cli.sources import (
     SOURCES,
     Engine,
     SourceError,
+    digest_pins,
     find_on_path,
     query_version,
 )
 from tools.setup import ROOT, wait_for_others
+
+_PINS = "pins.sha256"
+"""The file in an installation that says what it was installed from."""
 
 
 def main() -> int:
@@ -84,18 +88,15 @@ def _install(engine: Engine, folder: Path, source: str) -> None:
         if missing := [part for part in PARTS if not os.access(built / part, os.X_OK)]:
             raise SourceError(f"it has no {', '.join(missing)}")
         query_version(built / "pulumi")
+        (built / _PINS).write_text(digest_pins(engine))
         if target.exists():
             target.rename(scratch / "old")
         built.rename(target)
 
 
 def _is_complete(engine: Engine, target: Path) -> bool:
-    if not all((target / part).exists() for part in PARTS):
-        return False
-    try:
-        return query_version(target / "pulumi") == engine.version
-    except SourceError:
-        return False
+    files = [target / part for part in (*PARTS, _PINS)]
+    return all(file.exists() for file in files) and (target / _PINS).read_text() == digest_pins(engine)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,13 @@ OLDEST = Engine((3, 216, 0), "engine-oldest")
 """The oldest CLI on PATH that is supported; `make test-engines` tests it."""
 
 
+def digest_pins(engine: Engine) -> str:
+    """Return a digest of everything that pins an installation: the engine's version, and the modules of a build."""
+    files = [HERE / folder / name for folder in (engine.folder, "language-host") for name in ("go.mod", "go.sum")]
+    pins = [str(engine), SCRIPTS_MODULE, *(file.read_text() for file in files)]
+    return hashlib.sha256("\0".join(pins).encode()).hexdigest()
+
+
 def find_on_path(search: str) -> str:
     """Return version and path of the CLI on the search path `search`.
 
