@@ -11,7 +11,7 @@ from rtcai_pulumi.config.block import describe_misspelt_keyword
 from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation, ReplaceStrategy
 from rtcai_pulumi.config.problems import Problem
-from rtcai_pulumi.config.rules import TOO_DEEP
+from rtcai_pulumi.config.rules import HOW_TO_ADOPT_AN_AGENT, TOO_DEEP
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 from rtcai_pulumi.config.validation import check, check_nesting
 from rtcai_pulumi.config.wire import flat_inputs
@@ -43,7 +43,7 @@ _KIND = register(
         CONVERSATION_TYPE,
         Conversation,
         _OUTPUT_ONLY,
-        "the input adopt='cid/taskId' adopts a running agent",
+        HOW_TO_ADOPT_AN_AGENT,
     )
 )
 

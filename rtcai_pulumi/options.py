@@ -19,16 +19,18 @@ from pulumi.runtime import get_root_resource, settings
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import HIDDEN
 from rtcai_pulumi.config.paths import ALL, split_path, to_wire_path
+from rtcai_pulumi.config.rules import ONLY_A_ROOM
 
 ROOM_TYPE: Final = "pulumi-python:dynamic/rtcai:Room"
 CONVERSATION_TYPE: Final = "pulumi-python:dynamic/rtcai:RealtimeConversation"
 
 _PATHS: Final = ("ignore_changes", "additional_secret_outputs", "replace_on_changes", "hide_diffs")
+_OWN_PACKAGE: Final = "not supported: a dynamic resource always uses the program's own rtcai-pulumi package"
 _UNSUPPORTED: Final = {
-    "provider": "a dynamic resource has no provider to choose; remove the option",
-    "version": "a dynamic resource comes with the program's package; remove the option, and pin rtcai-pulumi instead",
-    "plugin_download_url": "a dynamic resource comes with the program's package; remove the option",
-    "env_var_mappings": "only a provider resource supports it; set the environment variables themselves",
+    "provider": f"{_OWN_PACKAGE}; remove the option",
+    "version": f"{_OWN_PACKAGE}; remove the option, and pin rtcai-pulumi in the program's requirements",
+    "plugin_download_url": f"{_OWN_PACKAGE}; remove the option",
+    "env_var_mappings": "not supported: only a provider resource has it; set the environment variables directly",
 }
 
 
@@ -42,7 +44,7 @@ class ResourceKind:
     outputs: Mapping[str, str]
     """The properties in addition to its inputs: the names in state, each with its name in Python."""
     how_to_adopt: str
-    """How to adopt an existing agent or room, because it cannot be imported."""
+    """Why an existing agent or room cannot be imported, and how to adopt it."""
 
     @property
     def ends_with_a_room(self) -> bool:
@@ -93,7 +95,7 @@ def resolve_options(opts: ResourceOptions | None, kind: ResourceKind) -> Resolve
     resolved.problems += [f"{name}: {why}" for name, why in _UNSUPPORTED.items() if getattr(opts, name) is not None]
     if opts.import_ is not None or opts.id is not None:
         name = "import_" if opts.import_ is not None else "id"
-        resolved.problems.append(f"{name}: it cannot be read from the service by an id; {kind.how_to_adopt}")
+        resolved.problems.append(f"{name}: {kind.how_to_adopt}")
     if opts.deleted_with is not None:
         _resolve_deleted_with(opts.deleted_with, kind, resolved)
     if kind.ends_with_a_room:
@@ -144,13 +146,7 @@ def _resolve_deleted_with(other: pulumi.Resource, kind: ResourceKind, resolved: 
     if kind.ends_with_a_room and other.pulumi_resource_type == ROOM_TYPE:
         _stop_before(other, resolved.opts)
     else:
-        resolved.problems.append(f"deleted_with: {_DELETED_WITH}")
-
-
-_DELETED_WITH: Final = (
-    "only a conversation may have it, and it may only name a Room of rtcai_pulumi: with another resource the engine "
-    "would drop this one without stopping it; use depends_on, which stops it before that resource is deleted"
-)
+        resolved.problems.append(f"deleted_with: {ONLY_A_ROOM}")
 
 
 def _stop_before(room: pulumi.Resource, opts: ResourceOptions) -> None:

@@ -9,11 +9,6 @@ from contextlib import suppress
 from typing import Any, Final
 
 _TYPES: Final = "pulumi-python:dynamic/rtcai:"
-_HOW: Final = {
-    "Room": "rtcai_pulumi: a room cannot be imported by an id; Room(…, adopt_existing=True) adopts an open room.",
-    "": "rtcai_pulumi: an agent cannot be imported, because the service has no query of tasks; "
-    "RealtimeConversation(…, adopt='cid/taskId') adopts a running one.",
-}
 
 
 def _answer_imports() -> None:
@@ -28,8 +23,15 @@ def _answer_imports() -> None:
         def answer(request: Any, context: Any) -> Any:
             named = request.urn.partition(_TYPES)[2]
             if named and not request.properties.fields and not request.inputs.fields:
-                how = _HOW.get(named.partition("::")[0], _HOW[""])
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, how)
+                # Only here, because every plugin process loads this module, also for other packages' resources.
+                from rtcai_pulumi.config.rules import (  # noqa: PLC0415
+                    HOW_TO_ADOPT_A_ROOM,
+                    HOW_TO_ADOPT_AN_AGENT,
+                )
+
+                is_room = named.partition("::")[0] == "Room"
+                how = HOW_TO_ADOPT_A_ROOM if is_room else HOW_TO_ADOPT_AN_AGENT
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"rtcai_pulumi: {how}")
             return read(request, context)
 
         servicer.Read = answer

@@ -51,7 +51,7 @@ from rtcai_pulumi.plugin_process import (
 from rtcai_pulumi.service.errors import JournalError, SettingsError
 from rtcai_pulumi.service.printable import printable
 from rtcai_pulumi.service.retry import Retrier, limit_time
-from rtcai_pulumi.service.settings import HOW_TO_SET, concurrency_of, missing_credentials, resolve
+from rtcai_pulumi.service.settings import concurrency_of, how_to_set, missing_credentials, resolve
 from rtcai_pulumi.stack.owner import resolve_owner
 from rtcai_pulumi.stack.project import project_folder, project_in
 from rtcai_pulumi.stack.state import stack_state
@@ -114,9 +114,10 @@ class _Process:
         with self._opening:
             checked, self._has_checked_credentials = self._has_checked_credentials, True
         if not checked and (missing := missing_credentials(os.environ, self._config)):
+            names = " and ".join(name.variable for name in missing)
             _report(
-                f"warning: RTC AI credentials are not set ({' and '.join(missing)}). A preview does not need them, but "
-                f"`pulumi up` will fail; {HOW_TO_SET}"
+                f"warning: RTC AI credentials are not set ({names}). A preview does not need them, but "
+                f"`pulumi up` will fail; {how_to_set(missing)}"
             )
 
     def owner(self, program_owner: str) -> str:
@@ -153,7 +154,7 @@ class _Process:
 
                 self._client = Client(self._settings())
                 for warning in self._client.proxy_warnings:
-                    _report(f"warning: {warning}; it is ignored")
+                    _report(f"warning: {warning}; this entry is ignored")
             return self._client
 
     def _open_journal(self) -> Journal:
@@ -339,8 +340,9 @@ def _project_backend(folder: Path) -> str | None:
 
 def _warn_of_unread_journal(error: JournalError) -> None:
     _report(
-        "warning: The journal cannot be read, so this run does not know the agents of earlier runs. A preview does not "
-        f"need it, but `pulumi up` will fail. {error}"
+        "warning: The journal (the local record of started agents) cannot be read, so this run does not know what "
+        "earlier runs started. A preview works without it, but `pulumi up` will fail until this is fixed. "
+        f"{error}"
     )
 
 

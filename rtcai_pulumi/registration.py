@@ -17,7 +17,7 @@ import pulumi.runtime
 from pulumi.runtime.resource import all_aliases
 
 from rtcai_pulumi.config.output_text import REASON, is_output_text
-from rtcai_pulumi.config.problems import Problem, path_of
+from rtcai_pulumi.config.problems import TWO_AGENTS, Problem, path_of
 from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
 from rtcai_pulumi.config.values import UNKNOWN, Location, as_data, is_not_null, map_nested
 from rtcai_pulumi.options import ResolvedOptions, watch_transforms
@@ -270,7 +270,7 @@ def _report_problems(run: _Run) -> None:
     if run.problems:
         count = f"{run.problems} problem{'s' * (run.problems > 1)}"
         where = "in the conversations and rooms of this program"
-        message = f"{count} {where}; each is reported as an error, and nothing further is started"
+        message = f"{count} {where} (see the errors above). No further conversation or room is registered."
         raise InvalidProgram(message)
 
 
@@ -280,6 +280,6 @@ def _warn_of_shared_room(run: _Run, room: object, token: object, label: str) -> 
     first, first_label = run.rooms.setdefault(room, (token, label))
     if first is not token:
         pulumi.log.warn(
-            f"conversations {first_label} and {label} share the room {room!r}: their agents will talk to each other; "
-            "give each its own room, or remove one"
+            f"conversations {first_label} and {label} share the room {room!r}. {TWO_AGENTS} Give each its own room, or "
+            "remove one."
         )

@@ -9,6 +9,7 @@ from pulumi.dynamic import Resource
 from rtcai_pulumi.config.block import describe_misspelt_keyword
 from rtcai_pulumi.config.conversation import HIDDEN
 from rtcai_pulumi.config.room import RoomInputs
+from rtcai_pulumi.config.rules import HOW_TO_ADOPT_A_ROOM
 from rtcai_pulumi.config.setting import Setting
 from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
 from rtcai_pulumi.options import ROOM_TYPE, ResourceKind, register, resolve_options, wire_name
@@ -26,7 +27,7 @@ _KIND = register(
         ROOM_TYPE,
         RoomInputs,
         {"cid": "cid", "appKey": "app_key", "roomEndpoint": "room_endpoint"},
-        "adopt_existing=True adopts an open room",
+        HOW_TO_ADOPT_A_ROOM,
     )
 )
 

@@ -23,7 +23,7 @@ else:
 
         def __call__(cls, *positional: object, **fields: object) -> "Block":
             if positional:
-                message = f"{cls.__name__}() takes keywords only: {', '.join(cls.model_fields)}"
+                message = f"{cls.__name__}() accepts only keyword arguments: {', '.join(cls.model_fields)}"
                 raise TypeError(message)
             for keyword in fields:
                 if keyword not in cls.model_fields:
@@ -42,7 +42,7 @@ def describe_misspelt_keyword(owner: str, keyword: str, known: Iterable[str]) ->
     """The message of the TypeError for a keyword that does not exist."""
     names = list(known)
     near = find_nearest(keyword, names)
-    hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(names)}"
+    hint = f"did you mean {near!r}?" if near else f"it accepts {', '.join(names)}"
     return f"{owner}() got an unexpected keyword argument {keyword!r}; {hint}"
 
 

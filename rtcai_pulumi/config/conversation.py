@@ -23,15 +23,19 @@ ReplaceStrategy = Literal["stop-first", "start-first"]
 def _check_room_name(cname: str) -> str:
     """Reject names that no one could type, see or send; which characters a room's name may have is not documented."""
     if len(cname.encode("utf-8", "surrogatepass")) > CNAME_MAX_BYTES:
-        raise PydanticCustomError("string_too_long", "longer than 64 bytes of UTF-8", {"max_length": CNAME_MAX_BYTES})
+        raise PydanticCustomError(
+            "string_too_long", "must be 1 to 64 bytes of UTF-8; shorten it", {"max_length": CNAME_MAX_BYTES}
+        )
     for position, char in enumerate(cname, 1):
         ends = {1: "the beginning", len(cname): "the end"}
         if not char.isprintable() or (position in ends and char.isspace()):
-            what = "space" if char == " " else f"character U+{ord(char):04X}, which is invisible,"
+            what = "a space" if char == " " else f"an invisible character (U+{ord(char):04X})"
             where = (
                 "the end" if position == len(cname) else "the beginning" if position == 1 else f"position {position}"
             )
-            raise PydanticCustomError("room_name", "a {what} at {where}; remove it", {"what": what, "where": where})
+            raise PydanticCustomError(
+                "room_name", "contains {what} at {where}; remove it", {"what": what, "where": where}
+            )
     return cname
 
 

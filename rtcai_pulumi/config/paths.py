@@ -47,7 +47,7 @@ def to_wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> st
     """
     parts = split_path(path)
     if parts is None:
-        message = f"{path!r} is not the path of a property, as in 'llm.custom_prompt'"
+        message = f"{path!r} is not a valid property path; a valid one is 'llm.custom_prompt'"
         raise ValueError(message)
     return _join_parts(_rename_parts(parts, root, outputs, path))
 
@@ -96,7 +96,7 @@ def _rename_parts(
         if wire is None:
             near = find_nearest(part, [python for python in names.values() if python not in _NEVER_COMPARED])
             hint = f"; did you mean {near!r}?" if near else ""
-            message = f"there is no property {part!r} in {path!r}{hint}"
+            message = f"unknown property {part!r} in the path {path!r}{hint}"
             raise ValueError(message)
         yield wire
         model = nested_blocks(model).get(wire)

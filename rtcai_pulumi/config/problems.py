@@ -20,11 +20,14 @@ from rtcai_pulumi.config.output_text import REASON, find_output_texts
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import nested_blocks
 
-NULL: Final = "null is not a value; leave the field out"
+NULL: Final = "must not be null; leave it out"
+TWO_AGENTS: Final = "Two agents in one room talk to each other."
+"""The reason of every warning about a room that several agents share."""
+LONE_SURROGATE: Final = "contains an incomplete Unicode character (unpaired surrogate)"
 
 _SENTENCES: Final = {
     "string_type": "must be a string",
-    "string_unicode": "contains half of a character, which cannot be sent",
+    "string_unicode": LONE_SURROGATE,
     "bool_type": "must be true or false",
     "float_type": "must be a number",
     "int_type": "must be a whole number",
@@ -37,7 +40,7 @@ _SENTENCES: Final = {
     "missing": "required",
     "string_pattern_mismatch": "must be cid/taskId, as in 1144707127429101/2a784467d647bb87b60b719f6fa56333",
     "string_too_short": "must not be empty",
-    "string_too_long": "longer than 64 bytes of UTF-8 (1 to 64); shorten it",
+    "string_too_long": "must be 1 to 64 bytes of UTF-8; shorten it",
 }
 _BOUNDS: Final = {"greater_than_equal": "ge", "less_than_equal": "le", "greater_than": "gt", "less_than": "lt"}
 
@@ -86,7 +89,8 @@ def unlisted_field_problem(path: str, name: str, owner: type[Block]) -> Problem:
     """The problem of a field that its block does not have."""
     near = find_nearest(name, owner.wire_names())
     hint = f"did you mean {near}?" if near else f"the fields here are {', '.join(owner.wire_names())}"
-    return Problem(path, f"unknown field; {hint} (a field that the API page does not list belongs in extra)", True)
+    listed = "a field that the service's API documentation does not list belongs in extra"
+    return Problem(path, f"unknown field; {hint} ({listed})", True)
 
 
 def _problem(details: ErrorDetails, root: type[Block]) -> Problem:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, Conversation, Data, Mode, options_of
-from rtcai_pulumi.config.problems import NULL, Problem, path_of
+from rtcai_pulumi.config.problems import LONE_SURROGATE, NULL, Problem, path_of
 from rtcai_pulumi.config.values import UNKNOWN, Location
 from rtcai_pulumi.config.wire import EXACT_LIMIT, nested_blocks
 
@@ -16,12 +16,24 @@ _LOOKS_LIKE_KEYWORD: Final = re.compile(r"[\w-]{1,40}")
 DEEPEST: Final = 30
 """The maximum depth of nested objects and lists: protobuf's C library reads at most a hundred nested messages, and each
 object takes three."""
-TOO_DEEP: Final = f"nested too deeply: at most {DEEPEST} objects and lists can be in each other"
+TOO_DEEP: Final = f"nested too deeply: at most {DEEPEST} levels are allowed"
 _SHOWN_OF_A_DEEP_PATH: Final = 4
 PULUMI_KEY: Final = "4dabf18193072939515e22adb298388d"
 """The engine marks objects that represent a secret, an asset or a resource by this key."""
 _PULUMI_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_REQUIRED: Final = "required, because neither agent nor llm.enableAgent is set"
 _VENDORS: Final = {"asr": "asrVendor", "llm": "llmVendor", "tts": "ttsVendor"}
+
+ONLY_A_ROOM: Final = (
+    "only a conversation may have this option, and only with a Room of rtcai_pulumi: otherwise the engine would remove "
+    "the resource from the state without stopping it; use depends_on, which stops it before the other resource is "
+    "deleted"
+)
+HOW_TO_ADOPT_AN_AGENT: Final = (
+    "an agent cannot be imported, because the service cannot look up a task; use adopt='cid/taskId' to manage a "
+    "running agent"
+)
+HOW_TO_ADOPT_A_ROOM: Final = "a room cannot be imported by an id; use adopt_existing=True to manage an open room"
 
 
 def check_rules(inputs: Mapping[str, Any]) -> list[Problem]:
@@ -62,17 +74,15 @@ def _check_mode(inputs: Mapping[str, Any]) -> Iterator[Problem]:
         return
     if not present:
         yield Problem(
-            "data",
-            "no block is set: set agent (mode agent), or asr, llm and tts (mode parameters), "
-            "or llm with enableAgent and agentParam (mode agent+parameters)",
+            path_of(()), "no block is set: set agent; or asr, llm and tts; or llm with enableAgent and agentParam"
         )
         return
     for name, vendor in _VENDORS.items():
         block = _get_block(inputs, name)
         if name not in present:
-            yield Problem(name, f"required in mode {Mode.PARAMETERS}, which takes asr, llm and tts")
+            yield Problem(name, _REQUIRED)
         elif block is not None and vendor not in block:
-            yield Problem(f"{name}.{vendor}", f"required in mode {Mode.PARAMETERS}")
+            yield Problem(f"{name}.{vendor}", _REQUIRED)
 
 
 def _check_prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
@@ -84,7 +94,8 @@ def _check_prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     own = [name for name in ("customPrompt", "customPromptKeyWord", "customPromptFormat") if llm.get(name)]
     if 1 <= role <= 14 and own:
         yield Problem(
-            "llm.role", f"a preset role is probably used instead of {own[0]}; set role 0, or remove your own prompt"
+            "llm.role",
+            f"roles 1 to 14 are presets, so the service probably ignores {own[0]}; set role 0, or remove {own[0]}",
         )
     if role != 0 or "agent" in inputs or Mode.of(inputs) is not Mode.PARAMETERS or llm.get("enableAgent") is UNKNOWN:
         return
@@ -95,7 +106,10 @@ def _check_prompts(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     elif llm.get("customPromptFormat") and not llm.get("customPromptKeyWord"):
         yield Problem("llm", "role 0 with customPromptFormat needs customPromptKeyWord, the texts for the template")
     elif not llm.get("customPromptKeyWord"):
-        yield Problem("llm", "role 0 needs customPrompt, or customPromptKeyWord with customPromptFormat; not empty")
+        yield Problem(
+            "llm",
+            "role 0 needs a customPrompt that is not empty, or both customPromptKeyWord and customPromptFormat",
+        )
 
 
 def _check_placeholders(inputs: Mapping[str, Any]) -> Iterator[Problem]:
@@ -110,7 +124,7 @@ def _check_placeholders(inputs: Mapping[str, Any]) -> Iterator[Problem]:
             name = (
                 f"{{{{{placeholder}}}}}"
                 if _LOOKS_LIKE_KEYWORD.fullmatch(placeholder)
-                else f"number {number} (spaces count)"
+                else f"number {number} (the keyword must match exactly, including spaces)"
             )
             yield Problem(
                 "llm.customPromptFormat", f"no keyword for the placeholder {name}; add it to customPromptKeyWord"
@@ -143,7 +157,7 @@ def _check_extra(extra: Any, path: str, fields: Mapping[str, str]) -> Iterator[P
         return
     for key in extra:
         if key in fields or key in fields.values():
-            yield Problem(f"{path}.{key}", "is a field of its own: set it there, not in extra")
+            yield Problem(f"{path}.{key}", "is a known field: set it directly, not in extra")
 
 
 def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
@@ -158,8 +172,7 @@ def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     if options.get("deletedWith"):
         yield Problem(
             "deleted_with",
-            "only a Room of rtcai_pulumi may be named: with another resource the engine would drop the agent without "
-            "stopping it; use depends_on, which stops it before that resource is deleted",
+            ONLY_A_ROOM,
         )
     for problem in options.get("problems") or ():
         option, _, reason = str(problem).partition(": ")
@@ -167,8 +180,7 @@ def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     if options.get("import"):
         yield Problem(
             "import_",
-            "an agent cannot be imported, because the service has no query of tasks; the input adopt='cid/taskId' "
-            "adopts a running one",
+            HOW_TO_ADOPT_AN_AGENT,
         )
 
 
@@ -196,13 +208,13 @@ def _check_key(key: Any) -> str | None:
     if not isinstance(key, str):
         return "has a key that is not a string; write the key in quotes"
     if _has_lone_surrogate(key):
-        return "has a key that contains half of a character, which cannot be sent"
+        return f"has a key that {LONE_SURROGATE}"
     return "has a key that Pulumi reserves; it cannot be sent" if key == PULUMI_KEY else None
 
 
 def _check_text(value: str) -> str | None:
     if _has_lone_surrogate(value):
-        return "contains half of a character, which cannot be sent"
+        return LONE_SURROGATE
     is_pulumis = value == _PULUMI_UNKNOWN
     return "is the text that Pulumi uses for an unknown value; it cannot be sent" if is_pulumis else None
 

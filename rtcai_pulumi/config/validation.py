@@ -34,8 +34,8 @@ def check_body(body: Any) -> list[Problem]:
         data = {name: block for name, block in body["data"].items() if name in BLOCK_NAMES}
         inputs = {name: value for name, value in {**flat, **data}.items() if value is not None}
         for problem in (*check(inputs), *_check_extra_of_body(body["data"], Data, ())):
-            top = problem.path in {"cname", "requestId", "data"}
-            path = problem.path if top else f"data.{problem.path}"
+            top = problem.path in {"cname", "requestId"}
+            path = problem.path if top else "data" if problem.path == path_of(()) else f"data.{problem.path}"
             problems.setdefault(path, replace(problem, path=path))
     return list(problems.values())
 
@@ -53,7 +53,8 @@ def check_nesting(body: Any) -> list[Problem]:
         problems.append(Problem("data", "must be an object with the blocks"))
     for name in body.keys() - set(_BODY_NAMES):
         near = find_nearest(name, _BODY_NAMES)
-        hint = "blocks belong in data" if name in BLOCK_NAMES else f"did you mean {near}?" if near else "not listed"
+        allowed = f"a body has only {', '.join(_BODY_NAMES[:-1])} and {_BODY_NAMES[-1]}"
+        hint = "blocks belong in data" if name in BLOCK_NAMES else f"did you mean {near}?" if near else allowed
         problems.append(Problem(name, f"unknown field; {hint}", True))
     if isinstance(body.get("data"), Mapping):
         problems += [

@@ -12,7 +12,7 @@ from typing import Any, Final
 from rtcai_pulumi.config.block import Block, find_nearest
 from rtcai_pulumi.config.conversation import AgentSettings
 from rtcai_pulumi.config.output_text import is_output_text
-from rtcai_pulumi.config.problems import NULL, Problem, check_fields
+from rtcai_pulumi.config.problems import NULL, TWO_AGENTS, Problem, check_fields
 from rtcai_pulumi.config.validation import check
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.events.agent import EventPart, IsOutput, merge, read_part, to_known
@@ -169,7 +169,7 @@ class _Planner:
             cname = room.inputs["cname"]
             if isinstance(cname, str) and first.setdefault(cname, room.key) != room.key:
                 other = f"rooms.{first[cname]}"
-                reason = f"the same room as {other}: two agents would talk to each other in it; set another cname"
+                reason = f"the same room as {other}. {TWO_AGENTS} Set another cname"
                 self._report(("rooms", room.key, "cname"), reason)
 
     def _check_agents(self, default: EventPart, plans: tuple[RoomPlan, ...]) -> None:

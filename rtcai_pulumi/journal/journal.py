@@ -53,8 +53,8 @@ def journal_path(env: Mapping[str, str]) -> Path:
         if not state.is_absolute():
             state = Path(env.get("HOME") or Path.home()) / ".local" / "state"
     except RuntimeError:
-        message = "The journal has no path: HOME is not set, and this user has no home folder."
-        raise JournalError(message, advice="set RTCAI_JOURNAL to a file") from None
+        message = "The location of the journal is unknown: HOME is not set, and this user has no home folder."
+        raise JournalError(message, advice="set RTCAI_JOURNAL to the absolute path of a file") from None
     return state / "rtcai" / "journal.db"
 
 

@@ -69,8 +69,8 @@ def find_location_warning(path: Path) -> str | None:
     if kind not in _SHARED_FILE_SYSTEMS:
         return None
     return (
-        f"the journal {path} is on a file system that machines may share ({kind}). It works for one machine; locks may "
-        "not work between two: use a separate journal for each machine (RTCAI_JOURNAL)"
+        f"the journal {path} is on a shared file system ({kind}). Locks may not work between machines: give each "
+        "machine its own journal (RTCAI_JOURNAL)"
     )
 
 
@@ -162,7 +162,10 @@ def open_snapshot(path: Path, *, has_log: bool) -> Snapshot:
 
 def journal_error(path: Path, error: Exception) -> JournalError:
     """The error of a journal that fails; if one of its files belongs to another user, the error names that file."""
-    advice = "repair or move the file, or set RTCAI_JOURNAL to another; only the journal knows which agents still run"
+    advice = (
+        "check free disk space, permissions and other running commands. If the file is damaged, see docs/operations.md "
+        "before you move it: it is the only record of agents that are not in a state"
+    )
     foreign = next(_find_foreign_files(path), None)
     if foreign:
         advice = f"{foreign}: change its owner (chown), or set RTCAI_JOURNAL to another file"
@@ -225,7 +228,7 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _too_new(path: Path, version: int) -> JournalError:
-    summary = f"The journal {path} was written by a newer release (version {version})."
+    summary = f"The journal {path} has format {version}, which this release of rtcai-pulumi cannot read."
     return JournalError(summary, advice="upgrade rtcai-pulumi; only this file shows which agents still run")
 
 

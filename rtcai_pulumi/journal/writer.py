@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rtcai_pulumi.journal.schema import journal_error
+from rtcai_pulumi.service.errors import JournalError
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -27,14 +28,14 @@ class JournalWriter:
         self._path = path
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._accepting = threading.Lock()
-        self._is_closed = False
+        self._is_closed = self._is_closing = False
         self._thread = threading.Thread(target=self._serve, args=(database,), name="rtcai-journal", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Finish the pending writes."""
         with self._accepting:
-            self._is_closed = True
+            self._is_closed = self._is_closing = True
             self._requests.put(None)
         self._thread.join()
 
@@ -47,9 +48,14 @@ class JournalWriter:
         done: Future[T] = Future()
         with self._accepting:
             if self._is_closed:
-                raise journal_error(self._path, RuntimeError("nothing can be written any more"))
+                raise self._closed_error()
             self._requests.put((work, done))
         return done.result()
+
+    def _closed_error(self) -> JournalError:
+        """The error of a write after `close`, or after this thread has failed."""
+        why = "this process is shutting down" if self._is_closing else "an earlier write failed"
+        return JournalError(f"The journal {self._path} cannot be written: {why}.", advice="run the command again")
 
     def _serve(self, database: sqlite3.Connection) -> None:
         """Run the functions that threads submit; all that wait at the same moment share one transaction.
@@ -74,7 +80,7 @@ class JournalWriter:
                 requests += filter(None, [self._requests.get()])
             for _, done in requests:
                 if not done.done():
-                    done.set_exception(journal_error(self._path, RuntimeError("its writer has ended")))
+                    done.set_exception(self._closed_error())
             database.close()
 
     def _write_batch(self, database: sqlite3.Connection, batch: list[_Request]) -> None:

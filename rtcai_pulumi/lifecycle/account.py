@@ -32,7 +32,7 @@ def require_account(item: Record | RoomRecord, settings: Settings, *, room_api: 
         OtherAccount: the settings name another AppKey, endpoint or room API.
     """
     if isinstance(item, Record):
-        label, began = f"agent in room {item.cname}", "task was started"
+        label, began = f"the agent in room {item.cname}", "task was started"
         facts = Facts(cid=item.cid, task=item.task_id, request_id=item.request_id, trace_id=item.trace_id)
         compared = ["app_key", "endpoint", "room_endpoint"] if room_api else ["app_key", "endpoint"]
     else:
@@ -45,7 +45,7 @@ def require_account(item: Record | RoomRecord, settings: Settings, *, room_api: 
             f"{names[name].variable} is {getattr(settings, name)}, but the {began} with {getattr(item, name)}"
             for name in different
         ]
-        summary = f"The {label} cannot be reached with these settings: {'; '.join(differences)}."
+        summary = f"The settings belong to another account than {label}: {'; '.join(differences)}."
         advice = f"set the values that the {began} with, and run again"
         raise OtherAccount(summary, facts, advice, list(names.values()))
 

@@ -33,9 +33,11 @@ _POLL_INTERVAL: Final = 0.1
 """Seconds between two reads of another process's record."""
 
 
-def explain_take_over(*, engine_lives: bool) -> str:
-    """Why this process may no longer start an agent, or keep it."""
-    return "another run owns it now" if engine_lives else "the engine that requested it has ended"
+def explain_take_over(*, engine_lives: bool) -> tuple[str, str]:
+    """Why this process may no longer start an agent, or keep it; and what to do."""
+    if engine_lives:
+        return "a later run of this stack manages it now", "wait until that run has ended, then run `pulumi up` again"
+    return "the `pulumi` process that requested it has ended", "run `pulumi up` again"
 
 
 def _discard(_: str) -> None:
@@ -113,7 +115,10 @@ class Run:
             is_long = seconds >= _LONG_WAIT or isinstance(error, RoomNotFound)
             if is_long and (reported_at is None or now - reported_at >= _REPORT_AGAIN):
                 reported_at = now
-                self.report(f"room {cname}: {error.summary} Trying again in {seconds:.1f} seconds.")
+                if isinstance(error, RoomNotFound):
+                    self.report(f"room {cname}: the room does not exist yet; waiting for it (wait_for_room).")
+                else:
+                    self.report(f"room {cname}: {error.summary} Retrying (next attempt in {seconds:.1f} s).")
 
         return report_wait
 
@@ -132,8 +137,9 @@ class Run:
         engine_lives = self.engine_lives()
         is_allowed = may_send(record, process=self.journal.process, engine_lives=engine_lives)
         if not is_allowed or (record is not None and self.is_superseded(record)):
-            message = f"The agent was not started: {explain_take_over(engine_lives=engine_lives)}."
-            raise TakenOver(message, Facts(room=record.cname if record else None, trace_id=trace_id))
+            reason, advice = explain_take_over(engine_lives=engine_lives)
+            facts = Facts(room=record.cname if record else None, trace_id=trace_id)
+            raise TakenOver(f"The agent was not started: {reason}.", facts, advice)
 
     def is_superseded(self, record: Record) -> bool:
         """Whether a later run has an agent of the same owner, or has requested one."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.config.conversation import former_owners, roommates, starts_first
+from rtcai_pulumi.config.problems import TWO_AGENTS
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, keep_reason_of
@@ -37,23 +39,20 @@ def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Reco
     records = run.journal.records_of_task(str(task))
     retained = next((record for record in records if record.is_unfinished and record.kept is KeepReason.RETAINED), None)
     if records and (retained is None or task in run.tasks_to_keep or _is_declared(retained, agent)):
-        if any(record.is_unfinished and record.owner != agent.owner for record in records):
-            run.report(
-                f"warning: room {agent.cname}: adopt is ignored, because the journal lists task {task} under another "
-                "resource. If no program declares that resource any more, the agent keeps running: stop it with "
-                f"`rtcai close {task}`, or run `rtcai release {task}` to adopt it with the next up."
-            )
+        other = next((each for each in records if each.is_unfinished and each.owner != agent.owner), None)
+        if other is not None:
+            _warn_of_ignored_adopt(str(task), urn_of(other.owner) or "another resource", agent, run)
         return None
     reference, cname = TaskReference.parse(str(task)), agent.cname
     facts = Facts(room=cname, cid=reference.cid, task=reference.task_id)
-    advice = "name a running task, or leave out adopt to start a new agent"
+    advice = "set adopt to a task that runs in this room, or remove adopt to start a new agent"
     try:
         room = run.retrier.run(lambda: run.client.query_room(cname), HARMLESS, run.make_wait_reporter(cname))
     except RoomNotFound:
-        summary = "There is nothing to adopt: the room does not exist."
+        summary = f"Task {task} cannot be adopted: room {cname} does not exist."
         raise RoomNotFound(summary, facts, advice) from None
     if room.cid != reference.cid:
-        summary = f"There is nothing to adopt: the room now has the number {room.cid}."
+        summary = f"Task {task} cannot be adopted: room {cname} now has the cid {room.cid}, not {reference.cid}."
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
         return run.journal.adopt(retained, owner=agent.owner, kept=keep_reason_of(agent.inputs))
@@ -61,6 +60,19 @@ def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Reco
     record = Record.for_create(agent, run.client.settings, run.journal.process, new_id)
     adopted = replace(record, state=RecordState.OPEN, cid=reference.cid, task_id=reference.task_id, handed=True)
     return run.journal.add(adopted)
+
+
+def _warn_of_ignored_adopt(task: str, urn: str, agent: DesiredAgent, run: Run) -> None:
+    """Warn that a new agent starts instead of the adopted one.
+
+    A change of `adopt` alone changes nothing, so the resource must be replaced to adopt the task later.
+    """
+    run.report(
+        f"warning: room {agent.cname}: adopt is ignored and a new agent is started, because the journal lists task "
+        f"{task} for {urn}. If `rtcai ls` still lists that task after this run, and no program declares {urn} any "
+        f"more, two agents are running. Stop the old one with `rtcai close {task}`; or keep the old one: run "
+        f"`rtcai release {task}`, then `pulumi up --replace {quote(urn_of(agent.owner))}`."
+    )
 
 
 def _is_declared(retained: Record, agent: DesiredAgent) -> bool:
@@ -191,23 +203,23 @@ def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
             continue  # the program declares it; a shared room is reported while the program declares its resources
         if record.kept is KeepReason.RETAINED:
             run.report(
-                f"warning: room {cname}: task {record.task} of {urn} is in this room, too, because it was retained "
-                "(retain_on_delete): two agents will talk to each other. If no program declares that resource any "
-                f"more, stop it with `rtcai close {record.task}`."
+                f"warning: room {cname}: task {record.task} of {urn} is still in this room, because the resource has "
+                f"retain_on_delete. {TWO_AGENTS} If no program declares that resource any more, stop the task with "
+                f"`rtcai close {record.task}`."
             )
             continue
         if record.task is None:
             what = (
-                f"a create of {urn} that got no response (trace id {record.trace_id}) may have started another agent "
-                "in this room"
+                f"another agent may be in this room: a request to start the agent of {urn} (trace id "
+                f"{record.trace_id}) got no response"
             )
-            advice = f"check who is in the room; `rtcai forget {record.trace_id}` ends this warning"
+            advice = f"check the room, then run `rtcai forget {record.trace_id}` to delete the record"
         else:
-            what = f"another agent is in this room, task {record.task} of {urn}"
+            what = f"another agent is in this room: task {record.task} of {urn}"
             advice = f"stop it with `rtcai close {record.task}`"
         run.report(
-            f"warning: room {cname}: {what}. If no program declares that resource any more, for example after a "
-            f"killed run or a change of its name, {advice}."
+            f"warning: room {cname}: {what}. If no program declares that resource any more (for example, because it "
+            f"was renamed after its run was killed), {advice}."
         )
 
 
@@ -227,5 +239,6 @@ def _explain_error(error: RtcAiError, agent: DesiredAgent, run: Run) -> RtcAiErr
             f"{error.summary} The old agent was stopped before.", error.facts, error.advice, error.settings
         )
     summary = f"{error.summary} The room has no agent now, because the old one was stopped before."
-    advice = f"{error.advice}; the next up starts an agent" if error.advice else "run `pulumi up` again to start one"
+    start = "run `pulumi up` again; it starts the agent"
+    advice = f"{error.advice}. Then {start}" if error.advice else start
     return type(error)(summary, error.facts, advice, error.settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rtcai_pulumi.config.problems import TWO_AGENTS
 from rtcai_pulumi.journal.record import KeepReason, RecordState, keep_reason_of
 from rtcai_pulumi.lifecycle.account import compare_accounts
 
@@ -31,7 +32,6 @@ def foresee(inputs: Mapping[str, Any], run: Run) -> None:
 def warn_of_two(task: str, cname: str, run: Run) -> None:
     """Warn that a retained agent and its replacement will talk to each other."""
     run.report(
-        f"warning: room {cname}: retain_on_delete keeps task {task} running next to its replacement, so two agents "
-        "will talk to each other. Remove the option, or stop the old agent afterwards with "
-        f"`rtcai close {task}`."
+        f"warning: room {cname}: retain_on_delete keeps task {task} running next to its replacement. {TWO_AGENTS} "
+        f"Remove the option, or stop the old agent afterwards with `rtcai close {task}`."
     )

@@ -62,7 +62,7 @@ def query_existence(item: Record | RoomRecord, run: Run) -> Reading:
         raise
     except RtcAiError as error:
         question = f"the agent in room {item.cname} still runs" if is_agent else f"room {item.cname} is still open"
-        return Reading(False, f"It is not known whether {question}; keeping it in the state. {error}")
+        return Reading(False, f"The refresh could not check whether {question}, so it stays in the state. {error}")
     if room.cid != item.cid:
         return Reading(gone=True)
     if is_agent and room.ended:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
+from rtcai_pulumi.config.problems import TWO_AGENTS
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState
@@ -76,7 +78,10 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
                 if owned := _take_over(record, run):
                     close_task(owned, run)
             except RtcAiError as error:
-                run.report(f"warning: room {record.cname}: the old agent (task {record.task}) still runs. {error}")
+                run.report(
+                    f"warning: room {record.cname}: the old agent (task {record.task}) could not be stopped yet. "
+                    f"Pulumi stops it later in this run, or at the next `pulumi up`. {error}"
+                )
 
 
 def filter_by_state(
@@ -109,7 +114,7 @@ def filter_by_state(
             selected.append((record, step))
         elif holder is not None or (record.stored and record.cname != cname):
             run.journal.disown(record)
-            _warn_of_another(record, holder, cname, run)
+            _warn_of_another(record, holder, cname, run, is_state_known=state is not None)
         else:
             if state is not None and record.stored:
                 run.tasks_missing_from_state.add(str(record.task))
@@ -121,17 +126,18 @@ def _is_returned(record: Record) -> bool:
     return record.state is RecordState.OPEN and record.handed
 
 
-def _warn_of_another(record: Record, holder: str | None, cname: str, run: Run) -> None:
+def _warn_of_another(record: Record, holder: str | None, cname: str, run: Run, *, is_state_known: bool) -> None:
     if holder is None:
+        why = "the state no longer contains it" if is_state_known else "the state of the stack cannot be read"
         run.report(
-            f"room {record.cname}: task {record.task} keeps running. It was started under this resource's name, but "
-            "the state no longer has it; it may belong to another name or stack. If it does not, stop it with "
+            f"warning: room {record.cname}: task {record.task} keeps running. It was started for "
+            f"{urn_of(record.owner)}, but {why}. If you did not rename the resource or move it to another stack, run "
             f"`rtcai close {record.task}`."
         )
     elif record.cname == cname:
         run.report(
-            f"warning: room {cname}: task {record.task} of {holder} is in this room, too: two agents will talk to each "
-            "other"
+            f"warning: room {cname}: task {record.task} of {holder} is in this room, too. {TWO_AGENTS} Give one of "
+            "them another room, or remove one."
         )
 
 
@@ -155,7 +161,9 @@ def close_leftover(record: Record, run: Run) -> None:
     if record.task in run.gone_tasks:
         run.journal.record_close(str(record.task))
         return
-    run.report(f"room {record.cname}: closing task {record.task}, which an earlier run started")
+    run.report(
+        f"room {record.cname}: stopping task {record.task}, which an earlier run started and which is no longer needed"
+    )
     try:
         close_task(record, run)
     except (NotAuthenticated, RateLimited, WrongEndpoint):
@@ -166,9 +174,9 @@ def close_leftover(record: Record, run: Run) -> None:
             raise
         run.journal.record_refusal(record)
         run.report(
-            f"warning: room {record.cname}: the service refuses to close task {record.task}, which a run on another "
-            "machine has replaced or stopped. No run tries it again: `rtcai ls` lists the task as refused, and "
-            f"`rtcai close {record.task}` tries once more. {error}"
+            f"warning: room {record.cname}: the service refuses to stop task {record.task}. A run on another machine "
+            "has probably replaced or stopped it already. Later runs will not try again. `rtcai ls` shows it as "
+            f"refused; `rtcai close {record.task}` tries once more. {error}"
         )
 
 
@@ -215,9 +223,10 @@ def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | No
     """
     require_account(record, run.client.settings)
     run.report(
-        f"warning: room {record.cname}: an earlier create got no response (request id {record.request_id}, trace id "
-        f"{record.trace_id}). It is sent again with the same trace id. If the service does not recognize it as the "
-        "same request, a second agent may be in the room: check who is in the room, and end the room if there are two."
+        f"warning: room {record.cname}: an earlier request to start this agent got no response (request id "
+        f"{record.request_id}, trace id {record.trace_id}). It is now repeated with the same trace id. If the service "
+        "treats it as a new request, there will be two agents. Check the room; if there are two, "
+        f"`rtcai end-room {quote(record.cname)}` ends it and disconnects everyone."
     )
     body = create_body(record.cname, agent.data, record.request_id)
     client = run.client
@@ -234,28 +243,34 @@ def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | No
         run.journal.forget(record)
         return None
     except DuplicateRequest as error:
-        raise type(error)(_NO_TASK_RETURNED, error.facts, _lost_advice(error)) from None
+        raise type(error)(_NO_TASK_RETURNED, error.facts, _how_to_end(error)) from None
     except OutcomeUnknown as error:
         raise explain_lost_create(error) from None
     return record_response(record, cid, task_id, run)
 
 
 def explain_lost_create(error: OutcomeUnknown) -> OutcomeUnknown:
-    """The error of a create whose outcome is unknown, with advice."""
-    summary = f"{error.summary} {_UNKNOWN_AGENT}"
-    return type(error)(summary, error.facts, _lost_advice(error))
+    """The error of a create whose outcome is unknown, with advice.
+
+    A repeated request may find its task. After a duplicate it would not: the service would report the duplicate again.
+    """
+    summary, advice = f"{error.summary} {_UNKNOWN_AGENT}", _how_to_end(error)
+    if not isinstance(error, DuplicateRequest):
+        advice = f"run `pulumi up` again; it repeats the request with the same trace id. If it fails again: {advice}"
+    return type(error)(summary, error.facts, advice)
 
 
-def _lost_advice(error: OutcomeUnknown) -> str:
+def _how_to_end(error: OutcomeUnknown) -> str:
+    room = error.facts.room or ""
     return (
-        "run `pulumi up` again, which sends this create again from the journal. If that fails too, check who is in the "
-        "room: if an agent is there, end the room (this disconnects everyone), or ask the service's support to stop "
-        f"the agent by these ids; then run `rtcai forget {error.facts.trace_id}`, and the next up starts a new agent"
+        f"check in your app whether an agent is in room {room}. If it is, end the room with "
+        f"`rtcai end-room {quote(room)}` (this disconnects everyone), or ask the service's support to stop it, with "
+        f"the request id and trace id above. Then run `rtcai forget {error.facts.trace_id}`; the next `pulumi up` "
+        "starts a new agent"
     )
 
 
 _UNKNOWN_AGENT: Final = "There may be an agent in the room that no stack manages."
 _NO_TASK_RETURNED: Final = (
-    "An earlier create of this agent was accepted, but the service does not return the task that it started. "
-    f"{_UNKNOWN_AGENT}"
+    f"The service has already received this request to start the agent, but does not return the task. {_UNKNOWN_AGENT}"
 )

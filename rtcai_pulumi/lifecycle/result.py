@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
@@ -32,11 +33,12 @@ def record_response(record: Record, cid: int, task_id: str, run: Run) -> Record:
         unwanted = answered or _record_orphan(record, cid, task_id, run)
     except JournalError as error:
         raise _close_unrecorded(record, facts, run, error) from None
-    reason = explain_take_over(engine_lives=run.engine_lives())
     if unwanted is None:
-        raise TakenOver(f"The agent keeps running for the run that received the same task: {reason}.", facts)
+        summary = "The agent keeps running: a later run of this stack received the same task and manages it."
+        raise TakenOver(summary, facts)
+    reason, advice = explain_take_over(engine_lives=run.engine_lives())
     close_task(unwanted, run)
-    raise TakenOver(f"The agent was stopped immediately after it had started: {reason}.", facts)
+    raise TakenOver(f"The agent was stopped immediately after it had started: {reason}.", facts, advice)
 
 
 def _record_orphan(record: Record, cid: int, task_id: str, run: Run) -> Record | None:
@@ -87,8 +89,14 @@ def _close_unrecorded(record: Record, facts: Facts, run: Run, error: JournalErro
     try:
         close_without_journal(started, run)
     except RtcAiError as failure:
-        summary = f"An agent runs that is not in the journal: {failure.summary} {error.summary}"
-        return JournalError(summary, facts, f"stop it with `rtcai close {task} --cname ROOM`; {error.advice}")
+        summary = (
+            "An agent is running, but it could not be recorded in the journal or stopped. "
+            f"{error.summary} {failure.summary}"
+        )
+        # The command writes to the journal, too.
+        command = f"rtcai close {task} --cname {quote(record.cname)}"
+        how = f"Then stop the agent with `{command}`, or stop it now with another journal: `{command} --journal FILE`"
+        return JournalError(summary, facts, f"{error.advice or 'make the journal writable again'}. {how}")
     advice = error.advice
     try:
         if record.state is RecordState.ASKED:
@@ -98,5 +106,5 @@ def _close_unrecorded(record: Record, facts: Facts, run: Run, error: JournalErro
     except JournalError:
         if record.state is RecordState.ASKED:
             # If the create is sent again under its trace id, the service might repeat the task that was just closed.
-            advice = f"{advice}; then run `rtcai forget {record.trace_id}` before the next up"
+            advice = f"{advice}; then run `rtcai forget {record.trace_id}` before you run `pulumi up` again"
     return JournalError(f"The agent was stopped immediately after it had started. {error.summary}", facts, advice)

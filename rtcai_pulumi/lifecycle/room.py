@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.conversation import former_owners
@@ -159,11 +160,11 @@ def delete_room(outputs: Mapping[str, Any], run: Run) -> None:
     require_account(room, run.client.settings)
     label = f"room {cname} (cid {cid})"
     if cid in run.rooms_to_keep:
-        run.report(f"{label} stays open: the program still declares it")
+        run.report(f"{label} was not ended: the program still declares it")
         return
     known = run.journal.room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
     if holder := _other_holder(cid, owner, known, outputs, run):
-        run.report(f"{label} stays open: it belongs to {urn_of(holder)}")
+        run.report(f"{label} was not ended: {urn_of(holder)} still uses it")
         return
     open_room = _query(cname, run)
     if open_room is None or open_room.cid != cid:
@@ -199,30 +200,28 @@ def _take_room(room: RoomInfo, inputs: Mapping[str, Any], run: Run) -> int:
         return reopen_room(room, inputs, run, _open_room) if other_creator else room.cid
     facts = Facts(room=cname, cid=room.cid)
     if inputs.get("adoptExisting") is True and other_creator:
-        summary = (
-            f"The room {cname} is already open with another creator ({room.creator}), which an adopted room keeps."
-        )
-        raise RoomExists(summary, facts, f"leave out uid, or set uid={room.creator}")
+        summary = f"Room {cname} is already open with creator {room.creator}. An adopted room keeps its creator."
+        raise RoomExists(summary, facts, f"remove uid, or set uid={room.creator}")
     same_stack = is_same_stack(owner_in_journal, owner)
     if inputs.get("adoptExisting") is True or (inputs.get("takeOver") is True and same_stack):
         return room.cid
     if same_stack:
         urn = urn_of(owner_in_journal)
-        summary = f"The room {cname} is already open and belongs to another resource of this stack, {urn}."
+        summary = f"Room {cname} is already open and belongs to another resource of this stack, {urn}."
         advice = (
-            f"if that resource was renamed or moved, give this one the option aliases=[{urn!r}]; otherwise choose "
-            "another name, or set adopt_existing=True, which keeps the room open"
+            f"if that resource was renamed or moved, give this one the option aliases=[{urn!r}]; otherwise set "
+            "another cname, or set adopt_existing=True to use the open room"
         )
     else:
-        summary = f"The room {cname} is already open, and this resource did not open it."
+        summary = f"Room {cname} is already open, and this resource did not open it."
         advice = (
-            "choose another name, or set adopt_existing=True to adopt the open room; if this resource was only renamed "
-            "or moved, give it the option aliases"
+            "set another cname, or set adopt_existing=True to use the open room; if this resource was only renamed or "
+            "moved, give it the option aliases"
         )
         if inputs.get("takeOver") is True:
             advice = (
-                "give the room another cname, leave out createRooms, or end the room with `rtcai end-room`, which "
-                "disconnects everyone"
+                "set another cname, remove createRooms (Python: create_rooms), or run "
+                f"`rtcai end-room {quote(cname)}`, which disconnects everyone"
             )
     raise RoomExists(summary, facts, advice)
 

@@ -6,6 +6,7 @@ a member, regardless of the number of members that the service returns.
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import is_same_stack, urn_of
@@ -53,8 +54,10 @@ def end_with_resource(room: RoomInfo, cname: str, owner: str, run: Run, *, force
     agents = _find_agents_after_closes(room.cid, owner, run)
     remaining = [record for record in agents if _must_stay(record, in_state, run)]
     if remaining:
-        why = "in it is retained" if remaining[0].kept is KeepReason.RETAINED else "of this program is in it"
-        run.report(f"warning: {label} stays open and is dropped from the state: task {remaining[0].task} {why}")
+        task, why = remaining[0].task, _why_it_stays(remaining[0], in_state, run)
+        run.report(
+            f"warning: {label} was not ended and is removed from the state: task {task} must keep running ({why})."
+        )
         return False
     if inside and not agents:
         room = _query_again(room, cname, run)
@@ -62,8 +65,9 @@ def end_with_resource(room: RoomInfo, cname: str, owner: str, run: Run, *, force
         _end(room, agents, cname, run)
         return True
     run.report(
-        f"warning: {label} stays open and is dropped from the state: {_describe_members(room, agents)}. It ends when "
-        "the last member leaves; with force=True it ends with its resource."
+        f"warning: {label} was not ended, because someone may be in it ({_describe_members(room, agents)}). Pulumi no "
+        f"longer manages it. It ends when the last member leaves; `rtcai end-room {quote(cname)}` ends it now and "
+        "disconnects everyone. (A Room with force=True is ended when it is deleted, even if someone is in it.)"
     )
     return False
 
@@ -80,13 +84,18 @@ def reopen_room(
     agents = _agents_in(room.cid, owner, run)
     facts = Facts(room=cname, cid=room.cid)
     members = _describe_members(room, agents)
-    summary = f"The room {cname} cannot get another creator (uid) while someone is in it: {members}."
+    summary = (
+        f"The uid of room {cname} cannot be changed now: the room must be closed and opened again, but someone may be "
+        f"in it ({members})."
+    )
     if not is_empty(room, agents) and inputs.get("force") is not True:
-        raise RoomInUse(
-            summary, facts, "set the uid that it was opened with, wait until it is empty, or set force=True"
+        advice = "set the uid that it was opened with, wait until it is empty, or set force=True (disconnects everyone)"
+        raise RoomInUse(summary, facts, advice)
+    if staying := [str(each.task) for each in agents if each.is_left_alone or each.task in run.tasks_to_keep]:
+        advice = (
+            "in the program, pass cname=room.cname to the agent, so that Pulumi replaces both; or stop the agent with "
+            f"`rtcai close {staying[0]}`"
         )
-    if any(record.is_left_alone or record.task in run.tasks_to_keep for record in agents):
-        advice = "give the agent the cname of the Room resource, so both are replaced; or stop it with `rtcai close`"
         raise RoomInUse(summary, facts, advice)
     _end(room, agents, cname, run)
     return open_room(inputs, run)
@@ -150,6 +159,16 @@ def _must_stay(record: Record, in_state: Mapping[str, str | None], run: Run) -> 
     return record.is_left_alone or record.task in run.tasks_to_keep or record.task in in_state
 
 
+def _why_it_stays(record: Record, in_state: Mapping[str, str | None], run: Run) -> str:
+    if record.kept is KeepReason.RETAINED:
+        return "its resource has retain_on_delete"
+    if record.task in run.tasks_to_keep or record.task in in_state:
+        return "the state still contains it"
+    if record.kept is KeepReason.REFUSED:
+        return "the service refuses to stop it"
+    return "it may belong to another resource or stack"
+
+
 def _find_agents_after_closes(cid: int, owner: str, run: Run) -> list[Record]:
     """The agents in a room, after a short wait for those that the same run may be stopping."""
     until = run.clock() + _MAX_WAIT
@@ -174,9 +193,11 @@ def _query_again(room: RoomInfo, cname: str, run: Run) -> RoomInfo:
 
 
 def _describe_members(room: RoomInfo, agents: list[Record]) -> str:
-    members = "unknown" if room.members is None else str(room.members)
-    known = [f"task {record.task} is in it (`rtcai close {record.task}` stops it)" for record in agents]
-    return "; ".join([f"members: {members}", *known])
+    members = "number of members unknown" if room.members is None else f"number of members: {room.members}"
+    if not agents:
+        return members
+    known = ", ".join(f"{record.task} (stop it with `rtcai close {record.task}`)" for record in agents)
+    return f"{members}; known agents: {known}"
 
 
 def _end(room: RoomInfo, agents: list[Record], cname: str, run: Run) -> None:

@@ -22,38 +22,80 @@ _SOMETHING_ELSE: Final = re.compile(r"应用|用户|智能体|app|user|uid|agent
 _LONGEST_NUMBER: Final = 20
 """The number of digits of the largest 64-bit number."""
 
-_Meaning = tuple[type[RtcAiError], str, str]
+_RESULTS: Final = {
+    "start the agent": "the agent was started",
+    "stop the agent": "the agent was stopped",
+    "create the room": "the room was created",
+    "end the room": "the room was ended",
+}
+"""By verb: what is unknown if the service fails. A query changes nothing."""
 
+_Meaning = tuple[type[RtcAiError], str, str]
+"""The error, its summary and its advice. ``{verb}`` is what was requested, ``{result}`` what is unknown now, and
+``{ids}`` what the service's support needs."""
+
+_MAX_RPS: Final = name_setting("maxRps")
 _INVALID: Final[_Meaning] = (
     errors.InvalidRequest,
-    "the request is not valid",
-    "check the blocks and their values against the API page",
+    "The service did not {verb}: the request is not valid.",
+    "check the blocks and their values against the service's API documentation",
 )
 _SIGNATURE: Final[_Meaning] = (
     errors.NotAuthenticated,
-    "it does not accept the signature",
+    "The service did not {verb}: it does not accept the signature.",
     "check AppKey, AppSecret or token, and the clock",
 )
 _REPEATED: Final[_Meaning] = (
     errors.DuplicateRequest,
-    "it has seen this request before",
-    "find out what the first request did",
+    "The service reports a duplicate: it has already received this request to {verb}.",
+    "check the room; send {ids} to the service's support",
 )
-_TOO_FAST: Final[_Meaning] = (errors.RateLimited, "too many requests", "lower the rate and run again")
+_TOO_FAST: Final[_Meaning] = (
+    errors.RateLimited,
+    "The service did not {verb}: too many requests.",
+    f"set {_MAX_RPS.variable} to a lower number and run again",
+)
+_FAILED: Final[_Meaning] = (
+    errors.ServerFailed,
+    "The service failed while it was asked to {verb}{result}.",
+    "check the room, then run again",
+)
+_UNREADABLE: Final[_Meaning] = (
+    errors.AnswerUnreadable,
+    "The service was asked to {verb}, but its response does not have the documented form{result}.",
+    "check the room; send {ids} to the service's support",
+)
+_UNDOCUMENTED: Final[_Meaning] = (
+    errors.Refused,
+    "The service refused to {verb} with an undocumented code (see below).",
+    "send the code, the text and {ids} to the service's support",
+)
 _BY_CODE: Final[dict[int, _Meaning]] = {
     400: _INVALID,
     401: _SIGNATURE,
     402: _SIGNATURE,
     403: _SIGNATURE,
-    408: (errors.ServerFailed, "it timed out", "check the room before you start the agent again"),
+    408: (
+        errors.ServerFailed,
+        "The service timed out while it was asked to {verb}{result}.",
+        "check the room before you start the agent again",
+    ),
     414: _SIGNATURE,
     416: _TOO_FAST,
     417: _REPEATED,
     429: _TOO_FAST,
     431: _REPEATED,
     601: _INVALID,
-    611: (errors.NotPermitted, "the app has no permission for captions", "open a support ticket to have it enabled"),
-    612: (errors.NotPermitted, "the app does not support captions", "check how the service is set up for the app"),
+    611: (
+        errors.NotPermitted,
+        "The service did not {verb}: the app has no permission for captions.",
+        "ask the service's support to enable captions for the app",
+    ),
+    612: (
+        errors.NotPermitted,
+        "The service did not {verb}: the app does not support captions.",
+        "check how the service is set up for the app",
+    ),
 }
 
 
@@ -109,24 +151,22 @@ def error_of_answer(verb: str, answer: Answer, facts: Facts, now: float) -> RtcA
     """
     facts = replace(facts, status=answer.status, code=answer.code, retry_after=seconds_to_wait(answer, now))
     if answer.status >= 500 or 500 <= (answer.code or 0) < 600:  # regardless of the text, the outcome is unknown
-        return _make_error(errors.ServerFailed, verb, "it failed on its side", facts, "check the room, then run again")
+        return _make_error(_FAILED, verb, facts)
     if answer.code == 200 or (answer.code is None and 200 <= answer.status < 300):
-        summary = f"The service was asked to {verb}, and its answer does not have the form that the API page documents."
-        return errors.AnswerUnreadable(
-            summary, facts, "check the room; report the answer with its ids to the service's support"
-        )
+        return _make_error(_UNREADABLE, verb, facts)
     if missing := _not_found_error(verb, answer, facts):
         return missing
     if answer.code is None and (answer.status == 404 or 300 <= answer.status < 400):
-        summary = f"The server at {facts.endpoint} is not the service."
+        summary = f"The server at {facts.endpoint} does not respond like the RTC AI service."
         advice = f"check {' and '.join(name.variable for name in _ENDPOINTS)}"
         return errors.WrongEndpoint(summary, facts, advice, _ENDPOINTS)
     code = answer.status if answer.status in {408, 429} or answer.code is None else answer.code
-    kind, reason, advice = _BY_CODE.get(code, (errors.Refused, "its code is not documented", ""))
+    kind, summary, advice = _BY_CODE.get(code, _UNDOCUMENTED)
     if kind is errors.NotAuthenticated and (skew := clock_skew(answer, now)) is not None:
-        reason = f"this machine's clock is {abs(skew) / 60:.0f} minutes {'ahead' if skew > 0 else 'behind'}"
+        how_far = f"{abs(skew) / 60:.0f} minutes {'ahead' if skew > 0 else 'behind'}"
+        summary = f"The service did not {{verb}}: this machine's clock is {how_far}."
         advice = "set the clock: a signature is valid for five minutes"
-    return _make_error(kind, verb, reason, facts, advice or "report code, text and ids to the service's support")
+    return _make_error((kind, summary, advice), verb, facts)
 
 
 def clock_skew(answer: Answer, now: float) -> float | None:
@@ -162,8 +202,17 @@ def parse_whole_number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _make_error(kind: type[RtcAiError], verb: str, reason: str, facts: Facts, advice: str) -> RtcAiError:
-    return kind(f"The service did not {verb}: {reason}.", facts, advice)
+def _make_error(meaning: _Meaning, verb: str, facts: Facts) -> RtcAiError:
+    kind, summary, advice = meaning
+    result = f"; it is unknown whether {_RESULTS[verb]}" if verb in _RESULTS else ""
+    settings = [_MAX_RPS] if kind is errors.RateLimited else []
+    return kind(summary.format(verb=verb, result=result), facts, advice.format(ids=_ids_of(facts)), settings)
+
+
+def _ids_of(facts: Facts) -> str:
+    """The ids among the facts by which the service's support finds a request; the room API has none."""
+    ids = {"the request id": facts.request_id, "the trace id": facts.trace_id}
+    return " and ".join(label for label, value in ids.items() if value) or "the facts above"
 
 
 def _not_found_error(verb: str, answer: Answer, facts: Facts) -> RtcAiError | None:
@@ -183,5 +232,5 @@ def _not_found_error(verb: str, answer: Answer, facts: Facts) -> RtcAiError | No
         return None
     if facts.task is not None and (about_task or not about_room):
         return errors.TaskNotFound(f"The service did not {verb}: there is no such task.", facts)
-    advice = "have someone join the room, or create it first"
+    advice = "have someone join the room, declare a Room in the program, or set wait_for_room"
     return errors.RoomNotFound(f"The service did not {verb}: the room does not exist.", facts, advice)

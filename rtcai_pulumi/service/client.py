@@ -148,7 +148,7 @@ class Client:
             RoomNotFound: there is no room with that name.
             SettingsError: there is no AppSecret, which the room API requires.
         """
-        verb, facts = "return the room", Facts(room=cname)
+        verb, facts = "find the room", Facts(room=cname)
         answer = self._room_call("GET", f"/v3/api/rooms?cname={quote(cname, safe='')}", verb, facts)
         body = answer.body or {}
         cid = _cid_of(body)
@@ -217,11 +217,11 @@ class Client:
                     verify=self._load_trusted(route), limits=limits, proxy=route.proxy, trust_env=False
                 )
             except ImportError:
-                summary = f"{route.reason} names a SOCKS proxy, for which a package is missing."
-                advice = "pip install 'httpx[socks]' into the program's environment, or name an HTTP proxy"
+                summary = f"The proxy in {route.reason} is a SOCKS proxy, but SOCKS support is not installed."
+                advice = "run `pip install 'httpx[socks]'` in the program's environment, or set an HTTP proxy"
                 raise errors.SettingsError(summary, advice=advice) from None
             except (ValueError, httpx.InvalidURL) as error:
-                summary = f"{route.reason} names a proxy that cannot be used: {self._describe(error)}."
+                summary = f"The proxy in {route.reason} is not valid: {self._describe(error)}."
                 raise errors.SettingsError(summary, advice="write it as http://host:port") from None
         return httpx.Client(timeout=self.settings.timeout, transport=transport, trust_env=False)
 
@@ -290,9 +290,9 @@ class Client:
         except _NOT_SENT as error:
             raise self._connection_error(error, facts) from None
         except httpx.HTTPError as error:
-            summary = "The connection broke before the answer was complete."
+            summary = "The connection broke before the response was complete."
             if isinstance(error, httpx.TimeoutException):
-                summary = f"The service did not answer within {self.settings.timeout:g} seconds."
+                summary = f"The service did not respond within {self.settings.timeout:g} seconds."
             raise errors.AnswerLost(summary, replace(facts, reason=self._describe(error))) from None
         headers_back = response.headers
         return Answer(
@@ -305,14 +305,14 @@ class Client:
         refusal = _refused_certificate(error)
         if refusal is not None:
             host = httpx.URL(str(facts.endpoint)).host
-            summary = f"The certificate of {host} is not trusted: nothing was sent."
+            summary = f"The certificate of {host} is not trusted; nothing was sent."
             known = replace(known, reason=refusal.verify_message.rstrip(".") or str(refusal))
             return errors.UntrustedCertificate(summary, known, how_to_trust(self._env))
         setting = name_setting("endpoint" if facts.endpoint == self.settings.endpoint else "roomEndpoint")
         proxy = route.reason if route.proxy else "whether a proxy is needed"
         advice = f"check the network, {proxy}, and {setting.variable}"
         via = f" through the proxy {known.proxy}" if known.proxy else ""
-        summary = f"No connection to {facts.endpoint}{via}: nothing was sent."
+        summary = f"Could not connect to {facts.endpoint}{via}; nothing was sent."
         return errors.ConnectionFailed(summary, replace(known, reason=self._describe(error)), advice, [setting])
 
     def _read(self, response: httpx.Response) -> bytes:
@@ -325,7 +325,7 @@ class Client:
         for piece in response.iter_bytes():
             pieces.append(piece)
             if time.monotonic() > until:
-                raise httpx.ReadTimeout("the answer came too slowly")
+                raise httpx.ReadTimeout("the response came too slowly")
         return b"".join(pieces)
 
     def _failure(self, verb: str, answer: Answer, facts: Facts, inputs: Iterable[str]) -> RtcAiError:

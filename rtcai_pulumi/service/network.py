@@ -89,7 +89,7 @@ def route_to(url: str, env: Mapping[str, str]) -> Route:
             invalid.append(f"{bypass} contains {entry!r}, which is neither a host nor a network")
     if not entries and name == _SYSTEM and proxy_bypass(host):
         return Route(reason=f"{_SYSTEM} exclude {host}")
-    return Route(_check_proxy(name, proxy), name, tuple(invalid))
+    return Route(_check_proxy(name, proxy, parts.scheme), name, tuple(invalid))
 
 
 def is_loopback(host: str) -> bool:
@@ -144,7 +144,7 @@ def drop_user(url: str) -> str:
     return f"{head.partition('://')[0]}://{tail}" if head else url
 
 
-_SYSTEM: Final = "the system's settings"
+_SYSTEM: Final = "the macOS system settings"
 
 
 def _proxy_for(scheme: str, env: Mapping[str, str]) -> tuple[str, str]:
@@ -166,8 +166,13 @@ def _read_variable(env: Mapping[str, str], key: str) -> tuple[str, str]:
     return key.upper(), ""
 
 
-def _check_proxy(name: str, proxy: str) -> str:
+def _check_proxy(name: str, proxy: str, scheme: str) -> str:
     """The proxy's URL; without a scheme it is an HTTP proxy, as for curl.
+
+    Args:
+        name: the variable that has it.
+        proxy: its value.
+        scheme: the endpoint's scheme.
 
     Raises:
         SettingsError: it is not a valid URL of a proxy.
@@ -180,8 +185,10 @@ def _check_proxy(name: str, proxy: str) -> str:
     except ValueError:
         is_valid = False
     if not is_valid:
-        summary = f"{name} names a proxy that cannot be used: {printable(drop_user(url))}."
+        summary = f"The proxy in {name} is not valid: {printable(drop_user(url))}."
         advice = f"write it as http://host:port (schemes: {', '.join(_SCHEMES)}), or unset the variable"
+        if name == _SYSTEM:
+            advice = f"correct it in the system settings, or set {scheme}_proxy"
         raise SettingsError(summary, advice=advice)
     return url
 

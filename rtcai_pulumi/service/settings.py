@@ -4,7 +4,7 @@ They are never resource inputs. They are read at the first request, so a preview
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -54,17 +54,15 @@ class Settings:
         return tuple(secret for secret in (self.app_secret, self.token) if secret)
 
 
-def missing_credentials(env: Mapping[str, str], config: Lookup) -> list[str]:
-    """The environment variables of the credentials that are not set anywhere; empty if none are missing."""
-    return [name_setting(key).variable for key in _missing_keys(_Source(env, config))]
+def missing_credentials(env: Mapping[str, str], config: Lookup) -> list[SettingName]:
+    """The credentials that are not set anywhere; empty if none are missing."""
+    return _missing_credentials(_Source(env, config))
 
 
-def _missing_keys(source: "_Source") -> list[str]:
-    if not source.text("appKey"):
-        return ["appKey", "appSecret"] if not source.text("appSecret") else ["appKey"]
-    if source.text("appSecret") or (source.text("token") and source.text("uid")):
-        return []
-    return ["uid"] if source.text("token") else ["appSecret"]
+def _missing_credentials(source: "_Source") -> list[SettingName]:
+    needs_uid = source.text("token") and not source.text("appSecret")
+    needed = ("appKey", "uid") if needs_uid else ("appKey", "appSecret")
+    return [name_setting(key) for key in needed if not source.text(key)]
 
 
 def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
@@ -85,7 +83,7 @@ def resolve(env: Mapping[str, str], config: Lookup) -> Settings:
         problems["maxRps"] = "must be a number of requests per second above 0"
     if not (concurrency >= 1 and concurrency == int(concurrency)):
         problems["concurrency"] = "must be a whole number of operations, 1 or more"
-    missing = _missing_keys(source)
+    missing = _missing_credentials(source)
     if missing or problems:
         raise _settings_error(missing, problems)
     endpoint, room_endpoint = source.endpoints()
@@ -125,20 +123,26 @@ def name_setting(key: str) -> SettingName:
     return SettingName(variable, f"rtcai:{key}", is_secret=key in _SECRETS)
 
 
-_SERVER_CREDENTIALS: Final = (name_setting("appKey"), name_setting("appSecret"))
-_SET_IN_ENVIRONMENT: Final = f"set {' and '.join(name.variable for name in _SERVER_CREDENTIALS)} in the environment"
-HOW_TO_SET: Final = f"{_SET_IN_ENVIRONMENT}, or run {' and '.join(name.config_command for name in _SERVER_CREDENTIALS)}"
-"""Advice for a Pulumi program without credentials, in one line."""
+def how_to_set(missing: Iterable[SettingName]) -> str:
+    """Advice for a Pulumi program without some credentials, in one line."""
+    return f"{_set_in_environment(missing)}, or run {' and '.join(name.config_command for name in missing)}"
 
 
-def _settings_error(missing: list[str], problems: Mapping[str, str]) -> SettingsError:
-    texts = [f"{name_setting(key).variable} {problem}" for key, problem in problems.items()]
+def _set_in_environment(missing: Iterable[SettingName]) -> str:
+    return f"set {' and '.join(name.variable for name in missing)} in the environment"
+
+
+def _settings_error(missing: list[SettingName], problems: Mapping[str, str]) -> SettingsError:
+    summaries, advice = [], []
     if missing:
-        texts.insert(0, f"credentials are not set: {' and '.join(name_setting(key).variable for key in missing)}")
-    advice = _SET_IN_ENVIRONMENT if missing else "correct these settings, and run again"
-    names = dict.fromkeys([*(_SERVER_CREDENTIALS if missing else ()), *map(name_setting, problems)])
-    summary = f"RTC AI cannot be reached with these settings: {'; '.join(texts)}."
-    return SettingsError(summary, advice=advice, settings=list(names))
+        summaries.append(f"RTC AI credentials are not set: {' and '.join(name.variable for name in missing)}.")
+        advice.append(_set_in_environment(missing))
+    if problems:
+        texts = [f"{name_setting(key).variable} {problem}" for key, problem in problems.items()]
+        summaries.append(f"RTC AI settings are not valid: {'; '.join(texts)}.")
+        advice.append("correct these settings, and run again")
+    names = dict.fromkeys([*missing, *map(name_setting, problems)])
+    return SettingsError(" ".join(summaries), advice="; ".join(advice), settings=list(names))
 
 
 def _url_problem(url: str) -> str | None:

@@ -206,7 +206,7 @@ def test_close_of_an_agent_that_another_run_has_just_taken_over_does_not_claim_i
     [
         ({"RTCAI_APP_SECRET": None}, "RTCAI_APP_SECRET"),
         ({"RTCAI_APP_SECRET": "wrong"}, "it does not accept the signature"),
-        ({"RTCAI_APP_KEY": "another"}, "cannot be reached with these settings"),
+        ({"RTCAI_APP_KEY": "another"}, "The settings belong to another account"),
     ],
 )
 def test_a_close_that_fails_says_why_and_the_agent_stays_known(
@@ -252,7 +252,7 @@ def test_a_close_while_the_service_is_down_says_so_and_the_agent_stays_known(ser
             note(journal, "1/a", url=nobody)
         run = service.run("close", "1/a", "--yes", RTCAI_ENDPOINT=nobody)
     assert run.exit_code == 1
-    assert f"No connection to {nobody}" in run.stderr
+    assert f"Could not connect to {nobody}" in run.stderr
     assert service.records[0].is_unfinished
 
 

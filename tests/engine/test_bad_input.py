@@ -126,7 +126,7 @@ def test_credentials_in_the_stack_s_config_serve_as_well(stack: Stack, emulator:
 def test_an_unreachable_endpoint_is_named_with_what_to_check(stack: Stack) -> None:
     stack.program(one_room())
     run = stack.up(RTCAI_ENDPOINT="http://127.0.0.1:1").failed()
-    assert "rtcai_pulumi.ConnectionFailed: No connection to http://127.0.0.1:1: nothing was sent." in run.output
+    assert "rtcai_pulumi.ConnectionFailed: Could not connect to http://127.0.0.1:1; nothing was sent." in run.output
     assert "to do: check the network, whether a proxy is needed, and RTCAI_ENDPOINT" in run.output
     assert "in stack config: `pulumi config set rtcai:endpoint …`" in run.output
 
@@ -159,7 +159,7 @@ def test_a_lost_create_names_room_request_and_trace(stack: Stack) -> None:
     stack.program(one_room(more=", request_id='request-42'"))
     with cut_off() as url:
         run = stack.up(RTCAI_ENDPOINT=url).failed()
-    assert "rtcai_pulumi.AnswerLost: The connection broke before the answer was complete." in run.output
+    assert "rtcai_pulumi.AnswerLost: The connection broke before the response was complete." in run.output
     assert "There may be an agent in the room that no stack manages." in run.output
     for fact in ("room: keynote", "request id: request-42", "trace id: "):
         assert fact in run.output

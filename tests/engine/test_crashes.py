@@ -341,7 +341,7 @@ def test_an_earlier_run_whose_engine_still_lives_starts_nothing_beside_a_later_r
         stack.up(RTCAI_TIMEOUT="1").succeeded()
         agents = live(emulator)
         old.finish()
-        assert old.output.ended().count("another run owns it now") >= 2
+        assert old.output.ended().count("a later run of this stack manages it now") >= 2
     assert live(emulator) == agents
     assert overlaps(emulator) == []
 

@@ -187,7 +187,7 @@ RealtimeConversation("host", cname="keynote", agent=Agent(agent_id="", user_id="
     for problem in (
         "error: event.yaml:8: rooms.b.agent.llm.temperature: out of range (0 to 1)",
         "error: EventRooms 'other' has a problem: agent.tts.speed: out of range (0.8 to 2)",
-        "error: EventRooms 'other' has a problem: agent.llm: required in mode parameters",
+        "error: EventRooms 'other' has a problem: agent.llm: required, because neither agent nor llm.enableAgent",
         "error: RealtimeConversation 'host' has a problem: agent.agentId: must not be empty",
     ):
         assert shown.count(problem) == 1, problem

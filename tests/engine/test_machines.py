@@ -92,7 +92,7 @@ def test_a_refused_close_does_not_fail_a_changed_program_either(stack: Stack, em
     emulator.fault("close", "answer", skip=1, code=400, errmsg="unknown")
     run = stack.up(**first).succeeded()
     assert (
-        f"the service refuses to close task {old['cid']}/{old['taskId']}, which a run on another machine has replaced"
+        f"the service refuses to stop task {old['cid']}/{old['taskId']}. A run on another machine has probably replaced"
         in run.output
     )
     assert rooms(emulator) == ["keynote"]

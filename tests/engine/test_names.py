@@ -91,7 +91,10 @@ def test_a_name_that_is_none_is_refused_with_the_nearest(stack: Stack, emulator:
     opts: dict[str, Any] = {option: ["llm.temprature"]}
     stack.program(host(**opts))
     run = stack.preview().failed()
-    assert f"{option}: there is no property 'temprature' in 'llm.temprature'; did you mean 'temperature'?" in run.output
+    assert (
+        f"{option}: unknown property 'temprature' in the path 'llm.temprature'; did you mean 'temperature'?"
+        in run.output
+    )
     assert "Traceback" not in run.output
     assert emulator.requests() == []
 
@@ -118,8 +121,11 @@ CANNOT: dict[str, tuple[str, str]] = {
     "id": ("id='7/task'", "the input adopt='cid/taskId' adopts a running agent"),
     "version": ("version='1.2.3'", "remove the option, and pin rtcai-pulumi instead"),
     "plugin_download_url": ("plugin_download_url='https://example.com'", "remove the option"),
-    "provider": ("provider=other", "a dynamic resource has no provider to choose"),
-    "env_var_mappings": ("env_var_mappings={'A': 'B'}", "only a provider resource supports it"),
+    "provider": (
+        "provider=other",
+        "not supported: a dynamic resource always uses the program's own rtcai-pulumi package",
+    ),
+    "env_var_mappings": ("env_var_mappings={'A': 'B'}", "only a provider resource has it"),
 }
 
 

@@ -90,7 +90,7 @@ def test_in_the_same_room_a_new_stack_of_the_name_stops_the_first_agent(stack: S
     renamed_stack(stack)
     (first,) = live(emulator)
     run = stack.up().succeeded()
-    assert f"closing task {first['cid']}/{first['taskId']}, which an earlier run started" in run.output
+    assert f"stopping task {first['cid']}/{first['taskId']}, which an earlier run started" in run.output
     assert calls(emulator) == ["create", "close", "create"]
     assert rooms(emulator) == ["keynote"]
 

@@ -108,7 +108,7 @@ def test_a_previewed_rename_does_not_own_the_agent(stack: Stack, emulator: Emula
     assert "1 to update" in stack.preview().succeeded().output
     both = ROOM + one_room(cname="else").replace('"host"', '"moderator"')
     stack.program(both)
-    assert "closing task" not in stack.up().succeeded().output
+    assert "stopping task" not in stack.up().succeeded().output
     assert on_air in live(emulator)
     assert rooms(emulator) == ["else", "keynote"]
 
@@ -160,7 +160,10 @@ def test_a_preview_goes_on_without_a_journal_that_cannot_be_read(stack: Stack, b
     else:
         stack.environment["RTCAI_JOURNAL"] = "~nobody-of-that-name/journal.db"
     run = stack.preview(**environment).succeeded()
-    assert "warning: The journal cannot be read, so this run does not know the agents of earlier runs." in run.output
+    assert (
+        "warning: The journal (the local record of started agents) cannot be read, so this run does not know what"
+        in run.output
+    )
     assert "Traceback" not in run.output
     stack.program(CHANGED)
     assert "JournalError" in stack.up().failed().output

@@ -54,7 +54,8 @@ def test_doubt_keeps_the_state_and_warns(stack: Stack, emulator: Emulator) -> No
     emulator.fault("query", "answer", code=402)
     run = stack.refresh().succeeded()
     assert (
-        "warning: It is not known whether the agent in room keynote still runs; keeping it in the state." in run.output
+        "warning: The refresh could not check whether the agent in room keynote still runs, so it stays in the state."
+        in run.output
     )
     assert "service code: 402" in run.output
     assert list(stack.conversations()) == ["host"]

@@ -131,7 +131,7 @@ def test_a_retained_agent_and_its_replacement_are_warned_of_at_preview(stack: St
         program(more=", tts={'ttsVendor': 6, 'speed': 2}", retain_on_delete=True).replace("tts=Tts(tts_vendor=6), ", "")
     )
     told = stack.preview().succeeded().output
-    assert "two agents will talk to each other" in told
+    assert "Two agents in one room talk to each other." in told
     stack.up().succeeded()
     assert rooms(emulator) == ["keynote", "keynote"]
     assert "2 unchanged" in stack.up().succeeded().output
@@ -177,7 +177,7 @@ def test_what_else_replaces_a_retained_agent_is_warned_of_at_preview(
     if cause == "trigger":
         stack.program(program(retain_on_delete=True, replacement_trigger="'second'"))
     told = stack.preview(*(["--replace", URN] if cause == "--replace" else [])).succeeded().output
-    assert "two agents will talk to each other" in told
+    assert "Two agents in one room talk to each other." in told
     assert calls(emulator) == ["create"]
 
 
@@ -197,13 +197,51 @@ def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(
     else:
         stack.program(RETAINED + adopting)
     run = stack.up().succeeded()
-    assert f"adopt is ignored, because the journal lists task {task} under another resource" in run.output
+    assert f"adopt is ignored and a new agent is started, because the journal lists task {task} for {URN}" in run.output
     in_state = [one["outputs"]["taskId"] for one in stack.conversations().values()]
     assert sorted(in_state) == sorted(each["taskId"] for each in live(emulator))
     stack.program(RETAINED)
     stack.up().succeeded()
     assert live(emulator) == [retained]
     assert [one["id"] for one in stack.conversations().values()] == [task]
+
+
+@pytest.mark.parametrize("choice", ["keep the new one", "keep the old one"])
+def test_an_ignored_adopt_names_commands_that_leave_one_agent(stack: Stack, emulator: Emulator, choice: str) -> None:
+    stack.program(program())
+    stack.up().succeeded()
+    (old,) = live(emulator)
+    task = f"{old['cid']}/{old['taskId']}"
+    stack.pulumi("state", "delete", URN, "--yes").succeeded()
+    stack.program(one_room(more=f", adopt={task!r}").replace('"host"', '"moderator"'))
+    run = stack.up().succeeded()
+    assert task in rtcai(stack, "ls")
+    assert len(live(emulator)) == 2
+    moderator = URN.replace("::host", "::moderator")
+    assert f"Stop the old one with `rtcai close {task}`" in run.output
+    assert f"run `rtcai release {task}`, then `pulumi up --replace {moderator}`" in run.output
+    if choice == "keep the old one":
+        rtcai(stack, "release", task, "--yes")
+        stack.up("--replace", moderator).succeeded()
+        assert live(emulator) == [old]
+    else:
+        rtcai(stack, "close", task, "--yes")
+        assert old not in live(emulator)
+    assert len(live(emulator)) == 1
+    assert "2 unchanged" in stack.up().succeeded().output
+    stack.destroy().succeeded()
+    assert live(emulator) == []
+
+
+def test_an_ignored_adopt_of_a_renamed_resource_leaves_one_agent(stack: Stack, emulator: Emulator) -> None:
+    stack.program(program())
+    stack.up().succeeded()
+    (old,) = live(emulator)
+    task = f"{old['cid']}/{old['taskId']}"
+    stack.program(one_room(more=f", adopt={task!r}").replace('"host"', '"moderator"'))
+    assert "If `rtcai ls` still lists that task after this run" in stack.up().succeeded().output
+    assert task not in rtcai(stack, "ls"), "the engine has deleted the resource that had it"
+    assert len(live(emulator)) == 1
 
 
 @pytest.mark.shows("safety retained-killed")
@@ -323,7 +361,7 @@ def test_deleted_with_what_cannot_stop_it_is_refused_at_preview(
 ) -> None:
     stack.program(DELETED_WITH.format(parent=other, host=HOST.format(cname='"keynote"', opts=opts), force=False))
     run = stack.preview().failed()
-    assert "deleted_with: only a" in run.output or "deleted_with: only" in run.output
+    assert "deleted_with: only a conversation may have this option, and only with a Room" in run.output
     assert "use depends_on" in run.output
     assert "Traceback" not in run.output
     assert emulator.requests() == []

@@ -71,7 +71,7 @@ def test_force_does_not_take_a_room_from_an_agent_that_names_it_itself(stack: St
     stack.program(hall(", uid=42, force=True") + host(BY_NAME))
     run = stack.up().failed()
     assert "RoomInUse" in run.output
-    assert "give the agent the cname of the Room" in run.output
+    assert "pass cname=room.cname to the agent" in run.output
     assert creators(emulator) == [41]
     assert_agree(stack, emulator, ["hall"])
 
@@ -159,7 +159,7 @@ def test_a_targeted_destroy_leaves_the_room_of_a_known_agent_open(stack: Stack, 
     before = running(emulator)
     run = stack.destroy("--target", URN, **first).succeeded()
     assert "warning: room hall (cid " in run.output
-    assert "stays open and is dropped from the state" in run.output
+    assert "was not ended and is removed from the state" in run.output
     assert list(opened(emulator)) == ["hall"]
     assert running(emulator) == before
     assert calls(emulator) == ["create"]
@@ -178,7 +178,7 @@ def test_force_does_not_end_a_room_with_a_retained_agent(
     stack.program("")
     run = (stack.destroy() if way == "destroyed" else stack.up()).succeeded()
     assert "warning: room hall (cid " in run.output
-    assert "stays open and is dropped from the state" in run.output
+    assert "was not ended and is removed from the state" in run.output
     assert running(emulator) == before
     assert list(opened(emulator)) == ["hall"]
     assert calls(emulator) == ["create"]

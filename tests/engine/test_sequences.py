@@ -118,7 +118,7 @@ def test_the_old_name_of_a_renamed_stack_is_another_stack(stack: Stack, emulator
     stack.pulumi("stack", "init", "test").succeeded()
     stack.program(one_room(cname="rehearsal"))
     run = stack.pulumi("up", "--yes", "--stack", "test").succeeded()
-    assert "closing task" not in run.output
+    assert "stopping task" not in run.output
     assert on_air in live(emulator)
     assert rooms(emulator) == ["keynote", "rehearsal"]
 
@@ -201,7 +201,7 @@ def test_a_replacement_that_is_refused_leaves_the_room_silent_and_says_so(stack:
     run = stack.up().failed()
     assert "NotPermitted" in run.output
     assert "The room has no agent now, because the old one was stopped before." in run.output
-    assert "; the next up starts an agent" in run.output
+    assert ". Then run `pulumi up` again; it starts the agent" in run.output
     assert live(emulator) == []
     recover(stack)
     assert_settled(stack, emulator, ["keynote"])
@@ -223,8 +223,11 @@ def test_a_lost_create_that_the_service_does_not_know_again_is_reported(stack: S
         assert fact in lost
     told = stack.up().succeeded().output
     assert len(live(emulator)) == 2
-    assert f"an earlier create got no response (request id request-42, trace id {first['traceId']})" in told
-    assert "a second agent may be in the room" in told
+    assert (
+        f"an earlier request to start this agent got no response (request id request-42, trace id {first['traceId']})"
+        in told
+    )
+    assert "If the service treats it as a new request, there will be two agents." in told
 
 
 @pytest.mark.everyday
@@ -237,9 +240,9 @@ def test_a_lost_create_that_the_service_knows_and_does_not_tell_stops_the_next_u
     stack.program(ROOM)
     stack.up().failed()
     run = stack.up().failed()
-    assert "DuplicateRequest: An earlier create of this agent was accepted" in run.output
+    assert "DuplicateRequest: The service has already received this request to start the agent" in run.output
     (lost,) = live(emulator)
-    assert f"then run `rtcai forget {lost['traceId']}`" in run.output
+    assert f"Then run `rtcai forget {lost['traceId']}`" in run.output
     rtcai(stack, "end-room", "keynote", "--yes")
     assert live(emulator) == []
     assert "DuplicateRequest" in stack.up().failed().output
@@ -257,10 +260,10 @@ def test_a_killed_create_that_the_service_does_not_know_again_is_reported_too(st
     (lost,) = live(emulator)
     stack.pulumi("cancel", "--yes")
     told = stack.up().succeeded().output
-    warning = "warning: room keynote: an earlier create got no response (request id "
+    warning = "warning: room keynote: an earlier request to start this agent got no response (request id "
     assert warning in told
     assert f"trace id {lost['traceId']}" in told
-    assert "a second agent may be in the room: check who is in the room, and end the room if there are two" in told
+    assert "if there are two, `rtcai end-room keynote` ends it and disconnects everyone" in told
 
 
 @pytest.mark.shows("safety rename-after-kill")
@@ -433,7 +436,7 @@ def waits_for_its_room(stack: Stack, emulator: Emulator, code: int) -> None:
     emulator.fault("create", "answer", code=code, errmsg="房间不存在", times=2)
     emulator.open_room("keynote")
     run = stack.up().succeeded()
-    line = "room keynote: The service did not start the agent: the room does not exist. Trying again in"
+    line = "room keynote: the room does not exist yet; waiting for it (wait_for_room)."
     assert run.output.count(line) <= 2, "told once; the engine shows each line as it comes, and at the end"
     assert line in run.output
     assert rooms(emulator) == ["keynote"]
@@ -443,11 +446,11 @@ def waits_for_its_room(stack: Stack, emulator: Emulator, code: int) -> None:
 def test_a_long_wait_is_explained_and_a_short_one_is_not(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     emulator.fault("create", "answer", code=429, headers={"Retry-After": "3"})
-    line = "room keynote: The service did not start the agent: too many requests. Trying again in 3.0 seconds."
+    line = "room keynote: The service did not start the agent: too many requests. Retrying (next attempt in 3.0 s)."
     assert line in stack.up().succeeded().output
     stack.program(CHANGED)
     emulator.fault("create", "answer", code=429)
-    assert "Trying again" not in stack.up().succeeded().output
+    assert "Retrying" not in stack.up().succeeded().output
 
 
 @pytest.mark.everyday

@@ -151,7 +151,7 @@ def test_another_machine_is_refused_another_creator_in_use(stack: Stack, emulato
     stack.up(**machine(stack, "first")).succeeded()
     stack.program(program(room=", uid=42"))
     run = stack.up(**machine(stack, "second")).failed()
-    assert "RoomInUse: The room hall cannot get another creator (uid) while someone is in it" in run.output
+    assert "RoomInUse: The uid of room hall cannot be changed now" in run.output
     assert "RoomExists" not in run.output
     assert creators(emulator) == [41]
     assert_agree(stack, emulator, ["hall"])

@@ -177,7 +177,7 @@ def test_without_a_home_a_preview_works_and_a_command_says_what_to_set(stack: St
         run(stack, *NOBODY, RTCAI, "ls").failed().output,
         run(stack, *NOBODY, RTCAI, "doctor").output,
     ):
-        assert "The journal has no path" in output
+        assert "The location of the journal is unknown" in output
         assert "set RTCAI_JOURNAL to a file" in output
         assert "Traceback" not in output
     assert "create" not in calls(emulator)
@@ -192,7 +192,7 @@ def test_a_run_that_waits_ends_with_its_signals_and_starts_nothing_afterwards(
     emulator.change_settings(rooms="required", dedup="replay")
     stack.program(one_room(more=", wait_for_room=120"))
     with running(stack, ["up", "--yes", "--skip-preview"]) as (process, output):
-        output.wait_for("Trying again in")
+        output.wait_for("Retrying (next attempt in")
         plugins = plugins_of(process.pid)
         for name in signals:
             if process.poll() is None:
@@ -224,7 +224,7 @@ def test_slips_are_told_at_preview_with_their_paths(stack: Stack, emulator: Emul
     told = stack.preview().failed().output
     for path in ("cname", "llm.customPrompt", "pipeline.welcomeMessage"):
         assert f"RealtimeConversation 'host' has a problem: {path}: contains the text of an Output" in told
-    assert "'guest' has a problem: cname: a character U+000A, which is invisible, at the end" in told
+    assert "'guest' has a problem: cname: contains an invisible character (U+000A) at the end" in told
     assert "rooms: must not be an Output: the keys of the rooms must be known while the program runs" in told
     assert emulator.requests() == []
 

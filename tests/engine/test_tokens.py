@@ -41,7 +41,7 @@ def test_a_preview_without_credentials_does_not_know_it_and_an_up_says_what_is_m
     ("arguments", "said"),
     some_of(
         [
-            ("'hall\\n', 7", "cname: a character U+000A, which is invisible, at the end"),
+            ("'hall\\n', 7", "cname: contains an invisible character (U+000A) at the end"),
             ("f'{late}', 7", "cname: contains the text of an Output"),
             ("'hall', late", "uid: must be a whole number"),
             ("'hall', 7, ttl=86401", "ttl"),

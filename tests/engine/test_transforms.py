@@ -139,7 +139,7 @@ def test_additional_secret_outputs_of_a_transform_are_secrets(stack: Stack, emul
 def test_a_misspelt_name_of_a_transform_is_refused_with_the_nearest(stack: Stack, emulator: Emulator, way: str) -> None:
     stack.program(program(way, "ignore_changes=['llm.temprature']"))
     run = stack.preview().failed()
-    assert "there is no property 'temprature' in 'llm.temprature'; did you mean 'temperature'?" in run.output
+    assert "unknown property 'temprature' in the path 'llm.temprature'; did you mean 'temperature'?" in run.output
     assert emulator.requests() == []
 
 
@@ -195,7 +195,7 @@ def test_an_agent_of_which_all_changes_are_ignored_may_be_retained_later(stack: 
 
 def test_a_hidden_input_cannot_be_ignored_by_its_name(stack: Stack, emulator: Emulator) -> None:
     stack.program(IGNORING.replace('"*"', '"owner"').format(name="host", more=""))
-    assert "ignore_changes: there is no property 'owner'" in stack.preview().failed().output
+    assert "ignore_changes: unknown property 'owner'" in stack.preview().failed().output
     assert emulator.requests() == []
 
 

@@ -46,13 +46,13 @@ def test_a_misspelt_keyword_names_the_nearest() -> None:
 
 
 def test_a_keyword_like_no_other_lists_them_all() -> None:
-    with pytest.raises(TypeError, match="it takes extra, agent_id, user_id"):
+    with pytest.raises(TypeError, match="it accepts extra, agent_id, user_id"):
         Agent(qqqq=1)  # type: ignore[call-arg]  # the mistake is the test
 
 
 def test_a_block_takes_no_positional_value() -> None:
     block: Any = Asr
-    with pytest.raises(TypeError, match="keywords only"):
+    with pytest.raises(TypeError, match="accepts only keyword arguments"):
         block(6)
 
 

@@ -32,10 +32,10 @@ def test_a_path_is_told_by_the_names_of_the_wire(path: str, expected: str) -> No
     [
         ("llm.temprature", "did you mean 'temperature'"),
         ("tsk_id", "did you mean 'task_id'"),
-        ("owner", "there is no property 'owner'"),
-        ("options.retainOnDelete", "there is no property 'options'"),
-        (".llm", "is not the path of a property"),
-        ("", "is not the path of a property"),
+        ("owner", "unknown property 'owner'"),
+        ("options.retainOnDelete", "unknown property 'options'"),
+        (".llm", "is not a valid property path"),
+        ("", "is not a valid property path"),
     ],
 )
 def test_what_is_no_path_is_refused_with_the_nearest(path: str, said: str) -> None:

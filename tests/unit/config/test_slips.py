@@ -79,13 +79,13 @@ def test_a_text_that_was_made_from_an_output_is_told_with_its_path_wherever_it_s
 @pytest.mark.parametrize(
     ("cname", "said"),
     [
-        ("keynote\n", "a character U+000A, which is invisible, at the end; remove it"),
-        ("key\tnote", "a character U+0009, which is invisible, at position 4; remove it"),
-        (" keynote", "a space at the beginning; remove it"),
-        ("keynote ", "a space at the end; remove it"),
-        ("key\u200bnote", "a character U+200B, which is invisible, at position 4; remove it"),
-        ("\u202ekeynote", "a character U+202E, which is invisible, at the beginning; remove it"),
-        ("\x1b[31mred", "a character U+001B, which is invisible, at the beginning; remove it"),
+        ("keynote\n", "contains an invisible character (U+000A) at the end; remove it"),
+        ("key\tnote", "contains an invisible character (U+0009) at position 4; remove it"),
+        (" keynote", "contains a space at the beginning; remove it"),
+        ("keynote ", "contains a space at the end; remove it"),
+        ("key\u200bnote", "contains an invisible character (U+200B) at position 4; remove it"),
+        ("\u202ekeynote", "contains an invisible character (U+202E) at the beginning; remove it"),
+        ("\x1b[31mred", "contains an invisible character (U+001B) at the beginning; remove it"),
     ],
 )
 def test_a_room_that_nobody_could_type_is_refused_with_the_position(cname: str, said: str) -> None:
@@ -99,7 +99,7 @@ def test_any_other_name_is_taken(cname: str) -> None:
 
 
 NOT_JSON = "must be a string, a number, true or false, a list or an object; nothing else can be sent"
-HALF = "contains half of a character, which cannot be sent"
+HALF = "contains an incomplete Unicode character (unpaired surrogate)"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ HALF = "contains half of a character, which cannot be sent"
     [
         ({"half": "a\ud800"}, "extra.new.half", HALF),
         ({"list": ["a", "\udfff"]}, "extra.new.list[1]", HALF),
-        ({"\ud800": 1}, "extra.new", "has a key that contains half of a character, which cannot be sent"),
+        ({"\ud800": 1}, "extra.new", "has a key that contains an incomplete Unicode character (unpaired surrogate)"),
         ({"in": {7: 1}}, "extra.new.in", "has a key that is not a string; write the key in quotes"),
         ({"bytes": b"a"}, "extra.new.bytes", NOT_JSON),
         ({"when": datetime.now(UTC)}, "extra.new.when", NOT_JSON),

@@ -123,7 +123,7 @@ def test_a_prompt_file_that_cannot_be_used_is_told(tmp_path: Path, name: Any, re
 def test_a_prompt_is_stated_once(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("x")
     found = mistakes(tmp_path, event(default(llm={"role": 0, "customPrompt": "x", "customPromptFile": None})))
-    assert found == {"agent.llm.customPromptFile": "null is not a value; leave the field out"}
+    assert found == {"agent.llm.customPromptFile": "must not be null; leave it out"}
     found = mistakes(tmp_path, event(default(llm={"role": 0, "customPrompt": "x", "customPromptFile": "a.md"})))
     assert found == {"agent.llm.customPromptFile": "set customPrompt or customPromptFile, not both"}
 
@@ -250,21 +250,21 @@ rooms:
 
 def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     fields = "agent, asr, llm, tts, pipeline, requestId, replaceStrategy, waitForRoom"
-    beside = " (a field that the API page does not list belongs in extra)"
+    beside = " (a field that the service's API documentation does not list belongs in extra)"
     assert told(tmp_path, MANY) == [
         "1: name: must be one word without : / and |, because it is part of resource names",
         "2: roomPrefix: must be a string",
         "3: creatRooms: unknown field; did you mean createRooms?",
         "5: agent.asr.asrVendor: must be a whole number",
         f"8: agent.llm.temprature: unknown field; did you mean temperature?{beside}",
-        "9: agent.llm.customPromptKeyWord.age: null is not a value; leave the field out",
+        "9: agent.llm.customPromptKeyWord.age: must not be null; leave it out",
         "10: agent.tts.speed: out of range (0.8 to 2); the nearest valid value is 2",
         f"11: agent.cname: unknown field; the fields here are {fields}{beside}",
-        "15: rooms.b.cname: the same room as rooms.a: two agents would talk to each other in it; set another cname",
+        "15: rooms.b.cname: the same room as rooms.a. Two agents in one room talk to each other. Set another cname",
         "16: rooms.b: already set in line 15; remove one of the two",
         "17: rooms.c/d: must be one word without : / and |, because it is part of resource names",
         "19: rooms.e.agnet: unknown field; did you mean agent?",
-        "20: rooms.e.agent: null is not a value; leave the field out",
+        "20: rooms.e.agent: must not be null; leave it out",
     ]
 
 
@@ -277,16 +277,16 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         ("rooms: []", "rooms", "must be an object"),
         ("rooms: null", "rooms", "must be an object"),
         (event(agent=[]), "agent", "must be an object"),
-        (event(rooms={"a": {"cname": "é" * 40}}), "rooms.a.cname", "longer than 64 bytes"),
-        (event(roomPrefix="x" * 64), "rooms.a.cname", "longer than 64 bytes"),
+        (event(rooms={"a": {"cname": "é" * 40}}), "rooms.a.cname", "must be 1 to 64 bytes"),
+        (event(roomPrefix="x" * 64), "rooms.a.cname", "must be 1 to 64 bytes"),
         (event(rooms={"a": {"cname": ""}}), "rooms.a.cname", "must not be empty"),
-        (event(rooms={"a": {"cname": None}}), "rooms.a.cname", "null is not a value"),
+        (event(rooms={"a": {"cname": None}}), "rooms.a.cname", "must not be null"),
         (event(rooms={"a": {"adopt": "7"}}), "rooms.a.adopt", "must be cid/taskId"),
         (event(rooms={"a": {"extra": {}}}), "rooms.a.extra", "unknown field"),
         (event(extra={}), "extra", "unknown field"),
         (event(link="meet.example.com"), "link", "begins with http"),
         (event(createRooms="yes"), "createRooms", "must be true or false"),
-        (event(default(extra={"llm": {}})), "agent.extra.llm", "is a field of its own"),
+        (event(default(extra={"llm": {}})), "agent.extra.llm", "is a known field"),
     ],
 )
 def test_an_event_that_cannot_be_is_told(tmp_path: Path, content: Any, path: str, reason: str) -> None:

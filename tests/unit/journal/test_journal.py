@@ -221,7 +221,10 @@ def test_a_journal_of_a_newer_release_is_refused(path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(JournalError, match=r"newer release \(version 99\)\.\n  to do: upgrade rtcai-pulumi"):
+    with pytest.raises(
+        JournalError,
+        match=r"has format 99, which this release of rtcai-pulumi cannot read\.\n  to do: upgrade rtcai-pulumi",
+    ):
         Journal(path)
 
 
@@ -234,7 +237,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 def test_a_file_system_that_machines_may_share_is_a_doubt(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert database.find_location_warning(path) is None
     monkeypatch.setattr(database, "_file_system", lambda _: "nfs4")
-    assert "machines may share (nfs4)" in str(database.find_location_warning(path))
+    assert "shared file system (nfs4)" in str(database.find_location_warning(path))
 
 
 def test_a_file_system_whose_locks_nobody_sees_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +264,7 @@ def test_a_file_system_without_wal_is_refused(path: Path, monkeypatch: pytest.Mo
 def test_a_write_after_the_end_is_an_error_and_no_wait(path: Path) -> None:
     journal = Journal(path)
     journal.close()
-    with pytest.raises(JournalError, match="nothing can be written any more"):
+    with pytest.raises(JournalError, match="cannot be written: this process is shutting down"):
         journal.add(a_record(journal, "late"))
 
 
@@ -272,10 +275,10 @@ def test_a_writer_that_fails_leaves_nobody_waiting(path: Path, monkeypatch: pyte
 
     with Journal(path) as journal:
         monkeypatch.setattr(journal._writer, "_write_batch", fails)
-        with pytest.raises(JournalError, match="its writer has ended"):
+        with pytest.raises(JournalError, match="an earlier write failed"):
             journal.add(a_record(journal, "first"))
         journal._writer._thread.join()
-        with pytest.raises(JournalError, match="nothing can be written any more"):
+        with pytest.raises(JournalError, match="cannot be written: an earlier write failed"):
             journal.add(a_record(journal, "second"))
 
 
@@ -298,6 +301,14 @@ def test_askers_do_not_take_each_other_for_the_dead_process(path: Path) -> None:
             for number in (dead, dead, dead, living)
         ]
         assert [int(asker.communicate(timeout=60)[0]) for asker in askers] == [0, 0, 0, 2000]
+
+
+def test_an_error_of_the_file_does_not_say_to_leave_the_journal(path: Path) -> None:
+    """With another journal, no run would know the agents of the first one."""
+    error = database.journal_error(path, sqlite3.OperationalError("database is locked"))
+    assert "check free disk space, permissions and other running commands." in error.advice
+    assert "see docs/operations.md before you move it" in error.advice
+    assert "RTCAI_JOURNAL" not in error.advice
 
 
 def test_a_file_of_somebody_else_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ def test_wait_for_room_waits_for_the_room(runs: Runs) -> None:
     service = Service(create=[missing, missing, created()])
     create({**OWNED, "waitForRoom": 30.0}, runs.next(service))
     assert service.calls == ["create"] * 3
-    assert len([line for line in runs.reports if "the room does not exist. Trying again" in line]) == 1
+    assert len([line for line in runs.reports if "the room does not exist yet; waiting for it" in line]) == 1
     with pytest.raises(RoomNotFound):
         create(parameters(), runs.next(Service(create=missing)))
 
@@ -172,7 +172,7 @@ def test_an_old_agent_that_cannot_be_closed_does_not_fail_the_create(runs: Runs)
     create(OWNED, runs.next(Service(create=created("old"))))
     refused = Service(create=created("new"), close=reply(code=777), rooms=reply(code=200, cid=7, cname="keynote"))
     assert create({**OWNED, "replaceStrategy": "start-first"}, runs.next(refused)).id == "7/new"
-    assert "the old agent (task 7/old) still runs" in runs.reports[-1]
+    assert "the old agent (task 7/old) could not be stopped yet" in runs.reports[-1]
 
 
 def test_an_agent_of_another_owner_is_left_alone(runs: Runs) -> None:
@@ -187,9 +187,20 @@ def test_an_agent_of_another_owner_is_left_alone(runs: Runs) -> None:
 def lose(runs: Runs, inputs: dict[str, object]) -> str:
     """A create whose answer is lost; returns its trace id."""
     service = Service(create=httpx.ReadTimeout)
-    with pytest.raises(AnswerLost):
+    with pytest.raises(AnswerLost) as caught:
         create(inputs, runs.next(service))
+    first, again = (
+        "run `pulumi up` again; it repeats the request with the same trace id.",
+        "If it fails again: check in",
+    )
+    assert caught.value.advice.startswith(f"{first} {again} your app whether an agent is in room ")
     return service.traces[0]
+
+
+def test_a_first_request_that_is_a_duplicate_is_not_to_be_repeated(runs: Runs) -> None:
+    with pytest.raises(DuplicateRequest, match="The service reports a duplicate") as caught:
+        create(OWNED, runs.next(Service(create=reply(code=417))))
+    assert caught.value.advice.startswith("check in your app whether an agent is in room keynote.")
 
 
 def test_a_lost_create_is_repeated_with_its_ids_and_kept(runs: Runs) -> None:
@@ -200,7 +211,7 @@ def test_a_lost_create_is_repeated_with_its_ids_and_kept(runs: Runs) -> None:
     assert service.calls == ["create", "rooms"]
     assert service.traces[0] == trace
     assert service.bodies[0]["requestId"] == "r-1"
-    assert "a second agent may be in the room" in runs.reports[0]
+    assert "there will be two agents" in runs.reports[0]
     assert trace in runs.reports[0]
 
 
@@ -247,9 +258,13 @@ def test_a_duplicate_without_its_task_fails_the_create(runs: Runs) -> None:
     trace = lose(runs, OWNED)
     service = Service(create=reply(code=431))
     run = runs.next(service)
-    with pytest.raises(DuplicateRequest, match="was accepted, but the service does not return the task") as caught:
+    with pytest.raises(DuplicateRequest, match="has already received this request to start the agent") as caught:
         create(OWNED, run)
-    assert trace in str(caught.value)
+    advice = caught.value.advice
+    assert "run `pulumi up` again" not in advice, "it would fail the same way"
+    assert advice.startswith("check in your app whether an agent is in room keynote. If it is, end the room with")
+    assert "`rtcai end-room keynote`" in advice
+    assert advice.endswith(f"Then run `rtcai forget {trace}`; the next `pulumi up` starts a new agent")
     assert service.calls == ["create"]
     assert [record.state for record in run.journal.records()] == [RecordState.ASKED]
 
@@ -263,7 +278,7 @@ def test_a_lost_create_whose_room_is_gone_is_gone_with_it(runs: Runs) -> None:
 def test_nothing_starts_next_to_an_agent_that_cannot_be_closed(runs: Runs) -> None:
     create(OWNED, runs.next(Service(create=created("old"))))
     service = Service(close=reply(code=777), rooms=reply(code=200, cid=7, cname="keynote"))
-    with pytest.raises(RtcAiError, match="did not stop the agent"):
+    with pytest.raises(RtcAiError, match="refused to stop the agent"):
         create(OWNED, runs.next(service))
     assert "create" not in service.calls
 
@@ -277,7 +292,7 @@ def test_a_task_of_another_account_is_an_error_that_names_both(runs: Runs) -> No
 def test_no_request_is_sent_once_the_engine_is_gone(runs: Runs) -> None:
     service = Service(create=created())
     run = runs.next(service, engine_lives=lambda: False)
-    with pytest.raises(TakenOver, match="engine that requested it has ended"):
+    with pytest.raises(TakenOver, match="`pulumi` process that requested it has ended"):
         create(OWNED, run)
     assert service.calls == []
     # Nothing was sent. The next run must not repeat the request, and the journal must still have it for `rtcai
@@ -315,7 +330,7 @@ def test_no_request_is_sent_once_a_later_run_has_an_agent_of_its_own(runs: Runs)
     """The stack was unlocked while this run's engine still worked on it."""
     run = runs.next(service := Service())
     start_later(runs)
-    with pytest.raises(TakenOver, match="another run owns it now"):
+    with pytest.raises(TakenOver, match="a later run of this stack manages it now"):
         create(OWNED, run)
     assert service.calls == []
     assert [record.task for record in run.journal.records(OWNER) if record.is_unfinished] == ["7/later"]
@@ -341,7 +356,7 @@ def test_no_request_is_sent_once_another_run_owns_the_record(runs: Runs) -> None
         return reply(429)
 
     service = Service(create=[taken_over_meanwhile, created()])
-    with pytest.raises(TakenOver, match="another run owns it now"):
+    with pytest.raises(TakenOver, match="a later run of this stack manages it now"):
         create(OWNED, runs.next(service))
     assert service.calls == ["create"]
 
@@ -358,7 +373,7 @@ def test_a_task_that_a_later_run_received_too_keeps_running(runs: Runs) -> None:
 
     service = Service(create=answered_to_both)
     run = runs.next(service)
-    with pytest.raises(TakenOver, match="keeps running for the run that received the same task"):
+    with pytest.raises(TakenOver, match="keeps running: a later run of this stack received the same task"):
         create(OWNED, run)
     assert service.calls == ["create"]
     assert [record.state for record in run.journal.records_of_task("7/same")] == [RecordState.OPEN]
@@ -381,6 +396,26 @@ def test_a_task_that_cannot_be_journaled_is_closed_and_named(
     assert service.calls == ["create", "close"]
     assert (caught.value.facts.task, caught.value.facts.cid) == ("known", 7)
     assert [record.state for record in run.journal.records(OWNER)] == left
+
+
+def test_an_agent_that_can_be_neither_recorded_nor_stopped_is_named(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(create=created("known"), close=reply(code=777), rooms=reply(code=200, cid=7, cname="big hall"))
+    run = runs.next(service)
+
+    def full(*_: object, **__: object) -> None:
+        raise JournalError("The journal cannot be used: database or disk is full.", advice="make room")
+
+    monkeypatch.setattr(run.journal, "record_response", full)
+    with pytest.raises(JournalError) as caught:
+        create({**OWNED, "cname": "big hall"}, run)
+    assert caught.value.summary.startswith(
+        "An agent is running, but it could not be recorded in the journal or stopped. The journal cannot be used"
+    )
+    command = "rtcai close 7/known --cname 'big hall'"
+    assert caught.value.advice.startswith(f"make room. Then stop the agent with `{command}`, or ")
+    assert caught.value.advice.endswith(f"`{command} --journal FILE`")
 
 
 def test_an_agent_whose_engine_is_gone_is_closed_immediately(runs: Runs) -> None:
@@ -439,7 +474,7 @@ def test_a_running_task_is_adopted_instead_of_starting_one(runs: Runs) -> None:
 
 @pytest.mark.parametrize("room", [reply(code=404), reply(code=200, cid=8, cname="keynote")])
 def test_a_task_whose_room_is_gone_cannot_be_adopted(runs: Runs, room: httpx.Response) -> None:
-    with pytest.raises(RoomNotFound, match="nothing to adopt"):
+    with pytest.raises(RoomNotFound, match="Task 7/by-hand cannot be adopted: room keynote"):
         create({**OWNED, "adopt": "7/by-hand"}, runs.next(Service(rooms=room)))
 
 
@@ -485,9 +520,9 @@ def test_a_task_of_another_resource_is_not_adopted_with_a_warning(runs: Runs) ->
     service = Service(create=created("mine"))
     assert create({**OWNED, "adopt": "7/theirs"}, runs.next(service)).id == "7/mine"
     assert service.calls == ["create"]
-    assert any(
-        "adopt is ignored, because the journal lists task 7/theirs under another resource" in t for t in runs.reports
-    )
+    warning = runs.reports[0]
+    assert "adopt is ignored and a new agent is started, because the journal lists task 7/theirs for" in warning
+    assert "or keep the old one: run `rtcai release 7/theirs`, then `pulumi up --replace " in warning
 
 
 def test_a_task_adopted_according_to_the_state_is_not_adopted_again(runs: Runs) -> None:
@@ -508,7 +543,8 @@ def test_every_other_agent_in_the_room_is_named(runs: Runs) -> None:
     create(OWNED, runs.next(Service(create=created("mine"))))
     theirs, lost = runs.reports
     assert "task 7/theirs of urn:theirs" in theirs
-    assert "a create of urn:lost that got no response" in lost
+    assert "a request to start the agent of urn:lost (trace id " in lost
+    assert ") got no response. If no program declares that resource any more" in lost
 
 
 def test_only_a_create_after_a_stop_reports_a_room_without_agent(runs: Runs) -> None:

@@ -48,7 +48,7 @@ def test_a_repeated_create_is_closed_if_the_engine_is_gone(runs: Runs) -> None:
     lives = iter([True, False, False])
     service = Service(create=created("found"), close=CLOSED)
     run = runs.next(service, engine_lives=lambda: next(lives))
-    with pytest.raises(TakenOver, match="the engine that requested it has ended"):
+    with pytest.raises(TakenOver, match="the `pulumi` process that requested it has ended"):
         create(OWNED, run)
     assert service.calls == ["create", "close"]
     assert states(run.journal) == [("7/found", RecordState.CLOSED)]
@@ -65,7 +65,7 @@ def test_a_repeated_create_closes_nothing_of_a_later_run(runs: Runs) -> None:
 
     service = Service(create=answered_later, close=CLOSED)
     run = runs.next(service)
-    with pytest.raises(TakenOver, match="another run owns it now"):
+    with pytest.raises(TakenOver, match="a later run of this stack manages it now"):
         create(parameters(owner=OWNER, tts={"speed": 2}), run)
     assert [body.get("taskId") for body in service.bodies] == [None, "mine"]
     assert states(run.journal) == [("7/later", RecordState.OPEN), ("7/mine", RecordState.CLOSED)]
@@ -104,7 +104,7 @@ def test_a_missing_room_removes_no_record_of_a_later_run(runs: Runs) -> None:
 
     service = Service(create=[taken, created("new")])
     run = runs.next(service)
-    with pytest.raises(TakenOver, match="another run owns it now"):
+    with pytest.raises(TakenOver, match="a later run of this stack manages it now"):
         create(OWNED, run)
     assert service.calls == ["create"]
     assert states(run.journal) == [(None, RecordState.ASKED), (None, RecordState.CLOSED)]

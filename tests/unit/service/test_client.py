@@ -167,7 +167,7 @@ def test_an_answer_that_comes_too_slowly_is_an_unknown_outcome() -> None:
             Event().wait(0.02)
             yield bytes([byte])
 
-    with pytest.raises(errors.AnswerLost, match=r"did not answer within 0\.1 seconds"):
+    with pytest.raises(errors.AnswerLost, match=r"did not respond within 0\.1 seconds"):
         create(httpx.Response(200, content=dripping()), timeout=0.1)
 
 
@@ -244,6 +244,40 @@ def test_a_message_says_what_happened_the_facts_and_what_to_do() -> None:
         "  trace id: trace-1",
         "  to do: check AppKey, AppSecret or token, and the clock",
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "summary"),
+    [
+        (503, "The service failed while it was asked to {}; it is unknown whether {}."),
+        (408, "The service timed out while it was asked to {}; it is unknown whether {}."),
+    ],
+)
+def test_a_failure_of_the_service_says_what_is_unknown(code: int, summary: str) -> None:
+    with pytest.raises(errors.ServerFailed) as created:
+        create(answer(code=code))
+    assert created.value.summary == summary.format("start the agent", "the agent was started")
+    with pytest.raises(errors.ServerFailed) as closed:
+        close(lambda _: answer(code=code))
+    assert closed.value.summary == summary.format("stop the agent", "the agent was stopped")
+
+
+@pytest.mark.parametrize("code", [417, 431])
+def test_a_duplicate_says_that_the_request_arrived_before(code: int) -> None:
+    with pytest.raises(errors.DuplicateRequest) as caught:
+        create(answer(code=code))
+    assert (
+        caught.value.summary
+        == "The service reports a duplicate: it has already received this request to start the agent."
+    )
+    assert caught.value.advice == "check the room; send the request id and the trace id to the service's support"
+
+
+def test_too_many_requests_name_the_setting() -> None:
+    with pytest.raises(errors.RateLimited) as caught:
+        create(answer(code=416))
+    assert "to do: set RTCAI_MAX_RPS to a lower number and run again" in str(caught.value)
+    assert "pulumi config set rtcai:maxRps" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -365,9 +399,13 @@ def test_the_room_api_cannot_be_asked_with_a_token() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("ALL_PROXY", "socks5://127.0.0.1:1", "ALL_PROXY names a SOCKS proxy, for which a package is missing"),
+        (
+            "ALL_PROXY",
+            "socks5://127.0.0.1:1",
+            "The proxy in ALL_PROXY is a SOCKS proxy, but SOCKS support is not installed",
+        ),
         ("SSL_CERT_FILE", "/nonexistent", "certificates of SSL_CERT_FILE (/nonexistent) cannot be read"),
-        ("HTTPS_PROXY", "a:b:c", "HTTPS_PROXY names a proxy that cannot be used: http://a:b:c"),
+        ("HTTPS_PROXY", "a:b:c", "The proxy in HTTPS_PROXY is not valid: http://a:b:c"),
     ],
 )
 def test_an_environment_that_cannot_be_used_is_named(name: str, value: str, said: str) -> None:

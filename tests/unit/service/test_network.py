@@ -1,10 +1,12 @@
 """How requests are sent: the proxy, ``no_proxy`` and the certificates."""
 
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
 
+from rtcai_pulumi.service import network
 from rtcai_pulumi.service.errors import SettingsError
 from rtcai_pulumi.service.network import how_to_trust, load_trusted, route_to
 
@@ -93,10 +95,22 @@ def test_another_machine_is_asked_through_the_proxy_however_it_is_written(host: 
 
 @pytest.mark.parametrize("proxy", ["ftp://proxy", "http://", "http://a b", "http://proxy:x", "http://pro\u200bxy"])
 def test_a_proxy_that_makes_no_sense_is_named_with_its_variable(proxy: str) -> None:
-    with pytest.raises(SettingsError, match="HTTPS_PROXY names a proxy that cannot be used") as caught:
+    with pytest.raises(SettingsError, match="The proxy in HTTPS_PROXY is not valid") as caught:
         route_to("https://example.com", {"HTTPS_PROXY": proxy.replace("//", "//user:canary@")})
     assert "canary" not in str(caught.value)
     assert "\u200b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_wrong_proxy_of_macos_is_not_said_to_be_a_variable(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(network, "getproxies", lambda: {scheme: "ftp://proxy"})
+    monkeypatch.setattr(network, "proxy_bypass", lambda _: False)
+    with pytest.raises(
+        SettingsError, match="The proxy in the macOS system settings is not valid: ftp://proxy"
+    ) as caught:
+        route_to(f"{scheme}://example.com", {})
+    assert caught.value.advice == f"correct it in the system settings, or set {scheme}_proxy"
 
 
 def test_the_certificates_are_the_stated_ones_or_the_system_s(tmp_path: Path) -> None:

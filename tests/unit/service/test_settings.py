@@ -1,7 +1,14 @@
 import pytest
 
 from rtcai_pulumi.service.errors import SettingsError
-from rtcai_pulumi.service.settings import ROOM_ENDPOINT, TASK_ENDPOINT, Settings, missing_credentials, resolve
+from rtcai_pulumi.service.settings import (
+    ROOM_ENDPOINT,
+    TASK_ENDPOINT,
+    Settings,
+    how_to_set,
+    missing_credentials,
+    resolve,
+)
 
 CREDENTIALS = {"RTCAI_APP_KEY": "key", "RTCAI_APP_SECRET": "secret"}
 
@@ -45,7 +52,25 @@ def test_the_room_endpoint_can_be_set_by_itself() -> None:
     ],
 )
 def test_what_is_missing_is_named(env: dict[str, str], missing: list[str]) -> None:
-    assert missing_credentials(env, nothing) == missing
+    assert [name.variable for name in missing_credentials(env, nothing)] == missing
+
+
+@pytest.mark.parametrize(
+    ("env", "missing"),
+    [
+        ({"RTCAI_APP_KEY": "key", "RTCAI_TOKEN": "token"}, "RTCAI_UID"),
+        ({"RTCAI_TOKEN": "token", "RTCAI_UID": "1"}, "RTCAI_APP_KEY"),
+        ({"RTCAI_TOKEN": "token"}, "RTCAI_APP_KEY and RTCAI_UID"),
+        ({"RTCAI_APP_SECRET": "secret", "RTCAI_TOKEN": "token"}, "RTCAI_APP_KEY"),
+    ],
+)
+def test_only_what_is_missing_is_to_be_set(env: dict[str, str], missing: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve(env, nothing)
+    assert caught.value.summary == f"RTC AI credentials are not set: {missing}."
+    assert caught.value.advice == f"set {missing} in the environment"
+    assert [name.variable for name in caught.value.settings] == missing.split(" and ")
+    assert how_to_set(caught.value.settings).startswith(f"set {missing} in the environment, or run `pulumi config set")
 
 
 def test_missing_credentials_say_both_ways_to_set_them() -> None:
