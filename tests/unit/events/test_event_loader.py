@@ -7,8 +7,7 @@ import pytest
 
 from rtcai_pulumi.events.document import InvalidEvent
 from rtcai_pulumi.events.loader import load_event, plan_file
-from rtcai_pulumi.events.secrets import Reference
-from rtcai_pulumi.events.secrets import NOT_HERE
+from rtcai_pulumi.events.secrets import NOT_HERE, Reference
 from tests.unit.events.files import DEFAULT, default, event, written
 
 
