@@ -14,7 +14,7 @@ setup: ## Prepare .venv (package, extras, test tools) and .tools (the Pulumi CLI
 	@$(PYTHON) tools/setup.py $(QUIET)
 	@$(PYTHON) -m tools.pulumi_cli $(QUIET)
 
-up: setup ## Start the agents of __main__.py: on the local emulator, or on the service where credentials are set
+up: setup ## Start the agents of __main__.py: on the local emulator, or on the service if credentials are set
 	@$(BIN)/python -m tools.dev up
 
 preview: setup ## Show what `make up` would change; sends nothing
@@ -23,7 +23,7 @@ preview: setup ## Show what `make up` would change; sends nothing
 down: setup ## Stop the agents, then the emulator
 	@$(BIN)/python -m tools.dev down
 
-status: setup ## Show the agents that this checkout's stacks know
+status: setup ## Show the agents in this checkout's stacks
 	@$(BIN)/python -m tools.dev status
 
 test: setup browser ## Check what a change can break: lint, types, all tests without the engine, some with it (minutes)
@@ -31,13 +31,13 @@ test: setup browser ## Check what a change can break: lint, types, all tests wit
 
 test-full: test test-rest ## Check everything: `test`, all tests of the real engine, the lowest versions of dependencies
 
-test-rest: setup browser ## Check what `test-full` has beyond `test`
+test-rest: setup browser ## Run the checks of `test-full` that `test` does not run
 	@$(BIN)/python -m tools.checks full
 
 test-floor: setup ## Check the lowest versions of pulumi, pydantic, httpx and the extras; a part of `test-rest`
 	@$(BIN)/python -m tools.checks floor
 
-test-engines: setup ## Check the oldest engine with the oldest SDK, on what `make test` tries with the newest; part of `test-all`
+test-engines: setup ## Run the engine tests of `make test` with the oldest engine and SDK; part of `test-all`
 	@$(BIN)/python -m tools.checks engines
 
 test-pythons: setup ## Check each Python of this machine: the tests without the engine, README's program with it
@@ -49,13 +49,13 @@ test-all: test-full ## Check every crash at every moment, and the whole model; t
 bench: setup ## Compare what a create and a hundred rooms cost, side by side
 	@$(BIN)/python -m tools.bench
 
-screenshots: setup browser ## Take the pictures of docs/images anew, from the tests of the live page
+screenshots: setup browser ## Take the pictures of docs/images again, from the tests of the live page
 	RTCAI_SCREENSHOTS=1 $(BIN)/python -m pytest tests/page/test_engine.py -k readme
 
 browser: # Chromium for the tests of the live page; installed where that is possible
 	@$(PYTHON) tools/chromium.py --quiet
 
-docs: setup ## Write the reference pages anew from the code
+docs: setup ## Write the reference pages again from the code
 	@$(BIN)/python -m tools.reference
 
 lint: setup ## Check style, types and the direction of imports
@@ -65,6 +65,6 @@ format: setup ## Put the code into the project's format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-clean: ## Remove .venv, .tools and all caches; never .rtcai, which knows the agents that run
+clean: ## Remove .venv, .tools and all caches; keeps .rtcai, which records running agents
 	rm -rf .venv .tools dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find rtcai_pulumi tests examples tools -name __pycache__ -type d -prune -exec rm -rf {} +

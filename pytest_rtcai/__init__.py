@@ -1,4 +1,4 @@
-"""A pytest plugin with the fixture `rtcai_emulator`: a running emulator of the RTC-AI service for one test.
+"""A pytest plugin with the fixture `rtcai_emulator`: a running emulator of the RTC AI service for one test.
 
 pytest loads this plugin at the start of every run in an environment where rtcai-pulumi is installed. So it is a
 separate package, and imports nothing from rtcai_pulumi until a test uses the fixture: that import would load the Pulumi

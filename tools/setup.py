@@ -98,7 +98,7 @@ def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
     # Python 3.11 takes twice as long for that.
     code = _run(*pip, "pip", "hatchling", "editables")
     if code or _run(*pip, "--no-build-isolation", "--editable", f"{ROOT}[dev]"):
-        print("setup: pip failed; its lines above say why. Run it again.", file=sys.stderr)
+        print("setup: pip failed; see its output above, fix the cause, and run `make setup` again", file=sys.stderr)
         return 1
     _write_state(folder, wanted)
     print(f"setup: {name} is ready", flush=True)

@@ -41,4 +41,8 @@ def _rtcai(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Inspect and clean up AI agents in RTC rooms."""
+    """Inspect and clean up AI agents in RTC rooms.
+
+    Terms: a task is a running agent in a room. A create is a request to start an agent. A lost create is a create that
+    got no response, so it is unknown whether it started an agent.
+    """

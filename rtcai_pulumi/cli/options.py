@@ -29,7 +29,7 @@ def _require_room_name(cname: str | None) -> str | None:
     """
     size = None if cname is None else len(cname.encode("utf-8", "surrogatepass"))
     if size is not None and not 0 < size <= CNAME_MAX_BYTES:
-        raise typer.BadParameter(f"the name of a room has 1 to {CNAME_MAX_BYTES} bytes of UTF-8, not {size}")
+        raise typer.BadParameter(f"the name of a room must have 1 to {CNAME_MAX_BYTES} bytes in UTF-8; this has {size}")
     return cname
 
 
@@ -67,7 +67,7 @@ TraceId = Annotated[
     str, typer.Argument(metavar="TRACE", help="The trace id of the lost create, as listed by rtcai ls.")
 ]
 TaskOrTraceId = Annotated[
-    str, typer.Argument(metavar="CID/TASK|TRACE", help="The task, or the trace id of a create without an answer.")
+    str, typer.Argument(metavar="CID/TASK|TRACE", help="The task, or the trace id of a lost create.")
 ]
 Room = Annotated[str, typer.Argument(metavar="ROOM", help="The name of the room.", callback=_require_room_name)]
 RoomOfToken = Annotated[
@@ -123,9 +123,8 @@ OtherExports = Annotated[
     typer.Option(
         "--other-export",
         metavar="FILE",
-        help="The export of another stack, whose agents are left alone too; can be given several times. Needed if a "
-        "resource was moved to that stack (pulumi state move), or if the stack was renamed: the journal has its first "
-        "name.",
+        help="Export of another stack whose agents must not be closed (repeatable). Needed after `pulumi state move`, "
+        "or after a stack was renamed, because the journal still has the old name.",
     ),
 ]
 BackendUrl = Annotated[

@@ -85,7 +85,8 @@ def confirm(question: str, *, yes: bool, can_ask: bool = True, refusal: str = "N
     if yes:
         return True
     if not (can_ask and sys.stdin.isatty()):
-        print_message(f"{refusal}: there is no terminal to ask for confirmation; add --yes.")
+        reason = "standard input is not a terminal" if can_ask else "standard input contains the export"
+        print_message(f"{refusal}: confirmation is not possible, because {reason}; add --yes.")
         return False
     try:
         is_confirmed = typer.confirm(question, default=False, err=True)
@@ -104,6 +105,6 @@ def exit_on_error(command: str) -> Iterator[None]:
     except (CommandError, UnreadableExport, RtcAiError) as error:
         text = error.describe(names_config=False) if isinstance(error, RtcAiError) else str(error)
         if isinstance(error, SettingsError) and error.settings:
-            text += "\n  rtcai does not read the stack's config"
+            text += "\n  note: rtcai reads these settings only from the environment"
         print_error(f"rtcai {command}: {text}")
         raise typer.Exit(1) from None

@@ -45,7 +45,7 @@ def open_for_reading(option: Path | None) -> Iterator[Journal | None]:
         if journal is None:
             if option is not None:
                 raise NotInJournal(f"There is no journal {path}.", advice="name an existing file, or omit --journal")
-            print_message(f"There is no journal {path}: no agent was started from here.")
+            print_message(f"There is no journal {path}: no agent has been started with this journal.")
         yield journal
 
 

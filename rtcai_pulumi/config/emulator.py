@@ -56,8 +56,8 @@ class ChangeableSettings(BaseModel):
     max_rps: int | None = Field(
         default=None,
         ge=1,
-        description="Requests a second of one AppKey for each of create, close and the room API; above it HTTP 429. "
-        "Default: no limit.",
+        description="Maximum requests per second for each AppKey, counted separately for create, close and the room "
+        "API. Further requests get HTTP 429. Default: no limit.",
     )
     retry_after: bool = Field(
         default=False, description="Whether answers to requests above the rate limit have the header Retry-After."

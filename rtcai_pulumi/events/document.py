@@ -1,4 +1,4 @@
-"""Event files as YAML with line numbers, and the mistakes found in them.
+"""Event files as YAML with line numbers, and the problems found in them.
 
 Plain texts are read by the core schema of YAML 1.2, as editors do: ``no`` and ``12:30`` are texts. A key is always a
 text. Messages never contain a value, even if the YAML is invalid.
@@ -31,7 +31,7 @@ _QUOTED: Final = re.compile(r"'(?!<)[^']{2,}'")
 
 @dataclass(frozen=True, slots=True)
 class SyntaxProblem:
-    """One mistake in the text itself."""
+    """One problem of the text itself."""
 
     location: Location
     line: int
@@ -89,7 +89,7 @@ def read(text: str) -> Document:
 
 
 class _NodeReader:
-    """Converts nodes to data, and records lines and mistakes."""
+    """Converts nodes to data, and records lines and problems."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -126,7 +126,11 @@ class _NodeReader:
             return f"more than {_MAX_VALUES} values; use fewer aliases"
         if len(self._open) == _MAX_DEPTH:
             return _TOO_DEEP
-        return "an alias inside the value that it repeats" if any(node is outer for outer in self._open) else None
+        return (
+            "an alias must not refer to a value that contains it"
+            if any(node is outer for outer in self._open)
+            else None
+        )
 
     def _read_mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         value: dict[str, Any] = {}
@@ -232,7 +236,7 @@ def _describe_error(error: yaml.MarkedYAMLError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EventProblem:
-    """One mistake in an event. It never contains a value, which may be a secret."""
+    """One problem of an event. It never contains a value, which may be a secret."""
 
     path: str
     """Path from the root of the event, as in ``rooms.keynote.agent.tts.speed``."""
@@ -249,11 +253,11 @@ class EventProblem:
 
 
 class InvalidEvent(Exception):
-    """An event has mistakes. All of them are listed in the message, and in `mistakes`; fix them."""
+    """An event has problems. All of them are listed in the message, and in `mistakes`; fix them."""
 
     def __init__(self, what: str, mistakes: Sequence[EventProblem]) -> None:
         self.mistakes = tuple(mistakes)
-        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)}"
+        count = f"{len(mistakes)} problem{'s' * (len(mistakes) != 1)}"
         super().__init__(f"{what} has {count}:" + "".join(f"\n  {mistake}" for mistake in mistakes))
 
 
@@ -268,7 +272,7 @@ class EventSource:
     document: Document | None = None
 
     def problem_at(self, location: Location, reason: str, path: str | None = None) -> EventProblem:
-        """Return a mistake at a location of the event; `path` names a field inside it that is not in the event."""
+        """Return a problem at a location of the event; `path` names a field inside it that is not in the event."""
         line = self.document.line_of(location) if self.document else None
         return EventProblem(path or path_of(location), reason, self.file, line)
 

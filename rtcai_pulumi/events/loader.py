@@ -10,7 +10,7 @@ DEFAULT_FILE = "event.yaml"
 
 
 def plan_file(file: str | Path) -> Plan:
-    """Read an event file. The mistakes of the returned plan list everything that is wrong with it."""
+    """Read an event file. The problems in the returned plan list everything that is wrong with it."""
     path, name = Path(file), str(file)
     try:
         content = path.read_bytes()
@@ -33,7 +33,7 @@ def load_event(file: str | Path) -> Event:
         The event, with its prompt files read and its secrets as references.
 
     Raises:
-        InvalidEvent: the event has mistakes; all of them are listed, each with its line.
+        InvalidEvent: the event has problems; all of them are listed, each with its line.
     """
     plan = plan_file(file)
     if plan.mistakes:

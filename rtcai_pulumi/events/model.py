@@ -17,7 +17,9 @@ from rtcai_pulumi.config.setting import BlockSetting, Setting
 
 KEY_PATTERN: Final = r"^[^\s:/|\u0000-\u001f\u007f]+$"
 """Part of a resource's name. Colons and slashes would break its URN, a vertical bar the table of the README."""
-KEY_RULE: Final = "must be one word without : / and |, because it is part of resource names"
+KEY_RULE: Final = "must be one word without the characters :, / or |, because it is part of resource names"
+DEFAULT_NAME: Final = "event"
+NO_ROOMS: Final = "has no rooms: `pulumi up` stops all of its agents"
 _LINK_PATTERN: Final = r"^https?://([^\s{}\u0000-\u001f\u007f]|\{cname\})+$"
 _LINK_RULE: Final = (
     "must be a URL that begins with http:// or https:// and has no spaces; {cname} is replaced by the room's name, "

@@ -12,7 +12,7 @@ from rtcai_pulumi.events.rooms import EventRooms
 
 
 class InvalidEventFile(pulumi.RunError):
-    """An event file has mistakes. All of them are listed in the message; fix them. `rtcai validate` lists them, too."""
+    """An event file has problems. All of them are listed in the message; fix them. `rtcai validate` lists them, too."""
 
 
 def load(file: str | Path = DEFAULT_FILE) -> Event:
@@ -25,7 +25,7 @@ def load(file: str | Path = DEFAULT_FILE) -> Event:
         The event, with its prompt files read and its secrets as references, for `EventRooms`.
 
     Raises:
-        InvalidEventFile: the event has mistakes; all of them are listed, each with its line.
+        InvalidEventFile: the event has problems; all of them are listed, each with its line.
     """
     try:
         return load_event(file)

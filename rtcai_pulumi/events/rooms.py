@@ -15,21 +15,19 @@ from rtcai_pulumi.config.values import Location, as_data, drop_nulls, map_nested
 from rtcai_pulumi.conversation import RealtimeConversation
 from rtcai_pulumi.events.document import EventSource
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_file
-from rtcai_pulumi.events.model import Event, is_address
+from rtcai_pulumi.events.model import DEFAULT_NAME, NO_ROOMS, Event, is_address
 from rtcai_pulumi.events.readme import ReadmeRow, render_readme
 from rtcai_pulumi.events.secrets import Reference
 from rtcai_pulumi.events.validation import Plan, RoomPlan, plan_event
 from rtcai_pulumi.registration import refuse_component
 from rtcai_pulumi.room import Room
 
-DEFAULT_NAME = "event"
-
 
 class EventRooms(pulumi.ComponentResource):
     """An event: a `RealtimeConversation` in each of its rooms and, if the event asks for it, a `Room` for each.
 
     Each child is named ``{name}-{key of its room}``, so adding, removing or moving a room in the event does not affect
-    the others. Mistakes in the event are reported at preview, with the problems of all conversations of the program; no
+    the others. Problems of the event are reported at preview, with the problems of all conversations of the program; no
     agent is started then. `protect` and `depends_on` apply to the children, too.
     """
 
@@ -61,7 +59,7 @@ class EventRooms(pulumi.ComponentResource):
     def from_file(
         cls, file: str | Path = DEFAULT_FILE, name: str | None = None, opts: ResourceOptions | None = None
     ) -> Self:
-        """Declare the agents of an event file; each mistake in it is reported with its line.
+        """Declare the agents of an event file; each problem in it is reported with its line.
 
         Args:
             file: the path of the event file.
@@ -75,7 +73,7 @@ class EventRooms(pulumi.ComponentResource):
 
     def _declare(self, name: str, plan: Plan, problems: list[str], opts: ResourceOptions | None) -> None:
         problems = problems or find_missing_secrets([room.inputs for room in plan.rooms])
-        # If the event has mistakes, the component itself cannot be registered: so the run fails, and no room is
+        # If the event has problems, the component itself cannot be registered: so the run fails, and no room is
         # deleted.
         props = {"event": refuse_component(problems)} if problems else None
         super().__init__("rtcai:index:EventRooms", name, props, opts)
@@ -86,7 +84,7 @@ class EventRooms(pulumi.ComponentResource):
             for room in (() if problems else plan.rooms)
         }
         if not problems and not plan.rooms:
-            pulumi.warn(f"event {name} has no rooms, so all its agents are stopped")
+            pulumi.warn(f"event {name} {NO_ROOMS}")
         tasks: Any = {key: conversation.id for key, conversation in self.conversations.items()}
         self.tasks = Output.from_input(tasks)
         links = Output.from_input({room.key: room.link for room in plan.rooms})

@@ -18,7 +18,8 @@ _Schema = dict[str, Any]
 _CHANGES: Final = "Changes"
 _SECRET: Final = {"$ref": "#/$defs/Secret"}
 _WHERE: Final = {
-    "$config": "Key of the stack's config: of the project, or namespace:key. It is read as a secret.",
+    "$config": "Key in the stack's config: `key` (namespace of the project) or `namespace:key`. Its value is read as a "
+    "secret.",
     "$env": "Name of an environment variable. Its value is treated as a secret.",
 }
 

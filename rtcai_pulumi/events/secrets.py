@@ -20,7 +20,7 @@ KINDS: Final[Mapping[Kind, str]] = {
 ``namespace:key``), or an environment variable.
 """
 
-NOT_HERE: Final = "must not be a reference: only the blocks of an agent have secrets"
+NOT_HERE: Final = "$config and $env are allowed only in the blocks of an agent and in its extra"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,9 @@ def check_location(location: Location) -> str | None:
     """
     if location[0] not in {*Data.wire_names(), "extra"}:
         return NOT_HERE
-    return "must not be a reference: a reference is replaced by a string" if takes_text(location) is False else None
+    if takes_text(location) is False:
+        return "$config and $env are not allowed here, because this field is not a string"
+    return None
 
 
 def takes_text(location: Location) -> bool | None:

@@ -1,4 +1,4 @@
-"""Finds all mistakes in an event, and the inputs for its rooms.
+"""Finds all problems of an event, and the inputs for its rooms.
 
 The problems are those that `check` finds. Each is reported once, where its value is: in the default agent, or in the
 room that changes it.

@@ -64,7 +64,7 @@ def mark_of(record: Record, state: ExportedState | None, other_tasks: frozenset[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentLine:
-    """One agent, or one create that was never answered."""
+    """One agent, or one lost create."""
 
     record: Record | None
     """None if only the state knows the agent."""
@@ -153,7 +153,7 @@ def find_agent(name: str, journal: Journal | None, state: ExportedState | None, 
 
 
 def make_line(record: Record, *, is_running: bool, now: datetime, mark: Mark | None = None) -> AgentLine:
-    """Return a record as a line. A create without an answer is lost when no process waits for the answer any more."""
+    """Return a record as a line. A create without a response is lost if no process waits for the response."""
     is_lost = record.state is RecordState.ASKED and not is_running
     return AgentLine(
         record=record,

@@ -58,7 +58,7 @@ _RESTORE: Final = (
     "save the output of `pulumi stack export` and check the rooms, then move the file away; see docs/operations.md"
 )
 _LOST_CREATES: Final = (
-    "`rtcai ls` lists the lost creates; the next `pulumi up` sends each of them again, see docs/operations.md"
+    "`rtcai ls` lists the lost creates; the next `pulumi up` repeats these requests, see docs/operations.md"
 )
 _OTHER_PLACE: Final = "set RTCAI_JOURNAL to a file on a local disk that you may write to"
 _NO_CREDENTIALS: Final = "there are no valid credentials"
@@ -124,7 +124,7 @@ def run_checks(env: Mapping[str, str], journal_path: Callable[[], Path]) -> Iter
     service.close()
     yield from _run_check("Pulumi CLI", lambda: _check_cli(env))
     yield from _run_check("plugin", lambda: _check_plugin(env))
-    yield from _run_check("place of the journal", lambda: _check_journal_folder(journal_path()))
+    yield from _run_check("journal location", lambda: _check_journal_folder(journal_path()))
     yield from _run_check("journal", lambda: _check_journal(journal_path()))
 
 
@@ -212,7 +212,7 @@ class _ServiceChecks:
             direction = "ahead of" if skew > 0 else "behind"
             detail = f"this machine's clock is {abs(skew) / 60:.0f} minutes {direction} the service's"
             return report_failure("clock", detail, "set the clock: a signature is valid for five minutes")
-        return report_pass("clock", f"{abs(skew):.0f} seconds from the service's")
+        return report_pass("clock", f"differs by {_count(round(abs(skew)), 'second')} from the service's clock")
 
     def signature(self) -> Finding:
         return _check_signature(self._client) if self._client else self._skip("signature")
@@ -284,14 +284,17 @@ def _check_plugin(env: Mapping[str, str]) -> Finding:
             check, f"Pulumi.yaml: {error}", "set an absolute path for the virtualenv, or correct the file"
         )
     if python.executable is None:
-        return report_failure(
-            check, f"no Python was found ({python.reason})", "create the virtual environment that Pulumi.yaml names"
-        )
+        return report_failure(check, python.problem, python.advice)
     advice = f'{python.executable} -m pip install "rtcai-pulumi", or the command of your tool (uv add, poetry add)'
     command = [python.executable, "-c", _PLUGIN_PROGRAM]
-    where = f"({python.executable}; {python.reason})"
     return _run_command(
-        check, command, env, lambda output: f"{output} {where}", f"{advice} {where}", folder=python.folder
+        check,
+        command,
+        env,
+        lambda output: f"{output} ({python.executable}; {python.reason})",
+        advice,
+        folder=python.folder,
+        context=f" ({python.reason})",
     )
 
 
@@ -303,7 +306,9 @@ def _run_command(
     advice: str,
     *,
     folder: Path | None = None,
+    context: str = "",
 ) -> Finding:
+    """Run a command. If it fails, the detail is the last line of its errors, and `context`."""
     try:
         process = subprocess.run(  # noqa: S603  this Python, or the CLI on PATH
             command,
@@ -316,16 +321,17 @@ def _run_command(
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return report_failure(check, str(error), advice)
+        return report_failure(check, f"{error}{context}", advice)
     if process.returncode:
         lines = process.stderr.strip().splitlines()
-        return report_failure(check, lines[-1] if lines else f"exit code {process.returncode}", advice)
+        reason = lines[-1] if lines else f"exit code {process.returncode}"
+        return report_failure(check, f"{reason}{context}", advice)
     return report_pass(check, describe(process.stdout.strip()))
 
 
 def _check_journal_folder(path: Path) -> Finding:
     """Check in a folder next to the journal that the file system supports WAL, fsync, and locks between processes."""
-    check = "place of the journal"
+    check = "journal location"
     folder = next(above for above in path.absolute().parents if above.is_dir())
     try:
         with (
@@ -363,8 +369,12 @@ def _check_journal(path: Path) -> Finding:
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         return report_failure(check, f"other users can read {path} (mode {mode:o})", f"chmod 600 {path}")
-    detail = f"{path}: {agents} agents, {lost} lost creates"
+    detail = f"{path}: {_count(agents, 'agent')}, {_count(lost, 'lost create')}"
     return report_pass(check, detail, _LOST_CREATES if lost else None)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _describe_code(error: RtcAiError) -> str:

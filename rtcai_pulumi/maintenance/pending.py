@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from rtcai_pulumi.stack.source import ExportedState
 
 UNKNOWN_CREATES: Final = (
-    "A run that was killed was starting these agents, and the journal does not show whether they were started"
+    "A killed run was starting these agents. The journal has no record of them, so it is unknown whether they were "
+    "started"
 )
 ADVICE: Final = (
     "restore the journal of that run; or check these rooms, and if an agent is in one, end the room (`rtcai end-room` "
-    "removes everybody). Then run `pulumi refresh --clear-pending-creates`, and run again"
+    "removes everybody). Then run `pulumi refresh --clear-pending-creates`, then repeat this command"
 )
 
 
@@ -35,8 +36,8 @@ def find_unknown_creates(state: ExportedState, records: Iterable[Record]) -> lis
 
     One case cannot be detected: the journal is older than the killed run, and in it an agent of this resource with
     exactly the same configuration was already closed. If a configuration contains a secret, the state has it only as
-    ciphertext. Then any record counts that was never answered, or that began after everything in the state, regardless
-    of its configuration.
+    ciphertext. Then any record counts whose request got no response, or that began after everything in the state,
+    regardless of its configuration.
     """
     records = [record for record in records if belongs_to_stack(record, state)]
     unknown = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record, RecordState
@@ -14,6 +14,10 @@ from rtcai_pulumi.service.errors import JournalError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+_GRANT_ACCESS: Final = (
+    "give this user write access to the file and its folder, or name another journal with --journal or RTCAI_JOURNAL"
+)
 
 
 @contextmanager
@@ -29,7 +33,7 @@ def open_journal(path: Path) -> Iterator[Journal | None]:
     if not os.access(path, os.W_OK):
         # Reading a database in WAL mode needs write access: for SQLite's own files next to it, and for this process's
         # lock.
-        raise JournalError(f"The journal {path} cannot be used: no permission to write.")
+        raise JournalError(f"The journal {path} cannot be used: no permission to write.", advice=_GRANT_ACCESS)
     with Journal(path) as journal:
         yield journal
 
@@ -78,28 +82,37 @@ def find_task_records(task: str, journal: Journal) -> list[Record]:
 
 
 def find_lost_create(trace_id: str, journal: Journal) -> Record:
-    """Return the record of a create that was never answered and that no process waits for.
+    """Return the record of a lost create.
 
     Raises:
         NotInJournal: the journal has no create with this trace id.
         AgentInUse: a running process waits for its response.
-        CommandError: the create was answered.
+        CommandError: the request got a response, or was never sent.
     """
     record = journal.record(trace_id)
     if record is None:
         advice = "`rtcai ls` lists the trace ids of lost creates"
         raise NotInJournal(f"The journal does not know a create with the trace id {trace_id}.", advice=advice)
     if record.state is not RecordState.ASKED:
-        raise CommandError(
-            f"This create was answered: it started task {record.task}.",
-            advice="`rtcai close` stops the task; `rtcai release` stops managing it",
-        )
+        raise CommandError(*_describe_not_lost(record))
     require_not_in_use([record], journal)
     return record
 
 
+def _describe_not_lost(record: Record) -> tuple[str, str]:
+    """Return why a create is not lost, and what to do about its task."""
+    if record.task is None:
+        return "This request was never sent; there is nothing to forget.", ""
+    if not record.is_unfinished:
+        return f"This request got a response: it started task {record.task}, which is closed.", ""
+    return (
+        f"This request got a response: it started task {record.task}.",
+        "`rtcai close` stops the task; `rtcai release` stops managing it",
+    )
+
+
 def is_lost(record: Record, journal: Journal) -> bool:
-    """Whether a record is of a create that was never answered and that no process waits for any more."""
+    """Whether a create is lost: its request got no response, and no process waits for one any more."""
     return record.state is RecordState.ASKED and not journal.is_running(record.process)
 
 
@@ -128,4 +141,4 @@ def take_over(record: Record, journal: Journal) -> Record | None:
         return None
     if current == record and not journal.is_running(record.process) and (taken := journal.take_over(record)):
         return taken
-    raise AgentInUse("Another run has just taken this agent over; nothing was sent.", advice="run it again")
+    raise AgentInUse("Another run has just started to work on this agent; nothing was sent.", advice="run it again")

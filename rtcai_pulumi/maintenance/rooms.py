@@ -51,7 +51,7 @@ def query_room_status(record: Record, run: Run) -> RoomStatus:
 
 
 def find_lost_creates(cname: str, run: Run) -> list[Record]:
-    """Return the creates in a room of this account that were never answered and that no process waits for."""
+    """Return the lost creates in a room of this account."""
     account = (run.client.settings.app_key, run.client.settings.room_endpoint)
     return [
         record

@@ -43,7 +43,7 @@ class SweepOutcome(StrEnum):
     NEWER = "newer than the export"
     """Skipped: it changed after the export was made, so the export does not show whether the state has it."""
     LOST = "lost"
-    """Skipped: its create was never answered, so there is no known task to close."""
+    """Skipped: the request to start the agent got no response, so its task is unknown."""
     TO_END_ROOM = "to end its room"
     """A lost create whose room would be ended."""
     ROOM_ENDED = "room ended"
@@ -90,7 +90,7 @@ class SweepPlan:
     elsewhere: int
     """How many unfinished records belong to a stack of the same name in another backend."""
     neighbours: list[str]
-    """Other agents in the rooms that would be ended: they would end with these rooms."""
+    """A sentence for each other agent in the rooms that would be ended: it would end with its room."""
 
     @property
     def to_do(self) -> int:
@@ -199,7 +199,9 @@ def _find_neighbours(items: Iterable[SweepItem], records: Iterable[Record], stat
     in_journal = {record.task: record.cname for record in records if record.is_unfinished and record.task}
     in_state = {agent.task: agent.cname for agent in state.export.conversations}
     return sorted(
-        f"task {task} in room {cname}" for task, cname in {**in_journal, **in_state}.items() if cname in rooms
+        f"task {task} would end, because its room {cname} would be ended"
+        for task, cname in {**in_journal, **in_state}.items()
+        if cname in rooms
     )
 
 

@@ -268,7 +268,8 @@ def _id(source: str, stacks: frozenset[StackId], stack: str | None, project: str
     (id_,) = stacks
     if (stack or id_.stack, project or id_.project) != (id_.stack, id_.project):
         expected = StackId(project or id_.project, stack or id_.stack)
-        raise _unreadable(source, f"it is the export of the stack {id_}, not of {expected}")
+        how = f"use the export of {expected}, or correct --stack-name and --project-name"
+        raise _unreadable(source, f"it is the export of the stack {id_}, not of {expected}", how)
     return id_
 
 

@@ -30,6 +30,10 @@ class PluginPython:
     """Which setting or rule selects it."""
     folder: Path
     """The folder in which it runs."""
+    problem: str = ""
+    """What is wrong if it was not found."""
+    advice: str = ""
+    """What to do about that."""
 
 
 def plugin_python(env: Mapping[str, str], folder: Path) -> PluginPython:
@@ -55,14 +59,21 @@ def plugin_python(env: Mapping[str, str], folder: Path) -> PluginPython:
     toolchain = options.get("toolchain") or "pip"
     program = _folder_of(project, main)
     if venv:
-        return PluginPython(_in_venv(project, program, str(venv)), f"virtualenv {venv} in {file.name}", program)
-    if toolchain == "uv":
+        setting = f"virtualenv {venv} in {file.name}"
+        advice = f"create this virtual environment, or correct runtime.options.virtualenv in {file.name}"
+        python = _in_venv(project, program, str(venv))
+    elif toolchain == "uv":
+        setting, advice = f"toolchain uv in {file.name}", f"run `uv sync` in {program}"
         python = next(filter(None, map(_python_of, _uv_environments(env, program))), None)
-        return PluginPython(python, f"toolchain uv in {file.name}", program)
-    if toolchain == "poetry":
-        return PluginPython(_poetry(env, program), f"toolchain poetry in {file.name}", program)
-    python = shutil.which("python3", path=env.get("PATH")) or shutil.which("python", path=env.get("PATH"))
-    return PluginPython(python, "the first Python on PATH", program)
+    elif toolchain == "poetry":
+        setting, advice = f"toolchain poetry in {file.name}", f"install Poetry, and run `poetry install` in {program}"
+        python = _poetry(env, program)
+    else:
+        python = shutil.which("python3", path=env.get("PATH")) or shutil.which("python", path=env.get("PATH"))
+        advice = f"install Python, or set runtime.options.virtualenv in {file.name}"
+        return PluginPython(python, "the first Python on PATH", program, "no Python on PATH", advice)
+    reason = f"{setting}, which an old language host ignores" if toolchain in {"uv", "poetry"} else setting
+    return PluginPython(python, reason, program, f"no Python was found ({setting})", advice)
 
 
 def _folder_of(project: Path, main: Any) -> Path:

@@ -17,7 +17,7 @@ from tests.engine.stack import search_path
 
 CHECKS = [
     *("platform", "credentials", "proxy", "certificates", "endpoint", "clock", "signature", "room API"),
-    *("Pulumi CLI", "plugin", "place of the journal", "journal"),
+    *("Pulumi CLI", "plugin", "journal location", "journal"),
 ]
 FINDINGS: Any = {
     "type": "array",
@@ -54,9 +54,12 @@ def test_where_all_is_right_everything_passes_and_nothing_is_started(service: Se
     service.lose_create()
     found = run_doctor(service, code=0)
     assert {finding["verdict"] for finding in found.values()} == {"passed"}
-    assert "1 agents, 1 lost creates" in found["journal"]["detail"]
+    assert "1 agent, 1 lost create" in found["journal"]["detail"]
     assert service.rooms == ["keynote"]
     assert len(service.records) == 2
+    assert found["clock"]["detail"] in {
+        f"differs by {time} from the service's clock" for time in ("0 seconds", "1 second")
+    }
 
 
 def test_the_lines_say_what_passed_and_what_to_do(service: Service) -> None:
@@ -121,7 +124,8 @@ def test_a_plugin_that_cannot_be_imported(service: Service, tmp_path: Path) -> N
     (broken / "dill.py").write_text("raise ImportError('no dill here')", encoding="utf-8")
     found = run_doctor(service, code=1, PYTHONPATH=str(broken))
     assert find_failures(found) == ["plugin"]
-    assert "no dill here" in found["plugin"]["detail"]
+    assert "no dill here (virtualenv .venv in Pulumi.yaml)" in found["plugin"]["detail"]
+    assert found["plugin"]["advice"].count("/bin/python") == 1
 
 
 def test_no_cli(service: Service) -> None:
@@ -164,9 +168,9 @@ def test_a_journal_that_others_can_read(service: Service) -> None:
         ),
         ({"SSL_CERT_FILE": "/nonexistent", "RTCAI_ENDPOINT": "https://example.com"}, ["certificates", "endpoint"]),
         ({"RTCAI_ENDPOINT": "http://exam\u200bple.com"}, ["credentials"]),
-        ({"RTCAI_JOURNAL": "relative.db"}, ["place of the journal", "journal"]),
-        ({"RTCAI_JOURNAL": "/proc/journal.db"}, ["place of the journal"]),
-        ({"RTCAI_JOURNAL": "~nobody-of-that-name/journal.db"}, ["place of the journal", "journal"]),
+        ({"RTCAI_JOURNAL": "relative.db"}, ["journal location", "journal"]),
+        ({"RTCAI_JOURNAL": "/proc/journal.db"}, ["journal location"]),
+        ({"RTCAI_JOURNAL": "~nobody-of-that-name/journal.db"}, ["journal location", "journal"]),
         ({"HTTP_PROXY": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1"}, []),
     ],
     ids=str,
@@ -208,20 +212,31 @@ PROJECT = "name: rooms\nruntime: {{name: python, options: {{{options}}}}}\n{more
 
 
 @pytest.mark.parametrize(
-    ("options", "more", "said"),
+    ("options", "more", "said", "advice"),
     [
-        ("virtualenv: venv", "", "no Python was found (virtualenv venv in Pulumi.yaml)"),
-        ("toolchain: uv", "", "no Python was found (toolchain uv in Pulumi.yaml)"),
-        ("toolchain: poetry", "", "no Python was found (toolchain poetry in Pulumi.yaml)"),
+        (
+            "virtualenv: venv",
+            "",
+            "no Python was found (virtualenv venv in Pulumi.yaml)",
+            "create this virtual environment, or correct runtime.options.virtualenv in Pulumi.yaml",
+        ),
+        ("toolchain: uv", "", "no Python was found (toolchain uv in Pulumi.yaml)", "run `uv sync` in "),
+        (
+            "toolchain: poetry",
+            "",
+            "no Python was found (toolchain poetry in Pulumi.yaml)",
+            "install Poetry, and run `poetry install` in ",
+        ),
         (
             "virtualenv: good",
             "main: src\n",
             "virtualenv good is a relative path: the program finds it next to Pulumi.yaml",
+            "set an absolute path for the virtualenv",
         ),
     ],
 )
 def test_a_python_that_the_plugin_cannot_find_is_told(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, more: str, said: str
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, more: str, said: str, advice: str
 ) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "good").symlink_to(Path(sys.executable).parents[1])
@@ -230,6 +245,17 @@ def test_a_python_that_the_plugin_cannot_find_is_told(
     found = run_doctor(service, code=1)
     assert find_failures(found) == ["plugin"]
     assert said in found["plugin"]["detail"]
+    assert found["plugin"]["advice"].startswith(advice)
+
+
+def test_no_python_on_path_is_told_and_what_to_set(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: rooms\nruntime: python\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = {each["check"]: each for each in json.loads(service.run("doctor", "--json", PATH="/nowhere").stdout)}
+    assert (found["plugin"]["verdict"], found["plugin"]["detail"]) == ("failed", "no Python on PATH")
+    assert found["plugin"]["advice"] == "install Python, or set runtime.options.virtualenv in Pulumi.yaml"
 
 
 @pytest.mark.parametrize("options", ["virtualenv: good", "toolchain: uv", ""])
@@ -241,4 +267,5 @@ def test_the_python_that_the_project_names_is_told(
     (tmp_path / ("good" if "good" in options else ".venv")).symlink_to(Path(sys.executable).parents[1])
     monkeypatch.chdir(tmp_path / "sub")  # also from a folder of the project
     found = run_doctor(service, code=0)
-    assert ("Pulumi.yaml)" in found["plugin"]["detail"]) is bool(options)
+    assert ("in Pulumi.yaml" in found["plugin"]["detail"]) is bool(options)
+    assert ("which an old language host ignores)" in found["plugin"]["detail"]) is ("toolchain" in options)

@@ -40,6 +40,7 @@ def test_it_ends_a_room_and_what_the_journal_knows_in_it(service: Service) -> No
     assert f"task {task} is running in it" in run.stderr
     assert service.rooms == ["other"]
     assert [record.state for record in service.records] == [RecordState.CLOSED, RecordState.OPEN]
+    assert service.run("end-room", "keynote").stdout == "Room keynote does not exist; nothing was ended.\n"
     assert end_room(service, "keynote", "--yes") == {
         "cname": "keynote",
         "cid": None,

@@ -57,7 +57,7 @@ def path(tmp_path: Path) -> Path:
 def test_without_a_journal_it_says_so_and_makes_none(path: Path) -> None:
     run = ls("--json", RTCAI_JOURNAL=str(path))
     assert (run.exit_code, run.stdout) == (0, "[]\n")
-    assert run.stderr == f"There is no journal {path}: no agent was started from here.\n"
+    assert run.stderr == f"There is no journal {path}: no agent has been started with this journal.\n"
     assert list(path.parent.iterdir()) == []
 
 

@@ -31,7 +31,9 @@ def test_help_names_the_commands() -> None:
 
 def test_help_fills_the_lines_of_a_terminal_of_any_width() -> None:
     lines = [line.strip() for line in rtcai("close", "--help", COLUMNS="70").stdout.splitlines()]
-    first = next(number for number, line in enumerate(lines) if line.startswith("If the journal knows the task"))
+    first = next(
+        number for number, line in enumerate(lines) if line.startswith("If the journal does not know the task")
+    )
     paragraph = lines[first : lines.index("", first)]
     assert len(paragraph) > 3
     for line, following in pairwise(paragraph):

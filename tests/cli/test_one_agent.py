@@ -119,12 +119,14 @@ def test_show_tells_whether_the_room_is_there_still(service: Service) -> None:
     assert show_agent(service, task)["room"] == "gone"
     service.emulator.open_room("keynote")
     assert show_agent(service, task)["room"] == "another one now"
+    assert "room status:  replaced by a room with another number\n" in service.run("show", task).stdout
 
 
 def test_show_without_credentials_says_that_the_room_was_not_asked(service: Service) -> None:
     agent = show_agent(service, service.leave_agent(), RTCAI_APP_SECRET=None)
     assert agent["room"] == "not asked"
     assert "RTCAI_APP_SECRET" in str(agent["roomError"])
+    assert "room status:  not checked (" in service.run("show", service.leave_agent(), RTCAI_APP_SECRET=None).stdout
 
 
 def test_show_finds_a_lost_create_by_its_trace_id(service: Service) -> None:
@@ -139,6 +141,7 @@ def test_close_stops_an_agent_and_says_so(service: Service) -> None:
     assert service.rooms == ["other"]
     assert service.records[0].state is RecordState.CLOSED
     assert close_agent(service, task, "--yes") == "was closed"
+    assert service.run("close", task).stdout == f"Task {task} in room keynote: already closed.\n"
 
 
 def test_close_of_a_task_that_the_journal_does_not_know_takes_its_room(service: Service) -> None:
@@ -197,7 +200,7 @@ def test_close_of_an_agent_that_another_run_has_just_taken_over_does_not_claim_i
     monkeypatch.setattr(Journal, "take_over", lambda *_: None)
     run = service.run("close", task, "--yes")
     assert (run.exit_code, run.stdout) == (1, "")
-    assert "Another run has just taken this agent over" in run.stderr
+    assert "Another run has just started to work on this agent; nothing was sent." in run.stderr
     assert service.rooms == ["keynote"]
 
 
@@ -273,4 +276,28 @@ def test_a_forgotten_create_is_asked_for_no_more(service: Service) -> None:
     answered = service.records[0].trace_id
     run = service.run("forget", answered, "--yes")
     assert run.exit_code == 1
-    assert f"it started task {task}" in run.stderr
+    assert f"This request got a response: it started task {task}.\n" in run.stderr
+    assert "`rtcai close` stops the task" in run.stderr
+    service.run("close", task, "--yes")
+    run = service.run("forget", answered, "--yes")
+    assert (run.exit_code, "`rtcai close`" in run.stderr) == (1, False)
+    assert f"it started task {task}, which is closed." in run.stderr
+
+
+def test_a_request_that_was_never_sent_is_not_forgotten_and_no_close_is_advised(service: Service) -> None:
+    with Journal(service.journal) as journal:
+        record = note(journal, None)
+        journal.record_unsent(record)
+    run = service.run("forget", record.trace_id, "--yes")
+    assert run.exit_code == 1
+    assert run.stderr == "rtcai forget: This request was never sent; there is nothing to forget.\n"
+    assert len(service.records) == 1
+
+
+def test_a_journal_without_write_access_says_what_to_do(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = service.leave_agent()
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)  # root may write everything
+    run = service.run("show", task)
+    assert run.exit_code == 1
+    assert "no permission to write" in run.stderr
+    assert "to do: give this user write access to the file and its folder, or name another journal" in run.stderr

@@ -126,8 +126,9 @@ def test_the_people_s_lines_say_what_to_do(pending: Pending) -> None:
     pending.state(ASKED_FOR)
     run = pending.service.run("pending", "--stack-export", str(pending.file))
     assert (run.exit_code, run.stdout) == (1, "room keynote (host)\n")
-    assert "the journal does not show" in run.stderr
-    assert "to do: restore the journal of that run" in run.stderr
+    assert "it is unknown whether they were started:\n" in run.stderr
+    assert "  to do: restore the journal of that run" in run.stderr
+    assert "then repeat this command\n" in run.stderr
 
 
 def test_a_time_that_is_none_is_refused(pending: Pending) -> None:

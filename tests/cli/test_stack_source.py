@@ -114,7 +114,7 @@ def test_the_project_file_s_backend_counts_for_an_export_and_from_a_folder_below
     export_of = ["sweep", "--stack-export", file, "--yes", "--cwd"]
     elsewhere = service.run(*export_of, str(tmp_path), PULUMI_BACKEND_URL="")
     assert elsewhere.exit_code == 3
-    assert "in another backend: 1 (left alone" in elsewhere.stderr
+    assert "1 agent belongs to a stack of the same name in another backend; it is not closed." in elsewhere.stderr
     assert service.run(*export_of, str(tmp_path / where), PULUMI_BACKEND_URL="").exit_code == 0
     assert service.rooms == []
 

@@ -150,7 +150,7 @@ def test_it_closes_what_the_state_of_the_stack_lacks_and_nothing_else(sweep: Swe
     )
     assert "Closed:\n  room orphan, task " in run.stdout
     assert "backend: file:///state (PULUMI_BACKEND_URL)" in run.stderr
-    assert "in another backend: 1 (left alone" in run.stderr
+    assert "1 agent belongs to a stack of the same name in another backend; it is not closed." in run.stderr
     report = sweep.report("--yes", code=3, file=file)
     assert (report["agents"], report["inAnotherBackend"]) == ([], 1)
     assert calls(sweep.emulator).count("close") == 1
@@ -181,7 +181,7 @@ def test_without_a_terminal_and_without_yes_it_only_shows(sweep: Sweep) -> None:
     sweep.leave_agent("orphan")
     run = sweep.run()
     assert run.exit_code == 2
-    assert "To close, because the state does not have it:\n  room orphan, task " in run.stdout
+    assert "To close, not in the state:\n  room orphan, task " in run.stdout
     assert "add --yes" in run.stderr
     assert sweep.outcomes(code=2) == ["to close"]
     assert (sweep.rooms, sweep.states) == (["orphan"], [RecordState.OPEN])
@@ -208,6 +208,7 @@ def test_pending_operations_need_yes_and_are_named(sweep: Sweep) -> None:
     assert run.exit_code == 2
     assert urn("half") in run.stderr
     assert "the state has pending operations; add --yes" in run.stderr
+    assert "warning: a run was killed or is still in progress. Agents in use are skipped." in run.stderr
     report = sweep.report("--yes", code=3, file=file)
     assert report["pendingOperations"] == [urn("half")]
     assert sweep.rooms == []
@@ -221,7 +222,7 @@ def test_a_create_that_the_journal_does_not_know_is_named_and_does_not_pass_for_
     assert [agent["outcome"] for agent in report["agents"]] == ["closed"]
     run = sweep.run(file=file)
     assert run.exit_code == 3
-    assert "  room keynote (host)\n" in run.stdout
+    assert "unknown whether they were started:\n  room keynote (host)\n  to do: restore the journal" in run.stdout
     assert "The journal has nothing to close." in run.stderr
 
 
@@ -248,6 +249,7 @@ def test_names_that_contradict_the_export_are_refused(sweep: Sweep) -> None:
     run = sweep.run("--yes", "--stack-name", "other")
     assert run.exit_code == 1
     assert "it is the export of the stack rooms/test, not of rooms/other" in run.stderr
+    assert "to do: use the export of rooms/other, or correct --stack-name and --project-name" in run.stderr
     assert sweep.rooms == ["orphan"]
 
 
@@ -301,7 +303,8 @@ def test_a_lost_create_is_reported_with_its_ids_and_does_not_pass_for_good(sweep
     run = sweep.run("--yes")
     assert run.exit_code == 3
     assert f"trace {trace_id}" in run.stdout
-    assert "run `pulumi up` again" in run.stdout
+    assert "Lost: the request to start the agent got no response, so its task is unknown:\n" in run.stdout
+    assert "\n  to do: run `pulumi up` again" in run.stdout
     assert sweep.rooms == []
     assert sweep.states == [RecordState.ASKED, RecordState.CLOSED]
     assert sweep.outcomes("--yes", code=3) == ["lost"]
@@ -350,7 +353,7 @@ def test_the_room_of_a_lost_create_is_ended_where_that_is_wished_and_named(sweep
     run = sweep.run("--end-room")
     assert run.exit_code == 2
     assert "removes everybody from the room" in run.stdout
-    assert "warning: this would be ended with its room: task " in run.stderr
+    assert " would end, because its room keynote would be ended\n" in run.stderr
     assert sweep.rooms == ["elsewhere", "keynote", "keynote"]
     assert sweep.outcomes("--end-room", "--yes", code=0) == ["room ended"]
     assert sweep.rooms == ["elsewhere"]

@@ -24,7 +24,7 @@ def rtcai(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_right_file_passes_without_credentials_and_without_its_secrets(tmp_path: Path) -> None:
     (tmp_path / "event.yaml").write_text(RIGHT)
     done = rtcai(tmp_path, "validate")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "event.yaml: no mistakes; 1 room\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "event.yaml: no problems; 1 room\n", "")
 
 
 def test_every_mistake_is_listed_with_its_line(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_every_mistake_is_listed_with_its_line(tmp_path: Path) -> None:
         "other.yaml:3: rooms.a.cname: must be a string",
         "other.yaml:4: rooms.b.adpot: unknown field; did you mean adopt?",
     ]
-    assert done.stderr == "rtcai validate: 2 mistakes in other.yaml\n"
+    assert done.stderr == "rtcai validate: 2 problems in other.yaml\n"
 
 
 def test_as_json_the_mistakes_are_objects(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ EventRooms("mine", load("event.yaml"))
     assert set(stack.conversations()) == {"mine-a", "mine-b"}
     (stack.folder / "program" / "event.yaml").write_text(TEN_MISTAKES, encoding="utf-8")
     run = stack.preview().failed()
-    assert "error: the event file event.yaml has 10 mistakes:" in run.output
+    assert "error: the event file event.yaml has 10 problems:" in run.output
     assert "event.yaml:10: rooms.c.agent.llm.contextSize: out of range (1 to 20)" in run.output
 
 

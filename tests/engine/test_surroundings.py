@@ -142,7 +142,7 @@ def test_without_a_place_for_the_journal_up_says_why_in_a_sentence(
     runs = each_command(stack)
     assert said in runs["up"].failed().output
     assert rooms(emulator) == []
-    assert "✗ place of the journal: failed" in runs["doctor"].failed().output
+    assert "✗ journal location: failed" in runs["doctor"].failed().output
 
 
 @pytest.mark.parametrize("trusted", [True, False])
@@ -287,7 +287,9 @@ def test_an_event_without_rooms_stops_every_agent_after_a_warning(stack: Stack, 
     stack.up().succeeded()
     assert rooms(emulator) == ["one", "two"]
     event.write_text("agent: {agent: {agentId: a, userId: u}}\nrooms: {}\n", encoding="utf-8")
-    assert "warning: event event has no rooms, so all its agents are stopped" in stack.preview().succeeded().output
+    assert (
+        "warning: event event has no rooms: `pulumi up` stops all of its agents" in stack.preview().succeeded().output
+    )
     stack.up().succeeded()
     assert live(emulator) == []
     assert "unchanged" in stack.up().succeeded().output

@@ -87,7 +87,9 @@ def test_a_fault_that_is_set_on_the_page_makes_the_next_up_fail_as_described(
 ) -> None:
     stack.program(rooms())
     view.set_fault("create", "answer", status="200", code="611", errmsg="no subtitle permission", cname="lobby")
-    expect(view.faults).to_contain_text("answers HTTP 200, code 611, “no subtitle permission”; the work is not done")
+    expect(view.faults).to_contain_text(
+        "responds with HTTP 200, code 611, “no subtitle permission”; the request has no effect"
+    )
     run = stack.up().failed()
     assert "service code: 611" in run.output
     assert "no subtitle permission" in run.output
@@ -95,7 +97,7 @@ def test_a_fault_that_is_set_on_the_page_makes_the_next_up_fail_as_described(
     expect(refused).to_have_count(1)
     expect(refused).to_contain_text("no subtitle permission")
     expect(refused).to_contain_text("fault 1: answer")
-    expect(view.faults).to_contain_text("used up, applied 1×")
+    expect(view.faults).to_contain_text("used up, applied once")
     view.faults.get_by_role("button", name="Remove").click()
     expect(view.faults).to_have_count(0)
     stack.up().succeeded()

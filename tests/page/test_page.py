@@ -174,7 +174,7 @@ def test_the_page_s_own_policy_would_stop_a_script_that_got_through(view: View, 
         view.page.evaluate(put, "<img src='/-/page/icon.svg' onload='document.title = \"changed\"'>")
     expect(view.page.locator("img")).to_be_visible()
     assert "Content Security Policy" in wrong.pop()
-    expect(view.page).to_have_title("RTC-AI emulator")
+    expect(view.page).to_have_title("RTC AI emulator")
 
 
 # --- requests ---
@@ -182,7 +182,9 @@ def test_the_page_s_own_policy_would_stop_a_script_that_got_through(view: View, 
 
 def test_requests_show_how_they_went(emulator: Emulator, view: View) -> None:
     staged(emulator)
-    expect(view.calls.locator(".code")).to_have_text(["no answer (cut: reset)", "HTTP 503, no JSON", "404", "200"])
+    expect(view.calls.locator(".code")).to_have_text(
+        ["no response (connection reset)", "HTTP 503, no JSON body", "404", "200"]
+    )
     expect(view.calls.last.locator("td").nth(2)).to_have_text("keynote")
     expect(view.calls.last.locator("td").last).to_have_text("12.0")
 
@@ -221,7 +223,7 @@ def test_older_requests_are_reached_page_by_page(emulator: Emulator, page: Page)
     page.get_by_role("link", name="Older").click()
     expect(page.locator("#range")).to_have_text("51–150 of 250")
     emulator.seed(requests=[{"path": "/new"}])
-    expect(page.get_by_role("link", name="Newest")).to_have_text(re.compile(r"\(1 came\)"))
+    expect(page.get_by_role("link", name="Newest")).to_have_text(re.compile(r"\(1 new\)"))
     expect(page.locator("#range")).to_have_text("51–150 of 250")
     page.get_by_role("link", name="Older").click()
     expect(page.locator("#range")).to_have_text("1–50 of 251")

@@ -97,9 +97,9 @@ def test_status_of_a_first_state_that_was_half_written_has_no_agents(
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        (RecordState.ASKED, "task (no id) in room 'lost': asked for, no answer known"),
+        (RecordState.ASKED, "task (no id) in room 'lost': start requested, result unknown"),
         (RecordState.OPEN, "task t-lost in room 'lost': started"),
-        (RecordState.CLOSING, "task t-lost in room 'lost': perhaps stopped, no answer known"),
+        (RecordState.CLOSING, "task t-lost in room 'lost': stop requested, result unknown"),
     ],
 )
 def test_down_is_no_success_while_an_agent_may_run_that_only_the_journal_knows(
@@ -107,7 +107,9 @@ def test_down_is_no_success_while_an_agent_may_run_that_only_the_journal_knows(
 ) -> None:
     checkout.has_journaled("lost", state)
     assert commands.down({**checkout.environ, **CREDENTIALS}) == 1
-    assert said in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["The journal lists 1 agent that is not in the state:", f"  {said}"]
+    assert lines[2] == "Run `make up`, which stops it before it starts a new agent, then `make down`."
 
 
 def test_an_agent_of_the_state_or_one_that_is_stopped_is_not_beside_it(

@@ -136,7 +136,9 @@ def test_another_port_moves_it(make: Callable[..., Emulator], free_port: int) ->
 
 def test_a_port_taken_by_another_program_is_named(make: Callable[..., Emulator], foreign_port: int) -> None:
     emulator = make()
-    with pytest.raises(RefusalError, match=f"Port {foreign_port}.* taken by another program") as refused:
+    with pytest.raises(
+        RefusalError, match=f"Port {foreign_port}, which the emulator needs, is in use by another program"
+    ) as refused:
         emulator.start(foreign_port)
     assert f"RTCAI_DEV_PORT={foreign_port % 65535 + 1}" in str(refused.value)
     assert emulator.running() is None

@@ -219,7 +219,7 @@ def test_without_the_download_site_it_goes_on_to_the_build(machine: Machine) -> 
 def test_without_go_it_says_what_to_install(machine: Machine) -> None:
     ended = machine.install()
     assert ended.returncode == 1
-    assert "'download': no: " in ended.stdout
+    assert "cannot get pulumi from 'download': " in ended.stdout
     assert re.search(r"PATH has no go: install Go 1\.\d+\.\d+ or newer", ended.stdout)
     assert machine.leaves_nothing_half_made()
 

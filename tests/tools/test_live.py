@@ -176,7 +176,7 @@ def test_down_mends_a_half_written_state(checkout: Checkout, service: Service) -
 
     shown = checkout.runs("status")
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert "live: the state is half written" in shown.stdout
+    assert "live: the state file is incomplete; using the last complete copy." in shown.stdout
     assert "keynote" in shown.stdout
 
     code, written = checkout.runs_on_a_terminal("down", "y")
@@ -197,7 +197,7 @@ def test_down_tells_of_an_agent_that_only_the_journal_knows_and_the_next_up_stop
     assert "started, not in the stack" in checkout.runs("status").stdout
     ended = checkout.runs("down")
     assert ended.returncode == 1
-    assert "The journal knows 1 agent that no state knows" in ended.stdout
+    assert "The journal lists 1 agent that is not in the state:" in ended.stdout
     assert "in room 'keynote': started" in ended.stdout
 
     assert checkout.runs_on_a_terminal("up", "y")[0] == 0

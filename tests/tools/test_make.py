@@ -111,7 +111,7 @@ def test_down_stops_agents_whose_emulator_has_ended_meanwhile(checkout: Checkout
     assert "the emulator is not running" in succeeded(checkout.make("status"))
     # The agents keep the port on which they were started.
     stopped = succeeded(checkout.make("down", RTCAI_DEV_PORT=str(checkout.port % 65535 + 1)))
-    assert f"Port {checkout.port} instead of" in stopped
+    assert f"Using port {checkout.port} instead of" in stopped
     assert "Stopped: 3 agents, the emulator." in stopped
     checkout.emulator.start(checkout.port)
     ended = {task["taskId"] for task in checkout.emulator.tasks(checkout.port) if task["state"] == "ended"}

@@ -42,7 +42,7 @@ def up(environ: Mapping[str, str]) -> int:
             emulator, port = _emulator_of(chosen), _choose_port(before, environ)
             emulator.start(port)
             url = target.endpoint(port)
-            print(f"No RTC-AI credentials are set: the agents run on the local emulator, {url}", flush=True)
+            print(f"No RTC AI credentials are set: the agents run on the local emulator, {url}", flush=True)
             succeeded = stack.run("up", url, refresh=True)
             after = compare_with_emulator(agents_in_state(stack.resources()), emulator.tasks(port))
         show_agents(after)
@@ -71,7 +71,7 @@ def down(environ: Mapping[str, str]) -> int:
         if stack.resources():
             if chosen.is_live:
                 _require_terminal("down")
-                print("RTC-AI credentials are set: this is the real service.")
+                print("RTC AI credentials are set: this is the real service.")
                 _print_running(agents)
                 _require_yes(f"Stop {count(len(agents))} on the real service?")
             else:
@@ -111,7 +111,10 @@ def status(environ: Mapping[str, str]) -> int:
 def _show_stack(stack: Stack) -> None:
     name, agents = stack.target.name, agents_in_state(stack.resources())
     if stack.is_half_written():
-        print(f"{name}: the state is half written, this is its last good copy; up and down restore it")
+        print(
+            f"{name}: the state file is incomplete; using the last complete copy. `make up` and `make down` restore "
+            "this copy."
+        )
     if stack.target.is_live:
         print("live: the real service")
         show_agents(agents + agents_only_in_journal(stack.target, agents))
@@ -156,14 +159,14 @@ def _prepare_live(stack: Stack, before: Sequence[Agent], environ: Mapping[str, s
     """
     room = _choose_room(environ, before)
     service = urlsplit(environ.get("RTCAI_ENDPOINT", "")).hostname or "its public endpoint"
-    print(f"RTC-AI credentials are set: this is the real service, at {service}.")
+    print(f"RTC AI credentials are set: this is the real service, at {service}.")
     print(f"  room {room!r}, stack live, state and journal in {stack.target.folder}")
     _print_running(before)
     stack.set_config("room", room)
     # The user confirms a preview with the same options as the `up` that follows it.
     if not stack.run("preview", refresh=True):
-        raise RefusalError("pulumi preview failed: its lines above say why. Nothing was done.")
-    _require_yes(f"Have this one agent in room {room!r} on the real service?")
+        raise RefusalError("pulumi preview failed: see the output above. Nothing was done.")
+    _require_yes(f"Apply these changes to the real service (one agent in room {room!r})?")
 
 
 def _require_terminal(verb: Literal["up", "down"]) -> None:
@@ -171,7 +174,7 @@ def _require_terminal(verb: Literal["up", "down"]) -> None:
     if sys.stdin.isatty() and sys.stdout.isatty():
         return
     raise RefusalError(
-        f"RTC-AI credentials are set, so `make {verb}` would act on the real service, and there is no terminal to ask"
+        f"RTC AI credentials are set, so `make {verb}` would act on the real service, and there is no terminal to ask"
         " on.\n"
         "  Nothing was done.\n"
         f"  In a terminal:    RTCAI_ROOM=<room> make {verb}\n"
@@ -191,7 +194,7 @@ def _choose_room(environ: Mapping[str, str], agents: Sequence[Agent]) -> str:
         room = _ask(f"Name of the room for the agent{f' [{current}]' if current else ''}: ")
     if not (room or current):
         raise RefusalError(
-            "No room is named: nothing was done. Set RTCAI_ROOM=<room>, or answer on a terminal.", code=2
+            "No room was given; nothing was done. Set RTCAI_ROOM=<room>, or run this on a terminal.", code=2
         )
     return room or current
 
@@ -217,7 +220,10 @@ def _choose_port(agents: Sequence[Agent], environ: Mapping[str, str]) -> int:
     requested = target.read_port(environ)
     port = next((port for agent in agents if (port := urlsplit(agent.endpoint).port)), requested)
     if port != requested:
-        print(f"Port {port} instead of {requested}: the agents of this checkout were started there.", flush=True)
+        print(
+            f"Using port {port} instead of {requested}, because the agents of this checkout were started there.",
+            flush=True,
+        )
     return port
 
 
@@ -240,19 +246,21 @@ def _summarize(before: Sequence[Agent], after: Sequence[Agent]) -> str:
     return line + (f" {count(others)} more: {NOT_IN_STACK}." if others else "")
 
 
-def _report_failure(verb: str, more: str = "") -> int:
-    print(f"pulumi {verb} failed: its lines above say why. The target can be run again.{more}")
+def _report_failure(verb: Literal["up", "destroy"], more: str = "") -> int:
+    name = "up" if verb == "up" else "down"
+    print(f"pulumi {verb} failed: see the output above. Fix the cause, then run `make {name}` again.{more}")
     return 1
 
 
 def _report_left(left: Sequence[Agent]) -> int:
     """Report agents that `destroy` ignores because they are not in the state; return the exit code."""
-    print(f"The journal knows {count(len(left))} that no state knows:")
+    print(f"The journal lists {count(len(left))} that {'is' if len(left) == 1 else 'are'} not in the state:")
     for agent in left:
         state = agent.state.removesuffix(f", {NOT_IN_STACK}")
         print(f"  task {agent.task_id or '(no id)'} in room {agent.room!r}: {state}")
-    print("Run `make up`, which stops what was left before it starts another, and then `make down`.")
-    print("If the program no longer declares it: `rtcai sweep`, see docs/operations.md.")
+    them = "it" if len(left) == 1 else "them"
+    print(f"Run `make up`, which stops {them} before it starts a new agent, then `make down`.")
+    print(f"If the program no longer declares {them}, run `rtcai sweep`; see docs/operations.md.")
     return 1
 
 

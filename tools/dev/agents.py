@@ -13,9 +13,9 @@ from tools.dev.target import RefusalError, Target
 
 NOT_IN_STACK = "not in the stack"
 _JOURNAL_STATES = {
-    RecordState.ASKED: "asked for, no answer known",
+    RecordState.ASKED: "start requested, result unknown",
     RecordState.OPEN: "started",
-    RecordState.CLOSING: "perhaps stopped, no answer known",
+    RecordState.CLOSING: "stop requested, result unknown",
 }
 
 

@@ -133,8 +133,9 @@ class Emulator:
             return
         user = f"process {pid}, an emulator but not this checkout's" if pid in command_lines() else "another program"
         raise RefusalError(
-            f"Port {port}, where the emulator is to listen, is taken by {user}.\n"
-            f"  End it. If this checkout has no agents yet, another port will do: RTCAI_DEV_PORT={port % 65535 + 1}"
+            f"Port {port}, which the emulator needs, is in use by {user}.\n"
+            "  Stop that program. If this checkout has no agents yet, you can set "
+            f"RTCAI_DEV_PORT={port % 65535 + 1} instead."
         )
 
 

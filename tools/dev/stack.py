@@ -47,7 +47,7 @@ class Stack:
         # Only after the check: a run in progress may be writing its state at this moment.
         if self.is_half_written() and _read(self._copy) is not None:
             shutil.copyfile(self._copy, checkpoint)
-            print(f"The state of stack {name} was half written: its last good copy is back in place.", flush=True)
+            print(f"The state file of stack {name} is incomplete; restored the last complete copy.", flush=True)
         elif self.is_half_written() and not self._copy.exists():
             checkpoint.unlink()  # the first write, of an empty stack: see `resources`
         for lock in locks:  # `pulumi cancel` does the same, but fails if the stack was never completed
@@ -119,7 +119,10 @@ class Stack:
                 except automation.CommandError as error:
                     if is_last or interrupts.received or not _language_host_died(str(error)):
                         return False
-                    print("The language host died when it started, as an old one may do: running it again.", flush=True)
+                    print(
+                        "Pulumi's Python language host crashed at start (old versions sometimes do); trying once more.",
+                        flush=True,
+                    )
                 else:
                     break
         return True

@@ -71,7 +71,7 @@ def choose(environ: Mapping[str, str]) -> Target:
     if {"RTCAI_APP_KEY", "RTCAI_APP_SECRET"} <= {*given} or {"RTCAI_APP_KEY", "RTCAI_TOKEN", "RTCAI_UID"} <= {*given}:
         return live(environ)
     raise RefusalError(
-        "The RTC-AI credentials in the environment are incomplete.\n"
+        "The RTC AI credentials in the environment are incomplete.\n"
         f"  set: {', '.join(given)}\n"
         "  For the real service set RTCAI_APP_KEY with RTCAI_APP_SECRET, or RTCAI_APP_KEY with RTCAI_TOKEN and\n"
         "  RTCAI_UID. For the local emulator unset them all.",

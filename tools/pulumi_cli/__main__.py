@@ -45,7 +45,10 @@ def main() -> int:
     with wait_for_others(folder / "install.lock"):
         message = _provide(OLDEST if options.oldest else NEWEST, folder, sources)
     if message is None:
-        print("setup: no Pulumi CLI. The lines above say why each source failed.", file=sys.stderr)
+        print(
+            "setup: no Pulumi CLI: every source failed, see above; fix one cause, and run `make setup` again",
+            file=sys.stderr,
+        )
         return 1
     if not (options.quiet and message.endswith("nothing to do")):
         print(f"setup: {message}")
@@ -69,7 +72,7 @@ def _provide(engine: Engine, folder: Path, sources: list[str]) -> str | None:
                 return f"pulumi {cli}, on PATH: nothing to do"
             _install(engine, folder, source)
         except SourceError as error:
-            print(f"setup: pulumi from source {source!r}: no: {error}", flush=True)
+            print(f"setup: cannot get pulumi from {source!r}: {error}", flush=True)
         else:
             return f"pulumi v{engine} is now in {place} ({source})"
     return None

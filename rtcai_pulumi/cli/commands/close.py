@@ -14,15 +14,15 @@ def close(
 ) -> None:
     """Stop one agent.
 
-    If the journal knows the task, rtcai closes it under the account that started it. If the journal does not know it
-    (the agent was started by other means), name its room with --cname. rtcai then asks the room API for the number of
-    that room, and closes nothing if the room is gone or has another number. Without an AppSecret this check is skipped.
-    The closed task is recorded in the journal.
+    If the journal does not know the task (the agent was started by other means), name its room with --cname. rtcai then
+    asks the room API for the number of that room, and closes nothing if the room is gone or has another number. Without
+    an AppSecret this check is skipped. The closed task is recorded in the journal.
 
     rtcai does not close an agent that a running `pulumi up` works on. If the program of the stack still declares the
     agent, the next `pulumi up` starts a new one.
 
-    Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
+    Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET). They must be those of the account that
+    started the task.
 
     --json prints an object with cname, cid, taskId and outcome (closed, was closed, not confirmed).
 
@@ -49,7 +49,8 @@ def close(
     if as_json:
         print_json({"cname": named.cname, "cid": str(reference.cid), "taskId": reference.task_id, "outcome": outcome})
     elif outcome != "not confirmed":
-        print_line(f"Task {task} in room {named.cname}: {outcome}.")
+        printed = "already closed" if outcome == "was closed" else outcome
+        print_line(f"Task {task} in room {named.cname}: {printed}.")
     raise typer.Exit(NOT_CONFIRMED if outcome == "not confirmed" else 0)
 
 

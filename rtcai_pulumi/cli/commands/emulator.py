@@ -31,8 +31,8 @@ _Seed = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
-        help="JSON file with initial rooms, tasks and requests, as for POST /-/seed; read only if the --state file is "
-        "empty.",
+        help="JSON file with initial rooms, tasks and requests, as for POST /-/seed. It is used only if no rooms or "
+        "tasks are stored yet.",
     ),
 ]
 _LogLevel = Annotated[
@@ -81,9 +81,9 @@ def emulator(
     AppSecret emulator-app-secret, or those in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET. Set
     RTCAI_EMULATOR_ACCOUNTS for further accounts, as in "key=secret key2=secret2".
 
-    GET /-/tasks returns the running and ended tasks, GET /-/requests the received requests. /-/faults makes requests
-    fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and when tasks start
-    and end by themselves, and /-/clock sets its time.
+    GET /-/tasks returns the running and ended tasks; GET /-/requests returns the received requests. /-/faults makes
+    requests fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and when
+    tasks start and end by themselves, and /-/clock sets its time.
     """
     try:
         from rtcai_pulumi.emulator import serve  # noqa: PLC0415  the extra "emulator" may be missing

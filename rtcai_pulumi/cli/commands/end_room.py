@@ -15,10 +15,10 @@ def end_room(cname: Room, *, journal: JournalFile = None, yes: Yes = False, as_j
     """End a room with everybody in it.
 
     This removes every user and every agent from the room. It is the last resort for an agent whose task id is unknown:
-    its create was never answered, or a run was killed and its journal is lost (rtcai pending lists such rooms). The
-    tasks that the journal has in this room are recorded as closed; the next `pulumi up` of their stack starts them
-    again. If the journal has only a lost create in the room, run `rtcai forget`, so that the next `pulumi up` starts
-    that agent again.
+    the request to start it got no response, or a run was killed and its journal is lost (rtcai pending lists such
+    rooms). The tasks that the journal has in this room are recorded as closed; the next `pulumi up` of their stack
+    starts them again. If the journal has only a lost create in the room, run `rtcai forget`, so that the next
+    `pulumi up` starts that agent again.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
 
@@ -44,13 +44,13 @@ def end_room(cname: Room, *, journal: JournalFile = None, yes: Yes = False, as_j
         tasks = sorted({str(record.task) for record in closed})
         print_json({"cname": cname, "cid": None if cid is None else str(cid), "tasks": tasks, "outcome": outcome})
     elif outcome != "not confirmed":
-        print_line(f"Room {cname}: {outcome}.")
+        print_line(f"Room {cname} does not exist; nothing was ended." if cid is None else f"Room {cname}: {outcome}.")
     if outcome == "not confirmed":
         raise typer.Exit(NOT_CONFIRMED)
     for record in lost:
         print_message(
-            "A create for this room was never answered. To have the next `pulumi up` start its agent again, run "
-            f"`rtcai forget {record.trace_id}`."
+            f"A request to start an agent in this room got no response. To let the next `pulumi up` start this agent, "
+            f"run `rtcai forget {record.trace_id}`."
         )
 
 

@@ -10,18 +10,20 @@ from rtcai_pulumi.maintenance.records import find_lost_create, find_task_records
 
 
 def forget(trace_id: TraceId, *, journal: JournalFile = None, yes: Yes = False) -> None:
-    """Forget a create that was never answered.
+    """Forget a lost create.
 
-    The next `pulumi up` then starts the agent again. Check first whether an agent is in the room: if the create did
-    start one, no record of it is left, and two agents may be in the room. Nothing is sent to the service.
+    A lost create is a request to start an agent that got no response. When it is forgotten, the next `pulumi up` starts
+    the agent. Check first whether an agent is in the room: if the request did start one, no record of it is left, and
+    two agents may be in the room. Nothing is sent to the service.
 
-    Without this command, the next `pulumi up` repeats the create under the same trace id. If the service then answers
-    that it has seen this create before, the agent can never be started.
+    Without this command, the next `pulumi up` repeats the request with the same trace id. If the service then reports
+    that it has already received this request, every `pulumi up` for this agent fails.
 
     Exit codes:
 
     - 0: forgotten
-    - 1: the journal does not have the create, the create was answered, or a running process works on it
+    - 1: the journal does not have the create, its request got a response or was never sent, or a running process
+      works on it
     - 2: the command was not confirmed, or wrong usage
     """
     with exit_on_error("forget"), open_for_writing(journal) as opened:
@@ -33,7 +35,7 @@ def forget(trace_id: TraceId, *, journal: JournalFile = None, yes: Yes = False) 
         if not confirm("Forget it?", yes=yes, refusal="It was not forgotten"):
             raise typer.Exit(NOT_CONFIRMED)
         opened.drop(record)
-    print_line(f"The create {trace_id} in room {record.cname} is forgotten: the next up starts its agent again.")
+    print_line(f"The create {trace_id} in room {record.cname} is forgotten: the next `pulumi up` starts its agent.")
 
 
 def release(task: Task, *, journal: JournalFile = None, yes: Yes = False) -> None:

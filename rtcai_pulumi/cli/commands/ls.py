@@ -41,26 +41,30 @@ def ls(
     all_: _All = False,
     as_json: AsJson = False,
 ) -> None:
-    """List agents and unanswered creates.
+    """List agents and lost creates.
 
     The list comes from the journal; with --stack, also from the state of the stack.
 
     State:
 
-    - asked: the create is in progress
-    - lost: the create was never answered, and no process waits for it any more; it is listed by its trace id
+    - asked: a run is sending the request to start the agent, or waits for its response
+    - lost: the request to start the agent got no response, and no process waits for it any more; the agent is listed
+      by the trace id of the request
     - open, closing, closed: the state of the task
 
     Mark:
 
-    - retained: retain_on_delete is set, so no run and no sweep closes the agent; rtcai close does
+    - retained: the resource has retain_on_delete; neither a run nor rtcai sweep stops the agent, only rtcai close does
     - refused: a run on another machine has replaced the agent, and the service refuses to close it
     - in state (with --stack): the agent is in the state of the stack
     - unclaimed (with --stack): started for this stack but missing from its state; rtcai sweep closes it
     - only in state (with --stack): the journal does not have the agent
 
-    Since is the time of the last change of the state. Uptime counts from the create. Process shows whether the run that
-    owns the record is still running.
+    Other columns:
+
+    - since: when the journal's record of the agent last changed
+    - uptime: the time since the start of the agent was requested
+    - process: whether the run that started the agent, or last worked on it, is still running
 
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
     since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; unknown values are null.

@@ -48,10 +48,10 @@ def pending(
     Nothing is sent to the service. A run with PULUMI_SKIP_CHECKPOINTS leaves no pending creates in the state, so its
     agents are not found.
 
-    The journal has a create if it has a record of the same configuration. If the configuration contains a secret, which
-    the state keeps as ciphertext, one of these records is enough: a create that was never answered, or a create that is
-    newer than everything in the state. One case cannot be detected: an older journal in which an agent with exactly the
-    same configuration was closed.
+    A create counts as known if the journal has a record with the same configuration. If the configuration contains a
+    secret, which the state keeps as ciphertext, one of these records is enough: a request that got no response, or a
+    record that is newer than everything in the state. One case cannot be detected: an older journal in which an agent
+    with exactly the same configuration was closed.
 
     --json prints a list of objects with cname, resource and urn.
 

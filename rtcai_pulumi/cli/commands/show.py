@@ -3,7 +3,7 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rtcai_pulumi.cli.options import AsJson, BackendUrl, JournalFile, ProjectFolder, StackOption, TaskOrTraceId
 from rtcai_pulumi.cli.output import exit_on_error, print_fields, print_json
@@ -14,6 +14,12 @@ from rtcai_pulumi.maintenance.agents import AgentLine, find_agent, format_durati
 from rtcai_pulumi.maintenance.rooms import RoomStatus, query_room_status
 from rtcai_pulumi.service.errors import RtcAiError
 from rtcai_pulumi.stack.source import StateSource, state_of
+
+_ROOM_STATUS: Final = {
+    RoomStatus.ANOTHER: "replaced by a room with another number",
+    RoomStatus.NOT_QUERIED: "not checked",
+}
+"""What people read if it is not the value in the JSON."""
 
 
 def show(
@@ -50,11 +56,12 @@ def show(
     if as_json:
         print_json({**line.as_json(), "room": room, "roomError": reason or None})
     else:
-        print_fields(_fields(line, f"{room} ({reason})" if reason else room))
+        status = _ROOM_STATUS.get(room, str(room))
+        print_fields(_fields(line, f"{status} ({reason})" if reason else status))
 
 
 def _query_room(record: Record, journal: Journal) -> tuple[RoomStatus, str]:
-    """Return the status of the room, and why it is unknown if it is."""
+    """Return the status of the room and, if it is not known, the reason."""
     try:
         with open_service(journal) as run:
             return query_room_status(record, run), ""

@@ -42,24 +42,24 @@ _EndRoom = Annotated[
     bool,
     typer.Option(
         "--end-room",
-        help="For each lost create, end the room that has the name of its room now. This removes everybody from that "
-        "room, even if it was opened again since.",
+        help="For each lost create, end its room, which is the room that now has this name. This removes everybody "
+        "from it, even if the room was ended and opened again after the create.",
     ),
 ]
 
 _FAILED: Final = 1
 _SOME_REMAIN: Final = 3
 _LOST_ADVICE: Final = (
-    "run `pulumi up` again, which sends the create again under the same trace id; if the resource is not declared any "
-    "more, check the room, and add --end-room if an agent is in it (this removes everybody)"
+    "run `pulumi up` again, which repeats the request with the same trace id. If the program no longer declares the "
+    "agent, check the room; if an agent is in it, add --end-room, which ends the room and removes everybody from it"
 )
 _HEADINGS: Final = {
-    SweepOutcome.TO_CLOSE: "To close, because the state does not have it",
+    SweepOutcome.TO_CLOSE: "To close, not in the state",
     SweepOutcome.CLOSED: "Closed",
     SweepOutcome.FAILED: "Not closed",
-    SweepOutcome.LIVES: "Left alone, because a run that is still in progress works on it",
-    SweepOutcome.NEWER: "Left alone, because it changed after the export was made (export the stack again)",
-    SweepOutcome.LOST: f"Lost: its create was never answered, so there is no known task to close ({_LOST_ADVICE})",
+    SweepOutcome.LIVES: "Skipped, in use by a running process",
+    SweepOutcome.NEWER: "Skipped, changed after the state was exported (repeat this with the current state)",
+    SweepOutcome.LOST: "Lost: the request to start the agent got no response, so its task is unknown",
     SweepOutcome.TO_END_ROOM: "Lost, and its room would be ended, which removes everybody from the room",
     SweepOutcome.ROOM_ENDED: "Lost, and its room has been ended",
 }
@@ -136,14 +136,17 @@ def _print_stack(plan: SweepPlan) -> None:
     export = plan.state.export
     print_message(f"Stack {export.id}, backend: {plan.state.backend}.")
     if plan.elsewhere:
+        agents, are = (
+            ("1 agent belongs", "it is") if plan.elsewhere == 1 else (f"{plan.elsewhere} agents belong", "they are")
+        )
         print_message(
-            f"Agents of a stack with this name in another backend: {plan.elsewhere} (left alone; --backend URL selects "
-            "another backend)."
+            f"{agents} to a stack of the same name in another backend; {are} not closed. Select that backend with "
+            "--backend URL."
         )
     if export.pending_operations:
         print_message(
-            "warning: the export has pending operations: a run was killed, or is still in progress. What a running "
-            "process works on is left alone. Make sure that no other machine runs `pulumi up` on this stack:"
+            "warning: a run was killed or is still in progress. Agents in use are skipped. Make sure that no other "
+            "machine runs `pulumi up` on this stack. Pending operations:"
         )
         for urn in export.pending_operations:
             print_message(f"  {urn}")
@@ -152,11 +155,12 @@ def _print_stack(plan: SweepPlan) -> None:
 def _print_plan(plan: SweepPlan, *, to_stderr: bool) -> None:
     _print_items(plan.items, to_stderr=to_stderr)
     if plan.unknown_creates:
-        print_line(f"{UNKNOWN_CREATES} ({ADVICE}):", err=to_stderr)
+        print_line(f"{UNKNOWN_CREATES}:", err=to_stderr)
         for create in plan.unknown_creates:
             print_line(f"  {format_create(create)}", err=to_stderr)
+        print_line(f"  to do: {ADVICE}", err=to_stderr)
     for neighbour in plan.neighbours:
-        print_message(f"warning: this would be ended with its room: {neighbour}")
+        print_message(f"warning: {neighbour}")
 
 
 def _print_items(items: Iterable[SweepItem], *, to_stderr: bool) -> None:
@@ -170,6 +174,8 @@ def _print_items(items: Iterable[SweepItem], *, to_stderr: bool) -> None:
             print_line(f"  {item}", err=to_stderr)
             for line in (item.error or "").splitlines():
                 print_line(f"    {line}", err=to_stderr)
+        if outcome is SweepOutcome.LOST:
+            print_line(f"  to do: {_LOST_ADVICE}", err=to_stderr)
 
 
 def _confirm(plan: SweepPlan, *, yes: bool, can_ask: bool) -> bool:

@@ -8,6 +8,7 @@ import typer
 from rtcai_pulumi.cli.options import AsJson
 from rtcai_pulumi.cli.output import exit_on_error, print_json, print_line, print_message
 from rtcai_pulumi.events.loader import DEFAULT_FILE, plan_file
+from rtcai_pulumi.events.model import DEFAULT_NAME, NO_ROOMS
 from rtcai_pulumi.events.schema import event_schema_text
 from rtcai_pulumi.maintenance import CommandError
 
@@ -17,7 +18,7 @@ EventFile = Annotated[Path, typer.Argument(metavar="FILE", help="The event file.
 def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -> None:
     """Check an event file.
 
-    Every mistake is listed with its line, as `file:line: path: what is wrong`. Nothing is sent, and no credentials are
+    Every problem is listed with its line, as `file:line: path: what is wrong`. Nothing is sent, and no credentials are
     needed. Prompt files are read. References to secrets are not resolved, because only the machine that runs Pulumi has
     the secrets.
 
@@ -26,8 +27,8 @@ def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -
 
     Exit codes:
 
-    - 0: no mistakes
-    - 1: mistakes
+    - 0: no problems
+    - 1: problems
     - 2: wrong usage
     """
     plan = plan_file(file)
@@ -42,12 +43,12 @@ def validate(file: EventFile = Path(DEFAULT_FILE), *, as_json: AsJson = False) -
         for mistake in plan.mistakes:
             print_line(str(mistake))
     if mistakes:
-        print_message(f"rtcai validate: {mistakes} mistake{'s' * (mistakes > 1)} in {file}")
+        print_message(f"rtcai validate: {mistakes} problem{'s' * (mistakes > 1)} in {file}")
         raise typer.Exit(1)
     if not as_json:
         if not rooms:
-            print_message("warning: the event has no rooms: `pulumi up` stops all of its agents")
-        print_line(f"{file}: no mistakes; {rooms} room{'s' * (rooms != 1)}")
+            print_message(f"warning: event {plan.name or DEFAULT_NAME} {NO_ROOMS}")
+        print_line(f"{file}: no problems; {rooms} room{'s' * (rooms != 1)}")
 
 
 _Output = Annotated[

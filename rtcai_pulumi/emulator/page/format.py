@@ -25,35 +25,41 @@ def describe_fault(fault: Mapping[str, Any]) -> str:
     """Describe what a fault does, from its JSON form."""
     kind = fault["kind"]
     if kind == "latency":
-        waits = [f"{fault[name]:g} s {name} the work" for name in ("before", "after") if fault.get(name)]
-        return f"waits {' and '.join(waits)}"
+        waits = [f"{fault[name]:g} s {name}" for name in ("before", "after") if fault.get(name)]
+        return f"waits {' and '.join(waits)} the request takes effect"
     if kind == "hold":
-        return f"holds the request {'after' if fault.get('at') == 'worked' else 'before'} the work"
-    done = kind == "answer-after" or fault.get("work", False)
+        return f"holds the request {'after' if fault.get('at') == 'worked' else 'before'} it takes effect"
+    has_effect = kind == "answer-after" or fault.get("work", False)
     texts = {
-        "hang": "never answers",
-        "half": "sends half of the answer",
+        "hang": "sends no response until it is released or removed",
+        "half": "sends half of the response",
         "reset": "resets the connection",
-        "garbage": f"sends an invalid answer ({fault.get('form', 'html')})",
+        "garbage": f"sends an invalid response ({fault.get('form', 'html')})",
     }
-    return f"{texts.get(kind) or _describe_answer(fault)}; the work is {'done first' if done else 'not done'}"
+    no_effect = "has no effect until then" if kind == "hang" else "has no effect"
+    effect = "takes effect first" if has_effect else no_effect
+    return f"{texts.get(kind) or _describe_answer(fault)}; the request {effect}"
 
 
 def _describe_answer(fault: Mapping[str, Any]) -> str:
     parts = [f"HTTP {fault.get('status', 200)}"]
-    parts += [f"code {fault['code']}"] if "code" in fault else ["no JSON"]
+    parts += [f"code {fault['code']}"] if "code" in fault else ["no JSON body"]
     parts += [f"“{fault['errmsg']}”"] if "errmsg" in fault else []
-    return f"answers {', '.join(parts)}"
+    return f"responds with {', '.join(parts)}"
 
 
 def describe_turns(fault: Mapping[str, Any]) -> str:
     """Describe which requests a fault still applies to, and what it has done."""
     left, applied, skip = fault["left"], fault["applied"], fault.get("skip", 0)
-    parts = ["until it is removed" if left is None else "used up" if left == 0 else f"for {left} more"]
+    parts = ["until it is removed" if left is None else "used up" if left == 0 else f"{_count(left)} left"]
     parts += [f"skips the first {skip}"] if skip else []
-    parts += [f"applied {applied}×"]
-    parts += [f"{fault['held']} held now"] if fault.get("held") else []
+    parts += ["not applied yet" if not applied else "applied once" if applied == 1 else f"applied {applied} times"]
+    parts += [f"{_count(fault['held'])} held now"] if fault.get("held") else []
     return ", ".join(parts)
+
+
+def _count(requests: int) -> str:
+    return f"{requests} request{'s' * (requests != 1)}"
 
 
 MASK: Final = "••••••"

@@ -16,13 +16,13 @@ from rtcai_pulumi.emulator.state.model import RoomKey
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _KINDS: Final = {
-    "answer": "another answer, work not done",
-    "answer-after": "another answer, work done first",
-    "latency": "a delayed answer",
-    "hang": "no answer",
-    "half": "half of the answer",
+    "answer": "a different response; the request has no effect",
+    "answer-after": "a different response; the request takes effect first",
+    "latency": "a delayed response",
+    "hang": "no response",
+    "half": "half of the response",
     "reset": "a reset connection",
-    "garbage": "an invalid answer",
+    "garbage": "an invalid response",
     "hold": "hold until released",
 }
 """The form's name for each kind of fault."""

@@ -14,6 +14,14 @@ PAGE_ROWS: Final = 100
 _SIGNATURES: Final = ("CheckSum", "Token")
 """Headers that prove the sender: the page shows that they were sent, never their values."""
 
+_ENDS: Final = {
+    "client gone": "client disconnected",
+    "dropped": "emulator reset or stopped",
+    "cut: half": "connection closed after half of it",
+    "cut: reset": "connection reset",
+}
+"""How a request ended, for people; the log and the admin API have the short form."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
@@ -53,15 +61,15 @@ class RequestView:
 
     @property
     def result(self) -> str:
-        """The code of the answer, with the HTTP status if it is not 200; or how the request ended without an answer."""
+        """The code of the response, with the HTTP status if it is not 200; or how the request ended without one."""
         entry = self.entry
         if entry.end is None:
             return "in flight"
         if entry.end != "answered" or entry.answer is None:
-            return f"no answer ({entry.end})"
+            return f"no response ({_ENDS.get(entry.end, entry.end)})"
         code = entry.answer.code
         if code is None:
-            return f"HTTP {entry.answer.status}, no JSON"
+            return f"HTTP {entry.answer.status}, no JSON body"
         return str(code) if entry.answer.status == 200 else f"{code} (HTTP {entry.answer.status})"
 
     @property

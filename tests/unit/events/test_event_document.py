@@ -78,7 +78,7 @@ def test_every_place_has_the_line_of_its_key() -> None:
         ("a: !!bool SECRET", 1, "does not match its tag"),
         (f"a: {'9' * 5000}", 1, "does not match its tag"),
         ("? [SECRET]\n: 1", 1, "a key must be a string"),
-        ("a: &it\n  b: *it", 1, "an alias inside the value that it repeats"),
+        ("a: &it\n  b: *it", 1, "an alias must not refer to a value that contains it"),
         ("a: 1\nb: *SECRET", 2, "an alias without an anchor"),
         ("a: &SECRET 1\nb: &SECRET 1\nc: 1", 2, "an anchor that is already defined"),
         ("a: 1\n---\nSECRET: 2", 2, "a second document"),

@@ -7,7 +7,7 @@ import pytest
 
 from rtcai_pulumi.events.document import InvalidEvent
 from rtcai_pulumi.events.loader import load_event, plan_file
-from rtcai_pulumi.events.secrets import Reference
+from rtcai_pulumi.events.secrets import NOT_HERE, Reference
 from tests.unit.events.files import DEFAULT, default, event, written
 
 
@@ -153,13 +153,25 @@ def test_secrets_are_references(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "path", "reason"),
     [
-        (event(default(tts={"speed": {"$env": "X"}})), "agent.tts.speed", "a reference is replaced by a string"),
-        (event({"llm": {"$config": "x"}}), "agent.llm", "a reference is replaced by a string"),
-        (event({**DEFAULT, "requestId": {"$env": "X"}}), "agent.requestId", "only the blocks of an agent have secrets"),
-        (event({**DEFAULT, "waitForRoom": {"$env": "X"}}), "agent.waitForRoom", "only the blocks"),
-        (event(rooms={"a": {"cname": {"$env": "X"}}}), "rooms.a.cname", "only the blocks"),
-        (event(rooms={"a": {"adopt": {"$env": "X"}}}), "rooms.a.adopt", "only the blocks"),
-        (event(name={"$config": "x"}), "name", "only the blocks"),
+        (
+            event(default(tts={"speed": {"$env": "X"}})),
+            "agent.tts.speed",
+            "because this field is not a string",
+        ),
+        (event({"llm": {"$config": "x"}}), "agent.llm", "because this field is not a string"),
+        (
+            event({**DEFAULT, "requestId": {"$env": "X"}}),
+            "agent.requestId",
+            NOT_HERE,
+        ),
+        (
+            event({**DEFAULT, "waitForRoom": {"$env": "X"}}),
+            "agent.waitForRoom",
+            NOT_HERE,
+        ),
+        (event(rooms={"a": {"cname": {"$env": "X"}}}), "rooms.a.cname", NOT_HERE),
+        (event(rooms={"a": {"adopt": {"$env": "X"}}}), "rooms.a.adopt", NOT_HERE),
+        (event(name={"$config": "x"}), "name", NOT_HERE),
         (event(default(tts={"voice": {"$evn": "X"}})), "agent.tts.voice", "did you mean $env?"),
         (event(default(tts={"voice": {"$qqqqqq": "X"}})), "agent.tts.voice", "use $config or $env"),
         (event(default(tts={"voice": {"$env": "X", "$config": "y"}})), "agent.tts.voice", "must have exactly one key"),
@@ -252,7 +264,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     fields = "agent, asr, llm, tts, pipeline, requestId, replaceStrategy, waitForRoom"
     beside = " (a field that the service's API documentation does not list belongs in extra)"
     assert told(tmp_path, MANY) == [
-        "1: name: must be one word without : / and |, because it is part of resource names",
+        "1: name: must be one word without the characters :, / or |, because it is part of resource names",
         "2: roomPrefix: must be a string",
         "3: creatRooms: unknown field; did you mean createRooms?",
         "5: agent.asr.asrVendor: must be a whole number",
@@ -262,7 +274,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         f"11: agent.cname: unknown field; the fields here are {fields}{beside}",
         "15: rooms.b.cname: the same room as rooms.a. Two agents in one room talk to each other. Set another cname",
         "16: rooms.b: already set in line 15; remove one of the two",
-        "17: rooms.c/d: must be one word without : / and |, because it is part of resource names",
+        "17: rooms.c/d: must be one word without the characters :, / or |, because it is part of resource names",
         "19: rooms.e.agnet: unknown field; did you mean agent?",
         "20: rooms.e.agent: must not be null; leave it out",
     ]
@@ -305,7 +317,7 @@ def test_an_event_without_rooms_has_none(tmp_path: Path) -> None:
 
 
 def test_loading_a_bad_file_lists_everything(tmp_path: Path) -> None:
-    with pytest.raises(InvalidEvent, match=r"event\.yaml has 13 mistakes:\n  .*event\.yaml:1: name: ") as raised:
+    with pytest.raises(InvalidEvent, match=r"event\.yaml has 13 problems:\n  .*event\.yaml:1: name: ") as raised:
         load_event(written(tmp_path, MANY))
     assert len(raised.value.mistakes) == 13
 

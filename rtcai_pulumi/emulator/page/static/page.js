@@ -175,7 +175,7 @@ function putRequests(requests, newest) {
     }
   }
   if (showsOlder()) {
-    $("missed").textContent = missed ? `(${missed} came)` : "";
+    $("missed").textContent = missed ? `(${missed} new)` : "";
     return;
   }
   const calls = rows.getElementsByClassName("call");
