@@ -161,7 +161,7 @@ class UntrustedCertificate(ConnectionFailed):
 
 
 class TakenOver(RtcAiError):
-    """Another run owns this agent now, or no engine waits for it any more. No agent was left running."""
+    """A later run manages this agent now, or no engine waits for it any more. This run leaves no agent of its own."""
 
 
 class Interrupted(TakenOver):
@@ -181,15 +181,15 @@ class NotAuthenticated(Refused):
 
 
 class NotPermitted(Refused):
-    """The app lacks a permission (611, 612). Open a support ticket to have it enabled."""
+    """The app lacks a permission (611, 612). Ask the service's support to enable it."""
 
 
 class RateLimited(Refused):
-    """Too many requests per second (429, 416). Lower the rate, or run again."""
+    """Too many requests per second (429, 416). Set RTCAI_MAX_RPS to a lower number and run again."""
 
 
 class RoomNotFound(Refused):
-    """The room does not exist. Have someone join it, or create it first."""
+    """The room does not exist. Have someone join it, declare a Room, or set wait_for_room."""
 
 
 class TaskNotFound(Refused):
@@ -217,4 +217,4 @@ class ServerFailed(OutcomeUnknown):
 
 
 class DuplicateRequest(OutcomeUnknown):
-    """The service has seen this request before (417, 431). Find out what the first request did."""
+    """The service has already received this request (417, 431). Check the room for the agent of the first request."""

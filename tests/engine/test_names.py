@@ -117,9 +117,9 @@ Room("hall", cname="hall", force={force}, opts=pulumi.ResourceOptions({opts}))
 
 
 CANNOT: dict[str, tuple[str, str]] = {
-    "import_": ("import_='7/task'", "the input adopt='cid/taskId' adopts a running agent"),
-    "id": ("id='7/task'", "the input adopt='cid/taskId' adopts a running agent"),
-    "version": ("version='1.2.3'", "remove the option, and pin rtcai-pulumi instead"),
+    "import_": ("import_='7/task'", "use adopt='cid/taskId' to manage a running agent"),
+    "id": ("id='7/task'", "use adopt='cid/taskId' to manage a running agent"),
+    "version": ("version='1.2.3'", "remove the option, and pin rtcai-pulumi in the program's requirements"),
     "plugin_download_url": ("plugin_download_url='https://example.com'", "remove the option"),
     "provider": (
         "provider=other",
@@ -142,7 +142,7 @@ def test_what_a_dynamic_provider_cannot_do_is_one_sentence_at_preview(
     run = stack.preview().failed()
     assert f"has a problem: {option}: " in run.output
     if resource == "room" and option in {"import_", "id"}:
-        sentence = "adopt_existing=True adopts an open room"
+        sentence = "use adopt_existing=True to manage an open room"
     assert sentence in run.output
     assert "Traceback" not in run.output
     assert emulator.requests() == []
@@ -154,7 +154,8 @@ def test_pulumi_import_says_how_to_adopt(stack: Stack, type_: str) -> None:
     stack.program("")
     arguments = ["import", f"pulumi-python:dynamic/rtcai:{type_}", "host", "7/task", "--yes", "--skip-preview"]
     run = stack.pulumi(*arguments).failed()
-    assert "adopt" in run.output
+    option = "adopt_existing=True" if type_ == "Room" else "adopt='cid/taskId'"
+    assert f"use {option} to manage" in run.output
     assert "KeyError" not in run.output
     assert "Traceback" not in run.output
 

@@ -206,6 +206,7 @@ def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(
     assert [one["id"] for one in stack.conversations().values()] == [task]
 
 
+@pytest.mark.shows("safety adopt-of-another")
 @pytest.mark.parametrize("choice", ["keep the new one", "keep the old one"])
 def test_an_ignored_adopt_names_commands_that_leave_one_agent(stack: Stack, emulator: Emulator, choice: str) -> None:
     stack.program(program())

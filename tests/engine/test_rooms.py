@@ -61,7 +61,7 @@ def test_a_room_that_somebody_else_has_opened_is_an_error_unless_adopted(stack: 
     emulator.open_room("hall")
     stack.program(hall())
     run = stack.up().failed()
-    assert "RoomExists: The room hall is already open" in run.output
+    assert "RoomExists: Room hall is already open" in run.output
     assert "adopt_existing=True" in run.output
     stack.program(hall(more=", adopt_existing=True"))
     cid = opened(emulator)["hall"]["cid"]

@@ -286,11 +286,11 @@ def test_what_a_killed_run_left_under_an_old_name_is_named(
     task = f"{left['cid']}/{left['taskId']}"
     if moment == "the create has been done":
         assert (
-            f"a create of {URN} that got no response (trace id {left['traceId']}) may have started another agent"
-            in told
+            f"another agent may be in this room: a request to start the agent of {URN} (trace id {left['traceId']}) "
+            "got no response" in told
         )
     else:
-        assert f"another agent is in this room, task {task} of {URN}" in told
+        assert f"another agent is in this room: task {task} of {URN}" in told
         assert f"stop it with `rtcai close {task}`" in told
         rtcai(stack, "close", task, "--yes")
         assert_settled(stack, emulator, ["keynote"])

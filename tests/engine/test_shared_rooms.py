@@ -70,7 +70,7 @@ def test_a_room_of_another_stack_is_not_taken(stack: Stack, second: Stack, emula
     stack.up().succeeded()
     before = opened(emulator)
     second.program(room(more=", uid=41"))
-    assert "RoomExists: The room hall is already open" in second.up().failed().output
+    assert "RoomExists: Room hall is already open" in second.up().failed().output
     second.destroy().succeeded()
     assert opened(emulator) == before
     assert "2 unchanged" in stack.up().succeeded().output
