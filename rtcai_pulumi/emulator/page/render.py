@@ -16,8 +16,8 @@ from rtcai_pulumi.emulator.state.model import RoomKey
 from rtcai_pulumi.emulator.state.service import EmulatedService
 
 _KINDS: Final = {
-    "answer": "a different response; the request has no effect",
-    "answer-after": "a different response; the request takes effect first",
+    "answer": "a different response; no effect",
+    "answer-after": "a different response; takes effect first",
     "latency": "a delayed response",
     "hang": "no response",
     "half": "half of the response",
