@@ -31,6 +31,11 @@ def invalid_paths() -> dict[str, str]:
     return dict(re.findall(r"^\| `([\w-]+)\.json` \| `(.+?)` \|", table, re.MULTILINE))
 
 
+def path_in_program(path: str) -> str:
+    """The path of a mistake in a body, as `check` reports it for a program, which has no `data`."""
+    return "(root)" if path == "data" else path.removeprefix("data.")
+
+
 VALID = names("samples")
 INVALID = names("samples/invalid")
 PARAMETERS: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 from rtcai_pulumi.emulator import Emulator
 from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
-from tests.samples import INVALID, SERVICE, invalid_paths
+from tests.samples import INVALID, SERVICE, invalid_paths, path_in_program
 
 pytestmark = pytest.mark.full("more kinds of wrong input for the same check, which tests/unit/config tests completely")
 
@@ -33,7 +33,7 @@ def test_every_wrong_body_fails_the_one_preview_at_its_path(stack: Stack, emulat
     lines = run.output.partition("Diagnostics:")[2].splitlines()
     for name in INVALID:
         path = invalid_paths()[name]
-        reported = f"RealtimeConversation '{name}' has a problem: {path.removeprefix('data.')}:"
+        reported = f"RealtimeConversation '{name}' has a problem: {path_in_program(path)}:"
         refused = f"the body of conversation '{name}' cannot be read:"
         if refused in run.output:
             start = next(number for number, line in enumerate(lines) if refused in line)
@@ -72,7 +72,7 @@ RealtimeConversation.from_body("host", {"cname": "r", "taskType": 6, "asr": {}, 
     run = stack.preview().failed()
     assert "error: the body of conversation 'host' cannot be read:" in run.output
     for problem in (
-        "data.llm.role: null",
+        "data.llm.role: must not be null",
         "taskType: must be the number 7",
         "asr: unknown field; blocks belong in data",
     ):

@@ -14,7 +14,7 @@ from pulumi.runtime.proto import provider_pb2 as messages
 from rtcai_pulumi.config.wire import flat_inputs
 from rtcai_pulumi.emulator import Emulator
 from tests.plugin.plugin import REFERENCE, UNKNOWN, Plugin, running_plugin
-from tests.samples import INVALID, VALID, invalid_paths, load, parameters
+from tests.samples import INVALID, VALID, invalid_paths, load, parameters, path_in_program
 
 # The states of every release contain this string: it must load forever.
 STORED_REFERENCE = "gASVNQAAAAAAAACMFXJ0Y2FpX3B1bHVtaS5wcm92aWRlcpSMFENvbnZlcnNhdGlvblByb3ZpZGVylJOUKYGULg=="
@@ -48,8 +48,7 @@ def expressible(name: str) -> bool:
 @pytest.mark.parametrize("name", [name for name in INVALID if expressible(name)])
 def test_check_reports_a_wrong_body_at_its_path(plugin: Plugin, name: str) -> None:
     inputs = flat_inputs(load(f"samples/invalid/{name}.json"))
-    path = invalid_paths()[name]
-    assert reported(plugin, inputs) == ["(root)" if path == "data" else path.removeprefix("data.")]
+    assert reported(plugin, inputs) == [path_in_program(invalid_paths()[name])]
 
 
 @pytest.mark.parametrize(
