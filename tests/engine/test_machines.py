@@ -56,12 +56,12 @@ def test_what_another_machine_has_replaced_is_cleaned_up_once(
         emulator.fault("close", "answer", times=None, **answer)  # type: ignore[arg-type]  # parts of an answer
     run = stack.up(**first).succeeded()
     assert "1 updated" in run.output
-    assert ("the service refuses to close" in run.output) is (answer is not None)
+    assert ("the service refuses to stop" in run.output) is (answer is not None)
     asked = len(calls(emulator))
     assert "2 unchanged" in stack.preview("--expect-no-changes", **first).succeeded().output
     again = stack.up(**first).succeeded()
     assert "2 unchanged" in again.output
-    assert "the service refuses to close" not in again.output
+    assert "the service refuses to stop" not in again.output
     assert len(calls(emulator)) == asked
     assert live(emulator) == [agent]
     if answer:

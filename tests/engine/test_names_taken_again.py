@@ -101,11 +101,11 @@ def test_a_refused_close_after_another_machine_s_destroy_is_told_once(stack: Sta
     stack.up(**first).succeeded()
     stack.destroy(**second).succeeded()
     emulator.fault("close", "answer", times=None, code=400, errmsg="bad")
-    assert told(stack.up(**first).succeeded()).count("the service refuses to close") == 1
+    assert told(stack.up(**first).succeeded()).count("the service refuses to stop") == 1
     assert rooms(emulator) == ["keynote"]
     stack.environment |= first
     listed = json.loads(rtcai(stack, "ls", "--stack", "test", "--json"))
     assert sorted(each["mark"] for each in listed) == ["in state", "refused"]
     again = stack.up().succeeded()
-    assert "the service refuses to close" not in again.output
+    assert "the service refuses to stop" not in again.output
     assert "2 unchanged" in again.output

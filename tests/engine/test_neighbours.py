@@ -145,7 +145,7 @@ def test_one_ctrl_c_ends_a_wait_and_nothing_starts_afterwards(
     else:
         emulator.fault("create", "answer", times=None, status=429, code=429, headers={"Retry-After": "60"})
     with running(stack, [command, "--yes", "--skip-preview"]) as (process, output):
-        output.wait_for("Retrying (next attempt in")
+        output.wait_for("waiting for it" if waiting == "room" else r"Retrying \(next attempt in")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) != 0
         text = output.ended()

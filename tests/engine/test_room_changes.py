@@ -154,7 +154,7 @@ def test_a_renamed_room_says_how_and_what_it_advises_is_safe(
     (room,) = opened(emulator).values()
     stack.program(program(**renamed))
     run = stack.up().failed()
-    assert f"it belongs to another resource of this stack, {URN}" in run.output
+    assert f"belongs to another resource of this stack, {URN}" in run.output
     advised = re.search(r"the option aliases=(\['[^']+'\])", run.output.replace("\n", " "))
     assert advised, run.output
     assert_agree(stack, emulator, ["hall"])

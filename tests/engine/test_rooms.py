@@ -107,7 +107,7 @@ def test_a_room_with_members_is_left_open_with_a_warning_and_force_ends_it(stack
     stack.pulumi("state", "delete", host["urn"], "--yes").succeeded()
     run = stack.destroy().succeeded()
     assert "warning: room hall (cid " in run.output
-    assert "was not ended, because someone may be in it (number of members: 1)" in run.output
+    assert "was not ended, because someone may be in it (number of members: 1; known agents: " in run.output
     assert "`rtcai end-room hall` ends it now and disconnects everyone." in run.output
     assert rooms(emulator) == ["hall"]
     stack.program(hall(more=", force=True"))

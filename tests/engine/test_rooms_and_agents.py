@@ -142,7 +142,7 @@ def test_an_agent_that_an_older_state_drops_with_its_room_is_named(
     (agent,) = live(emulator)
     output = stack.destroy().succeeded().output
     assert "warning: room hall (cid " in output
-    assert f"`rtcai close {agent['cid']}/{agent['taskId']}` stops it" in output
+    assert f"stop it with `rtcai close {agent['cid']}/{agent['taskId']}`" in output
     assert len(opened(emulator)) == 1
 
 

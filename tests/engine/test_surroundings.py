@@ -178,7 +178,7 @@ def test_without_a_home_a_preview_works_and_a_command_says_what_to_set(stack: St
         run(stack, *NOBODY, RTCAI, "doctor").output,
     ):
         assert "The location of the journal is unknown" in output
-        assert "set RTCAI_JOURNAL to a file" in output
+        assert "set RTCAI_JOURNAL to the absolute path of a file" in output
         assert "Traceback" not in output
     assert "create" not in calls(emulator)
 
@@ -192,7 +192,7 @@ def test_a_run_that_waits_ends_with_its_signals_and_starts_nothing_afterwards(
     emulator.change_settings(rooms="required", dedup="replay")
     stack.program(one_room(more=", wait_for_room=120"))
     with running(stack, ["up", "--yes", "--skip-preview"]) as (process, output):
-        output.wait_for("Retrying (next attempt in")
+        output.wait_for("waiting for it")
         plugins = plugins_of(process.pid)
         for name in signals:
             if process.poll() is None:
