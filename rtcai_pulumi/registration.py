@@ -36,8 +36,8 @@ class _Run:
     stack: pulumi.Resource | None
     rooms: dict[str, tuple[object, str]] = field(default_factory=dict)
     """The first conversation of each room: a token that identifies it, and its label."""
-    conversations: list[tuple[str, object]] = field(default_factory=list)
-    """The name and the room of every conversation, as the program gives them."""
+    conversations: list[tuple[list[str], object]] = field(default_factory=list)
+    """The names and the room of every conversation, as the program gives them."""
     unreported: list[str] = field(default_factory=list)
     """The problems of plain values, one sentence each, until they are reported."""
     problems: int = 0
@@ -174,7 +174,8 @@ def possible_roommates(name: str, cname: Any) -> pulumi.Output[list[str]]:
 
     async def names() -> list[str]:
         # Everything is declared now. A room that is an output may be any room; to wait for it could be a deadlock.
-        return sorted({other for other, room in run.conversations if other != name and _may_be_same(room, cname)})
+        others = (names for names, room in run.conversations if names[0] != name and _may_be_same(room, cname))
+        return sorted({other for names in others for other in names})
 
     return pulumi.Output.from_input(names())
 
@@ -184,12 +185,22 @@ def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | No
     if not isinstance(cname, str | pulumi.Output):
         return  # a wrong type is reported by check
     run, token = _this_run(), object()
-    run.conversations.append((name, cname))
+    run.conversations.append((_names_of(name, opts), cname))
     pulumi.Output.from_input(cname).apply(lambda room: _warn_of_shared_room(run, room, token, _label(name, opts)))
 
 
 def _may_be_same(room: object, other: object) -> bool:
     return room == other if isinstance(room, str) and isinstance(other, str) else True
+
+
+def _names_of(name: str, opts: pulumi.ResourceOptions | None) -> list[str]:
+    """The name of a conversation, then its former names: the journal may still have its agent under one of them."""
+    names = [name]
+    for alias in (opts.aliases if opts else None) or ():
+        former = alias.name if isinstance(alias, pulumi.Alias) else alias
+        if isinstance(former, str):
+            names.append(former.split("::", 3)[-1])  # an alias may be a URN
+    return names
 
 
 def _label(name: str, opts: pulumi.ResourceOptions | None) -> str:

@@ -206,6 +206,22 @@ def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(
     assert [one["id"] for one in stack.conversations().values()] == [task]
 
 
+def test_a_retained_agent_of_a_renamed_resource_is_not_adopted(stack: Stack, emulator: Emulator) -> None:
+    stack.program(RETAINED)
+    stack.up().succeeded()
+    (retained,) = live(emulator)
+    task = f"{retained['cid']}/{retained['taskId']}"
+    adopting = one_room(more=f", adopt={task!r}").replace(
+        'RealtimeConversation("host"', "mod = RealtimeConversation('mod'"
+    )
+    renamed = program(retain_on_delete=True, depends_on="[mod]", aliases="[pulumi.Alias(name='host')]")
+    stack.program(adopting + renamed.replace('"host"', '"moved"'))
+    assert "adopt is ignored" in stack.up().succeeded().output
+    in_state = {urn.rpartition("::")[2]: one["outputs"]["taskId"] for urn, one in stack.conversations().items()}
+    assert in_state["moved"] == retained["taskId"]
+    assert sorted(in_state.values()) == sorted(each["taskId"] for each in live(emulator))
+
+
 @pytest.mark.shows("safety adopt-of-another")
 @pytest.mark.parametrize("choice", ["keep the new one", "keep the old one"])
 def test_an_ignored_adopt_names_commands_that_leave_one_agent(stack: Stack, emulator: Emulator, choice: str) -> None:
