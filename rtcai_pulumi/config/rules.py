@@ -170,18 +170,12 @@ def _check_options(inputs: Mapping[str, Any]) -> Iterator[Problem]:
             f"{strategy!r} contradicts the option delete_before_replace={order}; set only one of them",
         )
     if options.get("deletedWith"):
-        yield Problem(
-            "deleted_with",
-            ONLY_A_ROOM,
-        )
+        yield Problem("deleted_with", ONLY_A_ROOM)
     for problem in options.get("problems") or ():
         option, _, reason = str(problem).partition(": ")
         yield Problem(option, reason)
     if options.get("import"):
-        yield Problem(
-            "import_",
-            HOW_TO_ADOPT_AN_AGENT,
-        )
+        yield Problem("import_", HOW_TO_ADOPT_AN_AGENT)
 
 
 def find_unsendable(value: Any, location: Location = ()) -> Iterator[Problem]:

@@ -50,21 +50,19 @@ def require_account(item: Record | RoomRecord, settings: Settings, *, room_api: 
         raise OtherAccount(summary, facts, advice, list(names.values()))
 
 
-def compare_accounts(item: Record | RoomRecord, run: Run, *, is_replaced: bool) -> None:
+def compare_accounts(item: Record | RoomRecord, settings: Settings, run: Run, *, is_replaced: bool) -> None:
     """Report during a preview that the settings name another account, before anything is changed.
 
     Args:
         item: the agent or the room in the state.
-        run: the settings; if they are missing, nothing is compared.
+        settings: the settings of this run.
+        run: reports the warning.
         is_replaced: whether the agent or the room is to be replaced. The replacement would fail halfway, so this raises
             an error instead of a warning.
 
     Raises:
         OtherAccount: the settings name another account, and `is_replaced` is set.
     """
-    settings = run.known_settings()
-    if settings is None:
-        return
     try:
         require_account(item, settings)
     except OtherAccount as error:

@@ -52,8 +52,8 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     replaces = tuple(_find_changes(olds, news))
     if not replaces and (is_over(records, resource_id) or TaskReference.parse(resource_id).cid in run.ended_rooms):
         replaces = ("taskId",)
-    if run.known_settings() is not None:
-        compare_accounts(Record.from_state(resource_id, olds, process=0), run, is_replaced=bool(replaces))
+    if (settings := run.known_settings()) is not None:
+        compare_accounts(Record.from_state(resource_id, olds, process=0), settings, run, is_replaced=bool(replaces))
     stop_first = "cname" not in replaces and not starts_first(news)
     if replaces:
         if keep_reason_of(news) is KeepReason.RETAINED and news.get("cname") == olds.get("cname"):

@@ -24,7 +24,8 @@ def foresee(inputs: Mapping[str, Any], run: Run) -> None:
     owner = inputs.get("owner")
     for record in run.records.records(owner) if isinstance(owner, str) else ():
         if record.state is RecordState.OPEN and record.handed:
-            compare_accounts(record, run, is_replaced=False)
+            if (settings := run.known_settings()) is not None:
+                compare_accounts(record, settings, run, is_replaced=False)
             if record.kept is keep_reason_of(inputs) is KeepReason.RETAINED and record.cname == inputs.get("cname"):
                 warn_of_two(str(record.task), record.cname, run)
 

@@ -60,7 +60,8 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     known = run.records.room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
     if not replaces and known is not None and known.owner == NOBODY:
         replaces = ["cid"]
-    compare_accounts(room, run, is_replaced=bool(replaces))
+    if (settings := run.known_settings()) is not None:
+        compare_accounts(room, settings, run, is_replaced=bool(replaces))
     if replaces:
         return True, replaces
     run.rooms_to_keep.add(cid)
