@@ -164,10 +164,11 @@ class _Process:
                 from rtcai_pulumi.journal.journal import Journal, journal_path  # noqa: PLC0415  nor a database
                 from rtcai_pulumi.journal.schema import find_location_warning  # noqa: PLC0415  as above
 
-                if self._snapshot is not None:  # if it were closed later, it would release the journal's locks
-                    self._snapshot.close()
-                    self._snapshot = None
-                self._journal = Journal(journal_path(os.environ))
+                path = journal_path(os.environ)
+                if self._snapshot is None:
+                    self._journal = Journal(path)
+                else:
+                    self._journal = self._snapshot.hand_over(lambda: Journal(path))
                 if warning := find_location_warning(self._journal.path):
                     _report(f"warning: {warning}")
             return self._journal

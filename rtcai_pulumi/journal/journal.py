@@ -79,8 +79,12 @@ class Journal(JournalReader):
             raise
         self._reading = threading.Lock()
         self._writer = JournalWriter(path, database)
-        self.process = self._register()
+        self._process = self._register()
+
+    @property
+    def process(self) -> int:
         """This process's number in the journal; every process gets a new one."""
+        return self._process
 
     def __enter__(self) -> Self:
         return self
@@ -259,7 +263,7 @@ class Journal(JournalReader):
 
     def is_running(self, process: int) -> bool:
         """Whether a process that wrote records still runs: it holds the lock of its number until it ends."""
-        return process == self.process or self._locks.is_held(process)
+        return process == self._process or self._locks.is_held(process)
 
     def _register(self) -> int:
         """Draw the next number and hold its lock.

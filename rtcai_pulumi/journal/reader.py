@@ -4,20 +4,33 @@ A preview must write nothing, and the engine does not tell the plugin that it ru
 preview also calls read through `JournalSnapshot`; only operations that an update alone calls open the `Journal`.
 """
 
+from __future__ import annotations
+
 import sqlite3
 import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, RoomRecord
-from rtcai_pulumi.journal.schema import COLUMNS, ROOM_COLUMNS, Snapshot, journal_error, open_reader, open_snapshot
+from rtcai_pulumi.journal.schema import (
+    COLUMNS,
+    ROOM_COLUMNS,
+    Snapshot,
+    journal_error,
+    log_path,
+    read_snapshot,
+    read_snapshot_with_locks,
+)
 from rtcai_pulumi.service.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rtcai_pulumi.journal.journal import Journal
 
 SELECT_RECORDS: Final = f"SELECT {', '.join(COLUMNS)} FROM records"  # noqa: S608  no value is put in
 """Selects whole records."""
@@ -30,8 +43,10 @@ _READ_AGAIN_SECONDS: Final = 0.02
 class JournalReader(ABC):
     """The queries of the journal."""
 
-    process: int
-    """The number of the process that reads: every process that started before it has a lower number."""
+    @property
+    @abstractmethod
+    def process(self) -> int:
+        """The number of the process that reads: every process that started before it has a lower number."""
 
     def records(self, owner: str | None = None) -> list[Record]:
         """The records of one owner, or all, oldest first."""
@@ -83,8 +98,8 @@ class JournalReader(ABC):
 class JournalSnapshot(JournalReader):
     """The journal as it is at each query, read without side effects: no lock, no new file, no migration of its tables.
 
-    It works if the journal is missing (it then counts as empty) and if the disk cannot be written. Close it before the
-    same process opens the `Journal`: when a process closes a file, it releases all its locks on that file.
+    It works if the journal is missing (it then counts as empty) and if its disk cannot be written. A process that wants
+    to write opens the `Journal` through `hand_over`.
 
     Args:
         path: the file.
@@ -95,8 +110,6 @@ class JournalSnapshot(JournalReader):
         JournalError: by each query, if the file cannot be read and `on_unreadable` is None.
     """
 
-    process = sys.maxsize
-
     def __init__(self, path: Path, on_unreadable: Callable[[JournalError], None] | None = None) -> None:
         self.path = path
         self._on_unreadable = on_unreadable
@@ -104,32 +117,62 @@ class JournalSnapshot(JournalReader):
         self._reading = threading.RLock()
         self._snapshot: Snapshot | None = None
         self._signature: tuple[Any, ...] | None = None
+        self._failure: JournalError | None = None
+        self._successor: Journal | None = None
+
+    @property
+    def process(self) -> int:
+        """A number above that of every process, because this process has none as long as it only reads."""
+        return sys.maxsize if self._successor is None else self._successor.process
+
+    def hand_over(self, open_journal: Callable[[], Journal]) -> Journal:
+        """Open the journal. From now on, every query reads from it.
+
+        A thread may have this reader from before, and go on with it. It must not open the file any more: when a process
+        closes a file, it releases all its locks on that file, and another process may then remove the log.
+
+        Args:
+            open_journal: opens it.
+
+        Raises:
+            JournalError: it does not open. This reader then reads as before.
+        """
+        with self._reading:
+            self._successor = open_journal()
+            self._drop_snapshot()
+            return self._successor
 
     def close(self) -> None:
-        """Close the file."""
+        """Drop what is in memory."""
         with self._reading:
             self._drop_snapshot()
 
     def room(self, cid: int, *, app_key: str, room_endpoint: str) -> RoomRecord | None:
         """The room of one account with the given number."""
-        try:
-            snapshot = self._current()
-            if snapshot is None or not snapshot.has_rooms:
+        with self._reading:
+            if self._successor is not None:
+                return self._successor.room(cid, app_key=app_key, room_endpoint=room_endpoint)
+            try:
+                snapshot = self._current()
+                if snapshot is None or not snapshot.has_rooms:
+                    return None
+                return super().room(cid, app_key=app_key, room_endpoint=room_endpoint)
+            except JournalError as error:
+                self._report(error)
                 return None
-            return super().room(cid, app_key=app_key, room_endpoint=room_endpoint)
-        except JournalError as error:
-            self._report(error)
-            return None
 
     def _select(self, where: str, *values: object) -> list[Record]:
-        try:
-            snapshot = self._current()
-            if snapshot is None or snapshot.records is None:
+        with self._reading:
+            if self._successor is not None:
+                return self._successor._select(where, *values)
+            try:
+                snapshot = self._current()
+                if snapshot is None or snapshot.records is None:
+                    return []
+                return self._to_records(snapshot.records, where, *values)
+            except JournalError as error:
+                self._report(error)
                 return []
-            return self._to_records(snapshot.records, where, *values)
-        except JournalError as error:
-            self._report(error)
-            return []
 
     def _report(self, error: JournalError) -> None:
         """Report once that the file cannot be read.
@@ -139,54 +182,59 @@ class JournalSnapshot(JournalReader):
         """
         if self._on_unreadable is None:
             raise error
-        with self._reading:
-            is_reported, self._is_reported = self._is_reported, True
+        is_reported, self._is_reported = self._is_reported, True
         if not is_reported:
             self._on_unreadable(error)
 
     def _rows(self, query: str, *values: object) -> list[Any]:
-        for _ in range(_MAX_READS):
-            with self._reading:
-                snapshot, signature = self._current(), self._signature
-                if snapshot is None:
-                    return []
-                try:
-                    rows = snapshot.database.execute(query, values).fetchall()
-                except (sqlite3.Error, OverflowError, UnicodeError) as error:
-                    failure: Exception | None = error
-                else:
-                    failure = None
-                if failure is None and signature == _signature_of(self.path):
-                    return rows
-                self._drop_snapshot()
-            time.sleep(_READ_AGAIN_SECONDS)
-        # Another process writes all the time. So the files of the WAL exist already, and SQLite may read with its
-        # locks.
+        snapshot = self._current()
+        if snapshot is None:
+            return []
         try:
-            with closing(open_reader(self.path)) as database:
-                return database.execute(query, values).fetchall()
+            return snapshot.database.execute(query, values).fetchall()
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise journal_error(self.path, error) from None
 
     def _current(self) -> Snapshot | None:
-        """The connection to the file as it is now; None if there is no file."""
-        with self._reading:
-            signature = _signature_of(self.path)
-            if self._snapshot is None or signature != self._signature:
-                self._drop_snapshot()
-                self._signature = signature
-                if signature is not None:
-                    self._snapshot = open_snapshot(self.path, has_log=bool(signature[-1]))
-            return self._snapshot
+        """The file as it is now; None if it does not exist."""
+        signature = _signature_of(self.path)
+        if signature != self._signature:
+            self._drop_snapshot()
+            if signature is not None:
+                self._snapshot, self._signature = self._read_unchanged(signature)
+        if self._failure is not None:
+            raise self._failure
+        return self._snapshot
+
+    def _read_unchanged(self, signature: tuple[Any, ...]) -> tuple[Snapshot | None, tuple[Any, ...]]:
+        """Read the file until it does not change during the read; None if it cannot be read."""
+        for attempt in range(_MAX_READS):
+            failure = snapshot = None
+            try:
+                snapshot = read_snapshot(self.path)
+            except JournalError as error:
+                failure = error
+            before, signature = signature, _signature_of(self.path) or ()
+            if snapshot is not None and signature == before:
+                return snapshot, signature
+            if snapshot is not None:
+                snapshot.database.close()
+            elif failure is not None and signature == before and attempt:
+                self._failure = failure
+                return None, signature
+            time.sleep(_READ_AGAIN_SECONDS)
+        # Another process writes all the time. So the files of the WAL exist already, and SQLite may read with its
+        # locks.
+        return read_snapshot_with_locks(self.path), signature
 
     def _drop_snapshot(self) -> None:
         if self._snapshot is not None:
             self._snapshot.database.close()
-        self._snapshot = None
+        self._snapshot = self._signature = self._failure = None
 
 
 def _signature_of(path: Path) -> tuple[Any, ...] | None:
-    """Values that change whenever the journal does; the last is the size of the write-ahead log. None: no journal."""
+    """Values that change whenever the journal does. None: there is no journal."""
     try:
         file = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -194,9 +242,9 @@ def _signature_of(path: Path) -> tuple[Any, ...] | None:
     except OSError as error:
         raise journal_error(path, error) from None
     try:
-        log = path.with_name(f"{path.name}-wal").stat()
+        log = log_path(path).stat()
     except FileNotFoundError:
-        return (file.st_ino, file.st_mtime_ns, file.st_size, 0)
+        return (file.st_ino, file.st_mtime_ns, file.st_size)
     return (file.st_ino, file.st_mtime_ns, file.st_size, log.st_ino, log.st_mtime_ns, log.st_size)
 
 

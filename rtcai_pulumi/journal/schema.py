@@ -1,11 +1,12 @@
 """The journal's database: how the file is opened, its tables, their versions, and its errors."""
 
 import os
+import shutil
 import sqlite3
-import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,9 +82,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         JournalError: the file is not a journal, or is newer than this package.
     """
     try:
-        # Created before SQLite does it, so no other user can read it at any moment. SQLite gives the files that
-        # it puts next to it the same mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create_for_this_user_only(path)
         database = _connect(path)
     except (OSError, sqlite3.Error) as error:
         raise journal_error(path, error) from None
@@ -121,7 +120,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A connection that changes nothing, and the way to read its tables."""
+    """A copy of the journal in memory, and the way to read its tables."""
 
     database: sqlite3.Connection
     records: str | None
@@ -130,34 +129,78 @@ class Snapshot:
     """Whether there is a table of rooms."""
 
 
-def open_snapshot(path: Path, *, has_log: bool) -> Snapshot:
-    """A connection that reads the file as it is now and changes nothing: no lock, no new file, no migration.
+def read_snapshot(path: Path) -> Snapshot:
+    """Read the file as it is now, and change nothing: no lock, no new file next to it, no migration.
 
-    SQLite's own way to read in WAL mode creates files. Without locks, a reader can see a half-written page while
-    another process writes; so the caller checks whether the file changed during the read.
+    SQLite itself reads only a copy. In WAL mode it creates files, and when it closes a file that it has read without
+    locks, it may remove the write-ahead log of a process that is just writing.
+
+    A copy may be torn if another process writes at that moment. The caller checks whether the file changed meanwhile.
 
     Args:
         path: the file, which exists.
-        has_log: whether the write-ahead log next to it has any content.
 
     Raises:
         JournalError: the file is not a journal, is newer than this package, or cannot be read.
     """
-    # An exclusive connection keeps the log's index in memory; because it takes no locks, it blocks no other process.
-    how = f"vfs={'win32' if sys.platform == 'win32' else 'unix'}-none" if has_log else "immutable=1"
     try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&{how}", uri=True, check_same_thread=False)
-        database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
+        with tempfile.TemporaryDirectory(prefix="rtcai-", ignore_cleanup_errors=True) as folder:
+            copy = Path(folder) / "journal.db"
+            shutil.copyfile(path, copy)
+            with suppress(FileNotFoundError):
+                shutil.copyfile(log_path(path), log_path(copy))
+            with closing(sqlite3.connect(copy)) as database:
+                return _load(database, path)
     except (OSError, sqlite3.Error) as error:
         raise journal_error(path, error) from None
+
+
+def read_snapshot_with_locks(path: Path) -> Snapshot:
+    """Read the file as `read_snapshot` does, but with SQLite's own locks: for a file that always changes.
+
+    Raises:
+        JournalError: as by `read_snapshot`.
+    """
+    try:
+        with closing(open_reader(path)) as database:
+            return _load(database, path)
+    except sqlite3.Error as error:
+        raise journal_error(path, error) from None
+
+
+def log_path(path: Path) -> Path:
+    """The write-ahead log of a journal."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def _load(database: sqlite3.Connection, path: Path) -> Snapshot:
+    """Load a database into memory."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > _VERSION:
-        database.close()
         raise _too_new(path, version)
     replacements = _LATER_COLUMNS.get(version, {})
     columns = ", ".join(f"{replacements[name]} AS {name}" if name in replacements else name for name in COLUMNS)
     select = f"SELECT {columns} FROM records" if version else None  # noqa: S608  words of this module
-    return Snapshot(database, select, has_rooms=version >= _VERSION)
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    try:
+        database.backup(memory)
+    except sqlite3.Error:
+        memory.close()
+        raise
+    return Snapshot(memory, select, has_rooms=version >= _VERSION)
+
+
+def _create_for_this_user_only(path: Path) -> None:
+    """Create the file before SQLite does it, so that no other user can read it at any moment.
+
+    SQLite gives the files that it puts next to it the same mode. A file that exists is not opened: when a process
+    closes a file, it releases all its locks on it, also those of another `Journal` in this process.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def journal_error(path: Path, error: Exception) -> JournalError:

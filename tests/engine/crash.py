@@ -6,8 +6,8 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Thread
@@ -111,16 +111,14 @@ class Interrupted:
 
     def kill_plugin(self) -> None:
         """`kill -9` of the plugin: the engine keeps running and ends with an error."""
-        for plugin in self.plugins():
-            os.kill(plugin, signal.SIGKILL)
+        kill_all(self.plugins())
         self.process.wait(PATIENCE)
 
     def kill_both(self) -> None:
         """The effect of a lost machine or of too little memory: no process ends in an orderly way or cleans up."""
         plugins = self.plugins()
         self.process.kill()
-        for plugin in plugins:
-            os.kill(plugin, signal.SIGKILL)
+        kill_all(plugins)
         self.process.wait()
 
     def interrupt(self, times: int) -> None:
@@ -156,7 +154,10 @@ def plugins_of(session: int) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and session_of(int(entry.name)) == session:
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            try:
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has just ended
             if b"pulumi.dynamic" in arguments and b"python" in arguments[0]:
                 found.append(int(entry.name))
     return found
@@ -179,11 +180,17 @@ def ends(process: int, *, within: float) -> bool:
         os.close(handle)
 
 
+def kill_all(processes: Iterable[int]) -> None:
+    """`kill -9` of processes that may be ending by themselves."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
 def end_session(session: int) -> None:
     """End the processes that a killed run left, by process id."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and session_of(int(entry.name)) == session:
-            os.kill(int(entry.name), signal.SIGKILL)
+    processes = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    kill_all(process for process in processes if session_of(process) == session)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from tests.engine.crash import interrupted
+from tests.engine.crash import interrupted, kill_all
 from tests.engine.service import live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_crashes import CHANGED, DESTROY, ROOM, UP, end, recover
@@ -71,8 +71,7 @@ def killed(stack: Stack, emulator: Emulator, program: str, victim: str = "engine
         if victim == "engine":
             plugins = run.plugins()
             run.kill_engine()
-            for plugin in plugins:
-                os.kill(plugin, 9)
+            kill_all(plugins)
         end(run, victim)
     stack.pulumi("cancel", "--yes")
 

@@ -1,0 +1,154 @@
+"""A snapshot reads the journal and disturbs neither its files nor the locks of the process that reads."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.reader import JournalSnapshot
+from rtcai_pulumi.journal.record import Record
+from rtcai_pulumi.service.errors import JournalError
+
+OPEN_AND_CLOSE = (
+    "import sys, pathlib; from rtcai_pulumi.journal.journal import Journal; Journal(pathlib.Path(sys.argv[1])).close()"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a journal."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def add(journal: Journal, trace_id: str) -> None:
+    """Write a record."""
+    journal.add(
+        Record(
+            trace_id=trace_id,
+            owner="owner",
+            app_key="key",
+            endpoint="http://service.test",
+            room_endpoint="http://service.test",
+            cname="keynote",
+            request_id="r",
+            digest="digest",
+            process=journal.process,
+        )
+    )
+
+
+def traces(reader: JournalSnapshot | Journal) -> list[str]:
+    return [record.trace_id for record in reader.records()]
+
+
+def test_a_snapshot_has_what_is_written_and_each_later_write(path: Path) -> None:
+    snapshot = JournalSnapshot(path)
+    assert traces(snapshot) == []
+    with Journal(path) as journal:
+        add(journal, "first")
+        assert traces(snapshot) == ["first"]
+        add(journal, "second")
+        assert traces(snapshot) == ["first", "second"]
+    assert traces(snapshot) == ["first", "second"]
+    snapshot.close()
+
+
+def test_a_snapshot_leaves_the_log_to_a_process_that_is_writing_its_first_transaction(path: Path) -> None:
+    Journal(path).close()
+    assert not log_of(path).exists()
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        # With the smallest cache, pages reach the log before the transaction is committed.
+        writer.execute("PRAGMA cache_size = 1")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("CREATE TABLE big (content)")
+        writer.executemany("INSERT INTO big VALUES (?)", [("x" * 4000,)] * 50)
+        assert log_of(path).stat().st_size
+        before = log_of(path).stat().st_ino
+        snapshot = JournalSnapshot(path)
+        assert traces(snapshot) == []
+        snapshot.close()
+        assert log_of(path).stat().st_ino == before
+        writer.execute("COMMIT")
+        with closing(sqlite3.connect(path)) as other:
+            assert other.execute("SELECT count(*) FROM big").fetchone() == (50,)
+
+
+def test_a_snapshot_creates_no_file_and_leaves_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = path.parent / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with Journal(path) as journal:
+        add(journal, "first")
+        before = sorted(file.name for file in path.parent.iterdir())
+        snapshot = JournalSnapshot(path)
+        assert traces(snapshot) == ["first"]
+        assert sorted(file.name for file in path.parent.iterdir()) == before
+        assert list(folder.iterdir()) == []
+
+
+def test_a_reader_from_before_the_journal_was_opened_reads_the_journal(path: Path) -> None:
+    Journal(path).close()
+    snapshot = JournalSnapshot(path)
+    assert traces(snapshot) == []
+    with snapshot.hand_over(lambda: Journal(path)) as journal:
+        add(journal, "first")
+        assert traces(snapshot) == ["first"]
+        assert snapshot.process == journal.process
+        snapshot.close()
+        assert traces(snapshot) == ["first"]
+        # Another process is not the last one that has the file open: it leaves the log, and the locks hold.
+        before = log_of(path).stat().st_ino
+        subprocess.run([sys.executable, "-c", OPEN_AND_CLOSE, str(path)], check=True, timeout=60)
+        assert log_of(path).stat().st_ino == before
+        add(journal, "second")
+        copy = path.with_name("copy")
+        for ending in ("", "-wal"):
+            os.link(f"{path}{ending}", f"{copy}{ending}")
+        assert traces(JournalSnapshot(copy)) == ["first", "second"]
+
+
+def test_a_journal_that_does_not_open_leaves_the_snapshot(path: Path) -> None:
+    def fail() -> Journal:
+        raise JournalError("no")
+
+    snapshot = JournalSnapshot(path)
+    with pytest.raises(JournalError):
+        snapshot.hand_over(fail)
+    with Journal(path) as journal:
+        add(journal, "first")
+        assert traces(snapshot) == ["first"]
+
+
+def test_a_second_journal_in_a_process_keeps_the_locks_of_the_first_on_the_file(path: Path) -> None:
+    with Journal(path) as journal:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA user_version = 99")
+            with pytest.raises(JournalError, match="format 99"):
+                Journal(path)
+            database.execute("PRAGMA user_version = 3")
+        before = log_of(path).stat().st_ino
+        subprocess.run([sys.executable, "-c", OPEN_AND_CLOSE, str(path)], check=True, timeout=60)
+        assert log_of(path).stat().st_ino == before
+        add(journal, "first")
+
+
+def test_a_file_that_cannot_be_read_is_tried_again_only_when_it_has_changed(path: Path) -> None:
+    path.write_text("not a journal")
+    snapshot = JournalSnapshot(path)
+    errors = []
+    for _ in range(2):
+        with pytest.raises(JournalError) as raised:
+            traces(snapshot)
+        errors.append(raised.value)
+    assert errors[0] is errors[1]
+    path.unlink()
+    assert traces(snapshot) == []
