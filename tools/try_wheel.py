@@ -12,10 +12,10 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PULUMI_PROJECT: Final = "name: wheel\nruntime: {{name: python, options: {options}}}\n"
@@ -23,17 +23,12 @@ PYTHON_PROJECT: Final = """\
 [project]
 name = "wheel"
 version = "0.1.0"
-requires-python = ">={version},<4"
-dependencies = ["{dependency}"]
+requires-python = ">=3.11,<4"
+dependencies = ["rtcai-pulumi[cli,emulator] @ {wheel}"]
 
 [dependency-groups]
 dev = ["pip"]
-"""
-UV_SOURCE: Final = """
-[tool.uv.sources]
-rtcai-pulumi = {{path = "{wheel}"}}
-"""
-POETRY_SOURCE: Final = """
+
 [tool.poetry]
 package-mode = false
 
@@ -41,6 +36,10 @@ package-mode = false
 name = "index"
 url = "{index}"
 priority = "primary"
+
+[[tool.uv.index]]
+url = "{index}"
+default = true
 """
 SECONDS: Final = 300
 
@@ -60,14 +59,91 @@ def main() -> int:
     return 0
 
 
-class Project(NamedTuple):
-    """A project in which the wheel is installed."""
+class Toolchain(NamedTuple):
+    """How a project is made and used with a tool."""
 
-    folder: Path
+    options: str
+    """Those of the runtime in Pulumi.yaml."""
+    install: Sequence[Sequence[str]]
+    """What makes the environment, from the program's folder."""
     run: Sequence[str]
-    """What comes before a command, so that it runs in the project's environment."""
-    path: Sequence[Path]
-    """The folders that must be on PATH for that."""
+    """What comes before a command, so that it runs in the environment."""
+
+
+TOOLCHAINS: Final[Mapping[str, Toolchain]] = {
+    "pip": Toolchain(
+        "{toolchain: pip, virtualenv: venv}",
+        [["{python}", "-m", "venv", "venv"], ["venv/bin/pip", "install", "--quiet", "{wheel}[cli,emulator]"]],
+        [],
+    ),
+    "uv": Toolchain(
+        "{toolchain: uv}",
+        [["uv", "sync", "--quiet", "--python", "{python}"]],
+        ["uv", "run", "--no-sync"],  # without --no-sync each run would ask the registry
+    ),
+    "poetry": Toolchain(
+        "{toolchain: poetry}",
+        [["poetry", "install", "--quiet", "--no-interaction"]],
+        ["poetry", "run"],
+    ),
+}
+
+
+class Project:
+    """A project in which the wheel is installed, and its environment: without the user's stacks and credentials, and
+    without the checkout on Python's path.
+    """
+
+    def __init__(self, scratch: Path, wheel: Path, python: str, name: str) -> None:
+        self.folder, self._toolchain = scratch / "program", TOOLCHAINS[name]
+        tools = scratch / "tools"
+        path = [str(tools / "bin"), str(self.folder / "venv" / "bin"), os.environ["PATH"], str(ROOT / ".tools" / "bin")]
+        self.env = {
+            "PATH": os.pathsep.join(path),
+            "HOME": str(scratch),
+            "PULUMI_HOME": str(scratch / "pulumi"),
+            "PULUMI_BACKEND_URL": f"file://{scratch}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            "RTCAI_JOURNAL": str(scratch / "journal.db"),
+            # Poetry's environment is in the folder, as uv's is.
+            "POETRY_VIRTUALENVS_IN_PROJECT": "true",
+        }
+        self.folder.mkdir()
+        (self.folder / "__main__.py").write_text(_program_of_readme(), encoding="utf-8")
+        (self.folder / "Pulumi.yaml").write_text(PULUMI_PROJECT.format(options=self._toolchain.options))
+        if name != "pip":
+            # These tools do not use pip's index: a machine with a mirror has to name it.
+            content = PYTHON_PROJECT.format(wheel=wheel.as_uri(), index=_index_of_pip(python))
+            (self.folder / "pyproject.toml").write_text(content)
+            _run([python, "-m", "venv", str(tools)], scratch)
+            _run([str(tools / "bin" / "pip"), "install", "--quiet", name], scratch)
+        # The user's own environment has what the tools need to reach the registry, such as certificates. But they would
+        # use the activated Python.
+        env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+        for command in self._toolchain.install:
+            _run([part.format(python=python, wheel=wheel) for part in command], self.folder, env | self.env)
+
+    def run(self, *command: str) -> str:
+        """Run a command in the project's environment and return its output."""
+        return _run([*self._toolchain.run, *command], self.folder, self.env)
+
+    @contextmanager
+    def emulator(self) -> Iterator[None]:
+        """Run the emulator of the wheel, and let the commands use it."""
+        command = [*self._toolchain.run, "rtcai", "emulator", "--port", "0"]
+        with subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                url = (process.stdout.readline() if process.stdout else "").split()[-1]
+                keys = {"RTCAI_APP_KEY": "emulator-app-key", "RTCAI_APP_SECRET": "emulator-app-secret"}
+                self.env |= {"RTCAI_ENDPOINT": url, **keys}
+                yield
+            finally:
+                process.terminate()
+
+    def rooms(self) -> list[str]:
+        """Return the rooms in which an agent runs."""
+        return [agent["cname"] for agent in json.loads(self.run("rtcai", "ls", "--json"))]
 
 
 def try_in(folder: Path, python: str, toolchain: str) -> None:
@@ -78,89 +154,18 @@ def try_in(folder: Path, python: str, toolchain: str) -> None:
         WrongResultError: a command had another result than it should.
     """
     wheel = _build(folder / "dist", python)
-    program = folder / "program"
-    program.mkdir()
-    (program / "__main__.py").write_text(_program_of_readme(), encoding="utf-8")
-    project = TOOLCHAINS[toolchain](program, wheel, python)
-    env = _environment(folder, project)
-    with _emulator(project, env) as url:
-        env |= {"RTCAI_ENDPOINT": url, "RTCAI_APP_KEY": "emulator-app-key", "RTCAI_APP_SECRET": "emulator-app-secret"}
-        _run([*project.run, "pulumi", "stack", "init", "test", "--non-interactive"], program, env)
-        _run([*project.run, "pulumi", "up", "--yes", "--non-interactive"], program, env)
-        _require(_rooms(project, env) == ["keynote"], "up has not started one agent in the room keynote")
-        _require_plugin(project, env)
-        _run([*project.run, "pulumi", "destroy", "--yes", "--non-interactive"], program, env)
-        _require(not _rooms(project, env), "destroy has left an agent")
+    project = Project(folder, wheel, python, toolchain)
+    with project.emulator():
+        project.run("pulumi", "stack", "init", "test", "--non-interactive")
+        project.run("pulumi", "up", "--yes", "--non-interactive")
+        _require(project.rooms() == ["keynote"], "up has not started one agent in the room keynote")
+        findings = json.loads(project.run("rtcai", "doctor", "--json"))
+        (plugin,) = [finding for finding in findings if finding["check"] == "plugin"]
+        uses_python = plugin["verdict"] == "passed" and f"({project.folder.resolve()}/" in plugin["detail"]
+        _require(uses_python, f"rtcai doctor says about the plugin: {plugin['detail']}")
+        project.run("pulumi", "destroy", "--yes", "--non-interactive")
+        _require(not project.rooms(), "destroy has left an agent")
     print(f"{wheel.name}: one agent was started and stopped with {toolchain} and {python}")
-
-
-def _make_pip_project(program: Path, wheel: Path, python: str) -> Project:
-    environment = program / "venv"
-    _run([python, "-m", "venv", str(environment)], program)
-    _run([str(environment / "bin" / "pip"), "install", "--quiet", f"{wheel}[cli,emulator]"], program)
-    _write_pulumi_yaml(program, "{toolchain: pip, virtualenv: venv}")
-    return Project(program, [], [environment / "bin"])
-
-
-def _make_uv_project(program: Path, wheel: Path, python: str) -> Project:
-    tools = _install_tool("uv", program.parent / "tools", python)
-    text = PYTHON_PROJECT.format(version=_version_of(python), dependency="rtcai-pulumi[cli,emulator]")
-    (program / "pyproject.toml").write_text(text + UV_SOURCE.format(wheel=wheel), encoding="utf-8")
-    _write_pulumi_yaml(program, "{toolchain: uv}")
-    env = _without_environment() | {"UV_DEFAULT_INDEX": _index_of_pip(python)}
-    _run([str(tools / "uv"), "sync", "--quiet", "--python", python], program, env)
-    # Without --no-sync each run would ask the registry.
-    return Project(program, ["uv", "run", "--no-sync"], [tools])
-
-
-def _make_poetry_project(program: Path, wheel: Path, python: str) -> Project:
-    tools = _install_tool("poetry", program.parent / "tools", python)
-    # Poetry does not use pip's index: a machine with a mirror has to name it.
-    source = POETRY_SOURCE.format(index=_index_of_pip(python))
-    dependency = f"rtcai-pulumi[cli,emulator] @ {wheel.as_uri()}"
-    text = PYTHON_PROJECT.format(version=_version_of(python), dependency=dependency)
-    (program / "pyproject.toml").write_text(text + source, encoding="utf-8")
-    (program / "poetry.toml").write_text("[virtualenvs]\nin-project = true\n", encoding="utf-8")
-    _write_pulumi_yaml(program, "{toolchain: poetry}")
-    _run([str(tools / "poetry"), "install", "--quiet", "--no-interaction"], program, _without_environment())
-    return Project(program, ["poetry", "run"], [tools])
-
-
-TOOLCHAINS: Final[Mapping[str, Callable[[Path, Path, str], Project]]] = {
-    "pip": _make_pip_project,
-    "uv": _make_uv_project,
-    "poetry": _make_poetry_project,
-}
-"""What makes a project: from the program's folder, the wheel and the Python."""
-
-
-def _install_tool(name: str, environment: Path, python: str) -> Path:
-    """Install a tool in an environment of its own; returns the folder of its commands."""
-    _run([python, "-m", "venv", str(environment)], environment.parent)
-    _run([str(environment / "bin" / "pip"), "install", "--quiet", name], environment.parent)
-    return environment / "bin"
-
-
-def _write_pulumi_yaml(program: Path, options: str) -> None:
-    (program / "Pulumi.yaml").write_text(PULUMI_PROJECT.format(options=options), encoding="utf-8")
-
-
-def _version_of(python: str) -> str:
-    command = [python, "-c", "import sys; print('%s.%s' % sys.version_info[:2])"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _index_of_pip(python: str) -> str:
-    """The registry that pip uses, which may be a mirror: its help names it as the default."""
-    command = [python, "-m", "pip", "install", "--help"]
-    text = subprocess.run(command, env={**os.environ, "COLUMNS": "1000"}, capture_output=True, text=True, check=True)
-    found = re.search(r"--index-url <url>.*\(default (\S+?)\)", text.stdout)
-    return found[1] if found else _fail("the help of pip does not name its index")
-
-
-def _without_environment() -> dict[str, str]:
-    """The environment without that of an activated Python, which uv and Poetry would use."""
-    return {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
 
 
 def _build(into: Path, python: str) -> Path:
@@ -170,62 +175,26 @@ def _build(into: Path, python: str) -> Path:
 
 
 def _program_of_readme() -> str:
-    found = re.search(r"## A program\n+```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    return found[1] if found else _fail("README.md has no program")
+    return _search(r"## A program\n+```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"))
 
 
-def _environment(folder: Path, project: Project) -> dict[str, str]:
-    """An environment without the user's stacks and credentials, and without the checkout on Python's path."""
-    home = folder / "home"
-    (folder / "backend").mkdir()
-    home.mkdir()
-    return {
-        "PATH": os.pathsep.join(
-            [*map(str, project.path), os.environ.get("PATH", os.defpath), str(ROOT / ".tools" / "bin")]
-        ),
-        "HOME": str(home),
-        "PULUMI_HOME": str(home / "pulumi"),
-        "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_SKIP_UPDATE_CHECK": "1",
-        "RTCAI_JOURNAL": str(folder / "journal.db"),
-    }
-
-
-@contextmanager
-def _emulator(project: Project, env: dict[str, str]) -> Iterator[str]:
-    """Run the emulator of the wheel; yields its URL."""
-    command = [*project.run, "rtcai", "emulator", "--port", "0"]
-    with subprocess.Popen(command, cwd=project.folder, env=env, stdout=subprocess.PIPE) as process:
-        try:
-            line = process.stdout.readline() if process.stdout else b""
-            found = re.search(rb"http://[\d.:]+", line)
-            yield found[0].decode() if found else _fail("the emulator has not started")
-        finally:
-            process.terminate()
-
-
-def _rooms(project: Project, env: dict[str, str]) -> list[str]:
-    """The rooms in which an agent runs."""
-    done = _run([*project.run, "rtcai", "ls", "--json"], project.folder, env)
-    return [agent["cname"] for agent in json.loads(done)]
-
-
-def _require_plugin(project: Project, env: dict[str, str]) -> None:
-    """Require that `rtcai doctor` finds the Python of the project, in which the plugin runs."""
-    done = json.loads(_run([*project.run, "rtcai", "doctor", "--json"], project.folder, env))
-    (plugin,) = [finding for finding in done if finding["check"] == "plugin"]
-    found = plugin["verdict"] == "passed" and f"({project.folder.resolve()}/" in plugin["detail"]
-    _require(found, f"rtcai doctor says about the plugin: {plugin['detail']}")
+def _index_of_pip(python: str) -> str:
+    """Return the registry that pip uses, which may be a mirror: its help names it as the default."""
+    env = {**os.environ, "COLUMNS": "1000"}
+    return _search(
+        r"--index-url <url>.*\(default (\S+?)\)", _run([python, "-m", "pip", "install", "--help"], ROOT, env)
+    )
 
 
 def _require(condition: bool, otherwise: str) -> None:
     if not condition:
-        _fail(otherwise)
+        raise WrongResultError(otherwise)
 
 
-def _fail(message: str) -> NoReturn:
-    raise WrongResultError(message)
+def _search(pattern: str, text: str) -> str:
+    if match := re.search(pattern, text, re.DOTALL):
+        return match[1]
+    raise WrongResultError(f"there is no {pattern}")
 
 
 def _run(command: list[str], folder: Path, env: dict[str, str] | None = None) -> str:
