@@ -36,14 +36,13 @@ def main() -> int:
     parser.add_argument(
         "--oldest", action="store_true", help="the oldest supported engine, for its tests; not from PATH"
     )
-    parser.add_argument("--only", choices=("path", *SOURCES), help="try only this source")
     parser.add_argument("--quiet", action="store_true", help="print nothing if there is nothing to do")
     options = parser.parse_args()
     into = options.into or ROOT / ".tools" / ("oldest" if options.oldest else "")
     folder: Path = into.resolve()
-    sources = [options.only] if options.only else list(SOURCES) if options.oldest else ["path", *SOURCES]
+    engine = OLDEST if options.oldest else NEWEST
     with wait_for_others(folder / "install.lock"):
-        message = _provide(OLDEST if options.oldest else NEWEST, folder, sources)
+        message = _provide(engine, folder)
     if message is None:
         print(
             "setup: no Pulumi CLI: every source failed, see above; fix one cause, and run `make setup` again",
@@ -55,27 +54,33 @@ def main() -> int:
     return 0
 
 
-def _provide(engine: Engine, folder: Path, sources: list[str]) -> str | None:
+def _provide(engine: Engine, folder: Path) -> str | None:
     """Return what was done; None if every source failed."""
     target = folder / "bin"
     place = target.relative_to(ROOT) if target.is_relative_to(ROOT) else target
     if _is_complete(engine, target):
         return f"pulumi v{engine} is in {place}: nothing to do"
-    for source in sources:
+    if engine is NEWEST and (cli := _find_elsewhere(target)):
+        # The targets search `target` first, so an incomplete or outdated copy there must go.
+        shutil.rmtree(target, ignore_errors=True)
+        return f"pulumi {cli}, on PATH: nothing to do"
+    for source in SOURCES:
         try:
-            if source == "path":
-                folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-                others = [each for each in folders if each and Path(each).resolve() != target]
-                cli = find_on_path(os.pathsep.join(others))
-                # The targets search `target` first, so an incomplete or outdated copy there must go.
-                shutil.rmtree(target, ignore_errors=True)
-                return f"pulumi {cli}, on PATH: nothing to do"
             _install(engine, folder, source)
         except SourceError as error:
             print(f"setup: cannot get pulumi from {source!r}: {error}", flush=True)
         else:
             return f"pulumi v{engine} is now in {place} ({source})"
     return None
+
+
+def _find_elsewhere(target: Path) -> str | None:
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    try:
+        return find_on_path(os.pathsep.join(each for each in folders if each and Path(each).resolve() != target))
+    except SourceError as error:
+        print(f"setup: cannot use pulumi from PATH: {error}", flush=True)
+        return None
 
 
 def _install(engine: Engine, folder: Path, source: str) -> None:

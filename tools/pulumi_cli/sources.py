@@ -6,12 +6,9 @@ import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -36,11 +33,10 @@ SCRIPTS_SUM = "h1:MoJElH3Y/VwV1tfTVNCh2BJuc3HxB7OPmvvYzaDe89c="
 
 _SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
 _VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
+INSTALL_GO = "install Go 1.26 or newer (https://go.dev/dl) and run `make setup` again"
+_SECONDS = 10
+"""How long the site may send nothing."""
 _RELEASES = "https://get.pulumi.com/releases/sdk"
-_CONNECT_SECONDS = 10
-_PROGRESS_SECONDS = 15.0
-_TAIL = 15
-"""How many lines of a failed command's output are printed."""
 
 
 class SourceError(Exception):
@@ -100,14 +96,17 @@ def download(engine: Engine, into: Path, releases: str = _RELEASES) -> None:
     """
     machine = {"amd64": "x64", "x86_64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine())
     name = f"pulumi-v{engine}-{sys.platform}-{machine}.tar.gz"
-    archive, checksums = into / name, into / "checksums.txt"
+    archive = into / name
     try:
-        _fetch(f"{releases}/pulumi-{engine}-checksums.txt", checksums)
-        lines = [line.split() for line in checksums.read_text().splitlines()]
+        with urlopen(f"{releases}/pulumi-{engine}-checksums.txt", timeout=_SECONDS) as answer:  # noqa: S310 - https
+            lines = [line.split() for line in answer.read().decode().splitlines()]
         digests = {file: digest for digest, file in lines}
         if name not in digests:
             raise SourceError(f"there is no {name}")
-        digest = _fetch(f"{releases}/{name}", archive)
+        with archive.open("w+b") as content, urlopen(f"{releases}/{name}", timeout=_SECONDS) as answer:  # noqa: S310
+            shutil.copyfileobj(answer, content)
+            content.seek(0)
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
     except (OSError, ValueError, HTTPException) as error:
         raise SourceError(f"{releases} cannot be read: {error}") from None
     if digest != digests[name]:
@@ -125,22 +124,17 @@ def build(engine: Engine, into: Path) -> None:
     """Build an engine and the language host from Go modules into `into`/bin; go.sum verifies every module.
 
     Raises:
-        SourceError: Go is missing, too old, or a download or a build failed.
+        SourceError: Go is missing, too old, or a download or a build failed; its output was printed.
     """
     target = into / "bin"
     target.mkdir()
-    env = {**os.environ, "GOWORK": "off"}
-    _require_go(HERE / engine.folder, env)
-    _copy_scripts(target, env)
+    _copy_scripts(target)
     for folder, package, flags in (
         ("language-host", "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python", "-s -w"),
         (engine.folder, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", f"-s -w -X {_VERSION_VARIABLE}=v{engine}"),
     ):
-        name = package.rpartition("/")[2]
-        argv = ["go", "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags]
-        code, tail = run(f"building {name}", [*argv, "-o", str(target / name), package], HERE / folder, env)
-        if code != 0:
-            raise SourceError("\n    ".join([f"go build of {name} failed (exit code {code})", *tail]))
+        options = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags]
+        _run_go(["build", *options, "-o", str(target / package.rpartition("/")[2]), package], HERE / folder)
 
 
 SOURCES: Mapping[str, Callable[[Engine, Path], None]] = {"download": download, "build": build}
@@ -163,65 +157,26 @@ def query_version(pulumi: Path) -> tuple[int, int, int]:
     return int(version[1]), int(version[2]), int(version[3])
 
 
-def run(
-    label: str, argv: Sequence[str], cwd: Path, env: Mapping[str, str], interval: float = _PROGRESS_SECONDS
-) -> tuple[int, list[str]]:
-    """Run a command, print the elapsed time every `interval` seconds, and return its exit code and last lines."""
-    began = time.monotonic()
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        # In its own session: on Ctrl-C, the command and everything it started are ended as one process group.
-        child = subprocess.Popen(
-            argv, cwd=cwd, env=env, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            while True:
-                try:
-                    child.wait(interval)
-                    break
-                except subprocess.TimeoutExpired:
-                    print(f"  {label}: {time.monotonic() - began:.0f} s", flush=True)
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-        output.seek(0)
-        return child.returncode, output.read().splitlines()[-_TAIL:]
+def _run_go(arguments: Sequence[str], folder: Path) -> str:
+    """Run Go in a folder, pass on its messages, and return its output.
 
-
-def _fetch(url: str, into: Path) -> str:
-    """Download a file, print the progress, and return its SHA-256."""
-    digest, size, due = hashlib.sha256(), 0, time.monotonic() + _PROGRESS_SECONDS
-    with urlopen(url, timeout=_CONNECT_SECONDS) as answer, into.open("wb") as file:  # noqa: S310 - a fixed https URL
-        while block := answer.read(1 << 16):
-            file.write(block)
-            digest.update(block)
-            size += len(block)
-            if time.monotonic() > due:
-                print(f"  downloading {into.name}: {size / 1e6:.0f} MB", flush=True)
-                due += _PROGRESS_SECONDS
-    return digest.hexdigest()
-
-
-def _require_go(module: Path, env: Mapping[str, str]) -> None:
-    required = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
-    advice = f"install Go {required[1] if required else ''} or newer (https://go.dev/dl) and run `make setup` again"
+    In a module's folder, Go compares its version with the one that go.mod requires, and downloads a newer one if that
+    is allowed.
+    """
     if shutil.which("go") is None:
-        raise SourceError(f"PATH has no go: {advice}")
-    # In the module's own folder, Go compares its version with the one that go.mod requires, and downloads a newer one
-    # if that is allowed.
-    done = subprocess.run(["go", "list", "-m"], cwd=module, env=env, capture_output=True, text=True, check=False)
+        raise SourceError(f"PATH has no go: {INSTALL_GO}")
+    env = {**os.environ, "GOWORK": "off"}
+    done = subprocess.run(["go", *arguments], cwd=folder, env=env, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        raise SourceError(f"this Go cannot build it ({done.stderr.strip()}): {advice}")
+        print(done.stdout, end="", flush=True)
+        command = f"go {' '.join(arguments[:2])}"
+        raise SourceError(f"`{command}` failed, see above; if this Go is too old, {INSTALL_GO}")
+    return done.stdout
 
 
-def _copy_scripts(target: Path, env: Mapping[str, str]) -> None:
-    argv = ["go", "mod", "download", "-json", SCRIPTS_MODULE]
+def _copy_scripts(target: Path) -> None:
     # Outside any module, so the download neither reads nor changes a go.mod.
-    done = subprocess.run(argv, cwd=target, env=env, capture_output=True, text=True, check=False)
-    module: dict[str, str] = json.loads(done.stdout) if done.stdout.strip() else {}
-    if done.returncode != 0 or "Dir" not in module:
-        raise SourceError(f"go cannot download {SCRIPTS_MODULE}: {module.get('Error') or done.stderr.strip()}")
+    module: dict[str, str] = json.loads(_run_go(["mod", "download", "-json", SCRIPTS_MODULE], target))
     if module["Sum"] != SCRIPTS_SUM:
         raise SourceError(f"{SCRIPTS_MODULE} has checksum {module['Sum']}, not {SCRIPTS_SUM}: not used")
     for script in _SCRIPTS:
