@@ -8,8 +8,7 @@ import pytest
 
 from tests.tiers import SAFETY_PAGE, Target, mistakes, safety_lines, safety_subject
 from tools.reference.__main__ import PAGES, ROOT
-from tools.reference.collected import CollectedTest, collect_tests
-from tools.reference.safety import with_tests
+from tools.reference.testing import CollectedTest, collect_tests, with_tests
 
 PAGE = """
 | line | what happens | tests |

@@ -11,8 +11,7 @@ from typing import Final
 from rtcai_pulumi.events.schema import event_schema_text
 from tools.reference.emulator import emulator_page
 from tools.reference.program import program_page
-from tools.reference.safety import safety_page
-from tools.reference.testing import testing_page
+from tools.reference.testing import safety_page, testing_page
 
 ROOT: Final = Path(__file__).parents[2]
 

@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Final
 
 from pydantic.fields import FieldInfo
 
 from rtcai_pulumi.config.emulator import ENVIRONMENT_VARIABLES, OFF_OPTIONS, ChangeableSettings, EmulatorSettings
+from tools.reference.program import describe_type
 
 _PAGE: Final = Path(__file__).parents[2] / "docs" / "emulator.md"
 _TABLE: Final = re.compile(
@@ -30,20 +31,8 @@ def _row(name: str, field: FieldInfo) -> str:
         f"`{name}`",
         f"`{ENVIRONMENT_VARIABLES.get(name, option)}`",
         f"`{field.alias}`" if name in ChangeableSettings.model_fields else "–",
-        _values(field),
+        describe_type(field),
         "–" if field.default is None else f"`{field.default}`",
         field.description,
     ]
     return f"| {' | '.join(map(str, cells))} |\n"
-
-
-def _values(field: FieldInfo) -> str:
-    kind: Any = next((part for part in get_args(field.annotation) if part is not type(None)), field.annotation)
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(field.annotation))
-    names = {int: "whole number", float: "number", bool: "`True`, `False`", str: "text"}
-    limits = {key: getattr(mark, key) for mark in field.metadata for key in ("ge", "le") if hasattr(mark, key)}
-    words = [names.get(kind, "AppKeys with AppSecrets")]
-    words += [f"from {limits['ge']:.0f}"] if "ge" in limits else []
-    words += [f"to {limits['le']:.0f}"] if "le" in limits else []
-    return " ".join(words)

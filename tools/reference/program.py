@@ -15,7 +15,14 @@ from rtcai_pulumi.config.problems import limits_of
 from rtcai_pulumi.config.room import RoomInputs
 
 _BLOCKS: Final = (Agent, Asr, Llm, RealTimeParam, AgentParam, Tts, Pipeline)
-_WORDS: Final = {str: "string", bool: "true or false", int: "whole number", float: "number", Any: "anything"}
+_WORDS: Final = {
+    str: "string",
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    Any: "anything",
+    type(None): "",
+}
 _HEAD: Final = """# Reference
 
 Made from the models and docstrings by `make docs`. Names in a program are the snake_case ones; a block as a plain
@@ -78,10 +85,11 @@ def _table(block: type[Block], *, leave_out: Sequence[str]) -> Iterator[str]:
         if name not in leave_out:
             wire = field.alias or name
             description = " ".join((field.description or "").split()).replace("|", "\\|").replace("``", "`")
-            yield f"| `{name}` | `{wire}` | {_type(field)} | {description} |"
+            yield f"| `{name}` | `{wire}` | {describe_type(field)} | {description} |"
 
 
-def _type(field: FieldInfo) -> str:
+def describe_type(field: FieldInfo) -> str:
+    """Return the type of a field and its range in words."""
     words = _word(field.annotation)
     limits = limits_of(field)
     return f"{words}, {limits}" if limits else words

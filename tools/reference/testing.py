@@ -1,53 +1,103 @@
-"""The page of the tests: which make target runs which test, from the tests' own markers."""
+"""The tables of docs/testing.md and the last column of docs/safety.md, from the tests' markers as pytest collects them.
 
+The rest of these pages is written by hand.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from tests.tiers import PROMISES, Target, safety_lines, subjects
-from tools.reference.collected import CollectedTest, collect_tests
-from tools.reference.safety import tests_of
+from tests.tiers import PROMISES, ROOT, SAFETY_PAGE, Target, safety_lines, safety_subject, subjects
 
-_HEAD: Final = """# Tests
+_MARK: Final = "<!-- from here on written by `make docs`, from the markers of the tests -->\n"
+_ROW: Final = re.compile(r"^(\| `([a-z-]+)` \|.*\|)[^|]*\|$", re.MULTILINE)
 
-Made from the tests' markers (`tests/tiers.py`) by `make docs`.
 
-| target | what it runs |
-|---|---|
-| `make test` | lint, types, every test without the engine, and the ones with it that the next table names |
-| `make test-full` | the same, all tests of the engine, and those without it at the lowest versions of dependencies |
-| `make test-engines` | the tests of the engine that `make test` has, with the oldest supported engine and SDK |
-| `make test-pythons` | the tests without the engine, and README's program with it, with each Python of this machine |
-| `make test-all` | `make test-full`, `make test-engines`, then every crash at every moment and the whole model: hours |
+class CollectedTest(NamedTuple):
+    """A test with its parameters, the first target that runs it, and what it shows."""
 
-`make test-rest` is what `make test-full` has beyond `make test`. Each target ends with the time of each part and the
-ten slowest tests. To run one file by hand: `.venv/bin/python -m pytest tests/engine/test_up.py`, which leaves out only
-what `make test-all` adds.
+    test: str
+    target: Target
+    shows: Sequence[str]
+    reason: str | None
 
-A test that runs the engine belongs to `make test-full` unless it is marked `everyday`; its module says why the others
-can wait.
+    @property
+    def file(self) -> str:
+        """The test's file."""
+        return self.test.partition("::")[0]
 
-## What a test of the engine costs
+    @property
+    def name(self) -> str:
+        """The test's name, without parameters."""
+        return self.test.partition("[")[0].rpartition("::")[2]
 
-Processor time of one command on a stack of one room, engine 3.259.0, two quiet cores (medians of six runs; parts
-sampled from one run):
 
-| command | seconds |
-|---|---|
-| `pulumi up --skip-preview` | 1.5: engine 0.4, `pip list` by the language host 0.2, program 0.4, plugin process 0.5 |
-| `pulumi up` with its preview | 2.4 |
-| `pulumi destroy --skip-preview` | 1.1 |
-| `pulumi stack init` | 0.3 |
+@cache
+def collect_tests() -> Sequence[CollectedTest]:
+    """Return all tests.
 
-So tests skip previews unless they are about previews, copy a stack that was initialized once, and try several faults
-or crashes on the life of one stack.
-"""
+    Raises:
+        RuntimeError: pytest could not collect them; the message is its output.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tests.json"
+        command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-m", "", "--collected", str(file)]
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stdout + done.stderr)
+        tests = json.loads(file.read_text(encoding="utf-8"))
+        return [CollectedTest(**{**test, "target": Target(test["target"])}) for test in tests]
+
+
+def safety_page() -> str:
+    """Return the page in Markdown."""
+    return with_tests(SAFETY_PAGE.read_text(encoding="utf-8"), collect_tests())
+
+
+def with_tests(page: str, tests: Sequence[CollectedTest]) -> str:
+    """Return a page whose lines have the number of their tests in the last column, linked to docs/testing.md.
+
+    Raises:
+        LookupError: a line has no test, or two lines have the same name.
+    """
+    names = [match[2] for match in _ROW.finditer(page)]
+    if twice := {name for name in names if names.count(name) > 1}:
+        message = f"docs/safety.md has two lines of the name {', '.join(sorted(twice))}"
+        raise LookupError(message)
+
+    def fill(row: re.Match[str]) -> str:
+        count = len({(test.file, test.name) for test in tests_of(row[2], tests)})
+        return f"{row[1]} [{count}](testing.md#{row[2]}) |"
+
+    return _ROW.sub(fill, page)
+
+
+def tests_of(line: str, tests: Sequence[CollectedTest]) -> Sequence[CollectedTest]:
+    """Return the tests of a line.
+
+    Raises:
+        LookupError: the line has no test.
+    """
+    subject = safety_subject(line)
+    marked = [test for test in tests if subject in test.shows]
+    if not marked:
+        message = f'no test shows the line `{line}` of docs/safety.md: mark one shows("{subject}")'
+        raise LookupError(message)
+    return marked
 
 
 def testing_page() -> str:
     """Return the page in Markdown."""
     tests = collect_tests()
-    return "\n".join([_HEAD, *_subjects(tests), *_safety(tests), *_left_to_full(tests)])
+    head, mark, _ = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8").partition(_MARK)
+    return "\n".join([head + mark, *_subjects(tests), *_safety(tests), *_left_to_full(tests)])
 
 
 def _subjects(tests: Sequence[CollectedTest]) -> Iterator[str]:
