@@ -69,20 +69,12 @@ class Target(StrEnum):
 
 
 def target_of(item: pytest.Item) -> Target:
-    """The first target that runs a test. `EXPRESSIONS` is the same rule for pytest."""
+    """The first target that runs a test. The Makefile has the same rule as expressions for pytest."""
     if item.get_closest_marker("exhaustive"):
         return Target.ALL
     if item.get_closest_marker("full") and not item.get_closest_marker("everyday"):
         return Target.FULL
     return Target.TEST
-
-
-EXPRESSIONS: Final = {
-    Target.TEST: "not exhaustive and (everyday or not full)",
-    Target.FULL: "not exhaustive and full and not everyday",
-    Target.ALL: "exhaustive",
-}
-"""What each target runs in addition to the previous one, for pytest's ``-m``."""
 
 
 def some_of(values: Iterable[Any], often: int = 1) -> list[Any]:

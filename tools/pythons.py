@@ -1,13 +1,35 @@
-"""The Pythons of this machine that the package supports, for `make test-pythons`."""
+"""The Pythons of this machine that the package supports.
+
+`python -m tools.pythons ARGUMENTS` runs pytest with these arguments for each of them, and README's program from the
+wheel.
+"""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 VERSIONS: Final = ("3.11", "3.12", "3.13", "3.14")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the checks for each Python; return the exit code of the first that failed, or 0."""
+    pythons = find_pythons()
+    missing = [version for version in VERSIONS if version not in pythons]
+    print(f"Python {', '.join(pythons)}" + (f"; not on this machine: {', '.join(missing)}" if missing else ""))
+    for version, python in pythons.items():
+        for command in (
+            [python, "tools/setup.py", "--by-version", "--quiet"],
+            [f".tools/python{version}/bin/python", "-m", "pytest", *arguments],
+            [python, "tools/try_wheel.py"],
+        ):
+            print("$", *command, flush=True)
+            if code := subprocess.run(command, check=False).returncode:
+                return code
+    return 0
 
 
 def find_pythons() -> dict[str, str]:
@@ -26,3 +48,7 @@ def _candidates(version: str) -> Iterator[str]:
 def _starts(python: str) -> bool:
     """Whether it starts. A shim of pyenv does not if its version is not selected."""
     return subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
