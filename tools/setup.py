@@ -7,7 +7,7 @@ With `--by-version`, prepare a copy of `.venv` for the running Python in a folde
 `.tools/python3.13`. `make test-pythons` tests one for each version.
 
 Run by `make setup` with the system's Python; uses the standard library only. A second run does nothing. It may be
-interrupted at any moment and run again: `rtcai-setup.json` in the folder records whether the last run was completed; if
+interrupted at any moment and run again: `rtcai-setup` in the folder records whether the last run was completed; if
 not, the folder is created again.
 """
 
@@ -23,7 +23,6 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older one gets a message only
 
 import fcntl
 import hashlib
-import json
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,7 +68,8 @@ def _normalize(package: str) -> str:
 
 
 def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
-    name, state = folder.relative_to(ROOT), _read_state(folder)
+    name, record = folder.relative_to(ROOT), folder / "rtcai-setup"
+    state = record.read_text() if record.exists() and _is_usable(folder) else ""
     pinned = (ROOT / "pyproject.toml").read_text() + constraints + str(ROOT)
     wanted = hashlib.sha256(pinned.encode()).hexdigest()
     if state == wanted:
@@ -80,7 +80,7 @@ def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
         print(f"setup: making {name} with Python {sys.version_info[0]}.{sys.version_info[1]} ...", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        _write_state(folder, UNFINISHED)
+        record.write_text(UNFINISHED)
         if _run(sys.executable, "-m", "venv", str(folder)) != 0:
             print(
                 "setup: this Python cannot make a virtual environment.\n"
@@ -88,7 +88,7 @@ def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
                 file=sys.stderr,
             )
             return 1
-    _write_state(folder, UNFINISHED)
+    record.write_text(UNFINISHED)
     print(f"setup: installing the package, its extras and the test tools into {name} (about a minute) ...", flush=True)
     (folder / "constraints.txt").write_text(constraints)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
@@ -100,7 +100,7 @@ def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
     if code or _run(*pip, "--no-build-isolation", "--editable", f"{ROOT}[dev]"):
         print("setup: pip failed; see its output above, fix the cause, and run `make setup` again", file=sys.stderr)
         return 1
-    _write_state(folder, wanted)
+    record.write_text(wanted)
     print(f"setup: {name} is ready", flush=True)
     return 0
 
@@ -108,25 +108,11 @@ def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
 def _is_usable(folder: Path) -> bool:
     # The scripts in bin/ start with the absolute path of their Python, so a checkout that was moved needs new ones.
     python, script = folder / "bin" / "python", folder / "bin" / "pip"
-    if not (script.exists() and script.read_text(errors="replace").startswith(f"#!{folder}/") and python.exists()):
-        return False
-    return _run(str(python), "-c", "import sys; sys.exit(sys.version_info < (3, 11))") == 0
+    return python.exists() and script.exists() and script.read_text(errors="replace").startswith(f"#!{folder}/")
 
 
 def _run(*argv: str) -> int:
     return subprocess.run(argv, cwd=ROOT, check=False).returncode
-
-
-def _read_state(folder: Path) -> str | None:
-    try:
-        state = str(json.loads((folder / "rtcai-setup.json").read_text())["state"])
-        return state if (folder / "bin" / "python").exists() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write_state(folder: Path, state: str) -> None:
-    (folder / "rtcai-setup.json").write_text(json.dumps({"state": state}) + "\n")
 
 
 if __name__ == "__main__":

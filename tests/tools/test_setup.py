@@ -1,6 +1,5 @@
 """The first half of `make setup`: `.venv`, in a fake checkout."""
 
-import json
 import re
 import subprocess
 import sys
@@ -30,11 +29,11 @@ class Checkout:
         (bin_folder / "python").chmod(0o755)
         (bin_folder / "pip").write_text(f"#!{bin_folder}/python\n")
         if state is not None:
-            self.record.write_text(json.dumps({"state": state}))
+            self.record.write_text(state)
 
     @property
     def record(self) -> Path:
-        return self.root / ".venv" / "rtcai-setup.json"
+        return self.root / ".venv" / "rtcai-setup"
 
     @property
     def calls(self) -> list[str]:
@@ -112,7 +111,7 @@ def test_a_failed_installation_is_not_taken_for_a_finished_one(checkout: Checkou
     ended = checkout.setup()
     assert ended.returncode == 1
     assert "pip failed" in ended.stderr
-    assert json.loads(checkout.record.read_text())["state"] == "unfinished"
+    assert checkout.record.read_text() == "unfinished"
 
 
 def test_an_interrupted_one_is_made_anew(checkout: Checkout) -> None:
