@@ -1,8 +1,8 @@
 """Build the wheel, install it in a new project, and run README's program there on the emulator.
 
-Usage: `python tools/try_wheel.py [--python PYTHON] [--toolchain pip|uv|poetry]`. It shows that the wheel is complete:
-nothing is imported from the checkout. The project is one of pip, uv or Poetry, as a user would write it. It needs a
-Pulumi CLI on PATH or in .tools/bin, a package registry, and no account. Standard library only.
+Usage: `PYTHON tools/try_wheel.py [--toolchain pip|uv|poetry]`, with the Python to install it for. It shows that the
+wheel is complete: nothing is imported from the checkout. The project is one of pip, uv or Poetry, as a user would write
+it. It needs a Pulumi CLI on PATH or in .tools/bin, a package registry, and no account. Standard library only.
 """
 
 import argparse
@@ -51,11 +51,10 @@ class WrongResultError(Exception):
 def main() -> int:
     """Try the wheel; return 0 if everything worked, else the program raises."""
     parser = argparse.ArgumentParser(prog="tools/try_wheel.py")
-    parser.add_argument("--python", default=sys.executable, help="the Python to install the wheel for")
     parser.add_argument("--toolchain", default="pip", choices=TOOLCHAINS, help="what installs it (default: pip)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rtcai-wheel-") as scratch:
-        try_in(Path(scratch), options.python, options.toolchain)
+        try_in(Path(scratch), options.toolchain)
     return 0
 
 
@@ -73,12 +72,12 @@ class Toolchain(NamedTuple):
 TOOLCHAINS: Final[Mapping[str, Toolchain]] = {
     "pip": Toolchain(
         "{toolchain: pip, virtualenv: venv}",
-        [["{python}", "-m", "venv", "venv"], ["venv/bin/pip", "install", "--quiet", "{wheel}[cli,emulator]"]],
+        [[sys.executable, "-m", "venv", "venv"], ["venv/bin/pip", "install", "--quiet", "{wheel}[cli,emulator]"]],
         [],
     ),
     "uv": Toolchain(
         "{toolchain: uv}",
-        [["uv", "sync", "--quiet", "--python", "{python}"]],
+        [["uv", "sync", "--quiet", "--python", sys.executable]],
         ["uv", "run", "--no-sync"],  # without --no-sync each run would ask the registry
     ),
     "poetry": Toolchain(
@@ -94,7 +93,7 @@ class Project:
     without the checkout on Python's path.
     """
 
-    def __init__(self, scratch: Path, wheel: Path, python: str, name: str) -> None:
+    def __init__(self, scratch: Path, wheel: Path, name: str) -> None:
         self.folder, self._toolchain = scratch / "program", TOOLCHAINS[name]
         tools = scratch / "tools"
         path = [str(tools / "bin"), str(self.folder / "venv" / "bin"), os.environ["PATH"], str(ROOT / ".tools" / "bin")]
@@ -114,15 +113,15 @@ class Project:
         (self.folder / "Pulumi.yaml").write_text(PULUMI_PROJECT.format(options=self._toolchain.options))
         if name != "pip":
             # These tools do not use pip's index: a machine with a mirror has to name it.
-            content = PYTHON_PROJECT.format(wheel=wheel.as_uri(), index=_index_of_pip(python))
+            content = PYTHON_PROJECT.format(wheel=wheel.as_uri(), index=_index_of_pip())
             (self.folder / "pyproject.toml").write_text(content)
-            _run([python, "-m", "venv", str(tools)], scratch)
+            _run([sys.executable, "-m", "venv", str(tools)], scratch)
             _run([str(tools / "bin" / "pip"), "install", "--quiet", name], scratch)
         # The user's own environment has what the tools need to reach the registry, such as certificates. But they would
         # use the activated Python.
         env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
         for command in self._toolchain.install:
-            _run([part.format(python=python, wheel=wheel) for part in command], self.folder, env | self.env)
+            _run([part.format(wheel=wheel) for part in command], self.folder, env | self.env)
 
     def run(self, *command: str) -> str:
         """Run a command in the project's environment and return its output."""
@@ -146,15 +145,15 @@ class Project:
         return [agent["cname"] for agent in json.loads(self.run("rtcai", "ls", "--json"))]
 
 
-def try_in(folder: Path, python: str, toolchain: str) -> None:
+def try_in(folder: Path, toolchain: str) -> None:
     """Build, install and run in an empty folder.
 
     Raises:
         subprocess.CalledProcessError: a command failed; its output was printed.
         WrongResultError: a command had another result than it should.
     """
-    wheel = _build(folder / "dist", python)
-    project = Project(folder, wheel, python, toolchain)
+    wheel = _build(folder / "dist")
+    project = Project(folder, wheel, toolchain)
     with project.emulator():
         project.run("pulumi", "stack", "init", "test", "--non-interactive")
         project.run("pulumi", "up", "--yes", "--non-interactive")
@@ -165,11 +164,11 @@ def try_in(folder: Path, python: str, toolchain: str) -> None:
         _require(uses_python, f"rtcai doctor says about the plugin: {plugin['detail']}")
         project.run("pulumi", "destroy", "--yes", "--non-interactive")
         _require(not project.rooms(), "destroy has left an agent")
-    print(f"{wheel.name}: one agent was started and stopped with {toolchain} and {python}")
+    print(f"{wheel.name}: one agent was started and stopped with {toolchain} and {sys.executable}")
 
 
-def _build(into: Path, python: str) -> Path:
-    _run([python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(into), str(ROOT)], ROOT)
+def _build(into: Path) -> Path:
+    _run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(into), str(ROOT)], ROOT)
     (wheel,) = into.glob("*.whl")
     return wheel
 
@@ -178,11 +177,11 @@ def _program_of_readme() -> str:
     return _search(r"## A program\n+```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"))
 
 
-def _index_of_pip(python: str) -> str:
+def _index_of_pip() -> str:
     """Return the registry that pip uses, which may be a mirror: its help names it as the default."""
     env = {**os.environ, "COLUMNS": "1000"}
     return _search(
-        r"--index-url <url>.*\(default (\S+?)\)", _run([python, "-m", "pip", "install", "--help"], ROOT, env)
+        r"--index-url <url>.*\(default (\S+?)\)", _run([sys.executable, "-m", "pip", "install", "--help"], ROOT, env)
     )
 
 
