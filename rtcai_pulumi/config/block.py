@@ -65,7 +65,7 @@ class Block(BaseModel, metaclass=_BlockMeta):
         alias_generator=to_camel,
         validate_by_alias=True,
         validate_by_name=False,
-        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
     extra: Setting[Mapping[str, Any]] = Field(default=None)

@@ -9,6 +9,7 @@ import json
 from typing import Any, Final
 
 from rtcai_pulumi.config.conversation import Data
+from rtcai_pulumi.config.field_docs import DescribedSchema
 from rtcai_pulumi.config.wire import nested_blocks
 from rtcai_pulumi.events.agent import PROMPT_FILES
 from rtcai_pulumi.events.model import KEY_PATTERN, Event
@@ -26,7 +27,7 @@ _WHERE: Final = {
 
 def event_schema() -> _Schema:
     """Return the schema of an event file."""
-    event = Event.model_json_schema()
+    event = Event.model_json_schema(schema_generator=DescribedSchema)
     models: dict[str, _Schema] = event.pop("$defs")
     for schema in (event, models["EventRoom"]):
         del schema["properties"]["extra"]

@@ -11,6 +11,7 @@ from rtcai_pulumi import RealtimeConversation, Role, Room, RtcAiError, room_toke
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.blocks import Agent, AgentParam, Asr, Llm, Pipeline, RealTimeParam, Tts
 from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.config.field_docs import field_docs
 from rtcai_pulumi.config.problems import limits_of
 from rtcai_pulumi.config.room import RoomInputs
 
@@ -81,10 +82,11 @@ def _errors() -> Iterator[str]:
 
 def _table(block: type[Block], *, leave_out: Sequence[str]) -> Iterator[str]:
     yield "| name | on the wire | type | |\n|---|---|---|---|"
+    docs = field_docs(block)
     for name, field in block.model_fields.items():
         if name not in leave_out:
             wire = field.alias or name
-            description = " ".join((field.description or "").split()).replace("|", "\\|").replace("``", "`")
+            description = " ".join(docs.get(name, "").split()).replace("|", "\\|").replace("``", "`")
             yield f"| `{name}` | `{wire}` | {describe_type(field)} | {description} |"
 
 
