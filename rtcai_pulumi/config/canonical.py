@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic_core import PydanticUndefined
 
 from rtcai_pulumi.config.block import Block
-from rtcai_pulumi.config.conversation import Data, Mode
+from rtcai_pulumi.config.conversation import BLOCK_NAMES, Data, Mode
 from rtcai_pulumi.config.values import UNKNOWN, contains_unknown
 from rtcai_pulumi.config.wire import create_body, data_of, nested_blocks, to_json
 
@@ -42,6 +42,11 @@ class DesiredAgent:
     def cname(self) -> str:
         """The name of its room."""
         return str(self.inputs["cname"])
+
+    @property
+    def configuration(self) -> Mapping[str, Any]:
+        """The inputs that determine the canonical form, as they are; two agents with equal ones are the same."""
+        return {name: self.inputs.get(name) for name in ("cname", *BLOCK_NAMES, "extra")}
 
     @cached_property
     def data(self) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from rtcai_pulumi.config.conversation import options_of, starts_first
 from rtcai_pulumi.config.paths import find_values
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.record import KeepReason, Record, keep_reason_of
-from rtcai_pulumi.lifecycle.account import compare_accounts
+from rtcai_pulumi.lifecycle.account import compare_accounts, is_account_of
 from rtcai_pulumi.lifecycle.foresee import warn_of_two
 from rtcai_pulumi.lifecycle.recovery_rules import is_over, is_stale, steps_next_to_task
 
@@ -52,7 +52,7 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     replaces = tuple(_find_changes(olds, news))
     if not replaces and (is_over(records, resource_id) or TaskReference.parse(resource_id).cid in run.ended_rooms):
         replaces = ("taskId",)
-    if (settings := run.known_settings()) is not None:
+    if (settings := run.known_settings()) is not None and not is_account_of(olds, settings):
         compare_accounts(Record.from_state(resource_id, olds, process=0), settings, run, is_replaced=bool(replaces))
     stop_first = "cname" not in replaces and not starts_first(news)
     if replaces:
@@ -71,8 +71,11 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
 
 def _find_changes(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Iterator[str]:
     """The properties that require another agent if they change, and those that ``replace_on_changes`` names."""
-    old, new = DesiredAgent(olds).canonical, DesiredAgent(news).canonical
-    changes = [name for name in dict.fromkeys((*new, *old)) if not is_same(old.get(name), new.get(name))]
+    before, after = DesiredAgent(olds), DesiredAgent(news)
+    changes: list[str] = []
+    if not is_same(before.configuration, after.configuration):  # in most calls they are, and need no canonical form
+        old, new = before.canonical, after.canonical
+        changes = [name for name in dict.fromkeys((*new, *old)) if not is_same(old.get(name), new.get(name))]
     yield from changes
     yield from (name for name in find_named_changes(olds, news) if name not in changes)
 

@@ -80,12 +80,22 @@ def resolve_owner(partial_owner: str, env: Mapping[str, str], project_backend: s
         project_backend: URL from the CLI's project file, if there is one and the program did not know it.
         folder: the folder of the CLI, to which a relative URL refers.
     """
-    before, prefix, rest = partial_owner.partition(_URN)
-    organization, _, digest = before.rpartition(" ")
-    urn = f"{prefix}{rest}"
+    place, urn = split_owner(partial_owner)
+    return make_owner(resolve_place(place, env, project_backend, folder), urn)
+
+
+def split_owner(partial_owner: str) -> tuple[str, str]:
+    """Return what a program's owner says of organization and backend, which all of its resources share, and the URN."""
+    place, prefix, rest = partial_owner.partition(_URN)
+    return place, f"{prefix}{rest}"
+
+
+def resolve_place(place: str, env: Mapping[str, str], project_backend: str | None, folder: Path) -> str:
+    """Return the first part of the owners that journal and state store; see `resolve_owner`."""
+    organization, _, digest = place.rpartition(" ")
     if digest and not env.get("PULUMI_BACKEND_URL"):
-        return f"{digest}{urn}"
-    return make_owner(owner_prefix(env, project_backend, folder, organization or NO_ORGANIZATION), urn)
+        return digest.rstrip(":")
+    return owner_prefix(env, project_backend, folder, organization or NO_ORGANIZATION)
 
 
 def _current_login(env: Mapping[str, str]) -> str | None:
