@@ -1,212 +1,20 @@
-"""The adapter to Pulumi's dynamic provider API: serves the lifecycle to the engine. It has no logic of its own.
+"""The classes that a program and the states of its stacks name as the providers of their resources.
 
-It runs in the plugin process. These engine rules shape it: what `configure` sets is shared by all threads of the
-process; a failed check with a property name prints the value of that property; `read` must return a dict, which is
-empty for "gone"; a line on stderr becomes a message of the stack; previews call `check`, `diff` and `read` too, and
-nothing shows that they are previews.
+The plugin process makes an instance for each and calls `configure` first. A program only names the classes, so what
+serves the verbs is loaded by `configure`.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    ResourceProvider,
-    UpdateResult,
-)
-from pulumi.output import Unknown
-
-from rtcai_pulumi.config.conversation import former_owners
-from rtcai_pulumi.config.validation import check
-from rtcai_pulumi.config.values import UNKNOWN, map_nested
-from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.lifecycle.context import Run
-from rtcai_pulumi.lifecycle.create import create
-from rtcai_pulumi.lifecycle.delete import delete
-from rtcai_pulumi.lifecycle.diff import diff
-from rtcai_pulumi.lifecycle.foresee import foresee
-from rtcai_pulumi.lifecycle.read import Reading, read
-from rtcai_pulumi.lifecycle.room import check_room, create_room, delete_room, diff_room, read_room, update_room
-from rtcai_pulumi.lifecycle.update import update
-from rtcai_pulumi.plugin_process import (
-    Engine,
-    cli,
-    engine_address,
-    exported_state,
-    on_cancel,
-    print_without_frames,
-    request_of_call,
-    widen_pool,
-)
-from rtcai_pulumi.service.errors import JournalError, SettingsError
-from rtcai_pulumi.service.printable import printable
-from rtcai_pulumi.service.retry import Retrier, limit_time
-from rtcai_pulumi.service.settings import concurrency_of, how_to_set, missing_credentials, resolve
-from rtcai_pulumi.stack.owner import resolve_owner
-from rtcai_pulumi.stack.project import project_folder, project_in
-from rtcai_pulumi.stack.state import stack_state
+from pulumi.dynamic import ResourceProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from pulumi.dynamic import CheckResult, ConfigureRequest, CreateResult, DiffResult, ReadResult, UpdateResult
 
-    from pulumi.dynamic import ConfigureRequest
-
-    from rtcai_pulumi.journal.journal import Journal
-    from rtcai_pulumi.journal.reader import JournalReader, JournalSnapshot
-    from rtcai_pulumi.journal.record import StackState
-    from rtcai_pulumi.service.client import Client
-    from rtcai_pulumi.service.settings import Settings
-
-_PROVIDER_KEY = "__provider"
-
-
-class _Process:
-    """What all providers of one plugin process share: one client, one journal, and one watcher of the engine.
-
-    There is one of each, regardless of what the program declares: two watchers would not know of each other's running
-    calls, two clients would send at twice the rate, and two journals would release each other's locks.
-    """
-
-    def __init__(self, config: Callable[[str], str | None]) -> None:
-        self._config = config
-        self._opening = RLock()
-        self._client: Client | None = None
-        self._journal: Journal | None = None
-        self._snapshot: JournalSnapshot | None = None
-        self._has_invalid_settings = False
-        self._has_checked_credentials = False
-        self._owners: dict[str, str] = {}
-        self._cli = cli()
-        self._reading_state = Lock()
-        self._state: list[StackState | None] = []
-        self.engine = Engine(engine_address(sys.argv), self._cli.runs)
-        self.engine.watch()
-        self.run = Run(
-            self._connect,
-            self._open_journal,
-            self.engine.lives,
-            _report,
-            Retrier(sleep=self.engine.stopping.wait),
-            sleep=self.engine.stopping.wait,
-            stopping=self.engine.stopping.is_set,
-            read_journal=self._read_journal,
-            known_settings=self._known_settings,
-            state=self._read_state,
-            destroys_stack=self._cli.destroys_all,
-        )
-        print_without_frames()
-        if not on_cancel(self._is_cancelled):
-            self.engine.debug("rtcai: the plugin's Cancel was not found; a Ctrl-C does not end waits")
-        widen_pool(concurrency_of(os.environ, config), self.engine.debug)
-
-    def warn_of_missing_credentials(self) -> None:
-        """Warn once that `pulumi up` will fail. Only this process can know: the program may run somewhere else."""
-        with self._opening:
-            checked, self._has_checked_credentials = self._has_checked_credentials, True
-        if not checked and (missing := missing_credentials(os.environ, self._config)):
-            names = " and ".join(name.variable for name in missing)
-            _report(
-                f"warning: RTC AI credentials are not set ({names}). A preview does not need them, but "
-                f"`pulumi up` will fail; {how_to_set(missing)}"
-            )
-
-    def owner(self, program_owner: str) -> str:
-        """The owner of a task: the program's value, completed with the backend that only this process knows."""
-        with self._opening:
-            resolved = self._owners.get(program_owner)
-            if resolved is None:
-                folder = project_folder(self._cli.folder)
-                backend = _project_backend(folder)
-                resolved = self._owners[program_owner] = resolve_owner(program_owner, os.environ, backend, folder)
-            return resolved
-
-    def _read_state(self, owner: str) -> StackState | None:
-        """The stack's state, read once; None if it cannot be read."""
-        with self._reading_state:
-            if not self._state:
-                stack = urn_of(owner).partition("::")[0].rpartition(":")[2]
-                self._state.append(stack_state(exported_state(self._cli, stack)) if stack else None)
-            return self._state[0]
-
-    def _is_cancelled(self) -> None:
-        """Handle the engine's stop request. If no call runs here, the run may have ended with its state written."""
-        self.engine.stopping.set()
-        journal = self._journal
-        if journal is not None and self.engine.idle:
-            with suppress(JournalError):
-                journal.record_stored()
-
-    def _connect(self) -> Client:
-        """The one client of this process, created at the first request."""
-        with self._opening:
-            if self._client is None:
-                from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
-
-                self._client = Client(self._settings())
-                for warning in self._client.proxy_warnings:
-                    _report(f"warning: {warning}; this entry is ignored")
-            return self._client
-
-    def _open_journal(self) -> Journal:
-        """The one journal of this process, opened at the first use by an operation that only an update calls."""
-        with self._opening:
-            if self._journal is None:
-                from rtcai_pulumi.journal.journal import Journal, journal_path  # noqa: PLC0415  nor a database
-                from rtcai_pulumi.journal.schema import find_location_warning  # noqa: PLC0415  as above
-
-                path = journal_path(os.environ)
-                if self._snapshot is None:
-                    self._journal = Journal(path)
-                else:
-                    self._journal = self._snapshot.hand_over(lambda: Journal(path))
-                if warning := find_location_warning(self._journal.path):
-                    _report(f"warning: {warning}")
-            return self._journal
-
-    def _read_journal(self) -> JournalReader:
-        """The journal for operations that a preview calls: they write nothing, and work on a read-only disk."""
-        with self._opening:
-            if self._journal is not None:
-                return self._journal
-            if self._snapshot is None:
-                from rtcai_pulumi.journal.journal import journal_path  # noqa: PLC0415  as above
-                from rtcai_pulumi.journal.reader import JournalSnapshot  # noqa: PLC0415  as above
-
-                try:
-                    path = journal_path(os.environ)
-                except JournalError as error:
-                    _warn_of_unread_journal(error)
-                    path = Path(os.devnull) / "no journal"
-                self._snapshot = JournalSnapshot(path, _warn_of_unread_journal)
-            return self._snapshot
-
-    def _settings(self) -> Settings:
-        """The settings; invalid settings are reported once, not once for each room."""
-        if self._has_invalid_settings:
-            message = "Settings are missing or invalid; see the first error of this run."
-            raise SettingsError(message)
-        try:
-            return resolve(os.environ, self._config)
-        except SettingsError:
-            self._has_invalid_settings = True
-            raise
-
-    def _known_settings(self) -> Settings | None:
-        """The settings; None if they are incomplete or invalid."""
-        try:
-            return resolve(os.environ, self._config)
-        except SettingsError:
-            return None
+    from rtcai_pulumi.plugin import ConversationVerbs, PluginProcess, RoomVerbs
 
 
 class _DynamicProvider(ResourceProvider):
@@ -215,32 +23,41 @@ class _DynamicProvider(ResourceProvider):
     serialize_as_secret_always = False  # the reference is a constant; as a secret it would be ciphertext in every state
 
     _configuring: ClassVar[Lock] = Lock()
-    _process: ClassVar[_Process | None] = None
+    _process: ClassVar[PluginProcess | None] = None
+    _verbs: ConversationVerbs | RoomVerbs
 
-    def configure(self, req: ConfigureRequest) -> None:
-        """Store the stack's config. Settings are resolved at the first request, because a preview needs none."""
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Report every problem of the inputs."""
+        return self._verbs.check(_olds, news)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Compare the state with new inputs."""
+        return self._verbs.diff(_id, _olds, _news)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Start the agent, or open the room."""
+        return self._verbs.create(props)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Remove it from the state if it is definitely gone."""
+        return self._verbs.read(id_, props)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Correct what a running agent or an open room needs no replacement for."""
+        return self._verbs.update(_id, _olds, _news)
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Stop the agent, or end the room."""
+        self._verbs.delete(_id, _props)
+
+    def _configure_process(self, req: ConfigureRequest) -> PluginProcess:
+        """The one process. It resolves its settings at the first request, because a preview needs none."""
+        from rtcai_pulumi.plugin import PluginProcess  # noqa: PLC0415  a program only names the class
+
         with _DynamicProvider._configuring:
             if _DynamicProvider._process is None:
-                _DynamicProvider._process = _Process(req.config.get)
-            self._shared = _DynamicProvider._process
-            self._run = self._shared.run
-            self._engine = self._shared.engine
-
-    @contextmanager
-    def _call(self) -> Iterator[None]:
-        """Mark a call that must be finished, within the time that ``custom_timeouts`` allows."""
-        request = request_of_call()
-        with self._engine.call(), limit_time(getattr(request, "timeout", None)):
-            yield
-
-    def _inputs(self, props: Any) -> Any:
-        """The inputs of a program in the lifecycle's form: with the owner as in journal and state."""
-        inputs = _to_properties(props)
-        if isinstance(inputs.get("owner"), str):
-            inputs["owner"] = self._shared.owner(inputs["owner"])
-        if former := former_owners(inputs):
-            inputs["options"] = {**inputs["options"], "formerOwners": list(map(self._shared.owner, former))}
-        return inputs
+                _DynamicProvider._process = PluginProcess(req.config.get)
+            return _DynamicProvider._process
 
 
 class ConversationProvider(_DynamicProvider):
@@ -250,42 +67,11 @@ class ConversationProvider(_DynamicProvider):
     instance must have no attributes before `configure`.
     """
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
-        self._shared.warn_of_missing_credentials()
-        problems = check(_to_properties(news))
-        if not _olds and not problems:
-            foresee(self._inputs(news), self._run)
-        return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
+    def configure(self, req: ConfigureRequest) -> None:
+        """Load what serves the verbs."""
+        from rtcai_pulumi.plugin import ConversationVerbs  # noqa: PLC0415  as above
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Replace the agent if the canonical forms differ, or if the journal says that it has ended."""
-        difference = diff(_id, _to_properties(_olds), self._inputs(_news), self._run)
-        return DiffResult(
-            changes=bool(difference.replaces) or difference.needs_recovery,
-            replaces=list(difference.replaces),
-            delete_before_replace=difference.stop_first,
-        )
-
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Start the agent."""
-        with self._call():
-            created = create(self._inputs(props), self._run)
-        return CreateResult(created.id, created.outputs)
-
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Remove the agent from the state if its room is definitely gone."""
-        return _read_result(read(id_, _to_properties(props), self._run), id_, props)
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Close other agents of this resource that an earlier run left next to the agent."""
-        with self._call():
-            return UpdateResult(update(_id, _to_properties(_olds), self._inputs(_news), self._run))
-
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Stop the agent."""
-        with self._call():
-            delete(_id, _to_properties(_props), self._run)
+        self._verbs = ConversationVerbs(self._configure_process(req))
 
 
 class RoomProvider(_DynamicProvider):
@@ -295,71 +81,8 @@ class RoomProvider(_DynamicProvider):
     instance must have no attributes before `configure`.
     """
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
-        self._shared.warn_of_missing_credentials()
-        return CheckResult(news, [CheckFailure("", str(problem)) for problem in check_room(_to_properties(news))])
+    def configure(self, req: ConfigureRequest) -> None:
+        """Load what serves the verbs."""
+        from rtcai_pulumi.plugin import RoomVerbs  # noqa: PLC0415  as above
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Replace the room if its name differs; the new room is opened before the old one is ended."""
-        changes, replaces = diff_room(_id, _to_properties(_olds), self._inputs(_news), self._run)
-        return DiffResult(changes=changes, replaces=replaces)
-
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Open the room."""
-        with self._call():
-            id_, outputs = create_room(self._inputs(props), self._run)
-        return CreateResult(id_, outputs)
-
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Remove the room from the state if it is definitely gone."""
-        return _read_result(read_room(_to_properties(props), self._run), id_, props)
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Store the inputs that only the provider reads; no request is sent."""
-        with self._call():
-            return UpdateResult(update_room(_id, _to_properties(_olds), self._inputs(_news), self._run))
-
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """End the room if no one is in it."""
-        with self._call():
-            delete_room(_to_properties(_props), self._run)
-
-
-def _read_result(reading: Reading, id_: str, props: dict[str, Any]) -> ReadResult:
-    if reading.warning:
-        _report(f"warning: {reading.warning}")
-    return ReadResult("", {}) if reading.gone else ReadResult(id_, props)
-
-
-def _project_backend(folder: Path) -> str | None:
-    try:
-        return project_in(folder).backend
-    except (OSError, ValueError):
-        return None  # the engine has read the file, or reports the error itself
-
-
-def _warn_of_unread_journal(error: JournalError) -> None:
-    _report(
-        "warning: The journal (the local record of started agents) cannot be read, so this run does not know what "
-        "earlier runs started. A preview works without it, but `pulumi up` will fail until this is fixed. "
-        f"{error}"
-    )
-
-
-def _report(line: str) -> None:
-    """Show a line to the user: the engine forwards what a plugin writes to stderr.
-
-    If the engine is gone, no process reads the line, and the clean-up that follows must continue.
-    """
-    with suppress(OSError, ValueError):
-        sys.stderr.write(f"{printable(line)}\n")
-
-
-def _to_properties(props: Any) -> Any:
-    """Properties in the lifecycle's form: with its own marker for unknowns at any depth, and without the engine's."""
-    return map_nested(
-        props,
-        lambda _, value: UNKNOWN if isinstance(value, Unknown) else value,
-        keeps=lambda key, _: key != _PROVIDER_KEY,
-    )
+        self._verbs = RoomVerbs(self._configure_process(req))

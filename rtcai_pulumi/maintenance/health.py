@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 60
 """Seconds that a command may take."""
 _PLUGIN_PROGRAM: Final = """
-import dill, grpc, pulumi.dynamic, rtcai_pulumi.provider, sys
+import dill, grpc, pulumi.dynamic, rtcai_pulumi.plugin, rtcai_pulumi.provider, sys
 from importlib.metadata import version
 print(f"rtcai-pulumi {version('rtcai-pulumi')}, pulumi {version('pulumi')}, Python {sys.version.split()[0]}")
 """

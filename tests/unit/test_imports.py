@@ -32,8 +32,11 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     ("statement", "left_out"),
     [
         ("import rtcai_pulumi", ("pulumi", "pydantic", "httpx", "sqlite3", "yaml")),
-        ("from rtcai_pulumi import RealtimeConversation", ("httpx", "sqlite3", "rtcai_pulumi.events")),
-        ("import rtcai_pulumi.provider", ("httpx", "sqlite3", "rtcai_pulumi.events", "rtcai_pulumi.conversation")),
+        (
+            "from rtcai_pulumi import RealtimeConversation",
+            ("httpx", "sqlite3", "rtcai_pulumi.events", "rtcai_pulumi.plugin"),
+        ),
+        ("import rtcai_pulumi.plugin", ("httpx", "sqlite3", "rtcai_pulumi.events", "rtcai_pulumi.conversation")),
     ],
 )
 def test_an_import_loads_no_more_than_it_needs(statement: str, left_out: tuple[str, ...]) -> None:
