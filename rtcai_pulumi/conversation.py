@@ -26,6 +26,7 @@ from rtcai_pulumi.registration import (
     require_text_and_options,
     warn_of_shared_room,
 )
+from rtcai_pulumi.sdk_wait import wait_for_registration
 
 _OUTPUT_ONLY = {
     "cid": "cid",
@@ -166,15 +167,15 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             options.hidden["roommates"] = possible_roommates(name, inputs.get("cname"))
         if options.hidden:
             inputs["options"] = options.hidden
-        owner = owner_of(_KIND.type_, name, opts)
-        inputs["owner"] = delay_registration(
-            owner, name, inputs, opts, options, type_="RealtimeConversation", check=check
+        owner = delay_registration(
+            owner_of(_KIND.type_, name, opts), name, inputs, opts, options, type_="RealtimeConversation", check=check
         )
         warn_of_shared_room(name, inputs.get("cname"), opts)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
-        super().__init__(
-            ConversationProvider(), name, _mark_names({"owner": None, **properties, **inputs}), options.opts
-        )
+        # The owner comes first, and is a plain text that needs no mark.
+        marked = _mark_names({"owner": None, **properties, **inputs})
+        super().__init__(ConversationProvider(), name, {**marked, "owner": owner}, options.opts)
+        wait_for_registration(self)
 
     def translate_input_property(self, prop: str) -> str:
         """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""

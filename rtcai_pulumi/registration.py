@@ -6,7 +6,7 @@ would be reported one by one. The engine does not know rooms either, so it would
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,8 @@ class _Run:
     unreported: list[str] = field(default_factory=list)
     """The problems of plain values, one sentence each, until they are reported."""
     problems: int = 0
+    complete_urn: Callable[[str], str] | None = None
+    """Makes an owner from a URN; kept, because it reads the project file."""
 
     def add_problems(self, problems: Iterable[str]) -> None:
         """Keep problems for the report; from now on nothing is registered."""
@@ -54,7 +56,7 @@ _runs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Run] = WeakKeyDictionary()
 
 
 def delay_registration(
-    owner: pulumi.Output[str | None],
+    owner: Callable[[], Awaitable[str | None]],
     name: str,
     inputs: Mapping[str, Any],
     opts: pulumi.ResourceOptions | None,
@@ -69,7 +71,7 @@ def delay_registration(
     there is a problem, nothing further is registered.
 
     Args:
-        owner: the input that each of them has; it is delayed.
+        owner: returns the input that each of them has, and that is delayed.
         name: the resource's name.
         inputs: flat inputs with the names in the request; some may be outputs.
         opts: the resource's options as the program gives them.
@@ -90,14 +92,16 @@ def delay_registration(
         problems.insert(0, Problem("name", "contains an invisible character; remove it"))
     run.add_problems(f"{label} has a problem: {problem}" for problem in (*options.problems, *problems))
 
-    async def report_and_watch() -> None:
+    async def delayed_owner() -> str | None:
         _report_problems(run)
         await watch_transforms(wanted=options.may_change)
         for field_name in ("cname", "requestId"):
             if isinstance(inputs.get(field_name), pulumi.Output) and await inputs[field_name].is_secret():
                 raise InvalidProgram(_MUST_BE_PUBLIC.format(label=label, name=field_name))
+        return await owner()
 
-    return pulumi.Output.all(owner, report_and_watch()).apply(lambda values: values[0])
+    # One output and not several that depend on each other: each costs time for each resource.
+    return pulumi.Output.from_input(delayed_owner())
 
 
 def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
@@ -186,7 +190,10 @@ def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | No
         return  # a wrong type is reported by check
     run, token = _this_run(), object()
     run.conversations.append((_names_of(name, opts), cname))
-    pulumi.Output.from_input(cname).apply(lambda room: _warn_of_shared_room(run, room, token, _label(name, opts)))
+    if isinstance(cname, str):
+        _warn_of_shared_room(run, cname, token, _label(name, opts))
+    else:
+        cname.apply(lambda room: _warn_of_shared_room(run, room, token, _label(name, opts)))
 
 
 def _may_be_same(room: object, other: object) -> bool:
@@ -213,20 +220,27 @@ _MUST_BE_PUBLIC: Final = (
 )
 
 
-def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str | None]:
-    """The owner of a task: the resource's URN with its parents, the organization, and the project file's backend.
+def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> Callable[[], Awaitable[str | None]]:
+    """Return a function that returns the owner of a task.
 
-    The engine passes none of them to a dynamic provider, so the resource must. The plugin process knows the rest.
+    That is the resource's URN with its parents, the organization, and the project file's backend. The engine passes
+    none of them to a dynamic provider, so the resource must. The plugin process knows the rest.
     """
-    urn = pulumi.create_urn(name, type_, opts.parent if opts else None)
-    owner = _owners_of_this_program()
+    complete_urn = _owners_of_this_program()
+    parent = opts.parent if opts else None
+    stack = f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::"
 
     async def value() -> str | None:
         # A plain value: with an output of its parent, a child would depend on all children of its parent, also itself.
-        known = await urn.future()
-        return owner(known) if known else None
+        above = stack
+        if parent is not None:
+            urn = await parent.urn.future()
+            if not urn:
+                return None
+            above = f"{urn.rpartition('::')[0]}$"
+        return complete_urn(f"{above}{type_}::{name}")
 
-    return pulumi.Output.from_input(value())
+    return value
 
 
 def former_owners_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> pulumi.Output[list[str]] | None:
@@ -234,18 +248,25 @@ def former_owners_of(type_: str, name: str, opts: pulumi.ResourceOptions | None)
     aliases = all_aliases(opts.aliases if opts else None, name, type_, opts.parent if opts else None)
     if not aliases:
         return None
-    owner = _owners_of_this_program()
+    complete_urn = _owners_of_this_program()
 
     async def values() -> list[str]:
         # Plain values, for the same reason as the owner itself.
         known = [await pulumi.Output.from_input(alias).future() for alias in aliases]
-        return [owner(urn) for urn in known if urn]
+        return [complete_urn(urn) for urn in known if urn]
 
     return pulumi.Output.from_input(values())
 
 
 def _owners_of_this_program() -> Callable[[str], str]:
     """Return a function that makes an owner from a URN, as far as the program knows it."""
+    run = _this_run()
+    if run.complete_urn is None:
+        run.complete_urn = _read_owners()
+    return run.complete_urn
+
+
+def _read_owners() -> Callable[[str], str]:
     organization: str = pulumi.get_organization() or NO_ORGANIZATION
     root: str | None = pulumi.get_root_directory()  # None in an inline program, or with an older language host
     folder = Path(root or "")

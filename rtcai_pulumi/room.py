@@ -21,6 +21,7 @@ from rtcai_pulumi.registration import (
     owner_of,
     require_text_and_options,
 )
+from rtcai_pulumi.sdk_wait import wait_for_registration
 
 _KIND = register(
     ResourceKind(
@@ -95,6 +96,7 @@ class Room(Resource, module="rtcai", name="Room"):
         inputs["owner"] = delay_registration(owner, name, inputs, opts, options, type_="Room", check=check_room)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
         super().__init__(RoomProvider(), name, {"owner": None, **properties, **inputs}, options.opts)
+        wait_for_registration(self)
 
     def translate_input_property(self, prop: str) -> str:
         """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""

@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
+from tests.engine.service import rooms
 from tests.engine.stack import Stack
 from tests.engine.test_up import one_room
 from tests.samples import INVALID, SERVICE, invalid_paths, path_in_program
@@ -232,3 +233,35 @@ def test_another_room_api_is_an_error_and_drops_nothing(stack: Stack, emulator: 
     assert "RTCAI_ROOM_ENDPOINT is" in run.output
     assert list(stack.conversations()) == ["host"]
     assert len(emulator.tasks()) == 1
+
+
+def test_an_error_of_the_program_ends_the_run_before_the_creates_that_have_not_begun(
+    stack: Stack, emulator: Emulator
+) -> None:
+    running = one_room(cname="else").replace('"host"', '"else"')
+    stack.program(running)
+    stack.up().succeeded()
+    stack.program(
+        f"""{running.replace("RealtimeConversation(", "other = RealtimeConversation(", 1)}
+import pulumi
+from rtcai_pulumi import Agent
+for number in range(4):
+    RealtimeConversation(f"new-{{number}}", cname=f"new-{{number}}", agent=Agent(agent_id="a", user_id="u"),
+        opts=pulumi.ResourceOptions(depends_on=[other]))
+other.task_id.apply(lambda _: 1 / 0)
+"""
+    )
+    run = stack.up("--parallel", "1").failed()
+    assert "ZeroDivisionError" in run.output
+    assert rooms(emulator)[0] == "else"
+    assert len(rooms(emulator)) <= 2
+
+
+def test_a_program_that_fails_shows_its_error_once(stack: Stack, emulator: Emulator) -> None:
+    stack.program(one_room() + one_room(cname="x" * 65).replace('"host"', '"else"'))
+    run = stack.up().failed()
+    diagnostics = run.output.partition("Diagnostics:")[2]
+    assert diagnostics.count("RealtimeConversation 'else' has a problem: cname: ") == 1
+    assert "never retrieved" not in run.output
+    assert "was destroyed but it is pending" not in run.output
+    assert emulator.requests() == []
