@@ -8,11 +8,11 @@ import json
 import os
 import secrets
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import BoundedSemaphore
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -83,14 +83,14 @@ class Client:
         self._clock = clock
         self._nonce = nonce
         self._pace = Pace(settings.max_rps)
-        self._slots = BoundedSemaphore(settings.concurrency)
+        self._slots = threading.BoundedSemaphore(settings.concurrency)
         self.routes = {url: route_to(url, env) for url in (settings.endpoint, settings.room_endpoint)}
         """The route of the requests to each endpoint."""
-        by_proxy: dict[str | None, httpx.Client] = {}
-        for route in self.routes.values():
-            if route.proxy not in by_proxy:
-                by_proxy[route.proxy] = self._connect(route, transport)
-        self._http = {url: by_proxy[route.proxy] for url, route in self.routes.items()}
+        self._transport = transport
+        self._of_thread = threading.local()
+        self._clients: list[httpx.Client] = []
+        self._trusted = self._load_trusted()
+        self._connect()  # a wrong proxy or certificate is an error here
 
     @property
     def proxy_warnings(self) -> list[str]:
@@ -99,8 +99,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        for connections in self._http.values():
-            connections.close()
+        for client in self._clients:
+            client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -201,21 +201,29 @@ class Client:
         url = f"{self.settings.endpoint}/v1/api/task/close"
         return self._send("GET", url, {}, Facts(endpoint=self.settings.endpoint))
 
-    def _connect(self, route: Route, transport: httpx.BaseTransport | None) -> httpx.Client:
-        """The library's client for a route. The library reads no environment variables; `network` does that.
+    def _connect(self) -> dict[str, httpx.Client]:
+        """The library's client for each endpoint, of this thread alone.
+
+        A client that many threads share looks through all connections for each request: with 32 threads, a request
+        took half as long again.
 
         Raises:
-            SettingsError: the certificates cannot be read, or a package for the proxy is missing.
+            SettingsError: a proxy is wrong, or a package for it is missing.
         """
-        connections = self.settings.concurrency
-        limits = httpx.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
-        )
+        known: dict[str, httpx.Client] | None = getattr(self._of_thread, "by_url", None)
+        if known is None:
+            by_proxy = {route.proxy: self._client_for(route) for route in self.routes.values()}
+            self._clients += by_proxy.values()
+            known = self._of_thread.by_url = {url: by_proxy[route.proxy] for url, route in self.routes.items()}
+        return known
+
+    def _client_for(self, route: Route) -> httpx.Client:
+        """The library's client for a route. The library reads no environment variables; `network` does that."""
+        transport = self._transport
         if transport is None:
+            limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS)
             try:
-                transport = httpx.HTTPTransport(
-                    verify=self._load_trusted(route), limits=limits, proxy=route.proxy, trust_env=False
-                )
+                transport = httpx.HTTPTransport(verify=self._trusted, limits=limits, proxy=route.proxy, trust_env=False)
             except ImportError:
                 summary = f"The proxy in {route.reason} is a SOCKS proxy, but SOCKS support is not installed."
                 advice = "run `pip install 'httpx[socks]'` in the program's environment, or set an HTTP proxy"
@@ -225,9 +233,13 @@ class Client:
                 raise errors.SettingsError(summary, advice="write it as http://host:port") from None
         return httpx.Client(timeout=self.settings.timeout, transport=transport, trust_env=False)
 
-    def _load_trusted(self, route: Route) -> ssl.SSLContext:
-        """The trusted certificates; none are read if no connection of this client uses TLS, for example on loopback."""
-        urls = (self.settings.endpoint, self.settings.room_endpoint, route.proxy or "")
+    def _load_trusted(self) -> ssl.SSLContext:
+        """The trusted certificates; none are read if no connection of this client uses TLS, for example on loopback.
+
+        Raises:
+            SettingsError: the certificates cannot be read.
+        """
+        urls = (*self.routes, *(route.proxy or "" for route in self.routes.values()))
         if any(url.startswith("https://") for url in urls):
             return load_trusted(self._env)[0]
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -285,7 +297,7 @@ class Client:
         # The library only accepts ASCII strings as header values; the name of a room may have any characters.
         encoded = {name.encode(): value.encode() for name, value in headers.items()}
         try:
-            with self._http[str(facts.endpoint)].stream(method, url, headers=encoded, content=content) as response:
+            with self._connect()[str(facts.endpoint)].stream(method, url, headers=encoded, content=content) as response:
                 content_back = self._read(response)
         except _NOT_SENT as error:
             raise self._connection_error(error, facts) from None
