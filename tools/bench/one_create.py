@@ -17,7 +17,7 @@ from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.settings import Settings
-from rtcai_pulumi.service.signing import check_sum
+from tools.bench.raw import sign_headers
 
 INPUTS = {
     "cname": "bench",
@@ -49,18 +49,6 @@ def compare(folder: Path, rounds: int) -> dict[str, float]:
                     if number >= 5:  # the first requests open connections
                         times[name].append((time.perf_counter() - began) * 1000)
     return {name: statistics.median(taken) for name, taken in times.items()}
-
-
-def sign_headers(app_key: str, app_secret: str) -> dict[str, str]:
-    """Return the headers of a request that is made without our client."""
-    nonce, now = uuid4().hex, str(int(time.time()))
-    return {
-        "AppKey": app_key,
-        "Nonce": nonce,
-        "CurTime": now,
-        "CheckSum": check_sum(app_secret, nonce, now),
-        "Content-Type": "application/json;charset=UTF-8",
-    }
 
 
 def _bare_call(http: httpx.Client, emulator: Emulator) -> None:

@@ -131,7 +131,7 @@ def _list_variants(ways: Sequence[str]) -> list[tuple[str, bool]]:
 
 def create_stack(parent: Path, way: str, checkpoints: bool, more: Mapping[str, str]) -> Stack:
     """Create a stack in a new folder below `parent`, with more variables in its environment."""
-    name = f"{way.replace(' ', '-')}-{'with' if checkpoints else 'without'}"
+    name = f"{way}-{'with' if checkpoints else 'without'}"
     folder = parent / name
     target = dev({**os.environ, "RTCAI_DEV_DIR": str(folder)})
     target.backend.mkdir(parents=True)
