@@ -66,8 +66,8 @@ test-pythons: setup ## Check each Python of this machine: the tests without the 
 test-all: test-full test-engines ## Check every crash at every moment, and the whole model; takes hours
 	$(BIN)/python -m pytest $(PARALLEL_ENGINE) -m exhaustive
 
-bench: setup ## Compare what a create and a hundred rooms cost, side by side
-	@$(BIN)/python -m tools.bench
+bench: setup ## Measure what up to a thousand rooms cost, and write docs/operations.md; ARGS="--quick" only prints
+	@$(BIN)/python -m tools.bench $(or $(ARGS),--write)
 
 screenshots: setup browser ## Take the pictures of docs/images again, from the tests of the live page
 	RTCAI_SCREENSHOTS=1 $(BIN)/python -m pytest tests/page/test_engine.py -k readme

@@ -1,63 +1,125 @@
 """Run the benchmarks and print the results. They come from one run on one machine: compare them with each other
-only.
+only. With all rooms and rounds it takes about 40 minutes on two cores.
 """
 
 import argparse
+import os
+import platform
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
+from rich.progress import Progress
 
 from tools import chromium
-from tools.bench import live_page, many_rooms, one_create
+from tools.bench import live_page, one_create, rooms
+from tools.bench.report import IMPORTS, Results, RoomResults, collect_series, draw_chart, write_page, write_text
+from tools.dev.target import ROOT, dev
 
-CONSOLE = Console()
+CONSOLE = Console(width=None if sys.stdout.isatty() else 160)
+DOCS: Final = ROOT / "docs"
+WRITE: Final = "write the results and the chart to this folder (docs); parts that are not measured stay as they are"
+PAGE: Final = "operations.md"
+PARTS: Final = ("rooms", "imports", "create", "page")
 
 
 def main() -> None:
-    """Compare one create, then many rooms; then measure the live page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200, help="creates of each way (200)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of the engine of each way (3)")
-    parser.add_argument("--rooms", type=int, default=100, help="rooms (100)")
-    parser.add_argument("--page-rooms", type=int, default=200, help="rooms on the live page (200)")
-    parser.add_argument("--page-requests", type=int, default=5000, help="requests on the live page (5000)")
-    parser.add_argument("--page-only", action="store_true", help="measure the live page alone")
-    parser.add_argument("--service-seconds", type=float, default=0.3, help="what the service takes for a create (0.3)")
+    """Measure the chosen parts, print them, and write them if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="(all); none writes stored results")
+    parser.add_argument("--rooms", nargs="+", type=int, default=[10, 100, 300, 1000], help="(10 100 300 1000)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of all rooms and ways (3)")
+    parser.add_argument("--ways", nargs="+", choices=rooms.WAYS, default=rooms.available_ways(), help="(all on PATH)")
+    parser.add_argument("--service-seconds", type=float, default=0, help="what the service takes for a request (0)")
+    parser.add_argument("--quick", action="store_true", help="only 10 and 100 rooms, and one round")
+    parser.add_argument("--write", type=Path, nargs="?", const=DOCS, metavar="FOLDER", help=WRITE)
     options = parser.parse_args()
-    if not options.page_only:
+    if options.write and not (options.write / PAGE).exists():
+        parser.error(f"there is no {PAGE} in {options.write}; name a copy of docs/")
+    if options.quick:
+        options.rooms, options.rounds = [10, 100], 1
+    # As a job in the background of a shell, this process ignores SIGINT, and so would the engine: it stops its plugins
+    # with SIGINT, and waits five seconds for each of them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    results = measure(options)
+    CONSOLE.print(Markdown(write_text(results)))
+    if options.write:
+        write_docs(options.write, results)
+
+
+def measure(options: argparse.Namespace) -> Results:
+    """Measure the chosen parts; the long one is the last."""
+    measured = Results()
+    if "imports" in options.parts:
+        measured.imports = compare_imports()
+    if "create" in options.parts:
         with tempfile.TemporaryDirectory() as folder:
-            medians = one_create.compare(Path(folder), options.rounds)
-            medians["provider above the bare call"] = medians["provider's create"] - medians["bare HTTP call"]
-            _print_table("One create, median in ms", {name: (f"{ms:.2f}",) for name, ms in medians.items()})
-            times = many_rooms.compare(Path(folder), options.rooms, options.service_seconds, options.runs)
-        _print_many_rooms(times, options.rooms, options.service_seconds)
-    values = live_page.measure(options.page_rooms, options.page_requests, runs=7)
-    if values is None:
-        CONSOLE.print(f"The live page is not measured: {chromium.HOW}")
-        return
-    title = f"The live page: {options.page_rooms} rooms, {options.page_requests} requests; median, ms if not named"
-    _print_table(title, {name: (f"{value:.1f}",) for name, value in values.items()})
+            measured.create = one_create.compare(Path(folder), rounds=200)
+    if "page" in options.parts:
+        page = live_page.measure(rooms=200, requests=5000, runs=7)
+        if page is None:
+            CONSOLE.print(f"The live page is not measured: {chromium.HOW}")
+        measured.page = page
+    if "rooms" in options.parts:
+        series = collect_series(measure_rooms(options))
+        machine, seconds = describe_machine(options.rounds), options.service_seconds
+        measured.rooms = RoomResults(machine=machine, service_seconds=seconds, series=series)
+    return measured
 
 
-def _print_many_rooms(times: dict[str, list[float]], rooms: int, seconds: float) -> None:
-    medians = {name: statistics.median(taken) for name, taken in times.items()}
-    rows = {name: (f"{medians[name]:.2f}", f"{min(each):.2f}–{max(each):.2f}") for name, each in times.items()}
-    for pace in many_rooms.PACES:  # the script's time is the time that the service itself takes
-        ratio = medians[f"ours, {pace}"] / (medians["provider that does nothing"] + medians[f"raw asyncio, {pace}"])
-        rows[f"ours / (does nothing + raw asyncio), {pace}"] = (f"{ratio:.2f}", "")
-    title = f"{rooms} rooms, {seconds * 1000:.0f} ms each, `up -p 64` without checkpoints; median s, min–max s"
-    _print_table(title, rows)
+def measure_rooms(options: argparse.Namespace) -> Iterator[rooms.Step]:
+    """Measure many rooms, and print a line for each step."""
+    with Progress(console=CONSOLE) as progress:
+        total = rooms.count_steps(options.ways, options.rooms, options.rounds)
+        task = progress.add_task("many rooms", total=total)
+        for step in rooms.measure(options.ways, options.rooms, options.rounds, options.service_seconds):
+            checkpoints = ", with checkpoints" if step.checkpoints else ""
+            progress.console.print(
+                f"{step.seconds:8.2f} s  {step.rooms} rooms, {step.command}, {step.way}{checkpoints}"
+            )
+            progress.advance(task)
+            yield step
 
 
-def _print_table(title: str, rows: Mapping[str, Sequence[str]]) -> None:
-    table = Table(title=title, title_justify="left", show_header=False)
-    for name, values in rows.items():
-        table.add_row(name, *values)
-    CONSOLE.print(table)
+def compare_imports() -> dict[str, float]:
+    """Return the median milliseconds of a process with each import, measured in turns."""
+    times: dict[str, list[float]] = {statement: [] for statement in IMPORTS}
+    for _ in range(9):
+        for statement, taken in times.items():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", statement], check=True)
+            taken.append((time.perf_counter() - began) * 1000)
+    return {statement: statistics.median(taken) for statement, taken in times.items()}
+
+
+def describe_machine(rounds: int) -> str:
+    """Return the versions and the number of cores on which the results depend."""
+    command, environment = ["pulumi", "version"], dict(dev(os.environ).environment)
+    engine = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    return (
+        f"{rounds} round{'s' * (rounds != 1)}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"Pulumi {engine}, SDK {version('pulumi')}"
+    )
+
+
+def write_docs(folder: Path, results: Results) -> None:
+    """Write the results, the chart, and the part of operations.md that is made from them."""
+    file = folder / "bench.json"
+    stored = Results.model_validate_json(file.read_text()) if file.exists() else Results()
+    results = stored.model_copy(update={name: value for name, value in results if value is not None})
+    file.write_text(results.model_dump_json() + "\n")
+    if results.rooms:
+        draw_chart(results.rooms, [folder / "images" / f"bench.{kind}" for kind in ("svg", "png")])
+    write_page(folder / PAGE, results, "images/bench.svg")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.settings import Settings
-from rtcai_pulumi.service.signing import check_sum
+from tools.bench.raw import sign_headers
 
 INPUTS = {
     "cname": "bench",
@@ -37,9 +37,9 @@ def compare(folder: Path, rounds: int) -> dict[str, float]:
         with Client(settings) as client:
             run = Run(lambda: client, lambda: journal)
             ways: dict[str, Callable[[], object]] = {
-                "bare HTTP call": lambda: _bare_call(http, emulator),
-                "provider's create": lambda: create({**INPUTS, "owner": f"bench:{uuid4()}"}, run),
-                "journal alone": lambda: _journal_alone(journal),
+                "call": lambda: _bare_call(http, emulator),
+                "provider": lambda: create({**INPUTS, "owner": f"bench:{uuid4()}"}, run),
+                "journal": lambda: _journal_alone(journal),
             }
             times: dict[str, list[float]] = {name: [] for name in ways}
             for number in range(rounds + 5):
@@ -51,20 +51,8 @@ def compare(folder: Path, rounds: int) -> dict[str, float]:
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
-def signed_headers(emulator: Emulator) -> dict[str, str]:
-    """Return the headers of a request that is made without our client."""
-    nonce, now = uuid4().hex, str(int(time.time()))
-    return {
-        "AppKey": emulator.app_key,
-        "Nonce": nonce,
-        "CurTime": now,
-        "CheckSum": check_sum(emulator.app_secret, nonce, now),
-        "Content-Type": "application/json;charset=UTF-8",
-    }
-
-
 def _bare_call(http: httpx.Client, emulator: Emulator) -> None:
-    headers = {**signed_headers(emulator), "X-custom-traceid": uuid4().hex}
+    headers = {**sign_headers(emulator.app_key, emulator.app_secret), "X-custom-traceid": uuid4().hex}
     body = json.dumps(DesiredAgent(INPUTS).body("bench"))
     http.post(f"{emulator.url}/v1/api/task/create", content=body, headers=headers).raise_for_status()
 

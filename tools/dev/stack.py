@@ -117,7 +117,7 @@ class Stack:
                 try:
                     run(on_output=print_output, on_error=_print_error, color=color, refresh=refresh)
                 except automation.CommandError as error:
-                    if is_last or interrupts.received or not _language_host_died(str(error)):
+                    if is_last or interrupts.received or not language_host_died(str(error)):
                         return False
                     print(
                         "Pulumi's Python language host crashed at start (old versions sometimes do); trying once more.",
@@ -210,7 +210,8 @@ def _reason(error: automation.CommandError) -> str:
     return str(error).partition("stderr: ")[2].strip()
 
 
-def _language_host_died(errors: str) -> bool:
+def language_host_died(errors: str) -> bool:
+    """Return whether a run failed because an old language host crashed at its start; nothing has happened then."""
     return any(text in errors for text in _HOST_DIED) and any(text in errors for text in _CONNECTION_LOST)
 
 
