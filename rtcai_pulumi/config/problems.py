@@ -7,6 +7,7 @@ the limits, and the nearest valid value.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Final, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -60,9 +61,15 @@ class Problem:
         return f"{self.path}: {self.reason}"
 
 
+_building: Final = Lock()
+
+
 def check_fields(inputs: Mapping[str, Any], root: type[Block] = Conversation) -> list[Problem]:
     """The problems of single fields: names, types and ranges. Unknown values are left alone at any depth."""
     problems = [Problem(path_of(location), REASON) for location in find_output_texts(inputs)]
+    if not root.__pydantic_complete__:
+        with _building:  # not every release of pydantic lets two threads do this at the same time
+            root.model_rebuild()
     try:
         root.model_validate(dict(inputs))
     except ValidationError as error:

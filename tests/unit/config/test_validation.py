@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -194,3 +196,25 @@ def test_the_flat_inputs_of_a_body_are_its_blocks_beside_the_room() -> None:
     body = load("samples/agent.json")
     agent = {"agentId": "a261501186xxxxxxcba", "userId": "9527"}
     assert flat_inputs(body) == {"cname": body["cname"], "requestId": body["requestId"], "agent": agent}
+
+
+AT_ONCE = """
+import sys
+from threading import Barrier, Thread
+from rtcai_pulumi.config.validation import check
+sys.setswitchinterval(1e-6)
+inputs = {"cname": "a", "asr": {"asrVendor": 6}, "llm": {"llmVendor": 1}, "tts": {"ttsVendor": 6}}
+together, found = Barrier(32), []
+def first():
+    together.wait()
+    found.append(check(inputs))
+threads = [Thread(target=first) for _ in range(32)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(found), any(found))
+"""
+
+
+def test_the_first_checks_of_a_process_may_come_at_once() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "32 False"
