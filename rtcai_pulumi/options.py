@@ -175,18 +175,19 @@ def register(kind: ResourceKind) -> ResourceKind:
     return kind
 
 
-async def watch_transforms(*, wanted: bool) -> None:
-    """Register a transform that runs after all others and reads the resulting options.
+def has_transforms() -> bool:
+    """Whether the program has registered any transform."""
+    return any(map(_transforms_of, _callback_servers()))
+
+
+async def watch_transforms() -> None:
+    """Register a transform that runs after all others and reads the resulting options; call it once in a run.
 
     The engine runs a resource's own transforms first, then those of its parents, then those of the stack, so this one
     is a transform of the stack. The SDK allows that only before the program runs; so the SDK's internal functions are
-    used.
-
-    Args:
-        wanted: whether to register it even if the program has not registered any transform yet.
+    used. If they are called for several resources at once, each call makes a server of its own with a transform of its
+    own, and the engine calls them all for every resource.
     """
-    if not wanted and not any(map(_transforms_of, _callback_servers())):
-        return
     callbacks: Any = await settings._get_callbacks()
     if callbacks is not None and _stack_transform not in _transforms_of(callbacks):
         callbacks.register_stack_transform(_stack_transform)

@@ -20,7 +20,7 @@ from rtcai_pulumi.config.output_text import REASON, is_output_text
 from rtcai_pulumi.config.problems import TWO_AGENTS, Problem, path_of
 from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
 from rtcai_pulumi.config.values import UNKNOWN, Location, as_data, is_not_null, map_nested
-from rtcai_pulumi.options import ResolvedOptions, watch_transforms
+from rtcai_pulumi.options import ResolvedOptions, has_transforms, watch_transforms
 from rtcai_pulumi.stack.owner import NO_ORGANIZATION, program_owner
 from rtcai_pulumi.stack.project import project_in
 
@@ -43,6 +43,15 @@ class _Run:
     problems: int = 0
     complete_urn: Callable[[str], str] | None = None
     """Makes an owner from a URN; kept, because it reads the project file."""
+
+    watch: asyncio.Future[None] | None = None
+    """The registration of the transform that reads the options, once it has begun."""
+
+    async def watch_transforms(self) -> None:
+        """Have options read that a parent or a transform may change, in the whole run."""
+        if self.watch is None:
+            self.watch = asyncio.ensure_future(watch_transforms())
+        await self.watch
 
     def add_problems(self, problems: Iterable[str]) -> None:
         """Keep problems for the report; from now on nothing is registered."""
@@ -94,7 +103,8 @@ def delay_registration(
 
     async def delayed_owner() -> str | None:
         _report_problems(run)
-        await watch_transforms(wanted=options.may_change)
+        if options.may_change or has_transforms():
+            await run.watch_transforms()
         for field_name in ("cname", "requestId"):
             if isinstance(inputs.get(field_name), pulumi.Output) and await inputs[field_name].is_secret():
                 raise InvalidProgram(_MUST_BE_PUBLIC.format(label=label, name=field_name))

@@ -209,3 +209,15 @@ def test_a_secret_part_makes_its_whole_output_a_secret(stack: Stack, emulator: E
     assert live(emulator)[0]["data"]["llm"]["customPrompt"] == "CANARY prompt"
     resources = json.loads(stack.state_text())["checkpoint"]["latest"]["resources"]
     assert "CANARY" not in json.dumps([resource.get("outputs") for resource in resources])
+
+
+def test_the_options_of_many_rooms_are_read_by_one_transform(stack: Stack, emulator: Emulator) -> None:
+    stack.program(
+        PROGRAM.format(opts="", prompt="one", before="from pulumi.runtime import _callbacks")
+        + """
+event = EventRooms("event", {"agent": DATA, "rooms": {f"room-{number}": {} for number in range(12)}})
+event.tasks.apply(lambda _: pulumi.log.info(f"{len(_callbacks._CallbackServicer._servicers)} server of callbacks"))
+"""
+    )
+    assert "1 server of callbacks" in stack.up().succeeded().output
+    assert len(live(emulator)) == 12
