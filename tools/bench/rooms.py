@@ -32,6 +32,7 @@ _BY_TOFU: Final = {
 WAYS: Final[Mapping[str, Mapping[str, str]]] = {
     "floor": _BY_PULUMI,
     "ours": _BY_PULUMI,
+    "event": _BY_PULUMI,
     # A script has no state, so it cannot find out what is unchanged.
     "raw": {"up": "python -m tools.bench.raw create", "destroy": "python -m tools.bench.raw close"},
     "OpenTofu": _BY_TOFU,
@@ -52,12 +53,28 @@ for number in range(int(os.environ["BENCH_ROOMS"])):
         pipeline=Pipeline(welcome_message="hello" if number else os.environ["BENCH_GREETING"]),
     )
 """,
+    "event": """
+import os
+from rtcai_pulumi import EventRooms
+agent = {
+    "asr": {"asrVendor": 6},
+    "llm": {"llmVendor": 1, "role": 1},
+    "tts": {"ttsVendor": 6, "voice": "zh_female_qingxinnvsheng_mars_bigtts"},
+    "pipeline": {"welcomeMessage": "hello"},
+}
+names = [f"room-{number}" for number in range(int(os.environ["BENCH_ROOMS"]))]
+rooms = {name: {"cname": f"{os.environ['BENCH_STACK']}-{name}"} for name in names}
+rooms["room-0"]["agent"] = {"pipeline": {"welcomeMessage": os.environ["BENCH_GREETING"]}}
+EventRooms("event", {"agent": agent, "rooms": rooms})
+""",
 }
 EXPORT_NAMES: Final = """
 import pulumi
 properties = [name for name, value in vars(room).items() if isinstance(value, pulumi.Output)]
 pulumi.export("names", [name for name in properties if name not in ("id", "urn", "__provider")])
 """
+CHECKPOINTED: Final = ("floor", "ours")
+"""The ways that are measured with checkpoints, too; only Pulumi's engine has them."""
 UNPACED: Final = "1e6"
 
 
@@ -125,8 +142,8 @@ def measure(ways: Sequence[str], sizes: Sequence[int], rounds: int, service_seco
 
 
 def _list_variants(ways: Sequence[str]) -> list[tuple[str, bool]]:
-    """The ways without and with checkpoints, which only Pulumi's engine has."""
-    return [*((way, False) for way in ways), *((way, True) for way in ways if way in PROGRAMS)]
+    """The ways without and with checkpoints."""
+    return [*((way, False) for way in ways), *((way, True) for way in ways if way in CHECKPOINTED)]
 
 
 def create_stack(parent: Path, way: str, checkpoints: bool, more: Mapping[str, str]) -> Stack:
