@@ -251,7 +251,7 @@ for number in range(4):
 other.task_id.apply(lambda _: 1 / 0)
 """
     )
-    run = stack.up("--parallel", "1").failed()
+    run = stack.up("--parallel", "1").failed(frames=True)
     assert "ZeroDivisionError" in run.output
     assert rooms(emulator)[0] == "else"
     assert len(rooms(emulator)) <= 2
