@@ -175,7 +175,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         # The owner comes first, and is a plain text that needs no mark.
         marked = _mark_names({"owner": None, **properties, **inputs})
         super().__init__(ConversationProvider(), name, {**marked, "owner": owner}, options.opts)
-        wait_for_registration(self)
+        wait_for_registration(self, marked)
 
     def translate_input_property(self, prop: str) -> str:
         """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""

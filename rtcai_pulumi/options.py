@@ -11,6 +11,7 @@ transform of our own reads the resulting options.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakSet
 
 import pulumi
 from pulumi import ResourceOptions, ResourceTransformArgs, ResourceTransformResult
@@ -175,13 +176,16 @@ def register(kind: ResourceKind) -> ResourceKind:
     return kind
 
 
-def has_transforms() -> bool:
-    """Whether the program has registered any transform."""
-    return any(map(_transforms_of, _callback_servers()))
+def foreign_transforms() -> frozenset[str]:
+    """The transforms that the program has registered until now."""
+    transforms = (item for server in _callback_servers() for item in _transforms_of(server).items())
+    return frozenset(token for function, token in transforms if function not in _ours)
 
 
 async def watch_transforms() -> None:
-    """Register a transform that runs after all others and reads the resulting options; call it once in a run.
+    """Register a transform that runs after all others and reads the resulting options.
+
+    Call it once in a run, and again if the program has registered another transform since.
 
     The engine runs a resource's own transforms first, then those of its parents, then those of the stack, so this one
     is a transform of the stack. The SDK allows that only before the program runs; so the SDK's internal functions are
@@ -189,8 +193,18 @@ async def watch_transforms() -> None:
     own, and the engine calls them all for every resource.
     """
     callbacks: Any = await settings._get_callbacks()
-    if callbacks is not None and _stack_transform not in _transforms_of(callbacks):
-        callbacks.register_stack_transform(_stack_transform)
+    if callbacks is not None:
+
+        async def transform(args: ResourceTransformArgs) -> ResourceTransformResult | None:
+            kind = _kinds.get(args.type_)
+            return await _read_effective_options(args, kind) if kind else None
+
+        # A function of its own: the SDK does not register the same one twice.
+        _ours.add(transform)
+        callbacks.register_stack_transform(transform)
+
+
+_ours: WeakSet[Any] = WeakSet()
 
 
 def _callback_servers() -> list[Any]:
@@ -202,11 +216,6 @@ def _callback_servers() -> list[Any]:
 def _transforms_of(callbacks: Any) -> Mapping[Any, str]:
     found: Mapping[Any, str] = getattr(callbacks, "_transforms", {})
     return found
-
-
-async def _stack_transform(args: ResourceTransformArgs) -> ResourceTransformResult | None:
-    kind = _kinds.get(args.type_)
-    return await _read_effective_options(args, kind) if kind else None
 
 
 async def _read_effective_options(args: ResourceTransformArgs, kind: ResourceKind) -> ResourceTransformResult | None:

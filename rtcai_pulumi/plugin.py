@@ -164,7 +164,7 @@ class PluginProcess:
                 if self._snapshot is None:
                     self._journal = Journal(path)
                 else:
-                    self._journal = self._snapshot.hand_over(lambda: Journal(path))
+                    self._journal = self._snapshot.switch_to(lambda: Journal(path))
                 if warning := find_location_warning(self._journal.path):
                     _report(f"warning: {warning}")
             return self._journal

@@ -20,7 +20,7 @@ from rtcai_pulumi.config.output_text import REASON, is_output_text
 from rtcai_pulumi.config.problems import TWO_AGENTS, Problem, path_of
 from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
 from rtcai_pulumi.config.values import UNKNOWN, Location, as_data, is_not_null, map_nested
-from rtcai_pulumi.options import ResolvedOptions, has_transforms, watch_transforms
+from rtcai_pulumi.options import ResolvedOptions, foreign_transforms, watch_transforms
 from rtcai_pulumi.stack.owner import NO_ORGANIZATION, program_owner
 from rtcai_pulumi.stack.project import project_in
 
@@ -45,13 +45,21 @@ class _Run:
     """Makes an owner from a URN; kept, because it reads the project file."""
 
     watch: asyncio.Future[None] | None = None
-    """The registration of the transform that reads the options, once it has begun."""
+    """The latest registration of the transform that reads the options, once it has begun."""
+    watched: frozenset[str] = frozenset()
+    """The program's own transforms at that moment; ours runs after them."""
 
-    async def watch_transforms(self) -> None:
-        """Have options read that a parent or a transform may change, in the whole run."""
-        if self.watch is None:
-            self.watch = asyncio.ensure_future(watch_transforms())
-        await self.watch
+    async def watch_transforms(self, *, wanted: bool) -> None:
+        """Have options read that a parent or a transform may change.
+
+        Args:
+            wanted: whether they are read even if the program has not registered any transform yet.
+        """
+        foreign = foreign_transforms()
+        if foreign != self.watched or (wanted and self.watch is None):
+            self.watched, self.watch = foreign, asyncio.ensure_future(watch_transforms())
+        if self.watch is not None:
+            await asyncio.shield(self.watch)
 
     def add_problems(self, problems: Iterable[str]) -> None:
         """Keep problems for the report; from now on nothing is registered."""
@@ -103,8 +111,7 @@ def delay_registration(
 
     async def delayed_owner() -> str | None:
         _report_problems(run)
-        if options.may_change or has_transforms():
-            await run.watch_transforms()
+        await run.watch_transforms(wanted=options.may_change)
         for field_name in ("cname", "requestId"):
             if isinstance(inputs.get(field_name), pulumi.Output) and await inputs[field_name].is_secret():
                 raise InvalidProgram(_MUST_BE_PUBLIC.format(label=label, name=field_name))

@@ -95,8 +95,9 @@ class Room(Resource, module="rtcai", name="Room"):
         owner = owner_of(_KIND.type_, name, opts)
         inputs["owner"] = delay_registration(owner, name, inputs, opts, options, type_="Room", check=check_room)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
-        super().__init__(RoomProvider(), name, {"owner": None, **properties, **inputs}, options.opts)
-        wait_for_registration(self)
+        all_properties = {"owner": None, **properties, **inputs}
+        super().__init__(RoomProvider(), name, all_properties, options.opts)
+        wait_for_registration(self, all_properties)
 
     def translate_input_property(self, prop: str) -> str:
         """The request's name for a name in Pulumi's options, as in ``ignore_changes``; called by the SDK."""

@@ -16,39 +16,47 @@ import pulumi
 from pulumi.runtime.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Iterable
 
 _waits: WeakKeyDictionary[asyncio.AbstractEventLoop, _Wait] = WeakKeyDictionary()
 
 
-def wait_for_registration(resource: pulumi.Resource) -> None:
+def wait_for_registration(resource: pulumi.Resource, properties: Iterable[str]) -> None:
     """Have the SDK wait until a resource is registered, and not for each of its outputs.
+
+    Args:
+        resource: the resource, right after the SDK's constructor.
+        properties: the names of the outputs that the SDK has made; a subclass may have outputs of its own.
 
     Without an event loop, or with an SDK that waits in another way, nothing happens: the SDK then waits as it does.
     """
     try:
         loop, outputs = asyncio.get_running_loop(), SETTINGS.outputs
-        waits_for = [output._data for output in vars(resource).values() if isinstance(output, pulumi.Output)]
+        attributes = vars(resource)
+        made = [attributes[name]._data for name in ("urn", "id", *properties) if name in attributes]
     except (RuntimeError, AttributeError):
         return
     wait = _waits.get(loop)
     if wait is None or wait.is_over:
         wait = _waits[loop] = _Wait()
-    wait.registrations.append(resource.urn.future())
+    wait.registrations.append(resource.urn)
     with SETTINGS.lock:
-        outputs.difference_update(waits_for)
+        outputs.difference_update(made)
 
 
 class _Wait:
     """One output for many resources; an error of a registration is its error."""
 
     def __init__(self) -> None:
-        self.registrations: list[Awaitable[object]] = []
+        self.registrations: list[pulumi.Output[Any]] = []
         self.is_over = False
         waiting: Any = self._wait()
         pulumi.Output.from_input(waiting)
 
     async def _wait(self) -> None:
-        for registration in self.registrations:  # it may grow meanwhile: a program can declare more in an apply
-            await registration
-        self.is_over = True
+        try:
+            for registration in self.registrations:  # it may grow meanwhile: a program can declare more in an apply
+                await registration.future()
+        finally:
+            self.is_over = True
+            self.registrations.clear()

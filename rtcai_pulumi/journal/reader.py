@@ -99,7 +99,7 @@ class JournalSnapshot(JournalReader):
     """The journal as it is at each query, read without side effects: no lock, no new file, no migration of its tables.
 
     It works if the journal is missing (it then counts as empty) and if its disk cannot be written. A process that wants
-    to write opens the `Journal` through `hand_over`.
+    to write opens the `Journal` through `switch_to`.
 
     Args:
         path: the file.
@@ -125,10 +125,10 @@ class JournalSnapshot(JournalReader):
         """A number above that of every process, because this process has none as long as it only reads."""
         return sys.maxsize if self._successor is None else self._successor.process
 
-    def hand_over(self, open_journal: Callable[[], Journal]) -> Journal:
+    def switch_to(self, open_journal: Callable[[], Journal]) -> Journal:
         """Open the journal. From now on, every query reads from it.
 
-        A thread may have this reader from before, and go on with it. It must not open the file any more: when a process
+        A thread may keep using this reader from before. It must not open the file any more: when a process
         closes a file, it releases all its locks on that file, and another process may then remove the log.
 
         Args:
@@ -187,11 +187,10 @@ class JournalSnapshot(JournalReader):
             self._on_unreadable(error)
 
     def _rows(self, query: str, *values: object) -> list[Any]:
-        snapshot = self._current()
-        if snapshot is None:
+        if self._snapshot is None:
             return []
         try:
-            return snapshot.database.execute(query, values).fetchall()
+            return self._snapshot.database.execute(query, values).fetchall()
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise journal_error(self.path, error) from None
 
@@ -206,15 +205,18 @@ class JournalSnapshot(JournalReader):
             raise self._failure
         return self._snapshot
 
-    def _read_unchanged(self, signature: tuple[Any, ...]) -> tuple[Snapshot | None, tuple[Any, ...]]:
-        """Read the file until it does not change during the read; None if it cannot be read."""
+    def _read_unchanged(self, signature: tuple[Any, ...]) -> tuple[Snapshot | None, tuple[Any, ...] | None]:
+        """Read the file until it does not change during the read; None if it cannot be read, or is gone."""
         for attempt in range(_MAX_READS):
             failure = snapshot = None
             try:
                 snapshot = read_snapshot(self.path)
             except JournalError as error:
                 failure = error
-            before, signature = signature, _signature_of(self.path) or ()
+            before, now = signature, _signature_of(self.path)
+            if now is None:
+                return None, None
+            signature = now
             if snapshot is not None and signature == before:
                 return snapshot, signature
             if snapshot is not None:

@@ -41,6 +41,8 @@ _SHARED_FILE_SYSTEMS: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "virtiofs", "vboxsf"}
     | {"fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.vmhgfs-fuse", "prl_fs"}
 )
+_WAL_FLAGS: Final = slice(18, 20)
+"""The bytes of a file that say that it has a log."""
 _WAL: Final = "PRAGMA journal_mode = WAL"
 _ELSEWHERE: Final = "set RTCAI_JOURNAL to a file on a local disk"
 
@@ -133,7 +135,9 @@ def read_snapshot(path: Path) -> Snapshot:
     """Read the file as it is now, and change nothing: no lock, no new file next to it, no migration.
 
     SQLite itself reads only a copy. In WAL mode it creates files, and when it closes a file that it has read without
-    locks, it may remove the write-ahead log of a process that is just writing.
+    locks, it may remove the write-ahead log of a process that is just writing. The copy needs no file if there is no
+    log. If there is one and the copy fails, for example because the temporary folder is full, SQLite reads the file
+    with its locks: whoever writes a log can write the files next to it.
 
     A copy may be torn if another process writes at that moment. The caller checks whether the file changed meanwhile.
 
@@ -144,6 +148,8 @@ def read_snapshot(path: Path) -> Snapshot:
         JournalError: the file is not a journal, is newer than this package, or cannot be read.
     """
     try:
+        if not log_path(path).exists() or not log_path(path).stat().st_size:
+            return _load_bytes(bytearray(path.read_bytes()), path)
         with tempfile.TemporaryDirectory(prefix="rtcai-", ignore_cleanup_errors=True) as folder:
             copy = Path(folder) / "journal.db"
             shutil.copyfile(path, copy)
@@ -151,8 +157,12 @@ def read_snapshot(path: Path) -> Snapshot:
                 shutil.copyfile(log_path(path), log_path(copy))
             with closing(sqlite3.connect(copy)) as database:
                 return _load(database, path)
-    except (OSError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
         raise journal_error(path, error) from None
+    except OSError as error:
+        if not os.path.exists(path):  # noqa: PTH110  Path.exists raises an error where the folder cannot be searched
+            raise journal_error(path, error) from None  # SQLite would create it
+        return read_snapshot_with_locks(path)
 
 
 def read_snapshot_with_locks(path: Path) -> Snapshot:
@@ -171,6 +181,17 @@ def read_snapshot_with_locks(path: Path) -> Snapshot:
 def log_path(path: Path) -> Path:
     """The write-ahead log of a journal."""
     return path.with_name(f"{path.name}-wal")
+
+
+def _load_bytes(content: bytearray, path: Path) -> Snapshot:
+    """Load the bytes of a database without a log into memory."""
+    content[_WAL_FLAGS] = b"\1\1"  # a database in memory has no log
+    with closing(sqlite3.connect(":memory:")) as database:
+        if content.startswith(b"SQLite format 3"):
+            database.deserialize(bytes(content))
+        elif content.strip(b"\0\1"):
+            raise sqlite3.DatabaseError("file is not a database")
+        return _load(database, path)
 
 
 def _load(database: sqlite3.Connection, path: Path) -> Snapshot:
@@ -200,7 +221,8 @@ def _create_for_this_user_only(path: Path) -> None:
         OSError: it cannot be created.
     """
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        # A link may lead to a file that does not exist yet.
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def journal_error(path: Path, error: Exception) -> JournalError:

@@ -221,7 +221,10 @@ class Client:
         """The library's client for a route. The library reads no environment variables; `network` does that."""
         transport = self._transport
         if transport is None:
-            limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS)
+            connections = len(self.routes)  # one thread sends one request at a time, to one of these endpoints
+            limits = httpx.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
+            )
             try:
                 transport = httpx.HTTPTransport(verify=self._trusted, limits=limits, proxy=route.proxy, trust_env=False)
             except ImportError:

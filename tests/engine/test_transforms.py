@@ -221,3 +221,23 @@ event.tasks.apply(lambda _: pulumi.log.info(f"{len(_callbacks._CallbackServicer.
     )
     assert "1 server of callbacks" in stack.up().succeeded().output
     assert len(live(emulator)) == 12
+
+
+def test_a_transform_that_is_registered_in_the_middle_of_a_program_counts_for_what_follows(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(
+        PROGRAM.format(opts="retain_on_delete=True", prompt="one", before="")
+        + """
+wing = pulumi.ComponentResource("test:index:Wing", "wing")
+below = pulumi.ResourceOptions(parent=wing)
+RealtimeConversation("before", cname="before", **DATA, opts=below)
+pulumi.runtime.register_resource_transform(changed)
+RealtimeConversation("after", cname="after", **DATA, opts=below)
+"""
+    )
+    stack.up().succeeded()
+    inputs = {name: resource["inputs"] for name, resource in stack.conversations().items()}
+    assert "options" not in inputs["before"]
+    assert inputs["after"]["options"] == {"retainOnDelete": True}
+    assert len(live(emulator)) == 2

@@ -19,7 +19,7 @@ class Declared:
         resource: Any = self
         self._resolve_urn, self.urn = resource_output(resource)
         self._resolve_task, self.task_id = resource_output(resource)
-        wait_for_registration(resource)
+        wait_for_registration(resource, ["task_id"])
 
     async def register(self, error: Exception | None = None) -> None:
         for resolve in (self._resolve_urn, self._resolve_task):
@@ -88,5 +88,35 @@ def test_what_is_declared_after_the_wait_has_a_wait_of_its_own() -> None:
             await declared.register()
             await asyncio.gather(*waited_for)
             assert outputs() == before
+
+    asyncio.run(program())
+
+
+def test_an_output_of_a_subclass_is_still_waited_for() -> None:
+    async def program() -> None:
+        declared = Declared()
+        declared.note = pulumi.Output.from_input("note")  # type: ignore[attr-defined]  # as a subclass has it
+        wait_for_registration(declared, ["task_id"])  # type: ignore[arg-type]
+        assert declared.note._data in outputs()  # type: ignore[attr-defined]
+        await declared.register()
+        await asyncio.gather(*outputs())
+
+    asyncio.run(program())
+
+
+def test_after_a_failure_the_next_resource_has_a_wait_of_its_own() -> None:
+    async def program() -> None:
+        before = outputs()
+        failing, other = Declared(), Declared()
+        waited_for = outputs() - before
+        await failing.register(ValueError("no"))
+        with pytest.raises(ValueError, match="no"):
+            await asyncio.gather(*waited_for)
+        later = Declared()
+        waited_for = outputs() - before - waited_for
+        assert waited_for
+        await later.register()
+        await asyncio.gather(*waited_for)
+        await other.register()
 
     asyncio.run(program())

@@ -99,7 +99,7 @@ def test_a_reader_from_before_the_journal_was_opened_reads_the_journal(path: Pat
     Journal(path).close()
     snapshot = JournalSnapshot(path)
     assert traces(snapshot) == []
-    with snapshot.hand_over(lambda: Journal(path)) as journal:
+    with snapshot.switch_to(lambda: Journal(path)) as journal:
         add(journal, "first")
         assert traces(snapshot) == ["first"]
         assert snapshot.process == journal.process
@@ -122,7 +122,7 @@ def test_a_journal_that_does_not_open_leaves_the_snapshot(path: Path) -> None:
 
     snapshot = JournalSnapshot(path)
     with pytest.raises(JournalError):
-        snapshot.hand_over(fail)
+        snapshot.switch_to(fail)
     with Journal(path) as journal:
         add(journal, "first")
         assert traces(snapshot) == ["first"]
@@ -152,3 +152,32 @@ def test_a_file_that_cannot_be_read_is_tried_again_only_when_it_has_changed(path
     assert errors[0] is errors[1]
     path.unlink()
     assert traces(snapshot) == []
+
+
+@pytest.mark.parametrize("has_log", [False, True])
+def test_a_snapshot_needs_no_temporary_folder(path: Path, monkeypatch: pytest.MonkeyPatch, *, has_log: bool) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(path.parent / "missing"))
+    journal = Journal(path)
+    add(journal, "first")
+    if not has_log:
+        journal.close()
+    assert log_of(path).exists() == has_log
+    assert traces(JournalSnapshot(path)) == ["first"]
+    if has_log:
+        journal.close()
+
+
+def test_a_file_that_disappears_counts_as_missing_and_is_not_created(path: Path) -> None:
+    Journal(path).close()
+    snapshot = JournalSnapshot(path)
+    assert traces(snapshot) == []
+    path.unlink()
+    assert traces(snapshot) == []
+    assert not path.exists()
+
+
+def test_the_target_of_a_link_is_readable_by_its_user_alone(path: Path) -> None:
+    target = path.with_name("volume.db")
+    path.symlink_to(target)
+    Journal(path).close()
+    assert target.stat().st_mode & 0o777 == 0o600
