@@ -42,7 +42,8 @@ _SHARED_FILE_SYSTEMS: Final = frozenset(
     | {"fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.vmhgfs-fuse", "prl_fs"}
 )
 _WAL_FLAGS: Final = slice(18, 20)
-"""The bytes of a file that say that it has a log."""
+"""The bytes of a file that say whether changes go to a log."""
+_NO_LOG: Final = b"\1\1"
 _WAL: Final = "PRAGMA journal_mode = WAL"
 _ELSEWHERE: Final = "set RTCAI_JOURNAL to a file on a local disk"
 
@@ -148,15 +149,14 @@ def read_snapshot(path: Path) -> Snapshot:
         JournalError: the file is not a journal, is newer than this package, or cannot be read.
     """
     try:
-        if not log_path(path).exists() or not log_path(path).stat().st_size:
-            return _load_bytes(bytearray(path.read_bytes()), path)
+        if not _has_log(path):
+            return _describe(_load_without_log(path.read_bytes()), path)
         with tempfile.TemporaryDirectory(prefix="rtcai-", ignore_cleanup_errors=True) as folder:
             copy = Path(folder) / "journal.db"
             shutil.copyfile(path, copy)
             with suppress(FileNotFoundError):
                 shutil.copyfile(log_path(path), log_path(copy))
-            with closing(sqlite3.connect(copy)) as database:
-                return _load(database, path)
+            return _describe(_load(_connect(copy)), path)
     except sqlite3.Error as error:
         raise journal_error(path, error) from None
     except OSError as error:
@@ -172,8 +172,7 @@ def read_snapshot_with_locks(path: Path) -> Snapshot:
         JournalError: as by `read_snapshot`.
     """
     try:
-        with closing(open_reader(path)) as database:
-            return _load(database, path)
+        return _describe(_load(open_reader(path)), path)
     except sqlite3.Error as error:
         raise journal_error(path, error) from None
 
@@ -183,31 +182,48 @@ def log_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def _load_bytes(content: bytearray, path: Path) -> Snapshot:
+def _has_log(path: Path) -> bool:
+    """Whether a journal has a log with any content."""
+    try:
+        return log_path(path).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _load_without_log(content: bytes) -> sqlite3.Connection:
     """Load the bytes of a database without a log into memory."""
-    content[_WAL_FLAGS] = b"\1\1"  # a database in memory has no log
-    with closing(sqlite3.connect(":memory:")) as database:
-        if content.startswith(b"SQLite format 3"):
-            database.deserialize(bytes(content))
-        elif content.strip(b"\0\1"):
-            raise sqlite3.DatabaseError("file is not a database")
-        return _load(database, path)
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    if content:  # a new file is empty, and so is a new database
+        changed = bytearray(content)
+        changed[_WAL_FLAGS] = _NO_LOG  # a database in memory has none
+        memory.deserialize(bytes(changed))
+    return memory
 
 
-def _load(database: sqlite3.Connection, path: Path) -> Snapshot:
-    """Load a database into memory."""
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version > _VERSION:
-        raise _too_new(path, version)
+def _load(database: sqlite3.Connection) -> sqlite3.Connection:
+    """Load a database into memory, and close it."""
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    with closing(database):
+        try:
+            database.backup(memory)
+        except sqlite3.Error:
+            memory.close()
+            raise
+    return memory
+
+
+def _describe(memory: sqlite3.Connection, path: Path) -> Snapshot:
+    """The snapshot of a database in memory; it is closed if it cannot be read."""
+    try:
+        (version,) = memory.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            raise _too_new(path, version)
+    except (sqlite3.Error, JournalError):
+        memory.close()
+        raise
     replacements = _LATER_COLUMNS.get(version, {})
     columns = ", ".join(f"{replacements[name]} AS {name}" if name in replacements else name for name in COLUMNS)
     select = f"SELECT {columns} FROM records" if version else None  # noqa: S608  words of this module
-    memory = sqlite3.connect(":memory:", check_same_thread=False)
-    try:
-        database.backup(memory)
-    except sqlite3.Error:
-        memory.close()
-        raise
     return Snapshot(memory, select, has_rooms=version >= _VERSION)
 
 

@@ -94,10 +94,10 @@ def test_what_is_declared_after_the_wait_has_a_wait_of_its_own() -> None:
 
 def test_an_output_of_a_subclass_is_still_waited_for() -> None:
     async def program() -> None:
-        declared = Declared()
-        declared.note = pulumi.Output.from_input("note")  # type: ignore[attr-defined]  # as a subclass has it
-        wait_for_registration(declared, ["task_id"])  # type: ignore[arg-type]
-        assert declared.note._data in outputs()  # type: ignore[attr-defined]
+        declared: Any = Declared()
+        declared.note = pulumi.Output.from_input("note")
+        wait_for_registration(declared, ["task_id"])
+        assert declared.note._data in outputs()
         await declared.register()
         await asyncio.gather(*outputs())
 

@@ -11,8 +11,8 @@ import pytest
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.reader import JournalSnapshot
-from rtcai_pulumi.journal.record import Record
 from rtcai_pulumi.service.errors import JournalError
+from tests.unit.journal.test_journal import a_record
 
 OPEN_AND_CLOSE = (
     "import sys, pathlib; from rtcai_pulumi.journal.journal import Journal; Journal(pathlib.Path(sys.argv[1])).close()"
@@ -31,19 +31,7 @@ def log_of(path: Path) -> Path:
 
 def add(journal: Journal, trace_id: str) -> None:
     """Write a record."""
-    journal.add(
-        Record(
-            trace_id=trace_id,
-            owner="owner",
-            app_key="key",
-            endpoint="http://service.test",
-            room_endpoint="http://service.test",
-            cname="keynote",
-            request_id="r",
-            digest="digest",
-            process=journal.process,
-        )
-    )
+    journal.add(a_record(journal, trace_id))
 
 
 def traces(reader: JournalSnapshot | Journal) -> list[str]:
@@ -89,8 +77,8 @@ def test_a_snapshot_creates_no_file_and_leaves_none(path: Path, monkeypatch: pyt
     with Journal(path) as journal:
         add(journal, "first")
         before = sorted(file.name for file in path.parent.iterdir())
-        snapshot = JournalSnapshot(path)
-        assert traces(snapshot) == ["first"]
+        with closing(JournalSnapshot(path)) as snapshot:
+            assert traces(snapshot) == ["first"]
         assert sorted(file.name for file in path.parent.iterdir()) == before
         assert list(folder.iterdir()) == []
 
@@ -113,7 +101,8 @@ def test_a_reader_from_before_the_journal_was_opened_reads_the_journal(path: Pat
         copy = path.with_name("copy")
         for ending in ("", "-wal"):
             os.link(f"{path}{ending}", f"{copy}{ending}")
-        assert traces(JournalSnapshot(copy)) == ["first", "second"]
+        with closing(JournalSnapshot(copy)) as copied:
+            assert traces(copied) == ["first", "second"]
 
 
 def test_a_journal_that_does_not_open_leaves_the_snapshot(path: Path) -> None:
@@ -123,7 +112,7 @@ def test_a_journal_that_does_not_open_leaves_the_snapshot(path: Path) -> None:
     snapshot = JournalSnapshot(path)
     with pytest.raises(JournalError):
         snapshot.switch_to(fail)
-    with Journal(path) as journal:
+    with Journal(path) as journal, closing(snapshot):
         add(journal, "first")
         assert traces(snapshot) == ["first"]
 
@@ -162,7 +151,8 @@ def test_a_snapshot_needs_no_temporary_folder(path: Path, monkeypatch: pytest.Mo
     if not has_log:
         journal.close()
     assert log_of(path).exists() == has_log
-    assert traces(JournalSnapshot(path)) == ["first"]
+    with closing(JournalSnapshot(path)) as snapshot:
+        assert traces(snapshot) == ["first"]
     if has_log:
         journal.close()
 
