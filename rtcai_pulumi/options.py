@@ -11,7 +11,6 @@ transform of our own reads the resulting options.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from weakref import WeakSet
 
 import pulumi
 from pulumi import ResourceOptions, ResourceTransformArgs, ResourceTransformResult
@@ -179,7 +178,7 @@ def register(kind: ResourceKind) -> ResourceKind:
 def foreign_transforms() -> frozenset[str]:
     """The transforms that the program has registered until now."""
     transforms = (item for server in _callback_servers() for item in _transforms_of(server).items())
-    return frozenset(token for function, token in transforms if function not in _ours)
+    return frozenset(token for function, token in transforms if function.__module__ != __name__)
 
 
 async def watch_transforms() -> None:
@@ -188,9 +187,9 @@ async def watch_transforms() -> None:
     Call it once in a run, and again if the program has registered another transform since.
 
     The engine runs a resource's own transforms first, then those of its parents, then those of the stack, so this one
-    is a transform of the stack. The SDK allows that only before the program runs; so the SDK's internal functions are
-    used. If they are called for several resources at once, each call makes a server of its own with a transform of its
-    own, and the engine calls them all for every resource.
+    is a transform of the stack. The SDK's function for that waits until all resources are registered, and this one
+    delays them; so the SDK's internal functions are used. If they are called for several resources at the same time,
+    each call makes a server of its own with a transform of its own, and the engine calls all of them for each resource.
     """
     callbacks: Any = await settings._get_callbacks()
     if callbacks is not None:
@@ -199,12 +198,8 @@ async def watch_transforms() -> None:
             kind = _kinds.get(args.type_)
             return await _read_effective_options(args, kind) if kind else None
 
-        # A function of its own: the SDK does not register the same one twice.
-        _ours.add(transform)
+        # A new function each time, because the SDK does not register the same one twice.
         callbacks.register_stack_transform(transform)
-
-
-_ours: WeakSet[Any] = WeakSet()
 
 
 def _callback_servers() -> list[Any]:

@@ -146,7 +146,7 @@ class PluginProcess:
         """The one client of this process, created at the first request."""
         with self._opening:
             if self._client is None:
-                from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a program that only declares loads no HTTP
+                from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a run that changes nothing loads no HTTP
 
                 self._client = Client(self._settings())
                 for warning in self._client.proxy_warnings:
@@ -188,17 +188,16 @@ class PluginProcess:
 
     def _settings(self) -> Settings:
         """The settings; invalid settings are reported once, not once for each room."""
+        if (settings := self._known_settings()) is not None:
+            return settings
         if self._has_invalid_settings:
             message = "Settings are missing or invalid; see the first error of this run."
             raise SettingsError(message)
-        try:
-            return resolve(os.environ, self._config)
-        except SettingsError:
-            self._has_invalid_settings = True
-            raise
+        self._has_invalid_settings = True
+        return resolve(os.environ, self._config)  # raises the error
 
     def _known_settings(self) -> Settings | None:
-        """The settings; None if they are incomplete or invalid."""
+        """The settings, resolved once; None if they are incomplete or invalid."""
         if self._resolved is None:
             with suppress(SettingsError):
                 self._resolved = resolve(os.environ, self._config)

@@ -42,8 +42,7 @@ class _Run:
     """The problems of plain values, one sentence each, until they are reported."""
     problems: int = 0
     complete_urn: Callable[[str], str] | None = None
-    """Makes an owner from a URN; kept, because it reads the project file."""
-
+    """Makes an owner from a URN; kept, because making it reads the project file."""
     watch: asyncio.Future[None] | None = None
     """The latest registration of the transform that reads the options, once it has begun."""
     watched: frozenset[str] = frozenset()
@@ -100,14 +99,9 @@ def delay_registration(
         The owner, as soon as the registration may continue.
     """
     run = _this_run()
-    label = f"{type_} {_label(name, opts)}"
-    problems = check(_replace_outputs(inputs))
-    if is_output_text(name):
-        problems.insert(0, Problem("name", REASON))
-        label = type_
-    elif not name.isprintable():
-        problems.insert(0, Problem("name", "contains an invisible character; remove it"))
-    run.add_problems(f"{label} has a problem: {problem}" for problem in (*options.problems, *problems))
+    problems = [*options.problems, *_check_name(name), *check(_replace_outputs(inputs))]
+    label = type_ if is_output_text(name) else f"{type_} {_label(name, opts)}"
+    run.add_problems(f"{label} has a problem: {problem}" for problem in problems)
 
     async def delayed_owner() -> str | None:
         _report_problems(run)
@@ -119,6 +113,13 @@ def delay_registration(
 
     # One output and not several that depend on each other: each costs time for each resource.
     return pulumi.Output.from_input(delayed_owner())
+
+
+def _check_name(name: str) -> list[Problem]:
+    """The problem of a resource's name, if it has one."""
+    if is_output_text(name):
+        return [Problem("name", REASON)]
+    return [] if name.isprintable() else [Problem("name", "contains an invisible character; remove it")]
 
 
 def require_text_and_options(kind: str, name: Any, opts: Any) -> None:
@@ -245,6 +246,7 @@ def owner_of(type_: str, name: str, opts: pulumi.ResourceOptions | None) -> Call
     """
     complete_urn = _owners_of_this_program()
     parent = opts.parent if opts else None
+    # What `pulumi.create_urn` makes, which takes five outputs for each resource.
     stack = f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::"
 
     async def value() -> str | None:

@@ -1,7 +1,7 @@
 """The texts under the fields of blocks, for the schema of event files and the reference pages.
 
-Pydantic can read them when it makes a class (``use_attribute_docstrings``), but that took a third of the time of the
-import, in every run of a program.
+Pydantic can read them when it makes a class (``use_attribute_docstrings``), but then every program and every plugin
+reads the source of all blocks when it starts.
 """
 
 import ast

@@ -37,6 +37,12 @@ def outputs() -> set[Any]:
     return set(SETTINGS.outputs)
 
 
+async def end_of(waited_for: set[Any]) -> None:
+    """Wait for outputs as the SDK does, and until the SDK has removed them from those it waits for."""
+    await asyncio.gather(*waited_for)
+    await asyncio.sleep(0)
+
+
 @pytest.fixture(autouse=True)
 def no_outputs() -> Iterator[None]:
     before = outputs()
@@ -59,7 +65,7 @@ def test_the_sdk_waits_for_one_output_until_everything_is_registered() -> None:
         assert outputs() - before == waited_for
         assert not any(each.is_waited_for() for each in (first, second, late))
         await late.register()
-        await asyncio.gather(*waited_for)
+        await end_of(waited_for)
         assert outputs() == before
         assert await late.task_id.future() == "value"
 
@@ -86,7 +92,7 @@ def test_what_is_declared_after_the_wait_has_a_wait_of_its_own() -> None:
             waited_for = outputs() - before
             assert waited_for
             await declared.register()
-            await asyncio.gather(*waited_for)
+            await end_of(waited_for)
             assert outputs() == before
 
     asyncio.run(program())

@@ -1,5 +1,5 @@
 """Run the benchmarks and print the results. They come from one run on one machine: compare them with each other
-only. With all rooms and rounds it takes about 40 minutes on two cores.
+only. With all rooms and rounds it takes about 20 minutes on two cores.
 """
 
 import argparse
