@@ -83,6 +83,10 @@ class Record:
     """When the record was written, before its first request: ISO 8601, UTC."""
     changed_at: str = ""
     """When the state last changed: ISO 8601, UTC."""
+    ends_at: str = ""
+    """When the agent is to end: ISO 8601, UTC; empty if no end is set."""
+    origin: str = ""
+    """Where its run was: the user and the host, and the CI job if the environment names one."""
 
     @property
     def task(self) -> str | None:

@@ -21,7 +21,8 @@ COLUMNS: Final = tuple(field.name for field in fields(Record))
 ROOM_COLUMNS: Final = tuple(field.name for field in fields(RoomRecord))
 """The columns of the table of rooms, in the order of the fields of `RoomRecord`."""
 
-_VERSION: Final = 3
+_VERSION: Final = 4
+_FIRST_WITH_ROOMS: Final = 3
 _BUSY_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 0.02
 """Seconds between two attempts of an operation for which SQLite itself does not wait."""
@@ -33,8 +34,16 @@ _TYPES: Final = {
     "handed": " INTEGER",
     "stored": " INTEGER NOT NULL DEFAULT 0",
     "kept": " TEXT NOT NULL DEFAULT ''",
+    "ends_at": " TEXT NOT NULL DEFAULT ''",
+    "origin": " TEXT NOT NULL DEFAULT ''",
 }
-_LATER_COLUMNS: Final = {1: {"began_at": "changed_at", "stored": "0", "kept": "''"}, 2: {"stored": "0", "kept": "''"}}
+_SINCE_VERSION_4: Final = {"ends_at": "''", "origin": "''"}
+_SINCE_VERSION_3: Final = {"stored": "0", "kept": "''", **_SINCE_VERSION_4}
+_LATER_COLUMNS: Final = {
+    1: {"began_at": "changed_at", **_SINCE_VERSION_3},
+    2: _SINCE_VERSION_3,
+    3: _SINCE_VERSION_4,
+}
 """By version: the columns that an older table lacks, each with the expression that replaces it."""
 _ROOMS: Final = f"CREATE TABLE rooms ({', '.join(ROOM_COLUMNS)}, PRIMARY KEY (app_key, room_endpoint, cid))"
 _SHARED_FILE_SYSTEMS: Final = frozenset(
@@ -224,7 +233,7 @@ def _describe(memory: sqlite3.Connection, path: Path) -> Snapshot:
     replacements = _LATER_COLUMNS.get(version, {})
     columns = ", ".join(f"{replacements[name]} AS {name}" if name in replacements else name for name in COLUMNS)
     select = f"SELECT {columns} FROM records" if version else None  # noqa: S608  words of this module
-    return Snapshot(memory, select, has_rooms=version >= _VERSION)
+    return Snapshot(memory, select, has_rooms=version >= _FIRST_WITH_ROOMS)
 
 
 def _create_for_this_user_only(path: Path) -> None:
@@ -301,7 +310,7 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
     for name, replacement in _LATER_COLUMNS.get(version, {}).items():
         database.execute(f"ALTER TABLE records ADD COLUMN {columns[name]}")
         database.execute(f"UPDATE records SET {name} = {replacement}")  # noqa: S608  words of this module
-    if version < _VERSION:
+    if version < _FIRST_WITH_ROOMS:
         database.execute(_ROOMS)
     # This does not need a new version: older releases can use the file with this index.
     database.execute("CREATE INDEX IF NOT EXISTS records_by_room ON records (cname)")

@@ -120,14 +120,41 @@ def test_a_journal_that_does_not_open_leaves_the_snapshot(path: Path) -> None:
 def test_a_second_journal_in_a_process_keeps_the_locks_of_the_first_on_the_file(path: Path) -> None:
     with Journal(path) as journal:
         with closing(sqlite3.connect(path)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
             database.execute("PRAGMA user_version = 99")
             with pytest.raises(JournalError, match="format 99"):
                 Journal(path)
-            database.execute("PRAGMA user_version = 3")
+            database.execute(f"PRAGMA user_version = {version}")
         before = log_of(path).stat().st_ino
         subprocess.run([sys.executable, "-c", OPEN_AND_CLOSE, str(path)], check=True, timeout=60)
         assert log_of(path).stat().st_ino == before
         add(journal, "first")
+
+
+@pytest.mark.parametrize(
+    ("version", "missing"),
+    [
+        (3, ["ends_at", "origin"]),
+        (2, ["ends_at", "origin", "stored", "kept"]),
+        (1, ["ends_at", "origin", "stored", "kept", "began_at"]),
+    ],
+)
+def test_a_journal_of_an_older_release_is_read_and_then_migrated(path: Path, version: int, missing: list[str]) -> None:
+    with Journal(path) as journal:
+        add(journal, "first")
+        (written,) = journal.records()
+    with closing(sqlite3.connect(path)) as database:
+        for column in missing:
+            database.execute(f"ALTER TABLE records DROP COLUMN {column}")
+        if version < 3:
+            database.execute("DROP TABLE rooms")
+        database.execute(f"PRAGMA user_version = {version}")
+    with closing(JournalSnapshot(path)) as snapshot:
+        assert snapshot.records() == [written]
+        assert snapshot.room(1, app_key="a", room_endpoint="e") is None
+    with Journal(path) as journal:
+        assert journal.records() == [written]
+        assert journal.room(1, app_key="a", room_endpoint="e") is None
 
 
 def test_a_file_that_cannot_be_read_is_tried_again_only_when_it_has_changed(path: Path) -> None:
