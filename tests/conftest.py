@@ -3,12 +3,14 @@
 import json
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 # Imported before any test has run, so before the environment is scrubbed.
 from tests.live.account import WHY_NOT_RUN
+from tests.postgres.server import Server, running_server
 from tests.tiers import mistakes, shown_by, target_of
 
 SLOWEST = 10
@@ -23,6 +25,13 @@ def scrubbed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     own: Path = tmp_path_factory.mktemp("own")
     monkeypatch.setenv("XDG_STATE_HOME", str(own / "state"))
     monkeypatch.setenv("PULUMI_HOME", str(own / "pulumi"))
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[Server]:
+    """A PostgreSQL server; every test uses a schema of its own."""
+    with running_server("-c", "fsync=off") as server:  # no test takes the machine's power away
+        yield server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

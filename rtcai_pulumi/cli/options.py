@@ -17,12 +17,6 @@ def _require_text(value: str | None) -> str | None:
     return value
 
 
-def _require_file(value: Path | None) -> Path | None:
-    if value == Path():
-        raise typer.BadParameter("the value is empty; name a file, or omit the option")
-    return value
-
-
 def _require_room_name(cname: str | None) -> str | None:
     """Refuse what cannot be the name of any room. Names that are hard to type are allowed, because such a room may
     exist.
@@ -86,12 +80,13 @@ RoomOfTask = Annotated[
     ),
 ]
 JournalFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--journal",
-        metavar="FILE",
-        help="The journal. Default: RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
-        callback=_require_file,
+        metavar="FILE|URL",
+        help="The journal: a file, or a database without a password in its URL. Default: RTCAI_JOURNAL, else "
+        "rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
+        callback=_require_text,
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

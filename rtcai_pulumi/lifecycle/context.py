@@ -128,7 +128,9 @@ class Run:
         Raises:
             TakenOver: another process owns the record, or the engine is gone.
             Interrupted: the run was interrupted.
+            JournalError: the journal cannot be read, or does not show the other processes that this one runs.
         """
+        self.journal.require_registration()
         record = self.journal.record(trace_id)
         if self.stopping():
             facts = Facts(room=record.cname if record else None, trace_id=trace_id)

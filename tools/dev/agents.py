@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rtcai_pulumi.cli.output import print_table
-from rtcai_pulumi.journal.journal import Journal, journal_path
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.location import journal_location
 from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.journal.stores import journal_exists
 from rtcai_pulumi.service.errors import JournalError
 from rtcai_pulumi.stack.export import CONVERSATION
 from tools.dev.target import RefusalError, Target
@@ -60,11 +62,11 @@ def agents_only_in_journal(target: Target, agents: Sequence[Agent]) -> list[Agen
     Raises:
         RefusalError: the journal cannot be read.
     """
-    path = journal_path(target.environment)
-    if not path.exists():
+    location = journal_location(target.environment)
+    if not journal_exists(location):
         return []
     try:
-        with Journal(path) as journal:
+        with Journal(location) as journal:
             records = [record for record in journal.records() if record.is_unfinished]
     except JournalError as error:
         raise RefusalError(f"Stack {target.name} may have agents that are not in its state.\n  {error}") from None
