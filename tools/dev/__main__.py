@@ -12,6 +12,9 @@ from dataclasses import replace
 from typing import Literal
 from urllib.parse import urlsplit
 
+from pulumi import automation
+
+from rtcai_pulumi.cli.output import confirm
 from tools.dev import target
 from tools.dev.agents import (
     NOT_IN_STACK,
@@ -33,23 +36,24 @@ def up(environ: Mapping[str, str]) -> int:
     if chosen.is_live:
         _require_terminal("up")
     with _open_stack(chosen) as (stack, before):
+        url = None
         if chosen.is_live:
-            _prepare_live(stack, before, environ)
-            succeeded = stack.run("up", refresh=True)
-            after = agents_in_state(stack.resources())
-            after += agents_only_in_journal(chosen, after)
+            if not _confirm_preview(stack, before, environ):
+                return 1
         else:
-            emulator, port = _emulator_of(chosen), _choose_port(before, environ)
-            emulator.start(port)
+            port = _choose_port(before, environ)
+            _emulator_of(chosen).start(port)
             url = target.endpoint(port)
             print(f"No RTC AI credentials are set: the agents run on the local emulator, {url}", flush=True)
-            succeeded = stack.run("up", url, refresh=True)
-            after = compare_with_emulator(agents_in_state(stack.resources()), emulator.tasks(port))
+        succeeded = stack.run("up", url, refresh=True)
+        after = _list_agents(stack)
         show_agents(after)
-        if not succeeded:
-            return _report_failure("up", "" if chosen.is_live else f" The emulator's log: {emulator.log}")
+    if succeeded:
         print(_summarize(before, after))
-    return 0
+        return 0
+    more = "" if chosen.is_live else f" The emulator's log: {_emulator_of(chosen).log}"
+    print(f"pulumi up failed: see the output above. Fix the cause, then run `make up` again.{more}")
+    return 1
 
 
 def preview(environ: Mapping[str, str]) -> int:
@@ -66,32 +70,31 @@ def down(environ: Mapping[str, str]) -> int:
     """Stop the agents and, for the stack on the emulator, the emulator."""
     chosen = target.choose(environ)
     with _open_stack(chosen) as (stack, agents):
-        emulator = _emulator_of(chosen)
         stopped, endpoint = [], None
         if stack.resources():
             if chosen.is_live:
                 _require_terminal("down")
                 print("RTC AI credentials are set: this is the real service.")
                 _print_running(agents)
-                _require_yes(f"Stop {count(len(agents))} on the real service?")
+                if not confirm(f"Stop {count(len(agents))} on the real service?", yes=False):
+                    return 1
             else:
                 port = _choose_port(agents, environ)
                 endpoint = target.endpoint(port)
                 if agents:
-                    emulator.start(port)  # its state file restores the tasks that it had when it ended
+                    _emulator_of(chosen).start(port)  # its state file restores the tasks that it had when it ended
             if not stack.run("destroy", endpoint):
-                return _report_failure("destroy", "" if chosen.is_live else " The emulator is left running.")
+                print("pulumi destroy failed: see the output above. Fix the cause, then run `make down` again.")
+                return 1
             stopped.append(count(len(agents)))
-        if not chosen.is_live and emulator.stop():
+        if not chosen.is_live and _emulator_of(chosen).stop():
             stopped.append("the emulator")
-        left = agents_only_in_journal(chosen, []) if chosen.is_live else []
     if stopped:
         print(f"Stopped: {', '.join(stopped)}.")
-    elif not left:
-        more = "" if chosen.is_live else " and the emulator is not running"
-        print(f"Nothing to stop: stack {chosen.name} is empty{more}.")
-    if left:
+    if chosen.is_live and (left := agents_only_in_journal(chosen, [])):
         return _report_left(left)
+    if not stopped:
+        print(f"Nothing to stop: stack {chosen.name} is empty.")
     _report_other_stack(chosen, environ)
     return 0
 
@@ -100,33 +103,39 @@ def status(environ: Mapping[str, str]) -> int:
     """List the agents of both stacks; no request is sent to the service."""
     code = 0
     for each in (target.dev(environ), target.live(environ)):
+        stack = Stack(each)
         try:
-            _show_stack(Stack(each))
+            if stack.is_half_written():
+                print(
+                    f"{each.name}: the state file is incomplete; using the last complete copy. `make up` and "
+                    "`make down` restore this copy."
+                )
+            print(f"{each.name}: {_describe_service(each)}")
+            show_agents(_list_agents(stack))
         except RefusalError as refusal:  # the other stack is listed all the same
             print(f"{each.name}: {refusal}\n", flush=True)
             code = 1
     return code
 
 
-def _show_stack(stack: Stack) -> None:
-    name, agents = stack.target.name, agents_in_state(stack.resources())
-    if stack.is_half_written():
-        print(
-            f"{name}: the state file is incomplete; using the last complete copy. `make up` and `make down` restore "
-            "this copy."
-        )
+def _describe_service(chosen: Target) -> str:
+    if chosen.is_live:
+        return "the real service"
+    emulator = _emulator_of(chosen)
+    if (running := emulator.running()) is None:
+        return "the emulator is not running"
+    return f"the emulator runs on {target.endpoint(running[1])} (process {running[0]}), log {emulator.log}"
+
+
+def _list_agents(stack: Stack) -> list[Agent]:
+    """Return the agents of the state and of the emulator or, on the service, of the journal."""
+    agents = agents_in_state(stack.resources())
     if stack.target.is_live:
-        print("live: the real service")
-        show_agents(agents + agents_only_in_journal(stack.target, agents))
-        return
+        return agents + agents_only_in_journal(stack.target, agents)
     emulator = _emulator_of(stack.target)
     if (running := emulator.running()) is None:
-        print("dev: the emulator is not running")
-        show_agents([replace(agent, state="the emulator is not running") for agent in agents])
-        return
-    pid, port = running
-    print(f"dev: the emulator runs on {target.endpoint(port)} (process {pid}), log {emulator.log}")
-    show_agents(compare_with_emulator(agents, emulator.tasks(port)))
+        return [replace(agent, state="the emulator is not running") for agent in agents]
+    return compare_with_emulator(agents, emulator.tasks(running[1]))
 
 
 @contextmanager
@@ -151,12 +160,8 @@ def _open_stack(chosen: Target) -> Iterator[tuple[Stack, list[Agent]]]:
         yield stack, agents_in_state(stack.resources())
 
 
-def _prepare_live(stack: Stack, before: Sequence[Agent], environ: Mapping[str, str]) -> None:
-    """Show what `up` would change on the real service, and ask.
-
-    Raises:
-        RefusalError: the preview failed, or the answer was not yes.
-    """
+def _confirm_preview(stack: Stack, before: Sequence[Agent], environ: Mapping[str, str]) -> bool:
+    """Show what `up` would change on the real service, and ask; return whether the answer was yes."""
     room = _choose_room(environ, before)
     service = urlsplit(environ.get("RTCAI_ENDPOINT", "")).hostname or "its public endpoint"
     print(f"RTC AI credentials are set: this is the real service, at {service}.")
@@ -165,8 +170,9 @@ def _prepare_live(stack: Stack, before: Sequence[Agent], environ: Mapping[str, s
     stack.set_config("room", room)
     # The user confirms a preview with the same options as the `up` that follows it.
     if not stack.run("preview", refresh=True):
-        raise RefusalError("pulumi preview failed: see the output above. Nothing was done.")
-    _require_yes(f"Apply these changes to the real service (one agent in room {room!r})?")
+        print("pulumi preview failed: see the output above. Nothing was done.")
+        return False
+    return confirm(f"Apply these changes to the real service (one agent in room {room!r})?", yes=False)
 
 
 def _require_terminal(verb: Literal["up", "down"]) -> None:
@@ -179,36 +185,21 @@ def _require_terminal(verb: Literal["up", "down"]) -> None:
         "  Nothing was done.\n"
         f"  In a terminal:    RTCAI_ROOM=<room> make {verb}\n"
         "  On the emulator:  unset RTCAI_APP_KEY, RTCAI_APP_SECRET, RTCAI_TOKEN and RTCAI_UID\n"
-        "  By hand, with a stack and a backend of your own and .venv/bin and .tools/bin first on PATH:\n"
-        "    pulumi stack select --create <stack> && pulumi config set room <room>\n"
-        f"    pulumi {verb}" + (" --refresh" if verb == "up" else ""),
+        "  Without a question: `pulumi up --refresh` or `pulumi destroy`, with a stack and a backend of your own",
         code=2,
     )
 
 
 def _choose_room(environ: Mapping[str, str], agents: Sequence[Agent]) -> str:
-    """Return the room's name: RTCAI_ROOM, else the user's answer; the default is the room of the running agent."""
+    """Return the room's name: RTCAI_ROOM, else the room of the running agent.
+
+    Raises:
+        RefusalError: there is neither.
+    """
     current = agents[0].room if len(agents) == 1 else ""
-    room = environ.get("RTCAI_ROOM", "").strip()
-    if not room and sys.stdin.isatty() and sys.stdout.isatty():
-        room = _ask(f"Name of the room for the agent{f' [{current}]' if current else ''}: ")
-    if not (room or current):
-        raise RefusalError(
-            "No room was given; nothing was done. Set RTCAI_ROOM=<room>, or run this on a terminal.", code=2
-        )
-    return room or current
-
-
-def _require_yes(question: str) -> None:
-    if _ask(f"{question} [y/N] ").lower() not in ("y", "yes"):
-        raise RefusalError("Nothing was done.")
-
-
-def _ask(prompt: str) -> str:
-    try:
-        return input(prompt).strip()
-    except EOFError:
-        return ""
+    if room := environ.get("RTCAI_ROOM", "").strip() or current:
+        return room
+    raise RefusalError("No room was given; nothing was done. Set RTCAI_ROOM=<room>.", code=2)
 
 
 def _emulator_of(dev: Target) -> Emulator:
@@ -233,23 +224,11 @@ def _print_running(agents: Sequence[Agent]) -> None:
 
 
 def _summarize(before: Sequence[Agent], after: Sequence[Agent]) -> str:
-    ours = [agent for agent in after if not agent.state.endswith(NOT_IN_STACK)]
-    others = len(after) - len(ours)
-    idle = sum(agent.state not in ("running", "started") for agent in ours)
-    new = len({agent.key for agent in ours} - {agent.key for agent in before})
-    if idle:
-        line = f"{count(len(ours))} in the stack, {idle} of them not running."
-    elif ours and not new and len(ours) == len(before):
-        line = f"Nothing to change: {count(len(ours))} already running."
-    else:
-        line = f"{count(len(ours))} running, {'all' if new == len(ours) else new} started now."
-    return line + (f" {count(others)} more: {NOT_IN_STACK}." if others else "")
-
-
-def _report_failure(verb: Literal["up", "destroy"], more: str = "") -> int:
-    name = "up" if verb == "up" else "down"
-    print(f"pulumi {verb} failed: see the output above. Fix the cause, then run `make {name}` again.{more}")
-    return 1
+    ours = {agent.key for agent in after if not agent.state.endswith(NOT_IN_STACK)}
+    new = ours - {agent.key for agent in before}
+    if not new and len(ours) == len(before):
+        return f"Nothing to change: {count(len(ours))} already running."
+    return f"{count(len(ours))} running, {'all' if new == ours else len(new)} started now."
 
 
 def _report_left(left: Sequence[Agent]) -> int:
@@ -265,21 +244,17 @@ def _report_left(left: Sequence[Agent]) -> int:
 
 
 def _report_other_stack(chosen: Target, environ: Mapping[str, str]) -> None:
-    """Report what of the other stack keeps running: the credentials, set or not, select only one stack."""
+    """Report which agents of the other stack keep running: the credentials, set or not, select only one stack."""
     other = target.dev(environ) if chosen.is_live else target.live(environ)
-    try:
-        agents = agents_in_state(Stack(other).resources())
-    except RefusalError as refusal:
-        print(refusal)
-        return
-    running = [count(len(agents))] if agents else []
     if other.is_live:
         step = "set the RTCAI_ credentials of their account"
     else:
         step = f"unset {' and '.join(target.find_credentials(environ))}"
-        running += ["its emulator"] if _emulator_of(other).running() else []
-    if running:
-        print(f"Stack {other.name} still has {' and '.join(running)}: {step} and run `make down`.")
+    try:
+        if agents := agents_in_state(Stack(other).resources()):
+            print(f"Stack {other.name} still has {count(len(agents))}: {step} and run `make down`.")
+    except RefusalError as refusal:
+        print(refusal)
 
 
 COMMANDS = {"up": up, "preview": preview, "down": down, "status": status}
@@ -303,6 +278,9 @@ def main() -> int:
     except RefusalError as refusal:
         print(refusal, file=sys.stderr)
         return refusal.code
+    except automation.CommandError as error:
+        print(f"The Pulumi CLI failed:\n{error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. Run `make {name}` again.", file=sys.stderr)
         return 130

@@ -44,7 +44,7 @@ def agents_in_state(resources: Sequence[Mapping[str, Any]]) -> list[Agent]:
 
 def compare_with_emulator(agents: Sequence[Agent], tasks: Sequence[Mapping[str, Any]]) -> list[Agent]:
     """Return the agents of the state with their states in the emulator, then the running ones that are in no state."""
-    listed = [_agent(task, _text(task, "state")) for task in tasks]
+    listed = [replace(_agent(task), state=str(task["state"])) for task in tasks]
     states = {agent.key: agent.state for agent in listed}
     known = [replace(agent, state=states.pop(agent.key, "unknown to the emulator")) for agent in agents]
     others = [agent for agent in listed if agent.key in states and agent.state == "running"]
@@ -70,13 +70,10 @@ def agents_only_in_journal(target: Target, agents: Sequence[Agent]) -> list[Agen
         raise RefusalError(f"Stack {target.name} may have agents that are not in its state.\n  {error}") from None
     keys = {agent.key for agent in agents}
     listed = [
-        Agent(
-            record.cname, "", record.task_id or "", str(record.cid or ""), record.endpoint,
-            f"{_JOURNAL_STATES[record.state]}, {NOT_IN_STACK}",
-        )
+        Agent(record.cname, "", record.task_id or "", str(record.cid or ""), state=_JOURNAL_STATES[record.state])
         for record in records
-    ]  # fmt: skip
-    return [agent for agent in listed if agent.key not in keys]
+    ]
+    return [replace(agent, state=f"{agent.state}, {NOT_IN_STACK}") for agent in listed if agent.key not in keys]
 
 
 def show_agents(agents: Sequence[Agent]) -> None:
@@ -95,13 +92,7 @@ def count(number: int) -> str:
     return f"{number} agent" if number == 1 else f"{number} agents"
 
 
-def _agent(values: Mapping[str, Any], state: str = "started") -> Agent:
-    names = ("cname", "mode", "taskId", "cid", "endpoint")
-    room, mode, task_id, cid, endpoint = (_text(values, name) for name in names)
-    return Agent(room, mode, task_id, cid, endpoint, state)
-
-
-def _text(values: Mapping[str, Any], name: str) -> str:
-    value = values.get(name, "")
+def _agent(values: Mapping[str, Any]) -> Agent:
+    texts = [values.get(name, "") for name in ("cname", "mode", "taskId", "cid", "endpoint")]
     # The engine stores a secret as an object; its ciphertext is of no use to a reader.
-    return "[secret]" if isinstance(value, Mapping) else str(value)
+    return Agent(*("[secret]" if isinstance(text, Mapping) else str(text) for text in texts))

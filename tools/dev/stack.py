@@ -7,8 +7,9 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,6 @@ from unittest.mock import patch
 
 from pulumi import automation
 
-from tools.dev.processes import is_engine
 from tools.dev.target import BIN, PROJECT, ROOT, RefusalError, Target
 
 _HOST_DIED = ("failed to discover package requirements", "failed to load language plugin")
@@ -42,8 +42,15 @@ class Stack:
             RefusalError: that run is still in progress.
         """
         name, checkpoint, locks = self.target.name, self.target.checkpoint, self._locks()
-        for lock in locks:
-            self._require_ended(lock)
+        for lock, pid in locks.items():
+            host = (_read(lock) or {}).get("hostname") or ""
+            if host not in ("", socket.gethostname()) or _is_engine(pid):
+                raise RefusalError(
+                    f"Stack {name} is locked by a run that has not ended, or that was started on another machine.\n"
+                    f"  process {pid} on {host or 'this machine'}, lock {lock}\n"
+                    "  Wait until that run has ended. If it was killed on another machine, delete the lock file.\n"
+                    "  Then run this again."
+                )
         # Only after the check: a run in progress may be writing its state at this moment.
         if self.is_half_written() and _read(self._copy) is not None:
             shutil.copyfile(self._copy, checkpoint)
@@ -86,15 +93,10 @@ class Stack:
         """Set one value of the stack's configuration.
 
         Raises:
-            RefusalError: the CLI cannot do it.
+            CommandError: the CLI cannot do it.
         """
         with self._environment():
-            try:
-                self._automation.set_config(key, automation.ConfigValue(value))
-            except automation.CommandError as error:
-                raise RefusalError(
-                    f"The configuration of stack {self.target.name} cannot be set:\n  {_reason(error)}"
-                ) from None
+            self._automation.set_config(key, automation.ConfigValue(value))
 
     def run(
         self, verb: Literal["up", "preview", "destroy"], endpoint: str | None = None, *, refresh: bool = False
@@ -103,26 +105,18 @@ class Stack:
 
         Raises:
             KeyboardInterrupt: the user interrupted the verb; it has ended.
-            RefusalError: there is no CLI, or it cannot create the stack.
+            CommandError: the CLI cannot create the stack.
         """
         color = "always" if sys.stdout.isatty() else "never"
         with self._environment(endpoint), self._interrupts_left_to_engine() as interrupts:
             run = getattr(self._automation, verb)
-
-            def print_output(line: str) -> None:
-                _print_output(line)
-                interrupts.forward()
-
             for is_last in (False, True):
                 try:
-                    run(on_output=print_output, on_error=_print_error, color=color, refresh=refresh)
+                    run(on_output=_print_output, on_error=_print_error, color=color, refresh=refresh)
                 except automation.CommandError as error:
-                    if is_last or interrupts.received or not language_host_died(str(error)):
+                    if is_last or interrupts or not language_host_died(str(error)):
                         return False
-                    print(
-                        "Pulumi's Python language host crashed at start (old versions sometimes do); trying once more.",
-                        flush=True,
-                    )
+                    print("Pulumi's Python language host crashed at start; trying once more.", flush=True)
                 else:
                     break
         return True
@@ -134,85 +128,57 @@ class Stack:
         # A project file of its own keeps the stack's configuration out of the checkout's root.
         project = automation.ProjectSettings(PROJECT, runtime, main=str(ROOT))
         options = automation.LocalWorkspaceOptions(project_settings=project)
-        try:
-            return automation.create_or_select_stack(self.target.name, work_dir=str(self.target.folder), opts=options)
-        except FileNotFoundError:
-            raise RefusalError("There is no Pulumi CLI on PATH or in .tools/bin. Run `make setup`.") from None
-        except automation.CommandError as error:
-            raise RefusalError(f"Stack {self.target.name} cannot be created:\n  {_reason(error)}") from None
+        return automation.create_or_select_stack(self.target.name, work_dir=str(self.target.folder), opts=options)
 
     def _environment(self, endpoint: str | None = None) -> AbstractContextManager[object]:
         # The Automation API can add variables to the environment of the CLI, but not remove any.
         more = {"RTCAI_ENDPOINT": endpoint} if endpoint else {}
         return patch.dict(os.environ, {**self.target.environment, **more}, clear=True)
 
-    def _locks(self) -> list[Path]:
-        return sorted((self.target.backend / ".pulumi" / "locks").rglob(f"{self.target.name}/*.json"))
-
-    def _require_ended(self, file: Path) -> None:
-        lock = _read(file) or {}
-        holder, host = int(lock.get("pid") or 0), str(lock.get("hostname") or "")
-        if host not in ("", socket.gethostname()):
-            raise RefusalError(
-                f"Stack {self.target.name} is locked by a run on another machine.\n"
-                f"  machine {host}, process {holder}, lock {file}\n"
-                "  If that run has ended, delete the lock file and run this again."
-            )
-        if is_engine(holder):
-            raise RefusalError(
-                f"Another run is at work on stack {self.target.name}.\n"
-                f"  process {holder}, lock {file}\n"
-                "  Wait until it has ended, or end it, and run this again."
-            )
+    def _locks(self) -> dict[Path, int]:
+        """Return the locks of the stack, each with the process that it names."""
+        files = (self.target.backend / ".pulumi" / "locks").rglob(f"{self.target.name}/*.json")
+        return {file: int((_read(file) or {}).get("pid") or 0) for file in files}
 
     @contextmanager
-    def _interrupts_left_to_engine(self) -> Iterator[_Interrupts]:
-        """Wait for the engine, regardless of signals: it shuts down properly, so its lock and state are written."""
-        interrupts = _Interrupts(self._locks)
-        before = {number: signal.signal(number, interrupts.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    def _interrupts_left_to_engine(self) -> Iterator[list[int]]:
+        """Wait for the engine, regardless of signals: it shuts down properly, so its lock and state are written.
+
+        Ctrl-C reaches the whole process group, so the engine has received it already. A SIGTERM sent only to this
+        process is forwarded as a SIGINT, once, because the engine ends at once on a second one. A run without a lock,
+        such as a preview, runs to its end.
+        """
+        received: list[int] = []
+
+        def receive(number: int, _frame: object) -> None:
+            received.append(number)
+            if number == signal.SIGTERM and received.count(number) == 1:
+                for pid in filter(_is_engine, self._locks().values()):
+                    os.kill(pid, signal.SIGINT)
+
+        before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield interrupts
+            yield received
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            if interrupts.received:
+            if received:
                 raise KeyboardInterrupt
-
-
-class _Interrupts:
-    """The signals during a run of the engine.
-
-    Ctrl-C reaches the whole process group, so the engine has received it already. A SIGTERM sent only to this process
-    has not reached the engine. It is forwarded once, as a SIGINT, on which the engine stops. The engine's number is in
-    its lock; if it has no lock yet, this is tried again whenever it prints a line. A preview has no lock: it changes
-    nothing, and runs to its end.
-    """
-
-    def __init__(self, locks: Callable[[], list[Path]]) -> None:
-        self.received: list[int] = []
-        self._locks = locks
-        self._is_forwarded = False
-
-    def receive(self, number: int, _frame: object) -> None:
-        self.received.append(number)
-        self.forward()
-
-    def forward(self) -> None:
-        if signal.SIGTERM not in self.received or self._is_forwarded:
-            return
-        for lock in self._locks():
-            if is_engine(pid := int((_read(lock) or {}).get("pid") or 0)):
-                self._is_forwarded = True
-                os.kill(pid, signal.SIGINT)
-
-
-def _reason(error: automation.CommandError) -> str:
-    return str(error).partition("stderr: ")[2].strip()
 
 
 def language_host_died(errors: str) -> bool:
     """Return whether a run failed because an old language host crashed at its start; nothing has happened then."""
     return any(text in errors for text in _HOST_DIED) and any(text in errors for text in _CONNECTION_LOST)
+
+
+def _is_engine(pid: int) -> bool:
+    """Return whether the process is a Pulumi CLI; the number of one that has ended may be that of another program."""
+    if Path("/proc/self/cmdline").exists():
+        file = Path(f"/proc/{pid}/cmdline")
+        line = file.read_text(errors="replace").replace("\0", " ") if file.exists() else ""
+    else:
+        line = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return any(Path(word).name.lstrip(".").startswith("pulumi") for word in line.split())
 
 
 def _print_output(line: str, stream: TextIO | None = None) -> None:

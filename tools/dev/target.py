@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rtcai_pulumi.service.settings import missing_credentials
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 PROJECT = "rtcai-pulumi-demo"
@@ -68,15 +70,14 @@ def choose(environ: Mapping[str, str]) -> Target:
     given = find_credentials(environ)
     if not given:
         return dev(environ)
-    if {"RTCAI_APP_KEY", "RTCAI_APP_SECRET"} <= {*given} or {"RTCAI_APP_KEY", "RTCAI_TOKEN", "RTCAI_UID"} <= {*given}:
-        return live(environ)
-    raise RefusalError(
-        "The RTC AI credentials in the environment are incomplete.\n"
-        f"  set: {', '.join(given)}\n"
-        "  For the real service set RTCAI_APP_KEY with RTCAI_APP_SECRET, or RTCAI_APP_KEY with RTCAI_TOKEN and\n"
-        "  RTCAI_UID. For the local emulator unset them all.",
-        code=2,
-    )
+    if missing := missing_credentials(environ, lambda _: None):
+        raise RefusalError(
+            f"The RTC AI credentials in the environment are incomplete: {', '.join(given)} without "
+            f"{' and '.join(name.variable for name in missing)}.\n"
+            "  Set the others for the real service, or unset all of them for the local emulator.",
+            code=2,
+        )
+    return live(environ)
 
 
 def find_credentials(environ: Mapping[str, str]) -> list[str]:
