@@ -19,7 +19,7 @@ help: ## List the targets
 
 setup: ## Prepare .venv (package, extras, test tools) and .tools (the Pulumi CLI), and nothing else
 	@$(PYTHON) tools/setup.py $(QUIET)
-	@$(PYTHON) -m tools.pulumi_cli $(QUIET)
+	@$(BIN)/python -m tools.pulumi_cli $(QUIET)
 
 up: setup ## Start the agents of __main__.py: on the local emulator, or on the service if credentials are set
 	@$(BIN)/python -m tools.dev up
@@ -57,7 +57,7 @@ test-floor: setup ## Check the lowest versions of pulumi, pydantic, httpx and th
 
 test-engines: setup ## Run the engine tests of `make test` with the oldest engine and SDK; part of `test-all`
 	@$(PYTHON) tools/setup.py --floor --quiet
-	@$(PYTHON) -m tools.pulumi_cli --oldest --quiet
+	@$(BIN)/python -m tools.pulumi_cli --oldest --quiet
 	TESTED_ENGINE=$(CURDIR)/.tools/oldest/bin $(FLOOR) -m pytest $(PARALLEL_ENGINE) -m "full and everyday" tests/engine
 
 test-pythons: setup ## Check each Python of this machine: the tests without the engine, README's program with it
