@@ -73,7 +73,7 @@ screenshots: setup browser ## Take the pictures of docs/images again, from the t
 	RTCAI_SCREENSHOTS=1 $(BIN)/python -m pytest tests/page/test_engine.py -k readme
 
 browser: # Chromium for the tests of the live page; installed where that is possible
-	@$(PYTHON) tools/chromium.py --quiet
+	@$(PYTHON) tools/chromium.py
 
 docs: setup ## Write the reference pages again from the code
 	@$(BIN)/python -m tools.reference

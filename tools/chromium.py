@@ -24,7 +24,7 @@ _INSTALL = (
     ("apt-get", "install", "--yes", "--quiet=2", "--no-install-recommends", "chromium", "fonts-wqy-microhei"),
 )
 
-Run = Callable[[Sequence[str], Mapping[str, str]], int]
+Run = Callable[[Sequence[str], Mapping[str, str]], None]
 
 
 def find_chromium(environ: Mapping[str, str]) -> str | None:
@@ -34,11 +34,9 @@ def find_chromium(environ: Mapping[str, str]) -> str | None:
     return next(filter(None, paths), None)
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool, run: Run) -> int:
-    """Install a Chromium if needed and return the exit code. `--quiet` prints nothing if there is nothing to do."""
-    if path := find_chromium(environ):
-        if "--quiet" not in arguments:
-            print(f"chromium: {path}: nothing to do")
+def main(environ: Mapping[str, str], *, is_root: bool, run: Run) -> int:
+    """Install a Chromium if there is none, and return the exit code."""
+    if find_chromium(environ):
         return 0
     has_apt = shutil.which("apt-get", path=environ.get("PATH", os.defpath)) is not None
     if is_root and has_apt and not environ.get("RTCAI_CHROMIUM"):
@@ -47,15 +45,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool,
         for command in _INSTALL:
             run(command, {**environ, "DEBIAN_FRONTEND": "noninteractive"})
         if find_chromium(environ):
-            print("chromium: ready", flush=True)
             return 0
     print(f"chromium: {HOW}", file=sys.stderr)
     return 1 if environ.get("CI") else 0
 
 
-def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    return subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=False).returncode
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=False)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ, is_root=os.geteuid() == 0, run=_run))
+    sys.exit(main(os.environ, is_root=os.geteuid() == 0, run=_run))

@@ -25,7 +25,7 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,15 +33,16 @@ ROOT = Path(__file__).resolve().parents[1]
 UNFINISHED = "unfinished"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Prepare an environment and return the exit code. `--quiet` prints nothing if there is nothing to do."""
-    is_floor = "--floor" in arguments
-    of_version = f".tools/python{sys.version_info[0]}.{sys.version_info[1]}" if "--by-version" in arguments else ".venv"
-    folder = ROOT / (".tools/floor" if is_floor else of_version)
-    files = ["constraints.txt", *(["constraints-floor.txt"] if is_floor else [])]
-    constraints = merge_pins(ROOT / "tools" / file for file in files)
+def main() -> None:
+    """Prepare an environment. `--quiet` prints nothing if there is nothing to do."""
+    folder, files = ROOT / ".venv", [ROOT / "tools" / "constraints.txt"]
+    if "--floor" in sys.argv:
+        folder = ROOT / ".tools" / "floor"
+        files.append(ROOT / "tools" / "constraints-floor.txt")
+    elif "--by-version" in sys.argv:
+        folder = ROOT / ".tools" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     with wait_for_others(ROOT / ".tools" / "setup.lock"):
-        return _prepare(folder, constraints, quiet="--quiet" in arguments)
+        _prepare(folder, merge_pins(files), quiet="--quiet" in sys.argv)
 
 
 @contextmanager
@@ -60,14 +61,11 @@ def wait_for_others(lock: Path) -> Iterator[None]:
 def merge_pins(files: Iterable[Path]) -> str:
     """Return one pin for each package; later files override earlier ones."""
     lines = (line for file in files for line in file.read_text().splitlines() if line and not line.startswith("#"))
-    return "".join(f"{line}\n" for line in {_normalize(line.partition("==")[0]): line for line in lines}.values())
+    pins = {line.partition("==")[0].lower().replace("_", "-"): f"{line}\n" for line in lines}
+    return "".join(pins.values())
 
 
-def _normalize(package: str) -> str:
-    return package.lower().replace("_", "-")
-
-
-def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
+def _prepare(folder: Path, constraints: str, *, quiet: bool) -> None:
     name, record = folder.relative_to(ROOT), folder / "rtcai-setup"
     state = record.read_text() if record.exists() and _is_usable(folder) else ""
     pinned = (ROOT / "pyproject.toml").read_text() + constraints + str(ROOT)
@@ -75,19 +73,17 @@ def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
     if state == wanted:
         if not quiet:
             print(f"setup: {name} is ready: nothing to do", flush=True)
-        return 0
+        return
     if state == UNFINISHED or not _is_usable(folder):
         print(f"setup: making {name} with Python {sys.version_info[0]}.{sys.version_info[1]} ...", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         record.write_text(UNFINISHED)
-        if _run(sys.executable, "-m", "venv", str(folder)) != 0:
-            print(
+        if not _succeeds(sys.executable, "-m", "venv", str(folder)):
+            sys.exit(
                 "setup: this Python cannot make a virtual environment.\n"
-                "       On Debian and Ubuntu its venv module is a package of its own: apt install python3-venv",
-                file=sys.stderr,
+                "       On Debian and Ubuntu its venv module is a package of its own: apt install python3-venv"
             )
-            return 1
     record.write_text(UNFINISHED)
     print(f"setup: installing the package, its extras and the test tools into {name} (about a minute) ...", flush=True)
     (folder / "constraints.txt").write_text(constraints)
@@ -96,13 +92,11 @@ def _prepare(folder: Path, constraints: str, *, quiet: bool) -> int:
     # The build backend is installed first and the build is not isolated, so constraints.txt pins the backend too. pip
     # itself is installed too: the language host uses it to list the packages in every run, and the pip that comes with
     # Python 3.11 takes twice as long for that.
-    code = _run(*pip, "pip", "hatchling", "editables")
-    if code or _run(*pip, "--no-build-isolation", "--editable", f"{ROOT}[dev]"):
-        print("setup: pip failed; see its output above, fix the cause, and run `make setup` again", file=sys.stderr)
-        return 1
+    is_prepared = _succeeds(*pip, "pip", "hatchling", "editables")
+    if not is_prepared or not _succeeds(*pip, "--no-build-isolation", "--editable", f"{ROOT}[dev]"):
+        sys.exit("setup: pip failed; see its output above, fix the cause, and run `make setup` again")
     record.write_text(wanted)
     print(f"setup: {name} is ready", flush=True)
-    return 0
 
 
 def _is_usable(folder: Path) -> bool:
@@ -111,13 +105,13 @@ def _is_usable(folder: Path) -> bool:
     return python.exists() and script.exists() and script.read_text(errors="replace").startswith(f"#!{folder}/")
 
 
-def _run(*argv: str) -> int:
-    return subprocess.run(argv, cwd=ROOT, check=False).returncode
+def _succeeds(*argv: str) -> bool:
+    return subprocess.run(argv, cwd=ROOT, check=False).returncode == 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        main()
     except KeyboardInterrupt:
         print("\nsetup: interrupted; run it again", file=sys.stderr)
         sys.exit(130)

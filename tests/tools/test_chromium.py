@@ -25,13 +25,12 @@ def ended(folder: Path, *, is_root: bool = True, installs: bool = False, **envir
     """Exit code, and the commands that were run."""
     commands: list[str] = []
 
-    def run(command: Sequence[str], _: Mapping[str, str]) -> int:
+    def run(command: Sequence[str], _: Mapping[str, str]) -> None:
         commands.append(" ".join(command))
         if installs and "install" in command:
             program(folder, "chromium")
-        return 0
 
-    return chromium.main([], {"PATH": str(folder), **environ}, is_root=is_root, run=run), commands
+    return chromium.main({"PATH": str(folder), **environ}, is_root=is_root, run=run), commands
 
 
 @pytest.mark.parametrize("name", chromium.NAMES)
