@@ -10,6 +10,8 @@ PARALLEL = -n $(shell expr $(CORES) + 1) --dist worksteal
 PARALLEL_ENGINE = -n $(shell expr $(CORES) + $(CORES) + 1) --dist worksteal
 WITHOUT_ENGINE := tests/plugin tests/unit tests/cli
 FLOOR := .tools/floor/bin/python
+# Those that are on PATH; pyenv's are, if its shims are.
+PYTHONS := 3.11 3.12 3.13 3.14
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up preview down status test test-full test-rest test-floor test-engines test-pythons test-all bench docs screenshots browser lint format clean
@@ -61,7 +63,13 @@ test-engines: setup ## Run the engine tests of `make test` with the oldest engin
 	TESTED_ENGINE=$(CURDIR)/.tools/oldest/bin $(FLOOR) -m pytest $(PARALLEL_ENGINE) -m "full and everyday" tests/engine
 
 test-pythons: setup ## Check each Python of this machine: the tests without the engine, README's program with it
-	@$(BIN)/python -m tools.pythons $(PARALLEL) $(WITHOUT_ENGINE)
+	@for version in $(PYTHONS); do \
+	    python="env PYENV_VERSION=$$version python$$version"; \
+	    $$python -V || { echo "Python $$version is not on this machine: not tested"; continue; }; \
+	    $$python tools/setup.py --by-version --quiet \
+	        && .tools/python$$version/bin/python -m pytest $(PARALLEL) $(WITHOUT_ENGINE) \
+	        && $$python tools/try_wheel.py || exit 1; \
+	done
 
 test-all: test-full test-engines ## Check every crash at every moment, and the whole model; takes hours
 	$(BIN)/python -m pytest $(PARALLEL_ENGINE) -m exhaustive
