@@ -8,23 +8,14 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Literal
 from urllib.parse import urlsplit
 
 from pulumi import automation
 
 from rtcai_pulumi.cli.output import confirm
+from rtcai_pulumi.service.errors import JournalError
 from tools.dev import target
-from tools.dev.agents import (
-    NOT_IN_STACK,
-    Agent,
-    agents_in_state,
-    agents_only_in_journal,
-    compare_with_emulator,
-    count,
-    show_agents,
-)
+from tools.dev.agents import Agent, agents_in_state, agents_only_in_journal, compare_with_emulator, count, show_agents
 from tools.dev.emulator import Emulator
 from tools.dev.stack import Stack
 from tools.dev.target import RefusalError, Target
@@ -46,14 +37,19 @@ def up(environ: Mapping[str, str]) -> int:
             url = target.endpoint(port)
             print(f"No RTC AI credentials are set: the agents run on the local emulator, {url}", flush=True)
         succeeded = stack.run("up", url, refresh=True)
-        after = _list_agents(stack)
-        show_agents(after)
-    if succeeded:
-        print(_summarize(before, after))
-        return 0
-    more = "" if chosen.is_live else f" The emulator's log: {_emulator_of(chosen).log}"
-    print(f"pulumi up failed: see the output above. Fix the cause, then run `make up` again.{more}")
-    return 1
+        show_agents(_list_agents(stack))
+        after = agents_in_state(stack.resources())
+    if not succeeded:
+        more = "" if chosen.is_live else f" The emulator's log: {_emulator_of(chosen).log}"
+        print(f"pulumi up failed: see the output above. Fix the cause, then run `make up` again.{more}")
+        return 1
+    new = {agent.task for agent in after} - {agent.task for agent in before}
+    if new or len(after) != len(before):
+        started = "all" if len(new) == len(after) else len(new)
+        print(f"{count(len(after))} running, {started} started now.")
+    else:
+        print(f"Nothing to change: {count(len(after))} already running.")
+    return 0
 
 
 def preview(environ: Mapping[str, str]) -> int:
@@ -75,7 +71,7 @@ def down(environ: Mapping[str, str]) -> int:
             if chosen.is_live:
                 _require_terminal("down")
                 print("RTC AI credentials are set: this is the real service.")
-                _print_running(agents)
+                show_agents(agents)
                 if not confirm(f"Stop {count(len(agents))} on the real service?", yes=False):
                     return 1
             else:
@@ -89,12 +85,13 @@ def down(environ: Mapping[str, str]) -> int:
             stopped.append(count(len(agents)))
         if not chosen.is_live and _emulator_of(chosen).stop():
             stopped.append("the emulator")
-    if stopped:
-        print(f"Stopped: {', '.join(stopped)}.")
-    if chosen.is_live and (left := agents_only_in_journal(chosen, [])):
-        return _report_left(left)
-    if not stopped:
-        print(f"Nothing to stop: stack {chosen.name} is empty.")
+    print(f"Stopped: {', '.join(stopped)}." if stopped else f"Nothing to stop: stack {chosen.name} is empty.")
+    if chosen.is_live and (left := agents_only_in_journal(chosen.environment, [])):
+        print(f"The journal lists {count(len(left))} that `pulumi destroy` cannot stop, because the state lacks them:")
+        show_agents(left)
+        print("Run `make up`, which stops them before it starts a new agent, then `make down`.")
+        print("If the program no longer declares them, run `rtcai sweep`; see docs/operations.md.")
+        return 1
     _report_other_stack(chosen, environ)
     return 0
 
@@ -103,39 +100,33 @@ def status(environ: Mapping[str, str]) -> int:
     """List the agents of both stacks; no request is sent to the service."""
     code = 0
     for each in (target.dev(environ), target.live(environ)):
-        stack = Stack(each)
+        service = "the real service"
+        if not each.is_live:
+            running = _emulator_of(each).running()
+            service = "the emulator is not running"
+            if running:
+                service = f"the emulator runs on {target.endpoint(running[1])} (process {running[0]})"
+        print(f"{each.name}: {service}", flush=True)
         try:
+            stack = Stack(each)
             if stack.is_half_written():
-                print(
-                    f"{each.name}: the state file is incomplete; using the last complete copy. `make up` and "
-                    "`make down` restore this copy."
-                )
-            print(f"{each.name}: {_describe_service(each)}")
+                print("The state file is incomplete. This is its last complete copy, which `make up` restores.")
             show_agents(_list_agents(stack))
-        except RefusalError as refusal:  # the other stack is listed all the same
-            print(f"{each.name}: {refusal}\n", flush=True)
+        except (RefusalError, JournalError) as error:  # the other stack is listed all the same
+            print(f"{error}\n", flush=True)
             code = 1
     return code
-
-
-def _describe_service(chosen: Target) -> str:
-    if chosen.is_live:
-        return "the real service"
-    emulator = _emulator_of(chosen)
-    if (running := emulator.running()) is None:
-        return "the emulator is not running"
-    return f"the emulator runs on {target.endpoint(running[1])} (process {running[0]}), log {emulator.log}"
 
 
 def _list_agents(stack: Stack) -> list[Agent]:
     """Return the agents of the state and of the emulator or, on the service, of the journal."""
     agents = agents_in_state(stack.resources())
     if stack.target.is_live:
-        return agents + agents_only_in_journal(stack.target, agents)
+        return agents + agents_only_in_journal(stack.target.environment, agents)
     emulator = _emulator_of(stack.target)
-    if (running := emulator.running()) is None:
-        return [replace(agent, state="the emulator is not running") for agent in agents]
-    return compare_with_emulator(agents, emulator.tasks(running[1]))
+    if running := emulator.running():
+        return compare_with_emulator(agents, emulator.tasks(running[1]))
+    return [agent._replace(state="the emulator is not running") for agent in agents]
 
 
 @contextmanager
@@ -166,7 +157,7 @@ def _confirm_preview(stack: Stack, before: Sequence[Agent], environ: Mapping[str
     service = urlsplit(environ.get("RTCAI_ENDPOINT", "")).hostname or "its public endpoint"
     print(f"RTC AI credentials are set: this is the real service, at {service}.")
     print(f"  room {room!r}, stack live, state and journal in {stack.target.folder}")
-    _print_running(before)
+    show_agents(before)
     stack.set_config("room", room)
     # The user confirms a preview with the same options as the `up` that follows it.
     if not stack.run("preview", refresh=True):
@@ -175,18 +166,17 @@ def _confirm_preview(stack: Stack, before: Sequence[Agent], environ: Mapping[str
     return confirm(f"Apply these changes to the real service (one agent in room {room!r})?", yes=False)
 
 
-def _require_terminal(verb: Literal["up", "down"]) -> None:
+def _require_terminal(name: str) -> None:
     """Refuse to change anything on the real service if no question can be asked."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         return
     raise RefusalError(
-        f"RTC AI credentials are set, so `make {verb}` would act on the real service, and there is no terminal to ask"
+        f"RTC AI credentials are set, so `make {name}` would act on the real service, and there is no terminal to ask"
         " on.\n"
         "  Nothing was done.\n"
-        f"  In a terminal:    RTCAI_ROOM=<room> make {verb}\n"
+        f"  In a terminal:    RTCAI_ROOM=<room> make {name}\n"
         "  On the emulator:  unset RTCAI_APP_KEY, RTCAI_APP_SECRET, RTCAI_TOKEN and RTCAI_UID\n"
-        "  Without a question: `pulumi up --refresh` or `pulumi destroy`, with a stack and a backend of your own",
-        code=2,
+        "  Without a question: `pulumi up --refresh` or `pulumi destroy`, with a stack and a backend of your own"
     )
 
 
@@ -199,7 +189,7 @@ def _choose_room(environ: Mapping[str, str], agents: Sequence[Agent]) -> str:
     current = agents[0].room if len(agents) == 1 else ""
     if room := environ.get("RTCAI_ROOM", "").strip() or current:
         return room
-    raise RefusalError("No room was given; nothing was done. Set RTCAI_ROOM=<room>.", code=2)
+    raise RefusalError("No room was given; nothing was done. Set RTCAI_ROOM=<room>.")
 
 
 def _emulator_of(dev: Target) -> Emulator:
@@ -211,48 +201,17 @@ def _choose_port(agents: Sequence[Agent], environ: Mapping[str, str]) -> int:
     requested = target.read_port(environ)
     port = next((port for agent in agents if (port := urlsplit(agent.endpoint).port)), requested)
     if port != requested:
-        print(
-            f"Using port {port} instead of {requested}, because the agents of this checkout were started there.",
-            flush=True,
-        )
+        print(f"Using port {port} instead of {requested}, because the agents of this checkout were started there.")
     return port
-
-
-def _print_running(agents: Sequence[Agent]) -> None:
-    for agent in agents:
-        print(f"  now: task {agent.task_id} in room {agent.room!r}", flush=True)
-
-
-def _summarize(before: Sequence[Agent], after: Sequence[Agent]) -> str:
-    ours = {agent.key for agent in after if not agent.state.endswith(NOT_IN_STACK)}
-    new = ours - {agent.key for agent in before}
-    if not new and len(ours) == len(before):
-        return f"Nothing to change: {count(len(ours))} already running."
-    return f"{count(len(ours))} running, {'all' if new == ours else len(new)} started now."
-
-
-def _report_left(left: Sequence[Agent]) -> int:
-    """Report agents that `destroy` ignores because they are not in the state; return the exit code."""
-    print(f"The journal lists {count(len(left))} that {'is' if len(left) == 1 else 'are'} not in the state:")
-    for agent in left:
-        state = agent.state.removesuffix(f", {NOT_IN_STACK}")
-        print(f"  task {agent.task_id or '(no id)'} in room {agent.room!r}: {state}")
-    them = "it" if len(left) == 1 else "them"
-    print(f"Run `make up`, which stops {them} before it starts a new agent, then `make down`.")
-    print(f"If the program no longer declares {them}, run `rtcai sweep`; see docs/operations.md.")
-    return 1
 
 
 def _report_other_stack(chosen: Target, environ: Mapping[str, str]) -> None:
     """Report which agents of the other stack keep running: the credentials, set or not, select only one stack."""
     other = target.dev(environ) if chosen.is_live else target.live(environ)
-    if other.is_live:
-        step = "set the RTCAI_ credentials of their account"
-    else:
-        step = f"unset {' and '.join(target.find_credentials(environ))}"
+    step = "set the" if other.is_live else "unset all"
     try:
         if agents := agents_in_state(Stack(other).resources()):
-            print(f"Stack {other.name} still has {count(len(agents))}: {step} and run `make down`.")
+            print(f"Stack {other.name} still has {count(len(agents))}: {step} RTCAI_ credentials and run `make down`.")
     except RefusalError as refusal:
         print(refusal)
 
@@ -275,11 +234,8 @@ def main() -> int:
             stream.reconfigure(errors="replace")
     try:
         return COMMANDS[name](dict(os.environ))
-    except RefusalError as refusal:
-        print(refusal, file=sys.stderr)
-        return refusal.code
-    except automation.CommandError as error:
-        print(f"The Pulumi CLI failed:\n{error}", file=sys.stderr)
+    except (RefusalError, JournalError, automation.CommandError) as error:
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. Run `make {name}` again.", file=sys.stderr)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TextIO
 from unittest.mock import patch
@@ -30,36 +30,6 @@ class Stack:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._copy = target.checkpoint.with_suffix(".json.bak")  # the engine's own copy, which is one write older
-
-    def recover(self) -> None:
-        """Repair what an interrupted run left: a half-written state, and a lock that no process holds.
-
-        The file backend does not write the state in one step. The copy next to it is one write older, so it may lack an
-        agent, or contain one that has been stopped. Both are in the journal, and the next `up` acts on it. `destroy`
-        cannot find an agent that the copy lacks, so `down` reports it.
-
-        Raises:
-            RefusalError: that run is still in progress.
-        """
-        name, checkpoint, locks = self.target.name, self.target.checkpoint, self._locks()
-        for lock, pid in locks.items():
-            host = (_read(lock) or {}).get("hostname") or ""
-            if host not in ("", socket.gethostname()) or _is_engine(pid):
-                raise RefusalError(
-                    f"Stack {name} is locked by a run that has not ended, or that was started on another machine.\n"
-                    f"  process {pid} on {host or 'this machine'}, lock {lock}\n"
-                    "  Wait until that run has ended. If it was killed on another machine, delete the lock file.\n"
-                    "  Then run this again."
-                )
-        # Only after the check: a run in progress may be writing its state at this moment.
-        if self.is_half_written() and _read(self._copy) is not None:
-            shutil.copyfile(self._copy, checkpoint)
-            print(f"The state file of stack {name} is incomplete; restored the last complete copy.", flush=True)
-        elif self.is_half_written() and not self._copy.exists():
-            checkpoint.unlink()  # the first write, of an empty stack: see `resources`
-        for lock in locks:  # `pulumi cancel` does the same, but fails if the stack was never completed
-            print(f"Stack {name} was locked by a run that has ended: unlocking it.", flush=True)
-            lock.unlink(missing_ok=True)
 
     def resources(self) -> list[dict[str, Any]]:
         """Return the resources of the stack's state; none if there is no stack.
@@ -80,14 +50,40 @@ class Stack:
             return []
         raise RefusalError(
             f"The state of stack {self.target.name} cannot be read, and neither can the engine's copy of it.\n"
-            f"  files {self.target.checkpoint} and {self._copy.name} next to it\n"
-            "  Copy the newest *.checkpoint.json of the backend's history over the first one and run this again:\n"
-            f"  {self.target.backend / '.pulumi' / 'history' / PROJECT / self.target.name}"
+            f"  file {self.target.checkpoint}\n"
+            f"  Copy the newest *.checkpoint.json from {self.target.backend}/.pulumi/history over it."
         )
 
     def is_half_written(self) -> bool:
         """Return whether the stack's state is incomplete: a run is writing it now, or was killed while writing."""
         return self.target.checkpoint.exists() and _read(self.target.checkpoint) is None
+
+    def recover(self) -> None:
+        """Repair what an interrupted run left: a half-written state, and a lock that no process holds.
+
+        The file backend does not write the state in one step. The copy next to it is one write older, so it may lack an
+        agent, or contain one that has been stopped. Both are in the journal, and the next `up` acts on it. `destroy`
+        cannot find an agent that the copy lacks, so `down` reports it.
+
+        Raises:
+            RefusalError: that run is still in progress.
+        """
+        name, checkpoint, locks = self.target.name, self.target.checkpoint, self._locks()
+        for lock, (pid, host) in locks.items():
+            if host not in ("", socket.gethostname()) or _is_engine(pid):
+                raise RefusalError(
+                    f"Stack {name} is locked by a run that has not ended, or that was started on another machine.\n"
+                    f"  process {pid} on {host or 'this machine'}, lock {lock}\n"
+                    "  Wait until that run has ended. If it was killed on another machine, delete the lock file."
+                )
+        # Only after the check: a run in progress may be writing its state at this moment.
+        if self.is_half_written() and _read(self._copy) is not None:
+            shutil.copyfile(self._copy, checkpoint)
+            print(f"The state file of stack {name} is incomplete; restored the last complete copy.", flush=True)
+        elif self.is_half_written() and not self._copy.exists():
+            checkpoint.unlink()  # the first write, of an empty stack: see `resources`
+        for lock in locks:  # `pulumi cancel` does the same, but fails if the stack was never completed
+            lock.unlink(missing_ok=True)
 
     def set_config(self, key: str, value: str) -> None:
         """Set one value of the stack's configuration.
@@ -109,17 +105,16 @@ class Stack:
         """
         color = "always" if sys.stdout.isatty() else "never"
         with self._environment(endpoint), self._interrupts_left_to_engine() as interrupts:
-            run = getattr(self._automation, verb)
+            run = partial(getattr(self._automation, verb), color=color, refresh=refresh)
             for is_last in (False, True):
                 try:
-                    run(on_output=_print_output, on_error=_print_error, color=color, refresh=refresh)
+                    run(on_output=_print, on_error=partial(_print, stream=sys.stderr))
+                    return True
                 except automation.CommandError as error:
                     if is_last or interrupts or not language_host_died(str(error)):
                         return False
                     print("Pulumi's Python language host crashed at start; trying once more.", flush=True)
-                else:
-                    break
-        return True
+        return False
 
     @cached_property
     def _automation(self) -> automation.Stack:
@@ -135,10 +130,11 @@ class Stack:
         more = {"RTCAI_ENDPOINT": endpoint} if endpoint else {}
         return patch.dict(os.environ, {**self.target.environment, **more}, clear=True)
 
-    def _locks(self) -> dict[Path, int]:
-        """Return the locks of the stack, each with the process that it names."""
+    def _locks(self) -> dict[Path, tuple[int, str]]:
+        """Return the locks of the stack, each with the process and the machine that it names."""
         files = (self.target.backend / ".pulumi" / "locks").rglob(f"{self.target.name}/*.json")
-        return {file: int((_read(file) or {}).get("pid") or 0) for file in files}
+        contents = {file: _read(file) or {} for file in files}
+        return {file: (int(lock.get("pid") or 0), str(lock.get("hostname") or "")) for file, lock in contents.items()}
 
     @contextmanager
     def _interrupts_left_to_engine(self) -> Iterator[list[int]]:
@@ -153,8 +149,9 @@ class Stack:
         def receive(number: int, _frame: object) -> None:
             received.append(number)
             if number == signal.SIGTERM and received.count(number) == 1:
-                for pid in filter(_is_engine, self._locks().values()):
-                    os.kill(pid, signal.SIGINT)
+                for pid, _ in self._locks().values():
+                    if _is_engine(pid):
+                        os.kill(pid, signal.SIGINT)
 
         before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -181,14 +178,10 @@ def _is_engine(pid: int) -> bool:
     return any(Path(word).name.lstrip(".").startswith("pulumi") for word in line.split())
 
 
-def _print_output(line: str, stream: TextIO | None = None) -> None:
+def _print(line: str, stream: TextIO | None = None) -> None:
     # If nobody reads the output any more, as in `make up | head`, the engine's run must end properly all the same.
     with suppress(BrokenPipeError):
         print(line, file=stream, flush=True)
-
-
-def _print_error(line: str) -> None:
-    _print_output(line, sys.stderr)
 
 
 def _read(file: Path) -> dict[str, Any] | None:
