@@ -64,16 +64,6 @@ def test_the_number_of_tests_is_filled_in_anew() -> None:
     assert with_tests(page, [collected("test_a", "crash", "fault"), collected("test_b", "crash")]).count("[2]") == 1
 
 
-def test_a_line_without_a_test_is_refused_by_name() -> None:
-    with pytest.raises(LookupError, match="no test shows the line `fault`"):
-        with_tests(PAGE, [collected("test_a", "crash")])
-
-
-def test_two_lines_of_one_name_are_refused() -> None:
-    with pytest.raises(LookupError, match="two lines of the name crash"):
-        with_tests(PAGE.replace("fault", "crash"), [collected("test_a", "crash")])
-
-
 def test_a_marker_without_a_line_is_refused_by_name() -> None:
     known, unknown = Item("safety crash-create"), Item("safety crash-nothing")
     assert list(mistakes([known])) == []  # type: ignore[list-item]  # all that it asks of an item
