@@ -50,11 +50,7 @@ def wait_for_others(lock: Path) -> Iterator[None]:
     """Hold a lock, so that only one setup runs in its folder at a time."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("setup: another setup is running here: waiting for it", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -18,34 +18,23 @@ from typing import Final
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS: Final = 300
-PYTHON_PROJECT: Final = """\
-[project]
-name = "wheel"
-version = "0.1.0"
-requires-python = ">=3.11,<4"
-dependencies = ["rtcai-pulumi[cli,emulator] @ {wheel}"]
-
-[dependency-groups]
-dev = ["pip"]
-
-[tool.poetry]
-package-mode = false
-
-[[tool.poetry.source]]
-name = "index"
-url = "{index}"
-priority = "primary"
-
-[[tool.uv.index]]
-url = "{index}"
-default = true
-"""
 OPTIONS: Final = {"pip": "toolchain: pip, virtualenv: venv", "uv": "toolchain: uv", "poetry": "toolchain: poetry"}
 """The options of the runtime in Pulumi.yaml."""
 INSTALL: Final = {
-    "uv": ["uv", "sync", "--quiet", "--python", sys.executable],
-    "poetry": ["poetry", "install", "--quiet", "--no-interaction"],
+    "pip": ["{python} -m venv venv", "venv/bin/pip install --quiet {wheel}[cli,emulator]"],
+    "uv": [
+        "uv init --quiet --bare --python {python}",
+        "uv add --quiet --default-index {index} {wheel}[cli,emulator]",
+        "uv add --quiet --default-index {index} --dev pip",
+    ],
+    "poetry": [
+        "poetry init --quiet --no-interaction --python >=3.11,<4",
+        "poetry source add --quiet index {index}",
+        "poetry add --quiet {wheel}[cli,emulator]",
+        "poetry add --quiet --group dev pip",
+    ],
 }
+"""What makes the project's environment, from its folder."""
 RUN: Final = {"pip": [], "uv": ["uv", "run", "--no-sync"], "poetry": ["poetry", "run"]}
 """What comes before a command, so that it runs in the project's environment."""
 
@@ -72,20 +61,17 @@ def install(toolchain: str, wheel: Path, scratch: Path) -> None:
     (folder / "__main__.py").write_text(program[1] if program else "", encoding="utf-8")
     runtime = f"{{name: python, options: {{{OPTIONS[toolchain]}}}}}"
     (folder / "Pulumi.yaml").write_text(f"name: wheel\nruntime: {runtime}\n")
-    if toolchain == "pip":
-        python("-m", "venv", str(folder / "venv"))
-        run([str(folder / "venv" / "bin" / "pip"), "install", "--quiet", f"{wheel}[cli,emulator]"])
-        return
-    # These tools do not use pip's index: a machine with a mirror has to name it. pip's help has it as the default.
+    if toolchain != "pip":
+        python("-m", "venv", str(scratch / "tools"))
+        run([str(scratch / "tools" / "bin" / "pip"), "install", "--quiet", toolchain])
+    # uv and Poetry do not use pip's index: a machine with a mirror has to name it. pip's help has it as the default.
     index = re.search(r"--index-url <url>.*?\(default (\S+?)\)", python("-m", "pip", "install", "--help"), re.DOTALL)
-    content = PYTHON_PROJECT.format(wheel=wheel.as_uri(), index=index[1] if index else "")
-    (folder / "pyproject.toml").write_text(content)
-    python("-m", "venv", str(scratch / "tools"))
-    run([str(scratch / "tools" / "bin" / "pip"), "install", "--quiet", toolchain])
     # The user's own environment has what the tools need to reach the registry, such as certificates. But they would
     # use the activated Python.
-    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    run(INSTALL[toolchain], folder, env | environment(scratch))
+    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | environment(scratch)
+    values = {"python": sys.executable, "wheel": wheel, "index": index[1] if index else ""}
+    for command in INSTALL[toolchain]:
+        run([part.format(**values) for part in command.split()], folder, env)
 
 
 def environment(scratch: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -19,8 +18,6 @@ STAND_IN = """
 import http.server, json, os, signal, sys
 if "DIES" in os.environ:
     sys.exit("cannot go on: the reason")
-if "STAYS" in os.environ:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         tasks = [{"taskId": "t", "cid": 1, "cname": "room", "mode": "agent", "state": "running"}]
@@ -119,18 +116,6 @@ def test_a_process_that_does_not_hold_the_lock_is_never_ended(
         assert pid_of(make()) != other.pid
         assert other.poll() is None
         other.kill()
-
-
-def test_one_that_does_not_end_is_named(
-    make: Callable[..., Emulator], free_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tools.dev.emulator._END_SECONDS", 0.1)
-    emulator = make(STAYS="1")
-    emulator.start(free_port)
-    pid = pid_of(emulator)
-    with pytest.raises(RefusalError, match=f"process {pid}"):
-        emulator.stop()
-    os.kill(pid, signal.SIGKILL)
 
 
 def test_another_port_moves_it(make: Callable[..., Emulator], free_port: int) -> None:

@@ -1,6 +1,5 @@
 """`python -m tools.dev up|preview|down|status`."""
 
-import argparse
 import fcntl
 import io
 import os
@@ -171,11 +170,9 @@ def _require_terminal(name: str) -> None:
     if sys.stdin.isatty() and sys.stdout.isatty():
         return
     raise RefusalError(
-        f"RTC AI credentials are set, so `make {name}` would act on the real service, and there is no terminal to ask"
-        " on.\n"
-        "  Nothing was done.\n"
-        f"  In a terminal:    RTCAI_ROOM=<room> make {name}\n"
-        "  On the emulator:  unset RTCAI_APP_KEY, RTCAI_APP_SECRET, RTCAI_TOKEN and RTCAI_UID\n"
+        "RTC AI credentials are set: this is the real service, and there is no terminal to ask on. Nothing was done.\n"
+        f"  In a terminal:      RTCAI_ROOM=<room> make {name}\n"
+        "  On the emulator:    unset RTCAI_APP_KEY, RTCAI_APP_SECRET, RTCAI_TOKEN and RTCAI_UID\n"
         "  Without a question: `pulumi up --refresh` or `pulumi destroy`, with a stack and a backend of your own"
     )
 
@@ -220,10 +217,8 @@ COMMANDS = {"up": up, "preview": preview, "down": down, "status": status}
 
 
 def main() -> int:
-    """Run one target and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.dev")
-    parser.add_argument("command", choices=COMMANDS)
-    name: str = parser.parse_args().command
+    """Run the target that the Makefile names, and return its exit code."""
+    name = sys.argv[1]
     # A background job of a shell inherits an ignored SIGINT, and so do the engine's plugins, which then shut down
     # slowly.
     signal.signal(signal.SIGINT, signal.default_int_handler)
