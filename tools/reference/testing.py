@@ -21,22 +21,13 @@ _ROW: Final = re.compile(r"^(\| `([a-z-]+)` \|.*\|)[^|]*\|$", re.MULTILINE)
 
 
 class CollectedTest(NamedTuple):
-    """A test with its parameters, the first target that runs it, and what it shows."""
+    """A test with one set of parameters, the first target that runs it, and what it shows."""
 
-    test: str
+    file: str
+    name: str
     target: Target
     shows: Sequence[str]
     reason: str | None
-
-    @property
-    def file(self) -> str:
-        """The test's file."""
-        return self.test.partition("::")[0]
-
-    @property
-    def name(self) -> str:
-        """The test's name, without parameters."""
-        return self.test.partition("[")[0].rpartition("::")[2]
 
 
 @cache
