@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ FOLDERS = {NEWEST: "engine", OLDEST: "engine-oldest"}
 INSTALL_GO = "install Go 1.26 or newer (https://go.dev/dl)"
 _SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
 """What the language host starts; they are in the SDK's Go module."""
+_SECONDS = 10
+"""How long the vendor's site may send nothing."""
 _PINS = "pins.sha256"
 """The file in an installation that says what it was installed from."""
 
@@ -120,7 +123,12 @@ def _run_installer(engine: str, into: Path) -> None:
     from semver import VersionInfo  # noqa: PLC0415
 
     print(f"setup: downloading pulumi v{engine} ...", flush=True)
-    PulumiCommand.install(root=str(into), version=VersionInfo.parse(engine))
+    socket.setdefaulttimeout(_SECONDS)
+    try:
+        PulumiCommand.install(root=str(into), version=VersionInfo.parse(engine))
+    except subprocess.CalledProcessError as error:
+        print(error.output.decode(errors="replace"), end="", flush=True)
+        raise
 
 
 def _build(engine: str, into: Path) -> None:
