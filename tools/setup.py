@@ -7,8 +7,8 @@ With `--by-version`, prepare a copy of `.venv` for the running Python in a folde
 `.tools/python3.13`. `make test-pythons` tests one for each version.
 
 Run by `make setup` with the system's Python; uses the standard library only. A second run does nothing. It may be
-interrupted at any moment and run again: `rtcai-setup` in the folder records whether the last run was completed; if
-not, the folder is created again.
+interrupted at any moment and run again: `rtcai-setup` in the folder records what a run has completed. If that is
+anything else than what is wanted now, the folder is created again.
 """
 
 import sys
@@ -23,14 +23,12 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older one gets a message only
 
 import fcntl
 import hashlib
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-UNFINISHED = "unfinished"
 
 
 def main() -> None:
@@ -62,29 +60,23 @@ def merge_pins(files: Iterable[Path]) -> str:
 
 
 def _prepare(folder: Path, constraints: str, *, quiet: bool) -> None:
-    name, record = folder.relative_to(ROOT), folder / "rtcai-setup"
-    state = record.read_text() if record.exists() and _is_usable(folder) else ""
+    name, record, python = folder.relative_to(ROOT), folder / "rtcai-setup", folder / "bin" / "python"
+    # The scripts in bin/ start with the absolute path of their Python, so a checkout that was moved needs new ones.
     pinned = (ROOT / "pyproject.toml").read_text() + constraints + str(ROOT)
     wanted = hashlib.sha256(pinned.encode()).hexdigest()
-    if state == wanted:
+    if python.exists() and record.exists() and record.read_text() == wanted:
         if not quiet:
             print(f"setup: {name} is ready: nothing to do", flush=True)
         return
-    if state == UNFINISHED or not _is_usable(folder):
-        print(f"setup: making {name} with Python {sys.version_info[0]}.{sys.version_info[1]} ...", flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        record.write_text(UNFINISHED)
-        if not _succeeds(sys.executable, "-m", "venv", str(folder)):
-            sys.exit(
-                "setup: this Python cannot make a virtual environment.\n"
-                "       On Debian and Ubuntu its venv module is a package of its own: apt install python3-venv"
-            )
-    record.write_text(UNFINISHED)
+    print(f"setup: making {name} with Python {sys.version_info[0]}.{sys.version_info[1]} ...", flush=True)
+    if not _succeeds(sys.executable, "-m", "venv", "--clear", str(folder)):
+        sys.exit(
+            "setup: this Python cannot make a virtual environment.\n"
+            "       On Debian and Ubuntu its venv module is a package of its own: apt install python3-venv"
+        )
     print(f"setup: installing the package, its extras and the test tools into {name} (about a minute) ...", flush=True)
     (folder / "constraints.txt").write_text(constraints)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    pip += ["--constraint", str(folder / "constraints.txt")]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(folder / "constraints.txt")]
     # The build backend is installed first and the build is not isolated, so constraints.txt pins the backend too. pip
     # itself is installed too: the language host uses it to list the packages in every run, and the pip that comes with
     # Python 3.11 takes twice as long for that.
@@ -93,12 +85,6 @@ def _prepare(folder: Path, constraints: str, *, quiet: bool) -> None:
         sys.exit("setup: pip failed; see its output above, fix the cause, and run `make setup` again")
     record.write_text(wanted)
     print(f"setup: {name} is ready", flush=True)
-
-
-def _is_usable(folder: Path) -> bool:
-    # The scripts in bin/ start with the absolute path of their Python, so a checkout that was moved needs new ones.
-    python, script = folder / "bin" / "python", folder / "bin" / "pip"
-    return python.exists() and script.exists() and script.read_text(errors="replace").startswith(f"#!{folder}/")
 
 
 def _succeeds(*argv: str) -> bool:
