@@ -47,7 +47,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if file is not None:
         described = [
             {
-                "test": item.nodeid,
+                "file": item.nodeid.partition("::")[0],
+                "name": item.nodeid.partition("[")[0].rpartition("::")[2],
                 "target": target_of(item),
                 "shows": shown_by(item),
                 "reason": full.args[0] if (full := item.get_closest_marker("full")) else None,

@@ -33,7 +33,7 @@ def _require_new_room_name(cname: str) -> str:
     return cname
 
 
-def parse_task(text: str) -> TaskReference:
+def _parse_task(text: str) -> TaskReference:
     """Return the task that an argument names.
 
     Raises:
@@ -46,15 +46,10 @@ def parse_task(text: str) -> TaskReference:
     return task
 
 
-def _require_task(text: str) -> str:
-    parse_task(text)
-    return text
-
-
 Task = Annotated[
-    str,
+    TaskReference,
     typer.Argument(
-        metavar="CID/TASK", help="The task, as in rtcai ls and in the id of the resource.", callback=_require_task
+        metavar="CID/TASK", help="The task, as in rtcai ls and in the id of the resource.", parser=_parse_task
     ),
 ]
 TraceId = Annotated[

@@ -40,6 +40,10 @@ def explain_take_over(*, engine_lives: bool) -> tuple[str, str]:
     return "the `pulumi` process that requested it has ended", "run `pulumi up` again"
 
 
+def _interrupted_before_start(facts: Facts) -> Interrupted:
+    return Interrupted("The agent was not started: the run was interrupted.", facts, "run it again")
+
+
 def _discard(_: str) -> None:
     """Discard a message."""
 
@@ -133,9 +137,7 @@ class Run:
         self.journal.require_registration()
         record = self.journal.record(trace_id)
         if self.stopping():
-            facts = Facts(room=record.cname if record else None, trace_id=trace_id)
-            message = "The agent was not started: the run was interrupted."
-            raise Interrupted(message, facts, "run it again")
+            raise _interrupted_before_start(Facts(room=record.cname if record else None, trace_id=trace_id))
         engine_lives = self.engine_lives()
         is_allowed = may_send(record, process=self.journal.process, engine_lives=engine_lives)
         if not is_allowed or (record is not None and self.is_superseded(record)):
@@ -173,7 +175,6 @@ class Run:
             if not self.journal.is_running(record.process) or self.clock() >= until:
                 break
             if self.sleep(_POLL_INTERVAL):
-                message = "The agent was not started: the run was interrupted."
-                raise Interrupted(message, Facts(room=record.cname), "run it again")
+                raise _interrupted_before_start(Facts(room=record.cname))
             current = self.journal.record(record.trace_id)
         return current

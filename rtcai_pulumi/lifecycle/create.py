@@ -211,6 +211,8 @@ def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
         urn = urn_of(record.owner) or "an unknown resource"
         if record.task in run.tasks_to_keep:
             continue  # the program declares it; a shared room is reported while the program declares its resources
+        if record.task and record.task == agent.inputs.get("adopt") and record.task not in run.adopted_tasks:
+            continue  # `adopt_task` has reported it
         if record.kept is KeepReason.RETAINED:
             run.report(
                 f"warning: room {cname}: task {record.task} of {urn} is still in this room, because the resource has "
