@@ -25,7 +25,7 @@ from rtcai_pulumi.stack.export import name_of, stack_of, tasks_of
 from rtcai_pulumi.stack.source import StateSource, state_of
 
 _All = Annotated[bool, typer.Option("--all", help="List closed agents, too.")]
-_HEADER: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
+_HEADER: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "origin", "mark")
 
 
 def ls(
@@ -65,9 +65,10 @@ def ls(
     - since: when the journal's record of the agent last changed
     - uptime: the time since the start of the agent was requested
     - process: whether the run that started the agent, or last worked on it, is still running
+    - origin: the user and the machine of the run that started the agent, and its CI job
 
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
-    since, uptime (seconds), processLives, requestId, traceId, appKey and endpoint; unknown values are null.
+    since, uptime (seconds), processLives, requestId, traceId, appKey, endpoint and origin; unknown values are null.
 
     Exit codes:
 
@@ -101,6 +102,7 @@ def _row(line: AgentLine) -> tuple[str, ...]:
         line.record.changed_at if line.record else "-",
         format_duration(line.uptime) if line.uptime is not None else "-",
         {True: "running", False: "ended", None: "-"}[line.is_running],
+        (line.record.origin if line.record else "") or "-",
         line.mark or "",
     )
 

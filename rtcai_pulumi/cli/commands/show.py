@@ -84,6 +84,7 @@ def _fields(line: AgentLine, room: str) -> dict[str, Any]:
         "last changed": values["since"],
         "uptime": format_duration(line.uptime) if line.uptime is not None else None,
         "process": {True: "running", False: "ended", None: None}[line.is_running],
+        "started by": values["origin"],
         "request id": values["requestId"],
         "trace id": values["traceId"],
         "AppKey": values["appKey"],
