@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.journal.record import Record, RecordState, StackState
@@ -62,6 +63,9 @@ class Run:
     stopping: Callable[[], bool] = lambda: False
     """Whether the engine has requested a stop: nothing new may be started."""
     clock: Callable[[], float] = time.monotonic
+    """Seconds, for the length of waits."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The time of day, in UTC."""
     read_journal: Callable[[], JournalReader] | None = None
     """Returns the journal for operations that a preview calls, which must not write; None: use `open_journal`."""
     known_settings: Callable[[], Settings | None] = lambda: None

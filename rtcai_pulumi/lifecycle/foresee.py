@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rtcai_pulumi.config.problems import TWO_AGENTS
 from rtcai_pulumi.journal.record import KeepReason, RecordState, keep_reason_of
 from rtcai_pulumi.lifecycle.account import compare_accounts
+from rtcai_pulumi.lifecycle.end_time import warn_of_passed_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ def foresee(inputs: Mapping[str, Any], run: Run) -> None:
         inputs: the inputs of a resource for which the engine passes no old inputs.
         run: the journal, and the settings.
     """
+    warn_of_passed_end(inputs, run)
     owner = inputs.get("owner")
     for record in run.records.records(owner) if isinstance(owner, str) else ():
         if record.state is RecordState.OPEN and record.handed:

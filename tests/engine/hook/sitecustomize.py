@@ -4,11 +4,16 @@ TEST_MOMENT names a moment at which the plugin stops and notifies the test: the 
 TEST_MOMENTS, sends its process id, and continues when the test closes the connection. So the test can kill the plugin,
 or its engine, at that moment. TEST_PATIENCE limits all retries, in seconds. With TEST_HIDDEN_POOL, the plugin finds no
 thread pool. With TEST_DEFECT, the journal fails as if it had a bug.
+
+TEST_CLOCK moves the clock of every process by a number of seconds: of the plugin, of the program and of `rtcai`.
+TEST_PATIENCE works in `rtcai`, too.
 """
 
+import datetime as datetime_module
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +84,23 @@ def _hide_pool() -> None:
     gc.get_objects = list  # type: ignore[assignment]  # as if no object were a pool
 
 
+def _move_clock(seconds: float) -> None:
+    real_time, real_datetime = time.time, datetime_module.datetime
+    offset = datetime_module.timedelta(seconds=seconds)
+
+    class MovedDatetime(real_datetime):  # type: ignore[misc, valid-type]  # a class that is known at run time
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return real_datetime.now(tz) + offset
+
+    time.time = lambda: real_time() + seconds
+    datetime_module.datetime = MovedDatetime  # type: ignore[misc]  # every module imports it from there later
+
+
+if os.environ.get("TEST_CLOCK"):
+    _move_clock(float(os.environ["TEST_CLOCK"]))
+if sys.argv[0].endswith("rtcai") and os.environ.get("TEST_PATIENCE"):
+    _shorten_patience(float(os.environ["TEST_PATIENCE"]))
 if "pulumi.dynamic" in sys.orig_argv:
     if os.environ.get("TEST_HIDDEN_POOL"):
         _hide_pool()
