@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.reader import SELECT_RECORDS, JournalReader, record_of_row
-from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, RoomRecord
+from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, RoomRecord
 from rtcai_pulumi.journal.schema import (
     COLUMNS,
     ROOM_COLUMNS,
@@ -225,6 +225,12 @@ class Journal(JournalReader):
             "kept = ? WHERE trace_id = ? AND owner = ?",
             (KeepReason.DISOWNED, record.trace_id, record.owner),
         )
+
+    def rooms(self) -> list[RoomRecord]:
+        """The rooms that a resource owns."""
+        columns = ", ".join(ROOM_COLUMNS)
+        rows = self._rows(f"SELECT {columns} FROM rooms WHERE owner != ? ORDER BY cname, cid", NOBODY)  # noqa: S608
+        return [RoomRecord(**dict(zip(ROOM_COLUMNS, row, strict=True))) for row in rows]
 
     def record_room(self, room: RoomRecord) -> None:
         """Write which resource owns a room."""

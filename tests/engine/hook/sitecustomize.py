@@ -5,8 +5,8 @@ TEST_MOMENTS, sends its process id, and continues when the test closes the conne
 or its engine, at that moment. TEST_PATIENCE limits all retries, in seconds. With TEST_HIDDEN_POOL, the plugin finds no
 thread pool. With TEST_DEFECT, the journal fails as if it had a bug.
 
-TEST_CLOCK moves the clock of every process by a number of seconds: of the plugin, of the program and of `rtcai`.
-TEST_PATIENCE works in `rtcai`, too.
+TEST_CLOCK moves the clock of the plugin, of the program and of `rtcai` by a number of seconds. gRPC keeps the real time,
+because its core, in C, compares it with its own clock. TEST_PATIENCE works in `rtcai`, too.
 """
 
 import datetime as datetime_module
@@ -93,15 +93,21 @@ def _move_clock(seconds: float) -> None:
         def now(cls, tz: Any = None) -> Any:
             return real_datetime.now(tz) + offset
 
-    time.time = lambda: real_time() + seconds
     datetime_module.datetime = MovedDatetime  # type: ignore[misc]  # every module imports it from there later
+    if _IS_PLUGIN or _IS_RTCAI:
+        from rtcai_pulumi.service.client import Client
 
+        (Client.__init__.__kwdefaults__ or {})["clock"] = lambda: real_time() + seconds
+
+
+_IS_PLUGIN = "pulumi.dynamic" in sys.orig_argv
+_IS_RTCAI = sys.argv[0].endswith("rtcai")
 
 if os.environ.get("TEST_CLOCK"):
     _move_clock(float(os.environ["TEST_CLOCK"]))
-if sys.argv[0].endswith("rtcai") and os.environ.get("TEST_PATIENCE"):
+if _IS_RTCAI and os.environ.get("TEST_PATIENCE"):
     _shorten_patience(float(os.environ["TEST_PATIENCE"]))
-if "pulumi.dynamic" in sys.orig_argv:
+if _IS_PLUGIN:
     if os.environ.get("TEST_HIDDEN_POOL"):
         _hide_pool()
     if os.environ.get("TEST_DEFECT"):
