@@ -5,8 +5,8 @@ TEST_MOMENTS, sends its process id, and continues when the test closes the conne
 or its engine, at that moment. TEST_PATIENCE limits all retries, in seconds. With TEST_HIDDEN_POOL, the plugin finds no
 thread pool. With TEST_DEFECT, the journal fails as if it had a bug.
 
-TEST_CLOCK moves the clock of the plugin, of the program and of `rtcai` by a number of seconds. gRPC keeps the real time,
-because its core, in C, compares it with its own clock. TEST_PATIENCE works in `rtcai`, too.
+TEST_CLOCK moves the clock of the plugin, of the program and of `rtcai` by a number of seconds. gRPC keeps the real
+time, because its core, in C, compares it with its own clock. TEST_PATIENCE works in `rtcai`, too.
 """
 
 import datetime as datetime_module
@@ -51,6 +51,7 @@ def _install(moment: str) -> None:
         "the engine is about to be told": (Journal.record_return, False),
         "closing is noted": (Journal.begin_close, False),
         "closed is noted": (Journal.record_close, False),
+        "the new end is about to be noted": (Journal.claim, True),
         "the room is known": (Journal.record_room, False),
     }
     method, before = moments[moment]
