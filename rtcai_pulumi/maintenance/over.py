@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import Record, RecordState, RoomRecord
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
     from rtcai_pulumi.journal.journal import Journal
     from rtcai_pulumi.lifecycle.context import Run
+
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+_AT_ONCE: Final = 8
+"""How many agents are stopped at the same time."""
 
 
 class OverOutcome(StrEnum):
@@ -149,6 +155,8 @@ class OverPlan:
 
     items: list[OverItem]
     rooms: list[RoomItem]
+    is_stack_known: bool = True
+    """Whether the journal has any record of the selected stack."""
 
 
 def plan_over(journal: Journal | None, selection: Selection, now: datetime, grace: timedelta) -> OverPlan:
@@ -178,7 +186,7 @@ def plan_over(journal: Journal | None, selection: Selection, now: datetime, grac
         and last.owner not in busy
         and has_ended(last.ends_at, now - grace)
     ]
-    return OverPlan(items, rooms)
+    return OverPlan(items, rooms, is_stack_known=selection.stack is None or bool(records))
 
 
 def _plan_outcome(record: Record, journal: Journal) -> OverOutcome:
@@ -190,16 +198,28 @@ def _plan_outcome(record: Record, journal: Journal) -> OverOutcome:
     return OverOutcome.LOST if record.state is RecordState.ASKED else OverOutcome.TO_STOP
 
 
-def stop_agents(
-    items: Iterable[OverItem], run: Run, report: Callable[[str], None], *, at_once: int = 8
-) -> Iterator[OverItem]:
+def stop_agents(items: Iterable[OverItem], run: Run, report: Callable[[str], None]) -> Iterator[OverItem]:
     """Stop the agents that are to be stopped, several at the same time. A failure affects only its own agent.
 
     Yields:
         Each agent as soon as it is done, so in no particular order.
     """
-    with ThreadPoolExecutor(at_once) as pool:
-        futures = [pool.submit(_stop, item, run) for item in items if item.outcome is OverOutcome.TO_STOP]
+    to_stop = [item for item in items if item.outcome is OverOutcome.TO_STOP]
+    yield from _for_each(to_stop, lambda item: _stop(item, run), report)
+
+
+def end_rooms(rooms: Iterable[RoomItem], run: Run, report: Callable[[str], None]) -> Iterator[RoomItem]:
+    """End the rooms in which nobody is left, several at the same time.
+
+    Yields:
+        Each room as soon as it is done; a room that has ended by itself is recorded, and not yielded.
+    """
+    yield from filter(None, _for_each(list(rooms), lambda item: _end_if_empty(item, run), report))
+
+
+def _for_each(items: list[_T], work: Callable[[_T], _R], report: Callable[[str], None]) -> Iterator[_R]:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        futures = [pool.submit(work, item) for item in items]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -221,16 +241,11 @@ def _stop(item: OverItem, run: Run) -> OverItem:
     return OverItem(current, OverOutcome.STOPPED if is_closed or not current.is_unfinished else OverOutcome.IN_USE)
 
 
-def end_rooms(rooms: Iterable[RoomItem], run: Run) -> Iterator[RoomItem]:
-    """End the rooms in which nobody is left. A room that has ended by itself is recorded, and not yielded."""
-    for item in rooms:
-        try:
-            ended = _end_room(item.room, run)
-        except RtcAiError as error:
-            yield RoomItem(item.room, RoomOutcome.FAILED, error.describe(names_config=False))
-        else:
-            if ended is not None:
-                yield ended
+def _end_if_empty(item: RoomItem, run: Run) -> RoomItem | None:
+    try:
+        return _end_room(item.room, run)
+    except RtcAiError as error:
+        return RoomItem(item.room, RoomOutcome.FAILED, error.describe(names_config=False))
 
 
 def _end_room(room: RoomRecord, run: Run) -> RoomItem | None:
@@ -268,13 +283,9 @@ def _end_room(room: RoomRecord, run: Run) -> RoomItem | None:
 
 def _agents_in(room: RoomRecord, journal: Journal) -> list[Record]:
     """The agents in a room that the journal knows, and creates that may start one in it."""
-    return [
-        record
-        for record in journal.records()
-        if record.is_unfinished
-        and record.app_key == room.app_key
-        and (record.cid == room.cid or (record.cid is None and record.cname == room.cname))
-    ]
+    # In this order: a create that gets its response in between is found by the first query.
+    creates = journal.creates_in_room(room.cname, app_key=room.app_key)
+    return [*creates, *journal.records_in_room(room.cid, app_key=room.app_key)]
 
 
 def over_to_json(

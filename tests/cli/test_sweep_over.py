@@ -201,7 +201,9 @@ def test_credentials_are_missed_before_anything_is_over(sweep: Sweep) -> None:
 def test_one_stack_is_selected_by_its_name(sweep: Sweep, emulator: Emulator) -> None:
     sweep.start("mine")
     sweep.start("other", of=urn(stack="other"))
-    assert sweep.agents("--stack", "nowhere", code=0) == {}
+    unknown = sweep.run("--stack", "nowhere")
+    assert (unknown.exit_code, unknown.stdout) == (0, "")
+    assert unknown.stderr.startswith("The journal has no agent of a stack called nowhere.\n")
     assert sweep.agents("--stack", "test", code=4) == {"mine": "stopped"}
     assert rooms(emulator) == ["other"]
     assert sweep.agents("--stack", "rooms/other", code=4) == {"other": "stopped"}

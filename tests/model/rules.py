@@ -14,6 +14,9 @@ second protection and have unit tests:
 - `Journal.begin_close` records which process closes the task, and does not change a closed record. Both make sure that
   `cancel_close` changes only the right record, so a refused close does not lead to an unnecessary replacement.
 
+- A sweep leaves alone what a running process works on. Without this, it would close an agent that is over anyway, while
+  that process works on it.
+
 `is_replaced_elsewhere` is missing because it is for two machines with a journal each, and the model has one journal. A
 second journal would double the number of worlds for a single rule. That rule only saves a run an error and does not
 decide about any agent: the close request is sent in any case. ``tests/engine/test_machines.py`` tests it every day.

@@ -129,9 +129,9 @@ def sweep(
     With --over, this stops every agent whose ends_at has passed, in one stack (--stack) or in all stacks of the
     journal (--all). A room that an event has opened for such an agent (createRooms) is ended too, if nobody is in it.
     This works from the journal alone: it reads no state, needs no Pulumi CLI, and asks for no confirmation. It is meant
-    for a schedule. It may run at any time, also next to a run or next to itself: what a running process works on is
-    left alone. --stack names the stack as in rtcai ls, NAME or PROJECT/NAME; if the journal knows several stacks of
-    that name, add --project-name or --backend.
+    for a schedule. It may run at any time, also while a run or another sweep is in progress: what a running process
+    works on is left alone. --stack names the stack as in rtcai ls, NAME or PROJECT/NAME; if the journal knows several
+    stacks of that name, add --project-name or --backend.
 
     --json prints an object:
 
@@ -160,7 +160,8 @@ def sweep(
     Exit codes with --over:
 
     - 0: nothing to do: no agent is over, or those that are over are left to a running process
-    - 1: an agent could not be stopped, or the journal or the credentials cannot be used
+    - 1: an agent could not be stopped or a room not ended, a lost create is over, or the journal or the credentials
+      cannot be used
     - 2: wrong usage
     - 4: agents were stopped or rooms were ended (with --dry-run: would be), and nothing failed
     """

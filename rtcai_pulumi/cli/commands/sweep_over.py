@@ -81,6 +81,8 @@ def sweep_over(selection: Selection, journal: Path | None, grace: timedelta, *, 
             require_settings()
         with open_for_reading(journal) as opened:
             plan = plan_over(opened, selection, now, grace)
+            if not plan.is_stack_known:
+                print_message(f"The journal has no agent of a stack called {selection.stack}.")
             _print_plan(plan, now, is_dry_run=dry_run, to_stderr=as_json)
             items, rooms = plan.items, plan.rooms
             if opened is not None and not dry_run and (items or rooms):
@@ -101,7 +103,7 @@ def _carry_out(
             for item in stop_agents(plan.items, run, print_message):
                 results[item.record.trace_id] = item
                 _print_agents([item], now, to_stderr=to_stderr)
-            for room in end_rooms(plan.rooms, run):
+            for room in end_rooms(plan.rooms, run, print_message):
                 rooms.append(room)
                 _print_rooms([room], to_stderr=to_stderr)
         except KeyboardInterrupt:
