@@ -237,7 +237,7 @@ class ConversationVerbs(_Verbs):
         self._process.warn_of_missing_credentials()
         problems = check(_to_properties(news))
         if not _olds and not problems:
-            foresee(self._inputs(news), self._run)
+            problems = foresee(self._inputs(news), self._run)
         return CheckResult(_with_end_in_utc(news), [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:

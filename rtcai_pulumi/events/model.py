@@ -88,7 +88,7 @@ class Event(Block):
     """
     ends_at: Setting[EndTime] = Field(default=None)
     """When the event ends: a point in time in ISO 8601 with an offset. Never sent to the service: ``rtcai sweep
-    --over`` stops the agents that are over and, with `create_rooms`, ends their rooms once nobody is left in them. No
+    --over`` stops the agents that are over and, with `create_rooms`, ends their rooms once no one is left in them. No
     later run starts them again. Default: no end.
     """
     link: Setting[Link] = Field(default=None)

@@ -152,13 +152,21 @@ def require_end_after_start(olds: Mapping[str, Any], news: Mapping[str, Any]) ->
 
 
 def warn_of_passed_end(inputs: Mapping[str, Any], run: Run) -> None:
-    """Warn, for a resource that is about to be created, that `pulumi up` will refuse to start it."""
-    ends_at, now = ends_at_of(inputs), run.now()
-    if not may_start(ends_at, now):
-        run.report(
-            f"warning: room {inputs.get('cname')}: {ENDS_AT} is {ends_at} ({describe_end(ends_at, now)}). `pulumi up` "
-            f"starts no agent after its end, and fails; {HOW_TO_START}"
-        )
+    """Warn, for a resource that is about to be created and is over, that `pulumi up` will refuse to start it."""
+    ends_at = ends_at_of(inputs)
+    run.report(
+        f"warning: room {inputs.get('cname')}: {ENDS_AT} is {ends_at} ({describe_end(ends_at, run.now())}). `pulumi "
+        f"up` starts no agent after its end, and fails; {HOW_TO_START}"
+    )
+
+
+def explain_refused_replacement(ends_at: str, now: datetime) -> str:
+    """Return why an agent that is over is not replaced by ``--replace`` or a taint, and what to do."""
+    return (
+        f"was {ends_at} ({describe_end(ends_at, now)}), and an agent that is over is not replaced; set a later time, "
+        "or remove it, to start the agent again; otherwise omit --replace, and take a taint back with `pulumi state "
+        "untaint`"
+    )
 
 
 def report_end(cname: str, ends_at: str, run: Run) -> None:

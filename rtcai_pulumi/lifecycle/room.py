@@ -97,7 +97,7 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
         The resource's id, which is the room's number, and the outputs.
 
     Raises:
-        EndPassed: the agent of the room is over, so nobody needs the room.
+        EndPassed: the agent of the room is over, so no one needs the room.
         RoomExists: this stack did not open the room, and it may not be adopted.
         RoomInUse: it has to be opened again with another creator, and someone is in it.
         RtcAiError: it cannot be opened, or it is not known whether it is open.

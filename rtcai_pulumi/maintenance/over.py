@@ -57,7 +57,7 @@ class RoomOutcome(StrEnum):
     """What is planned for the room of an agent that is over, or was done."""
 
     TO_END = "to end"
-    """It would be ended if nobody is in it."""
+    """It would be ended if no one is in it."""
     ENDED = "ended"
     LEFT_OPEN = "left open"
     """Somebody may be in it, or a running process uses it."""
@@ -209,7 +209,7 @@ def stop_agents(items: Iterable[OverItem], run: Run, report: Callable[[str], Non
 
 
 def end_rooms(rooms: Iterable[RoomItem], run: Run, report: Callable[[str], None]) -> Iterator[RoomItem]:
-    """End the rooms in which nobody is left, several at the same time.
+    """End the rooms in which no one is left, several at the same time.
 
     Yields:
         Each room as soon as it is done; a room that has ended by itself is recorded, and not yielded.
@@ -249,7 +249,7 @@ def _end_if_empty(item: RoomItem, run: Run) -> RoomItem | None:
 
 
 def _end_room(room: RoomRecord, run: Run) -> RoomItem | None:
-    """End a room if nobody is in it; None if it has ended already.
+    """End a room if no one is in it; None if it has ended already.
 
     First the journal says that the room is about to end, and then the records of agents in it are read. A create writes
     its record before it sends its request, and reads afterwards whether its room is about to end. So either this finds

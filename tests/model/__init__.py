@@ -27,7 +27,7 @@ verbs themselves.
 The model leaves out:
 
 - several resources in one program, changes of name, `adopt`, other accounts, and two machines with a journal each;
-- the rooms of an event, which a sweep ends when nobody is left in them;
+- the rooms of an event, which a sweep ends when no one is left in them;
 - a service that recognizes a repeated request but does not return its task;
 - an engine of which the plugin cannot find out whether it is alive;
 - what `read` remembers for the rest of its process (`Run.gone_tasks`), which only saves a request;

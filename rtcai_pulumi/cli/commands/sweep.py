@@ -127,7 +127,7 @@ def sweep(
     again.
 
     With --over, this stops every agent whose ends_at has passed, in one stack (--stack) or in all stacks of the
-    journal (--all). A room that an event has opened for such an agent (createRooms) is ended too, if nobody is in it.
+    journal (--all). A room that an event has opened for such an agent (createRooms) is ended too, if no one is in it.
     This works from the journal alone: it reads no state, needs no Pulumi CLI, and asks for no confirmation. It is meant
     for a schedule. It may run at any time, also while a run or another sweep is in progress: what a running process
     works on is left alone. --stack names the stack as in rtcai ls, NAME or PROJECT/NAME; if the journal knows several

@@ -43,7 +43,7 @@ _HEADINGS: Final = {
     OverOutcome.LOST: "Not stopped: the request to start the agent got no response, so its task is unknown",
 }
 _ROOM_HEADINGS: Final = {
-    RoomOutcome.TO_END: "Rooms to end if nobody is in them",
+    RoomOutcome.TO_END: "Rooms to end if no one is in them",
     RoomOutcome.ENDED: "Rooms ended",
     RoomOutcome.LEFT_OPEN: "Rooms left open",
     RoomOutcome.FAILED: "Rooms not ended",

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from rtcai_pulumi.config.canonical import DesiredAgent
-from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, RoomRecord
+from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, RoomRecord, StackState, StateAgent
 from rtcai_pulumi.lifecycle.close import close_task, close_task_unless_changed
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
@@ -365,6 +366,21 @@ def test_a_preview_warns_of_an_agent_that_up_would_refuse_to_start(runs: Runs) -
     assert line.startswith(
         "warning: room keynote: endsAt is 2026-10-13T18:00:00Z (over for 1 h). `pulumi up` starts no"
     )
+
+
+@pytest.mark.parametrize("in_state", [True, False])
+def test_a_replacement_of_an_agent_that_is_over_is_refused_before_anything_is_deleted(
+    runs: Runs, in_state: bool
+) -> None:
+    agent = StateAgent(task="7/t", urn=urn_of(OWNER), outputs={})
+    run = at(AFTER, runs.next(Service()))
+    run.state = lambda _: StackState(agents=[agent] if in_state else [])
+    problems = [str(problem) for problem in foresee(inputs(), run)]
+    assert [problem.startswith("endsAt: was 2026-10-13T18:00:00Z (over for 1 h)") for problem in problems] == (
+        [True] if in_state else []
+    )
+    assert len(runs.reports) == (0 if in_state else 1)
+    assert foresee(inputs(), at(BEFORE, run)) == []
 
 
 # the room of an event
