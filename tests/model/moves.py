@@ -109,6 +109,7 @@ def begun_sweep(world: World) -> Next:
     """A schedule begins ``rtcai sweep --over``, which has a process of its own and no engine."""
     made = world.copy()
     made.processes = process = world.processes + 1
+    made.sweepers = world.sweepers | {process}
     made.plugins = (*world.plugins, Plugin(process, world.begun(verbs.sweep_over, verbs.Me(process)), False))
     return Move("schedule", "rtcai sweep --over"), made
 

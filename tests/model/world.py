@@ -232,6 +232,8 @@ class World:
         """How many times the clock may still move past `END`: once or never."""
         self.sweeps = 0
         """How many times ``rtcai sweep --over`` may still begin."""
+        self.sweepers: frozenset[int] = frozenset()
+        """The processes of the sweeps that have begun."""
         self.actors: dict[tuple[Procedure, tuple[Any, ...]], Actor] = {}
         """All procedures that were ever started; shared by all copies."""
         self.drifted = False
@@ -272,6 +274,7 @@ class World:
             self.over,
             self.ticks,
             self.sweeps,
+            self.sweepers,
             self.drifted,
             self.wrong,
         )

@@ -16,7 +16,7 @@ import pytest
 from rtcai_pulumi.journal import locks
 from rtcai_pulumi.journal import schema as database
 from rtcai_pulumi.journal.journal import Journal, journal_path
-from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
+from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, RoomRecord
 from rtcai_pulumi.service.errors import JournalError
 
 WRITER = """
@@ -102,6 +102,30 @@ def test_a_record_that_was_taken_over_takes_no_answer_from_before(journal: Journ
         assert journal.record_response(record, 7, "late") is None
         assert journal.take_over(record) is None
         assert other.record_response(taken, 7, "mine") is not None
+
+
+def test_a_close_of_a_record_that_has_changed_since_it_was_read_is_not_begun(journal: Journal, path: Path) -> None:
+    record = journal.record_response(journal.add(a_record(journal)), 7, "task")
+    assert record is not None
+    journal.claim("7/task", owner="owner", kept=KeepReason.NO, ends_at="2026-10-13T18:00:00Z")
+    with Journal(path) as other:
+        assert not other.begin_close_unless_changed(record)
+        (now,) = other.records()
+        assert (now.state, now.ends_at) == (RecordState.OPEN, "2026-10-13T18:00:00Z")
+        assert other.begin_close_unless_changed(now)
+        assert not journal.begin_close_unless_changed(now)
+        (closing,) = journal.records()
+        assert (closing.state, closing.process) == (RecordState.CLOSING, other.process)
+
+
+def test_the_rooms_and_the_creates_in_a_room_are_listed(journal: Journal) -> None:
+    for cid, owner in ((1, "owner"), (2, NOBODY)):
+        journal.record_room(RoomRecord(app_key="key", room_endpoint="e", cid=cid, cname="keynote", owner=owner))
+    assert [room.cid for room in journal.rooms()] == [1]
+    asked = journal.add(a_record(journal))
+    journal.record_response(journal.add(a_record(journal, "t-2")), 7, "task")
+    assert journal.creates_in_room("keynote", app_key="key") == [asked]
+    assert journal.creates_in_room("keynote", app_key="another") == []
 
 
 def test_a_refused_create_leaves_nothing(journal: Journal) -> None:
