@@ -10,6 +10,8 @@ PARALLEL = -n $(shell expr $(CORES) + 1) --dist worksteal
 PARALLEL_ENGINE = -n $(shell expr $(CORES) + $(CORES) + 1) --dist worksteal
 WITHOUT_ENGINE := tests/plugin tests/unit tests/cli
 FLOOR := .tools/floor/bin/python
+# Those that are on PATH; pyenv's are, if its shims are.
+PYTHONS := 3.11 3.12 3.13 3.14
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up preview down status test test-full test-rest test-floor test-engines test-pythons test-all bench docs screenshots browser lint format clean
@@ -19,7 +21,7 @@ help: ## List the targets
 
 setup: ## Prepare .venv (package, extras, test tools) and .tools (the Pulumi CLI), and nothing else
 	@$(PYTHON) tools/setup.py $(QUIET)
-	@$(PYTHON) -m tools.pulumi_cli $(QUIET)
+	@$(BIN)/python -m tools.pulumi_cli $(QUIET)
 
 up: setup ## Start the agents of __main__.py: on the local emulator, or on the service if credentials are set
 	@$(BIN)/python -m tools.dev up
@@ -57,11 +59,17 @@ test-floor: setup ## Check the lowest versions of pulumi, pydantic, httpx and th
 
 test-engines: setup ## Run the engine tests of `make test` with the oldest engine and SDK; part of `test-all`
 	@$(PYTHON) tools/setup.py --floor --quiet
-	@$(PYTHON) -m tools.pulumi_cli --oldest --quiet
+	@$(BIN)/python -m tools.pulumi_cli --oldest --quiet
 	TESTED_ENGINE=$(CURDIR)/.tools/oldest/bin $(FLOOR) -m pytest $(PARALLEL_ENGINE) -m "full and everyday" tests/engine
 
 test-pythons: setup ## Check each Python of this machine: the tests without the engine, README's program with it
-	@$(BIN)/python -m tools.pythons $(PARALLEL) $(WITHOUT_ENGINE)
+	@for version in $(PYTHONS); do \
+	    python="env PYENV_VERSION=$$version python$$version"; \
+	    $$python -V || { echo "Python $$version is not on this machine: not tested"; continue; }; \
+	    $$python tools/setup.py --by-version --quiet \
+	        && .tools/python$$version/bin/python -m pytest $(PARALLEL) $(WITHOUT_ENGINE) \
+	        && $$python tools/try_wheel.py || exit 1; \
+	done
 
 test-all: test-full test-engines ## Check every crash at every moment, and the whole model; takes hours
 	$(BIN)/python -m pytest $(PARALLEL_ENGINE) -m exhaustive
@@ -73,7 +81,7 @@ screenshots: setup browser ## Take the pictures of docs/images again, from the t
 	RTCAI_SCREENSHOTS=1 $(BIN)/python -m pytest tests/page/test_engine.py -k readme
 
 browser: # Chromium for the tests of the live page; installed where that is possible
-	@$(PYTHON) tools/chromium.py --quiet
+	@$(PYTHON) tools/chromium.py
 
 docs: setup ## Write the reference pages again from the code
 	@$(BIN)/python -m tools.reference

@@ -19,6 +19,7 @@ from rtcai_pulumi.config.wire import flat_inputs
 from rtcai_pulumi.options import CONVERSATION_TYPE, ResourceKind, WireName, register, resolve_options, wire_name
 from rtcai_pulumi.provider import ConversationProvider
 from rtcai_pulumi.registration import (
+    add_conversation,
     as_inputs,
     delay_registration,
     former_owners_of,
@@ -176,6 +177,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         owner = delay_registration(
             owner_of(_KIND.type_, name, opts), name, inputs, opts, options, type_="RealtimeConversation", check=check
         )
+        add_conversation(name, inputs.get("cname"), opts)
         warn_of_shared_room(name, inputs.get("cname"), opts)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
         # The owner comes first, and is a plain text that needs no mark.

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtcai_pulumi.journal.journal import Journal
-    from rtcai_pulumi.journal.reader import JournalReader, JournalSnapshot
+    from rtcai_pulumi.journal.reader import JournalReader, ReadOnlyJournal
     from rtcai_pulumi.journal.record import StackState
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
@@ -79,7 +79,8 @@ class PluginProcess:
         self._opening = RLock()
         self._client: Client | None = None
         self._journal: Journal | None = None
-        self._snapshot: JournalSnapshot | None = None
+        self._reader: ReadOnlyJournal | None = None
+        self._has_unusable_journal = False
         self._has_invalid_settings = False
         self._has_checked_credentials = False
         self._places: dict[str, str] = {}
@@ -158,34 +159,50 @@ class PluginProcess:
         """The one journal of this process, opened at the first use by an operation that only an update calls."""
         with self._opening:
             if self._journal is None:
-                from rtcai_pulumi.journal.journal import Journal, journal_path  # noqa: PLC0415  nor a database
-                from rtcai_pulumi.journal.schema import find_location_warning  # noqa: PLC0415  as above
-
-                path = journal_path(os.environ)
-                if self._snapshot is None:
-                    self._journal = Journal(path)
-                else:
-                    self._journal = self._snapshot.switch_to(lambda: Journal(path))
-                if warning := find_location_warning(self._journal.path):
-                    _report(f"warning: {warning}")
+                self._journal = self._open_new_journal()
             return self._journal
+
+    def _open_new_journal(self) -> Journal:
+        """Open the journal; if this fails, the other calls of this run refer to its error."""
+        from rtcai_pulumi.journal.journal import Journal  # noqa: PLC0415  a run that changes nothing loads no database
+        from rtcai_pulumi.journal.location import journal_location  # noqa: PLC0415  as above
+        from rtcai_pulumi.journal.storage import Waits  # noqa: PLC0415  as above
+        from rtcai_pulumi.journal.stores import find_location_warning  # noqa: PLC0415  as above
+
+        if self._has_unusable_journal:
+            message = "The journal cannot be used; see the first error of this run."
+            raise JournalError(message)
+        try:
+            location = journal_location(os.environ)
+            waits = Waits(self.engine.stopping.wait, _report)
+            if self._reader is None:
+                journal = Journal(location, waits)
+            else:
+                journal = self._reader.switch_to(lambda: Journal(location, waits))
+        except JournalError:
+            self._has_unusable_journal = True
+            raise
+        if warning := find_location_warning(location):
+            _report(f"warning: {warning}")
+        return journal
 
     def _read_journal(self) -> JournalReader:
         """The journal for operations that a preview calls: they write nothing, and work on a read-only disk."""
         with self._opening:
             if self._journal is not None:
                 return self._journal
-            if self._snapshot is None:
-                from rtcai_pulumi.journal.journal import journal_path  # noqa: PLC0415  as above
-                from rtcai_pulumi.journal.reader import JournalSnapshot  # noqa: PLC0415  as above
+            if self._reader is None:
+                from rtcai_pulumi.journal.location import Location, journal_location  # noqa: PLC0415  as above
+                from rtcai_pulumi.journal.stores import open_read_only  # noqa: PLC0415  as above
 
+                location: Location
                 try:
-                    path = journal_path(os.environ)
+                    location = journal_location(os.environ)
                 except JournalError as error:
                     _warn_of_unread_journal(error)
-                    path = Path(os.devnull) / "no journal"
-                self._snapshot = JournalSnapshot(path, _warn_of_unread_journal)
-            return self._snapshot
+                    location = Path(os.devnull) / "no journal"
+                self._reader = open_read_only(location, _warn_of_unread_journal)
+            return self._reader
 
     def _settings(self) -> Settings:
         """The settings; invalid settings are reported once, not once for each room."""
@@ -325,7 +342,7 @@ def _project_backend(folder: Path) -> str | None:
 
 def _warn_of_unread_journal(error: JournalError) -> None:
     _report(
-        "warning: The journal (the local record of started agents) cannot be read, so this run does not know what "
+        "warning: The journal (the record of started agents) cannot be read, so this run does not know what "
         "earlier runs started. A preview works without it, but `pulumi up` will fail until this is fixed. "
         f"{error}"
     )

@@ -210,12 +210,17 @@ def possible_roommates(name: str, cname: Any) -> pulumi.Output[list[str]]:
     return pulumi.Output.from_input(names())
 
 
+def add_conversation(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
+    """Add a conversation to those of the program, among which `possible_roommates` looks."""
+    if isinstance(cname, str | pulumi.Output):  # a wrong type is reported by check
+        _this_run().conversations.append((_names_of(name, opts), cname))
+
+
 def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
     """Warn, as soon as the room's name is known, if another conversation of the program is in the same room."""
     if not isinstance(cname, str | pulumi.Output):
         return  # a wrong type is reported by check
     run, token = _this_run(), object()
-    run.conversations.append((_names_of(name, opts), cname))
     if isinstance(cname, str):
         _warn_of_shared_room(run, cname, token, _label(name, opts))
     else:

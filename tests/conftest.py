@@ -3,12 +3,14 @@
 import json
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 # Imported before any test has run, so before the environment is scrubbed.
 from tests.live.account import WHY_NOT_RUN
+from tests.postgres.server import Server, running_server
 from tests.tiers import mistakes, shown_by, target_of
 
 SLOWEST = 10
@@ -25,6 +27,13 @@ def scrubbed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     monkeypatch.setenv("PULUMI_HOME", str(own / "pulumi"))
 
 
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[Server]:
+    """A PostgreSQL server; every test uses a schema of its own."""
+    with running_server("-c", "fsync=off") as server:  # no test takes the machine's power away
+        yield server
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--collected", type=Path, help="write which target runs each test, and what it shows, as JSON")
 
@@ -38,7 +47,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if file is not None:
         described = [
             {
-                "test": item.nodeid,
+                "file": item.nodeid.partition("::")[0],
+                "name": item.nodeid.partition("[")[0].rpartition("::")[2],
                 "target": target_of(item),
                 "shows": shown_by(item),
                 "reason": full.args[0] if (full := item.get_closest_marker("full")) else None,

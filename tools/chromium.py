@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 HOW = (
@@ -24,8 +24,6 @@ _INSTALL = (
     ("apt-get", "install", "--yes", "--quiet=2", "--no-install-recommends", "chromium", "fonts-wqy-microhei"),
 )
 
-Run = Callable[[Sequence[str], Mapping[str, str]], int]
-
 
 def find_chromium(environ: Mapping[str, str]) -> str | None:
     """Return the path of the Chromium to use, or None if there is none."""
@@ -34,28 +32,21 @@ def find_chromium(environ: Mapping[str, str]) -> str | None:
     return next(filter(None, paths), None)
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str], *, is_root: bool, run: Run) -> int:
-    """Install a Chromium if needed and return the exit code. `--quiet` prints nothing if there is nothing to do."""
-    if path := find_chromium(environ):
-        if "--quiet" not in arguments:
-            print(f"chromium: {path}: nothing to do")
+def main() -> int:
+    """Install a Chromium if there is none, and return the exit code."""
+    if find_chromium(os.environ):
         return 0
-    has_apt = shutil.which("apt-get", path=environ.get("PATH", os.defpath)) is not None
-    if is_root and has_apt and not environ.get("RTCAI_CHROMIUM"):
+    if os.geteuid() == 0 and shutil.which("apt-get") and not os.environ.get("RTCAI_CHROMIUM"):
         print("chromium: installing Debian's package for the tests of the page (about a minute) ...", flush=True)
         # The result is checked afterwards, not by exit codes: an index that cannot be updated may be good enough.
         for command in _INSTALL:
-            run(command, {**environ, "DEBIAN_FRONTEND": "noninteractive"})
-        if find_chromium(environ):
-            print("chromium: ready", flush=True)
+            env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=False)
+        if find_chromium(os.environ):
             return 0
     print(f"chromium: {HOW}", file=sys.stderr)
-    return 1 if environ.get("CI") else 0
-
-
-def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    return subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=False).returncode
+    return 1 if os.environ.get("CI") else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ, is_root=os.geteuid() == 0, run=_run))
+    sys.exit(main())

@@ -17,12 +17,6 @@ def _require_text(value: str | None) -> str | None:
     return value
 
 
-def _require_file(value: Path | None) -> Path | None:
-    if value == Path():
-        raise typer.BadParameter("the value is empty; name a file, or omit the option")
-    return value
-
-
 def _require_room_name(cname: str | None) -> str | None:
     """Refuse what cannot be the name of any room. Names that are hard to type are allowed, because such a room may
     exist.
@@ -39,7 +33,7 @@ def _require_new_room_name(cname: str) -> str:
     return cname
 
 
-def parse_task(text: str) -> TaskReference:
+def _parse_task(text: str) -> TaskReference:
     """Return the task that an argument names.
 
     Raises:
@@ -52,15 +46,10 @@ def parse_task(text: str) -> TaskReference:
     return task
 
 
-def _require_task(text: str) -> str:
-    parse_task(text)
-    return text
-
-
 Task = Annotated[
-    str,
+    TaskReference,
     typer.Argument(
-        metavar="CID/TASK", help="The task, as in rtcai ls and in the id of the resource.", callback=_require_task
+        metavar="CID/TASK", help="The task, as in rtcai ls and in the id of the resource.", parser=_parse_task
     ),
 ]
 TraceId = Annotated[
@@ -86,12 +75,13 @@ RoomOfTask = Annotated[
     ),
 ]
 JournalFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--journal",
-        metavar="FILE",
-        help="The journal. Default: RTCAI_JOURNAL, else rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
-        callback=_require_file,
+        metavar="FILE|URL",
+        help="The journal: a file, or a database without a password in its URL. Default: RTCAI_JOURNAL, else "
+        "rtcai/journal.db in $XDG_STATE_HOME (~/.local/state).",
+        callback=_require_text,
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

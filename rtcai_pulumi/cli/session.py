@@ -3,54 +3,59 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rtcai_pulumi.cli.output import print_message
-from rtcai_pulumi.journal.journal import Journal, journal_path
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.location import Location, journal_location, parse_location
+from rtcai_pulumi.journal.storage import Waits
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.maintenance import NotInJournal
 from rtcai_pulumi.maintenance.records import open_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
-def get_journal_path(option: Path | None) -> Path:
-    """Return the path of the journal.
+_WAITS = Waits(time.sleep, print_message)
+
+
+def get_journal_location(option: str | None) -> Location:
+    """Return where the journal is.
 
     Args:
         option: the value of --journal.
 
     Raises:
-        JournalError: there is no place for it.
+        JournalError: there is no place for it, or its URL is not valid.
     """
-    return option or journal_path(os.environ)
+    return parse_location(option) if option else journal_location(os.environ)
 
 
 @contextmanager
-def open_for_reading(option: Path | None) -> Iterator[Journal | None]:
+def open_for_reading(option: str | None) -> Iterator[Journal | None]:
     """Open the journal for a command that only reads. If there is none yet, print a message and yield None.
 
     Args:
         option: the value of --journal.
 
     Raises:
-        NotInJournal: --journal names a file that does not exist.
+        NotInJournal: --journal names a journal that does not exist.
         JournalError: the journal cannot be used, or there is no place for it.
     """
-    path = get_journal_path(option)
-    with open_journal(path) as journal:
+    location = get_journal_location(option)
+    with open_journal(location, _WAITS) as journal:
         if journal is None:
             if option is not None:
-                raise NotInJournal(f"There is no journal {path}.", advice="name an existing file, or omit --journal")
-            print_message(f"There is no journal {path}: no agent has been started with this journal.")
+                raise NotInJournal(f"There is no journal {location}.", advice="name an existing one, or omit --journal")
+            print_message(f"There is no journal {location}: no agent has been started with this journal.")
         yield journal
 
 
 @contextmanager
-def open_for_writing(option: Path | None, *, may_create: bool = False) -> Iterator[Journal]:
+def open_for_writing(option: str | None, *, may_create: bool = False) -> Iterator[Journal]:
     """Open the journal for a command that may have to write to it.
 
     Args:
@@ -61,14 +66,14 @@ def open_for_writing(option: Path | None, *, may_create: bool = False) -> Iterat
         NotInJournal: there is no journal, and it may not be created.
         JournalError: the journal cannot be used, or there is no place for it.
     """
-    path = get_journal_path(option)
+    location = get_journal_location(option)
     if may_create:
-        with Journal(path) as journal:
+        with Journal(location, _WAITS) as journal:
             yield journal
         return
-    with open_journal(path) as existing:
+    with open_journal(location, _WAITS) as existing:
         if existing is None:
-            raise NotInJournal(f"There is no journal {path}.", advice="name it with --journal or RTCAI_JOURNAL")
+            raise NotInJournal(f"There is no journal {location}.", advice="name it with --journal or RTCAI_JOURNAL")
         yield existing
 
 

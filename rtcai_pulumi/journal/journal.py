@@ -1,90 +1,64 @@
-"""The journal: a write-ahead log of the tasks started and closed, in one file for all processes of a user.
+"""The journal: a write-ahead log of the tasks started and closed, for all processes that use one storage.
 
-SQLite in WAL mode: it ships with Python, survives a kill in the middle of a write, and serves many threads and
-processes at the same time. Every write is on disk (``synchronous=FULL``) before the call returns.
-
-Each process holds a lock on its own byte of a separate file; the lock shows whether the process still runs. A process
-id cannot show this, because the operating system may have given it to another process by now.
+Every change is stored before the call returns: a killed process leaves whole records. The storage also knows which
+processes still run.
 """
 
-import sqlite3
-import threading
-from collections.abc import Mapping
+from __future__ import annotations
+
+import os
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from rtcai_pulumi.config.task import TaskReference
-from rtcai_pulumi.journal.reader import SELECT_RECORDS, JournalReader, record_of_row
-from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, RoomRecord
-from rtcai_pulumi.journal.schema import (
-    COLUMNS,
-    ROOM_COLUMNS,
-    journal_error,
-    open_locks,
-    open_reader,
-    open_writer,
+from rtcai_pulumi.journal.origin import describe_origin
+from rtcai_pulumi.journal.reader import OLDEST_FIRST, SELECT_RECORDS, SELECT_ROOMS, JournalReader, record_of_row
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, RoomRecord
+from rtcai_pulumi.journal.storage import COLUMNS, QUIET_WAITS, ROOM_COLUMNS, Result, Row, Statement, Waits
+from rtcai_pulumi.journal.stores import open_storage
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rtcai_pulumi.journal.location import Location
+
+_ROOM_KEY: Final = ("app_key", "room_endpoint", "cid")
+_MARKS: Final = ", ".join("?" * len(COLUMNS))
+_ADD: Final = f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({_MARKS})"  # noqa: S608  names of this package
+_RECORD_ROOM: Final = (
+    f"INSERT INTO rooms ({', '.join(ROOM_COLUMNS)}) VALUES ({', '.join('?' * len(ROOM_COLUMNS))}) "  # noqa: S608
+    f"ON CONFLICT ({', '.join(_ROOM_KEY)}) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in ROOM_COLUMNS if name not in _ROOM_KEY)
 )
-from rtcai_pulumi.journal.writer import JournalWriter
-from rtcai_pulumi.service.errors import JournalError
-
-
-def journal_path(env: Mapping[str, str]) -> Path:
-    """The path of the journal: ``RTCAI_JOURNAL``, or ``rtcai/journal.db`` in the user's state folder.
-
-    The engine and `rtcai` run in different folders, so a relative path would point to two different files. For this
-    reason ``RTCAI_JOURNAL`` must be absolute, and a relative ``XDG_STATE_HOME`` is ignored, as the XDG Base Directory
-    Specification requires.
-
-    Raises:
-        JournalError: the path is relative; or no path can be determined, because HOME is not set and the system knows
-            no home folder for this user.
-    """
-    try:
-        if value := env.get("RTCAI_JOURNAL"):
-            path = Path(value).expanduser()
-            if not path.is_absolute():
-                message = f"RTCAI_JOURNAL is a relative path ({value}), which would be a different file in each folder."
-                raise JournalError(message, advice=f"use an absolute path, such as {Path('/var/lib/rtcai') / path}")
-            return path
-        state = Path(env.get("XDG_STATE_HOME") or "")
-        if not state.is_absolute():
-            state = Path(env.get("HOME") or Path.home()) / ".local" / "state"
-    except RuntimeError:
-        message = "The location of the journal is unknown: HOME is not set, and this user has no home folder."
-        raise JournalError(message, advice="set RTCAI_JOURNAL to the absolute path of a file") from None
-    return state / "rtcai" / "journal.db"
 
 
 class Journal(JournalReader):
     """Records of creates; safe to share between threads.
 
     Args:
-        path: the file. It is created with its folder if it is missing, readable only by its user.
+        location: the file, or the database. A file is created with its folder if it is missing, readable only by its
+            user; in a database, the tables are created if they are missing.
+        waits: how to wait for a database that is restarting.
 
     Raises:
-        JournalError: the file is not a journal, is newer than this package, or is in a place without locks or WAL.
+        JournalError: it is not a journal, is newer than this package, cannot be reached, or is in a place that cannot
+            hold one.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._locks = open_locks(path)
-        try:
-            database = open_writer(path)
-            self._reader = open_reader(path)
-        except JournalError:
-            self._locks.close()
-            raise
-        self._reading = threading.Lock()
-        self._writer = JournalWriter(path, database)
-        self._process = self._register()
+    def __init__(self, location: Location, waits: Waits = QUIET_WAITS) -> None:
+        self._storage = open_storage(location, waits)
+        self._origin = describe_origin(os.environ)
+
+    @property
+    def location(self) -> Location:
+        """Where it is."""
+        return self._storage.location
 
     @property
     def process(self) -> int:
         """This process's number in the journal; every process gets a new one."""
-        return self._process
+        return self._storage.process
 
     def __enter__(self) -> Self:
         return self
@@ -95,20 +69,16 @@ class Journal(JournalReader):
         self.close()
 
     def close(self) -> None:
-        """Finish the pending writes and release this process's lock."""
-        self._writer.close()
-        self._reader.close()
-        self._locks.close()
+        """Finish the pending writes; the other processes then see that this one has ended."""
+        self._storage.close()
 
     def add(self, record: Record) -> Record:
         """Write a record; it is on disk when this returns."""
         now = _now()
-        written = replace(record, began_at=now, changed_at=now)
-        marks = ", ".join("?" * len(COLUMNS))
+        written = replace(record, began_at=now, changed_at=now, origin=record.origin or self._origin)
         # Two calls of one run may find the same task in the state.
-        how = "INSERT OR IGNORE" if record.is_from_state else "INSERT"
-        statement = f"{how} INTO records ({', '.join(COLUMNS)}) VALUES ({marks})"
-        self._writer.run(lambda database: database.execute(statement, tuple(asdict(written).values())))
+        statement = f"{_ADD} ON CONFLICT DO NOTHING" if record.is_from_state else _ADD
+        self._write(statement, *asdict(written).values())
         return written
 
     def record_response(self, record: Record, cid: int, task_id: str) -> Record | None:
@@ -129,15 +99,14 @@ class Journal(JournalReader):
         Returns:
             Whether no process had started to close it.
         """
-
-        def change(database: sqlite3.Connection) -> bool:
-            row = database.execute("SELECT state FROM records WHERE trace_id = ?", (record.trace_id,)).fetchone()
-            statement = "UPDATE records SET changed_at = ?, state = ?, process = ? WHERE trace_id = ? AND state != ?"
-            values = (_now(), RecordState.CLOSING, self.process, record.trace_id, RecordState.CLOSED)
-            database.execute(statement, values)
-            return row is not None and row[0] == RecordState.OPEN
-
-        return self._writer.run(change)
+        before, _ = self._storage.write(
+            Statement("SELECT state FROM records WHERE trace_id = ?", (record.trace_id,)),
+            Statement(
+                "UPDATE records SET changed_at = ?, state = ?, process = ? WHERE trace_id = ? AND state != ?",
+                (_now(), RecordState.CLOSING, self.process, record.trace_id, RecordState.CLOSED),
+            ),
+        )
+        return before.rows == [(RecordState.OPEN,)]
 
     def begin_close_unless_changed(self, record: Record) -> bool:
         """Write that this process is about to close a task, if its record is still as it was read.
@@ -165,8 +134,7 @@ class Journal(JournalReader):
         """Write that a task, ``{cid}/{taskId}``, is closed: in all its records, whichever process owns them."""
         named = TaskReference.parse(task)
         statement = "UPDATE records SET changed_at = ?, state = ? WHERE task_id = ? AND cid = ?"
-        values = (_now(), RecordState.CLOSED, named.task_id, named.cid)
-        self._writer.run(lambda database: database.execute(statement, values))
+        self._write(statement, _now(), RecordState.CLOSED, named.task_id, named.cid)
 
     def record_return(self, record: Record, *, kept: KeepReason, ends_at: str = "") -> None:
         """Write that a task is about to be returned to an engine.
@@ -177,9 +145,8 @@ class Journal(JournalReader):
                 that of an earlier run, with another program.
             ends_at: when the agent is to end, also as the program configures it now.
         """
-        self._change(
-            record.trace_id, "handed = 1, kept = ?, ends_at = ? WHERE trace_id = ?", (kept, ends_at, record.trace_id)
-        )
+        changes = "handed = ?, kept = ?, ends_at = ? WHERE trace_id = ?"
+        self._change(record.trace_id, changes, (True, kept, ends_at, record.trace_id))
 
     def claim(self, task: str, *, owner: str, kept: KeepReason, ends_at: str = "") -> None:
         """Write that the engine has a task, ``{cid}/{taskId}``, in its state: the task's owner, whether to retain it,
@@ -192,23 +159,22 @@ class Journal(JournalReader):
             ends_at: when the agent is to end; empty if it has no end.
         """
         named = TaskReference.parse(task)
-        changes = "owner = ?, kept = ?, ends_at = ?, stored = 1"
+        changes = "owner = ?, kept = ?, ends_at = ?, stored = ?"
         statement = f"UPDATE records SET {changes} WHERE task_id = ? AND cid = ? AND state != ?"  # noqa: S608
-        values = (owner, kept, ends_at, named.task_id, named.cid, RecordState.CLOSED)
-        self._writer.run(lambda database: database.execute(statement, values))
+        self._write(statement, owner, kept, ends_at, True, named.task_id, named.cid, RecordState.CLOSED)
 
     def adopt(self, record: Record, *, owner: str, kept: KeepReason, ends_at: str = "") -> Record | None:
         """Write that a retained task belongs to another resource now; None if its record no longer exists."""
         return self._change(
             record.trace_id,
-            "owner = ?, kept = ?, ends_at = ?, stored = 0, process = ? WHERE trace_id = ?",
-            (owner, kept, ends_at, self.process, record.trace_id),
+            "owner = ?, kept = ?, ends_at = ?, stored = ?, process = ? WHERE trace_id = ?",
+            (owner, kept, ends_at, False, self.process, record.trace_id),
         )
 
     def record_stored(self) -> None:
         """Write that this process's engine, which now ends normally, has stored the tasks that were returned to it."""
-        statement = "UPDATE records SET stored = 1 WHERE process = ? AND handed = 1"
-        self._writer.run(lambda database: database.execute(statement, (self.process,)))
+        statement = "UPDATE records SET stored = ? WHERE process = ? AND handed = ?"
+        self._write(statement, True, self.process, True)
 
     def record_refusal(self, record: Record) -> None:
         """Write that the service refuses to close a task that another machine's run has replaced."""
@@ -226,23 +192,14 @@ class Journal(JournalReader):
             (KeepReason.DISOWNED, record.trace_id, record.owner),
         )
 
-    def rooms(self) -> list[RoomRecord]:
-        """The rooms that a resource owns."""
-        columns = ", ".join(ROOM_COLUMNS)
-        rows = self._rows(f"SELECT {columns} FROM rooms WHERE owner != ? ORDER BY cname, cid", NOBODY)  # noqa: S608
-        return [RoomRecord(**dict(zip(ROOM_COLUMNS, row, strict=True))) for row in rows]
-
     def record_room(self, room: RoomRecord) -> None:
         """Write which resource owns a room."""
-        marks = ", ".join("?" * len(ROOM_COLUMNS))
-        statement = f"INSERT OR REPLACE INTO rooms ({', '.join(ROOM_COLUMNS)}) VALUES ({marks})"  # noqa: S608
-        values = tuple(asdict(replace(room, changed_at=_now())).values())
-        self._writer.run(lambda database: database.execute(statement, values))
+        self._write(_RECORD_ROOM, *asdict(replace(room, changed_at=_now())).values())
 
     def drop_room(self, cid: int, *, app_key: str, room_endpoint: str) -> None:
         """Remove a room: it no longer exists, or no resource owns it any more."""
         statement = "DELETE FROM rooms WHERE cid = ? AND app_key = ? AND room_endpoint = ?"
-        self._writer.run(lambda database: database.execute(statement, (cid, app_key, room_endpoint)))
+        self._write(statement, cid, app_key, room_endpoint)
 
     def take_over(self, record: Record) -> Record | None:
         """Take over another process's record; None if a third process took it over first."""
@@ -255,8 +212,7 @@ class Journal(JournalReader):
     def forget(self, record: Record) -> None:
         """Delete a record whose request was definitely not accepted, if this process still owns the record."""
         statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"
-        values = (record.trace_id, self.process, RecordState.ASKED)
-        self._writer.run(lambda database: database.execute(statement, values))
+        self._write(statement, record.trace_id, self.process, RecordState.ASKED)
 
     def record_unsent(self, record: Record) -> None:
         """Write that a request was never sent, if this process still owns the record: it is closed without a task.
@@ -272,56 +228,44 @@ class Journal(JournalReader):
     def undo_close(self, record: Record) -> None:
         """Undo `begin_close` for a task that another process holds; does nothing if a later process closes it now."""
         statement = "DELETE FROM records WHERE trace_id = ? AND process = ? AND state = ?"
-        values = (record.trace_id, self.process, RecordState.CLOSING)
-        self._writer.run(lambda database: database.execute(statement, values))
+        self._write(statement, record.trace_id, self.process, RecordState.CLOSING)
 
     def drop(self, record: Record) -> None:
         """Delete a record: a user has decided that it no longer has to be tracked."""
-        self._writer.run(
-            lambda database: database.execute("DELETE FROM records WHERE trace_id = ?", (record.trace_id,))
-        )
+        self._write("DELETE FROM records WHERE trace_id = ?", record.trace_id)
 
     def find_damage(self) -> list[str]:
-        """The damage that SQLite finds in the file; empty if the file is intact."""
-        lines = [row[0] for row in self._rows("PRAGMA integrity_check")]
-        return [] if lines == ["ok"] else lines
+        """The damage that the storage finds in itself; empty if there is none."""
+        return self._storage.find_damage()
 
     def is_running(self, process: int) -> bool:
-        """Whether a process that wrote records still runs: it holds the lock of its number until it ends."""
-        return process == self._process or self._locks.is_held(process)
+        """Whether a process that wrote records still runs, however it may have ended."""
+        return self._storage.is_running(process)
 
-    def _register(self) -> int:
-        """Draw the next number and hold its lock.
+    def require_registration(self) -> None:
+        """Make sure that the other processes see that this one runs: if not, they take over its records.
 
-        If an older copy of the file was restored, a number may be drawn a second time while a running process holds the
-        lock of that number; then the next number is tried.
+        Raises:
+            JournalError: this cannot be made sure; no request may be sent.
         """
-        while True:
-            number: int = self._writer.run(
-                lambda base: base.execute("INSERT INTO processes DEFAULT VALUES").lastrowid or 0
-            )
-            try:
-                if self._locks.hold(number):
-                    return number
-            except OSError as error:
-                raise journal_error(self.path, error) from None
+        self._storage.require_registration()
 
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        """Read on a separate connection: a read then does not wait until other threads' writes are on disk."""
-        try:
-            with self._reading:
-                return self._reader.execute(query, values).fetchall()
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise journal_error(self.path, error) from None
+    def _select_records(self, where: str, *values: object) -> list[Row]:
+        return self._storage.read(Statement(f"{SELECT_RECORDS} WHERE {where} {OLDEST_FIRST}", values))
+
+    def _select_rooms(self, where: str, *values: object) -> list[Row]:
+        return self._storage.read(Statement(f"{SELECT_ROOMS} WHERE {where}", values))
+
+    def _write(self, statement: str, *values: object) -> Result:
+        return self._storage.write(Statement(statement, values))[0]
 
     def _change(self, trace_id: str, what: str, values: tuple[Any, ...]) -> Record | None:
-        def change(database: sqlite3.Connection) -> Record | None:
-            statement = f"UPDATE records SET changed_at = ?, {what}"  # noqa: S608  fixed words of this module
-            if not database.execute(statement, (_now(), *values)).rowcount:
-                return None
-            return record_of_row(database.execute(f"{SELECT_RECORDS} WHERE trace_id = ?", (trace_id,)).fetchone())
-
-        return self._writer.run(change)
+        """Change a record; None if the condition did not hold."""
+        update, current = self._storage.write(
+            Statement(f"UPDATE records SET changed_at = ?, {what}", (_now(), *values)),  # noqa: S608  fixed words
+            Statement(f"{SELECT_RECORDS} WHERE trace_id = ?", (trace_id,)),
+        )
+        return record_of_row(current.rows[0]) if update.changed else None
 
 
 def _now() -> str:

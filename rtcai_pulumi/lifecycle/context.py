@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.journal.record import Record, RecordState, StackState
 from rtcai_pulumi.lifecycle.account import require_account
-from rtcai_pulumi.lifecycle.recovery_rules import is_superseded, may_send
+from rtcai_pulumi.lifecycle.recovery_rules import is_being_closed, is_superseded, may_send
 from rtcai_pulumi.service.errors import (
     Facts,
     Interrupted,
@@ -39,6 +39,10 @@ def explain_take_over(*, engine_lives: bool) -> tuple[str, str]:
     if engine_lives:
         return "a later run of this stack manages it now", "wait until that run has ended, then run `pulumi up` again"
     return "the `pulumi` process that requested it has ended", "run `pulumi up` again"
+
+
+def _interrupted_before_start(facts: Facts) -> Interrupted:
+    return Interrupted("The agent was not started: the run was interrupted.", facts, "run it again")
 
 
 def _discard(_: str) -> None:
@@ -132,18 +136,27 @@ class Run:
         Raises:
             TakenOver: another process owns the record, or the engine is gone.
             Interrupted: the run was interrupted.
+            JournalError: the journal cannot be read, or does not show the other processes that this one runs.
         """
+        self.journal.require_registration()
         record = self.journal.record(trace_id)
         if self.stopping():
-            facts = Facts(room=record.cname if record else None, trace_id=trace_id)
-            message = "The agent was not started: the run was interrupted."
-            raise Interrupted(message, facts, "run it again")
+            raise _interrupted_before_start(Facts(room=record.cname if record else None, trace_id=trace_id))
         engine_lives = self.engine_lives()
         is_allowed = may_send(record, process=self.journal.process, engine_lives=engine_lives)
         if not is_allowed or (record is not None and self.is_superseded(record)):
             reason, advice = explain_take_over(engine_lives=engine_lives)
             facts = Facts(room=record.cname if record else None, trace_id=trace_id)
             raise TakenOver(f"The agent was not started: {reason}.", facts, advice)
+        if record is not None and record.owner:
+            self._require_no_close(record)
+
+    def _require_no_close(self, record: Record) -> None:
+        """Refuse to start an agent while a later process stops the old one: two agents would run for a moment."""
+        if is_being_closed(self.journal.records(record.owner), process=self.journal.process):
+            message = "The agent was not started: another command is stopping the old agent of this resource."
+            facts = Facts(room=record.cname, trace_id=record.trace_id)
+            raise TakenOver(message, facts, "run `pulumi up` again; it starts the agent")
 
     def is_superseded(self, record: Record) -> bool:
         """Whether a later run has an agent of the same owner, or has requested one."""
@@ -175,7 +188,6 @@ class Run:
             if not self.journal.is_running(record.process) or self.clock() >= until:
                 break
             if self.sleep(_POLL_INTERVAL):
-                message = "The agent was not started: the run was interrupted."
-                raise Interrupted(message, Facts(room=record.cname), "run it again")
+                raise _interrupted_before_start(Facts(room=record.cname))
             current = self.journal.record(record.trace_id)
         return current

@@ -21,7 +21,15 @@ from rtcai_pulumi.lifecycle.end_time import may_start, report_end, require_time_
 from rtcai_pulumi.lifecycle.recovery import close_last, explain_lost_create, filter_by_state, recover
 from rtcai_pulumi.lifecycle.recovery_rules import Step, steps_after_delete, steps_before_create
 from rtcai_pulumi.lifecycle.result import record_response, record_return
-from rtcai_pulumi.service.errors import EndPassed, Facts, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
+from rtcai_pulumi.service.errors import (
+    EndPassed,
+    Facts,
+    JournalError,
+    OutcomeUnknown,
+    RoomNotFound,
+    RtcAiError,
+    TakenOver,
+)
 from rtcai_pulumi.service.retry import HARMLESS, Policy
 from rtcai_pulumi.service.settings import room_endpoint_of
 
@@ -228,10 +236,20 @@ def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Re
     except TakenOver:
         run.journal.record_unsent(record)
         raise
+    except JournalError as error:
+        raise _explain_unsent(error, record) from None
     except RtcAiError:
         run.journal.forget(record)  # definitely not accepted
         raise
     return record_response(record, cid, task_id, run)
+
+
+def _explain_unsent(error: JournalError, record: Record) -> JournalError:
+    """The error of a create that was journaled and not sent, because the journal cannot be reached any more."""
+    facts = Facts(room=record.cname, request_id=record.request_id, trace_id=record.trace_id)
+    again = "the next `pulumi up` starts the agent; it says that the request got no response, because the record stays"
+    advice = f"{error.advice}; {again}" if error.advice else again
+    return JournalError(f"The agent was not started. {error.summary}", facts, advice)
 
 
 def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
@@ -246,6 +264,8 @@ def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
         urn = urn_of(record.owner) or "an unknown resource"
         if record.task in run.tasks_to_keep:
             continue  # the program declares it; a shared room is reported while the program declares its resources
+        if record.task and record.task == agent.inputs.get("adopt") and record.task not in run.adopted_tasks:
+            continue  # `adopt_task` has reported it
         if record.kept is KeepReason.RETAINED:
             run.report(
                 f"warning: room {cname}: task {record.task} of {urn} is still in this room, because the resource has "
@@ -270,14 +290,18 @@ def _warn_of_others(agent: DesiredAgent, run: Run) -> None:
 
 def _explain_error(error: RtcAiError, agent: DesiredAgent, run: Run) -> RtcAiError:
     """The error of a create; if this run stopped the old agent before, it says that the room has no agent now."""
+    try:
+        records = run.journal.records(agent.owner) if agent.owner else []
+    except JournalError:
+        return error
     stopped = any(
         record.state is RecordState.CLOSED
         and record.task is not None
         and record.process == run.journal.process
         and record.cname == agent.cname
-        for record in run.journal.records(agent.owner)
+        for record in records
     )
-    if not agent.owner or not stopped:
+    if not stopped:
         return error
     if isinstance(error, OutcomeUnknown):
         return type(error)(

@@ -189,6 +189,19 @@ def is_superseded(records: Iterable[Record], *, process: int) -> bool:
     return any(record.process > process and record.state in {RecordState.ASKED, RecordState.OPEN} for record in records)
 
 
+def is_being_closed(records: Iterable[Record], *, process: int) -> bool:
+    """Whether a later process is closing a task of the owner: this process may not start an agent next to it yet.
+
+    The recovery leaves the records of later processes alone. `rtcai sweep --over` is a later process if it begins while
+    a run works.
+
+    Args:
+        records: all records of one owner.
+        process: the number of the current process.
+    """
+    return any(record.process > process and record.state is RecordState.CLOSING for record in records)
+
+
 def _step(record: Record, *, keep: bool) -> Step:
     if record.state is not RecordState.ASKED:
         return Step.CLOSE

@@ -19,7 +19,7 @@ from uuid import uuid4
 import yaml  # Pulumi itself depends on it
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.schema import find_location_warning
+from rtcai_pulumi.journal.stores import find_location_warning
 from rtcai_pulumi.lifecycle.end_time import describe_end, has_ended
 from rtcai_pulumi.maintenance.records import is_lost, open_journal, read_records
 from rtcai_pulumi.service.answers import parse_http_date
@@ -39,6 +39,7 @@ from rtcai_pulumi.service.signing import CHECK_SUM_SECONDS
 from rtcai_pulumi.stack.plugin_python import plugin_python
 
 if TYPE_CHECKING:
+    from rtcai_pulumi.journal.location import DatabaseUrl, Location
     from rtcai_pulumi.journal.record import Record
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
@@ -53,7 +54,7 @@ print(f"rtcai-pulumi {version('rtcai-pulumi')}, pulumi {version('pulumi')}, Pyth
 _LOCK_PROGRAM: Final = """
 import sys
 from pathlib import Path
-from rtcai_pulumi.journal.locks import Locks
+from rtcai_pulumi.journal.sqlite.locks import Locks
 print(Locks(Path(sys.argv[1])).is_held(int(sys.argv[2])))
 """
 _REPORT_BUG: Final = "report this as a bug, with the line above; the other checks were run"
@@ -108,12 +109,12 @@ def report_skip(check: str, reason: str, advice: str | None = None) -> Finding:
     return Finding(check, Verdict.NOT_CHECKED, reason, advice)
 
 
-def run_checks(env: Mapping[str, str], journal_path: Callable[[], Path]) -> Iterator[Finding]:
+def run_checks(env: Mapping[str, str], find_journal: Callable[[], Location]) -> Iterator[Finding]:
     """Run all checks, ordered so that an earlier one explains a later one. All of them are run, even if some fail.
 
     Args:
         env: the environment.
-        journal_path: returns the path of the journal; raises JournalError if there is none.
+        find_journal: returns where the journal is; raises JournalError if this is not known.
     """
     yield from _run_check("platform", _check_platform)
     service = _ServiceChecks(env)
@@ -130,8 +131,8 @@ def run_checks(env: Mapping[str, str], journal_path: Callable[[], Path]) -> Iter
     service.close()
     yield from _run_check("Pulumi CLI", lambda: _check_cli(env))
     yield from _run_check("plugin", lambda: _check_plugin(env))
-    yield from _run_check("journal location", lambda: _check_journal_folder(journal_path()))
-    yield from _run_check("journal", lambda: _check_journal(journal_path()))
+    yield from _run_check("journal location", lambda: _check_journal_location(find_journal()))
+    yield from _run_check("journal", lambda: _check_journal(find_journal()))
 
 
 def _run_check(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
@@ -335,6 +336,27 @@ def _run_command(
     return report_pass(check, describe(process.stdout.strip()))
 
 
+def _check_journal_location(location: Location) -> Finding:
+    return _check_journal_folder(location) if isinstance(location, Path) else _check_database(location)
+
+
+def _check_database(url: DatabaseUrl) -> Finding:
+    from rtcai_pulumi.journal.postgres.probe import CLOCK_SECONDS, probe  # noqa: PLC0415  the driver is an extra
+
+    check, found = "journal location", probe(url)
+    details = (
+        f"{url}: PostgreSQL {found.version}",
+        "encrypted" if found.is_encrypted else "not encrypted",
+        "locks and rights work",
+        f"a query takes {found.milliseconds:.1f} ms",
+        f"its clock differs by {_count(round(abs(found.skew)), 'second')}",
+    )
+    detail = ", ".join(details)
+    if abs(found.skew) > CLOCK_SECONDS:
+        return report_failure(check, detail, "set the clock of this machine, or of the database server")
+    return report_pass(check, detail)
+
+
 def _check_journal_folder(path: Path) -> Finding:
     """Check in a folder next to the journal that the file system supports WAL, fsync, and locks between processes."""
     check = "journal location"
@@ -342,10 +364,10 @@ def _check_journal_folder(path: Path) -> Finding:
     try:
         with (
             TemporaryDirectory(prefix=".rtcai-doctor-", dir=folder) as test_folder,
-            Journal(Path(test_folder) / "journal.db") as journal,
+            Journal(test_file := Path(test_folder) / "journal.db") as journal,
         ):
-            file = str(journal.path.with_name(f"{journal.path.name}-processes"))
-            command = [sys.executable, "-c", _LOCK_PROGRAM, file, str(journal.process)]
+            locks = str(test_file.with_name(f"{test_file.name}-processes"))
+            command = [sys.executable, "-c", _LOCK_PROGRAM, locks, str(journal.process)]
             process = subprocess.run(  # noqa: S603  this Python
                 command, capture_output=True, text=True, timeout=_TIMEOUT, check=False
             )
@@ -359,24 +381,23 @@ def _check_journal_folder(path: Path) -> Finding:
     return report_pass(check, f"{folder}: writable, other processes see its locks, WAL works", warning)
 
 
-def _check_journal(path: Path) -> Finding:
+def _check_journal(location: Location) -> Finding:
     check = "journal"
     try:
-        with open_journal(path) as journal:
+        with open_journal(location) as journal:
             if journal is None:
-                return report_pass(check, f"{path} does not exist yet; the first `pulumi up` creates it")
+                return report_pass(check, f"{location} does not exist yet; the first `pulumi up` creates it")
             if problems := journal.find_damage():
-                return report_failure(check, f"{path} is damaged: {problems[0]}", _RESTORE)
+                return report_failure(check, f"{location} is damaged: {problems[0]}", _RESTORE)
             records = [record for record in read_records(journal) if record.is_unfinished]
             lost = sum(is_lost(record, journal) for record in records)
     except RtcAiError as error:
         return report_failure(check, error.summary, error.advice or _RESTORE)
     agents = sum(record.task is not None for record in records)
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        return report_failure(check, f"other users can read {path} (mode {mode:o})", f"chmod 600 {path}")
+    if isinstance(location, Path) and (mode := location.stat().st_mode & 0o777) & 0o077:
+        return report_failure(check, f"other users can read {location} (mode {mode:o})", f"chmod 600 {location}")
     over = _describe_over(records, datetime.now(UTC))
-    detail = f"{path}: {_count(agents, 'agent')}, {_count(lost, 'lost create')}{over}"
+    detail = f"{location}: {_count(agents, 'agent')}, {_count(lost, 'lost create')}{over}"
     advice = "; ".join(text for text, applies in ((_STOP_OVER, over), (_LOST_CREATES, lost)) if applies)
     return report_pass(check, detail, advice or None)
 

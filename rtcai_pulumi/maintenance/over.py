@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.journal.record import Record, RecordState, RoomRecord
+from rtcai_pulumi.journal.record import NOBODY, Record, RecordState, RoomRecord
 from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.close import close_task_unless_changed
 from rtcai_pulumi.lifecycle.end_time import describe_end, has_ended, may_stop
@@ -181,7 +181,8 @@ def plan_over(journal: Journal | None, selection: Selection, now: datetime, grac
     rooms = [
         RoomItem(room, RoomOutcome.TO_END)
         for room in journal.rooms()
-        if (last := owners.get(room.owner)) is not None
+        if room.owner != NOBODY
+        and (last := owners.get(room.owner)) is not None
         and last.cid == room.cid
         and last.owner not in busy
         and has_ended(last.ends_at, now - grace)

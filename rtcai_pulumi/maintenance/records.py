@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record, RecordState
+from rtcai_pulumi.journal.storage import QUIET_WAITS, Waits
+from rtcai_pulumi.journal.stores import journal_exists
 from rtcai_pulumi.maintenance import AgentInUse, CommandError, NotInJournal
 from rtcai_pulumi.service.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
+
+    from rtcai_pulumi.journal.location import Location
 
 _GRANT_ACCESS: Final = (
     "give this user write access to the file and its folder, or name another journal with --journal or RTCAI_JOURNAL"
@@ -21,31 +25,25 @@ _GRANT_ACCESS: Final = (
 
 
 @contextmanager
-def open_journal(path: Path) -> Iterator[Journal | None]:
+def open_journal(location: Location, waits: Waits = QUIET_WAITS) -> Iterator[Journal | None]:
     """Open the journal; yields None if there is none yet.
+
+    Args:
+        location: where it is.
+        waits: how to wait for a database that is restarting.
 
     Raises:
         JournalError: the journal cannot be used.
     """
-    if not _exists(path):
+    if not journal_exists(location):
         yield None
         return
-    if not os.access(path, os.W_OK):
+    if isinstance(location, Path) and not os.access(location, os.W_OK):
         # Reading a database in WAL mode needs write access: for SQLite's own files next to it, and for this process's
         # lock.
-        raise JournalError(f"The journal {path} cannot be used: no permission to write.", advice=_GRANT_ACCESS)
-    with Journal(path) as journal:
+        raise JournalError(f"The journal {location} cannot be used: no permission to write.", advice=_GRANT_ACCESS)
+    with Journal(location, waits) as journal:
         yield journal
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise JournalError(f"The journal {path} cannot be used: {error.strerror}.") from None
-    return True
 
 
 def read_records(journal: Journal | None) -> list[Record]:
@@ -61,8 +59,8 @@ def read_records(journal: Journal | None) -> list[Record]:
         for record in records:
             record.start_time, record.change_time  # noqa: B018  each raises an error if it is not a time
     except (TypeError, ValueError) as error:
-        advice = "repair or move the file, or name another one"
-        raise JournalError(f"The journal {journal.path} cannot be used: {error}.", advice=advice) from None
+        advice = "repair it, or name another one"
+        raise JournalError(f"The journal {journal.location} cannot be used: {error}.", advice=advice) from None
     return records
 
 

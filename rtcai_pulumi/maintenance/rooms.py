@@ -52,22 +52,18 @@ def query_room_status(record: Record, run: Run) -> RoomStatus:
 
 def find_lost_creates(cname: str, run: Run) -> list[Record]:
     """Return the lost creates in a room of this account."""
-    account = (run.client.settings.app_key, run.client.settings.room_endpoint)
-    return [
-        record
-        for record in read_records(run.journal)
-        if record.cname == cname and (record.app_key, record.room_endpoint) == account and is_lost(record, run.journal)
-    ]
+    records = _records_of_account(run)
+    return [record for record in records if record.cname == cname and is_lost(record, run.journal)]
 
 
 def find_tasks_in_room(cid: int, run: Run) -> list[Record]:
     """Return the tasks that, according to the journal, run in a room of this account."""
+    return [record for record in _records_of_account(run) if record.cid == cid and record.is_unfinished]
+
+
+def _records_of_account(run: Run) -> list[Record]:
     account = (run.client.settings.app_key, run.client.settings.room_endpoint)
-    return [
-        record
-        for record in run.journal.records()
-        if record.cid == cid and record.is_unfinished and (record.app_key, record.room_endpoint) == account
-    ]
+    return [record for record in read_records(run.journal) if (record.app_key, record.room_endpoint) == account]
 
 
 def end_room(cid: int, cname: str, run: Run) -> list[Record]:

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.maintenance import health
 from tests.cli.journals import note
 from tests.cli.service import Service
@@ -144,7 +145,7 @@ def test_a_journal_that_is_damaged_inside(service: Service) -> None:
     with Journal(service.journal) as journal:
         for number in range(200):
             note(journal, f"1/{number}")
-        journal._writer.run(lambda base: base.execute("DELETE FROM records WHERE cid = 2"))
+        journal._storage.write(Statement("DELETE FROM records WHERE cid = 2"))
     content = bytearray(service.journal.read_bytes())
     content[4096 * 3 : 4096 * 3 + 200] = b"\xff" * 200
     service.journal.write_bytes(content)

@@ -11,6 +11,7 @@ from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.config.end_time import normalize_end_time
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.stack.owner import owner_prefix
 from tests.cli.journals import BACKEND, PREFIX, export, note, resource, urn, write
 from tests.cli.test_main import rtcai
@@ -76,7 +77,7 @@ def test_a_corrupt_journal_is_one_clear_error(path: Path, content: bytes) -> Non
 def test_a_record_that_no_release_has_written_is_one_clear_error(path: Path) -> None:
     with Journal(path) as journal:
         note(journal, "1/a")
-        journal._writer.run(lambda database: database.execute("UPDATE records SET state = 'odd'"))
+        journal._storage.write(Statement("UPDATE records SET state = 'odd'"))
     run = ls("--journal", str(path))
     assert run.exit_code == 1
     assert run.stderr.startswith(f"rtcai ls: The journal {path} cannot be used: ")

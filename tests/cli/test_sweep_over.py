@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.location import Location, parse_location
 from rtcai_pulumi.journal.owner import make_owner
 from rtcai_pulumi.journal.record import NOBODY, RecordState, RoomRecord
 from rtcai_pulumi.stack.owner import owner_prefix
@@ -23,6 +24,7 @@ from tests.cli.test_ls import TEXT, in_hours
 from tests.cli.test_main import RTCAI
 from tests.cli.test_sweep import SWEPT
 from tests.engine.service import calls, live, rooms
+from tests.postgres.server import Server
 
 AGENT = {**SWEPT, "outcome": {"enum": ["to stop", "stopped", "failed", "in use", "lost"]}}
 ROOM = dict.fromkeys(("cname", "cid", "resource", "stack", "project", "reason"), TEXT)
@@ -49,7 +51,7 @@ class Sweep:
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.emulator = emulator
-        self.journal = folder / "journal.db"
+        self.journal: Location = folder / "journal.db"
         self.environment: dict[str, str | None] = {
             "PATH": str(folder),
             "PULUMI_BACKEND_URL": None,
@@ -305,9 +307,26 @@ def test_an_agent_of_another_account_is_not_passed_over(sweep: Sweep) -> None:
     assert sweep.agents("--all", code=1) == {"over": "failed"}
 
 
+def test_one_sweep_serves_all_stacks_of_a_team_s_journal(
+    sweep: Sweep, emulator: Emulator, database_server: Server
+) -> None:
+    url = database_server.url()
+    sweep.journal = parse_location(url)
+    sweep.environment["RTCAI_JOURNAL"] = url
+    sweep.start("mine")
+    sweep.start("other", of=urn(stack="other"))
+    sweep.start("later", 2)
+    sweep.start_in_event("hall")
+    report = sweep.report("--all", code=4)
+    assert sorted(agent["cname"] for agent in report["agents"]) == ["hall", "mine", "other"]
+    assert [room["outcome"] for room in report["rooms"]] == ["ended"]
+    assert rooms(emulator) == ["later"]
+    assert sweep.agents("--all", code=0) == {}
+
+
 def test_without_a_journal_there_is_nothing_to_do(sweep: Sweep) -> None:
     assert sweep.agents("--all", code=0) == {}
-    assert not sweep.journal.exists()
+    assert not Path(str(sweep.journal)).exists()
 
 
 # the rooms of an event

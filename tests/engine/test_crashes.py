@@ -13,6 +13,7 @@ from allpairspy import AllPairs  # type: ignore[import-untyped]  # it ships no t
 
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.location import journal_location
 from rtcai_pulumi.journal.record import RecordState
 from tests.engine.crash import Interrupted, interrupted
 from tests.engine.service import live, overlaps, rooms
@@ -22,6 +23,7 @@ from tests.engine.test_up import one_room
 pytestmark = [
     pytest.mark.full("more moments, victims and histories; one life of a stack is ended in each way every day"),
     pytest.mark.shows("promise 1", "promise 8", "safety duplicate-repeated"),
+    pytest.mark.usefixtures("any_journal"),
 ]
 
 PARALLEL = ["--parallel", "32"]
@@ -154,7 +156,7 @@ def assert_known(stack: Stack, emulator: Emulator, expected: Sequence[str], othe
     assert rooms(emulator) == sorted([*expected, *others])
     known = {room["outputs"]["taskId"] for room in stack.conversations().values()}
     assert known == {task["taskId"] for task in live(emulator) if task["cname"] in expected}
-    with Journal(Path(stack.environment["RTCAI_JOURNAL"])) as journal:
+    with Journal(journal_location(stack.environment)) as journal:
         unfinished = {(record.task, record.state) for record in journal.records() if record.is_unfinished}
     assert unfinished == {(f"{task['cid']}/{task['taskId']}", RecordState.OPEN) for task in live(emulator)}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.journal.reader import JournalSnapshot
+from rtcai_pulumi.journal.stores import open_read_only
 from tests.engine.crash import HOOK, interrupted
 from tests.engine.service import bodies, calls, live, overlaps, rooms
 from tests.engine.stack import Run, Stack
@@ -91,7 +91,7 @@ def nothing_changes(stack: Stack, emulator: Emulator, *, fully: bool = False) ->
 
 
 def journaled_end(stack: Stack) -> str:
-    journal = JournalSnapshot(stack.folder / "journal.db")
+    journal = open_read_only(stack.folder / "journal.db")
     return journal.records()[-1].ends_at
 
 

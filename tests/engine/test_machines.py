@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.journal.reader import JournalSnapshot
+from rtcai_pulumi.journal.sqlite.snapshot import JournalSnapshot
 from tests.engine.service import calls, live, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_sequences import URN, shortened_patience

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
-from rtcai_pulumi.journal.reader import JournalSnapshot
+from rtcai_pulumi.journal.sqlite.snapshot import JournalSnapshot
 from tests.engine.crash import interrupted
 from tests.engine.service import calls, live, rooms
 from tests.engine.stack import Run, Stack, cli
@@ -161,7 +161,7 @@ def test_a_preview_goes_on_without_a_journal_that_cannot_be_read(stack: Stack, b
         stack.environment["RTCAI_JOURNAL"] = "~nobody-of-that-name/journal.db"
     run = stack.preview(**environment).succeeded()
     assert (
-        "warning: The journal (the local record of started agents) cannot be read, so this run does not know what"
+        "warning: The journal (the record of started agents) cannot be read, so this run does not know what"
         in run.output
     )
     assert "Traceback" not in run.output

@@ -527,6 +527,13 @@ RULES: Final = (
     Rule(
         "a moved end is not stored for an agent that is stopped", verbs, "require_not_stopped", _require_nothing, ENDS
     ),
+    Rule(
+        "nothing is started while a later process stops the old agent",
+        recovery_rules,
+        "is_being_closed",
+        lambda *_, **__: False,
+        ENDS,
+    ),
     Rule("update writes the end", steps.Claim, "take", _claim_without_end, ENDS),
     Rule("diff compares the end in the journal", recovery_rules, "is_stale", _ignore_end, MOVED_BY_A_KILLED_RUN),
     Rule(

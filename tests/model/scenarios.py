@@ -76,7 +76,16 @@ NO_LONGER_RETAINING: Final = (up(A), up(RETAINED_B), up(None), DESTROY)
 
 
 # Commands about an agent whose end passes at any time, while a schedule sweeps.
-WITH_END: Final = (up(ENDING), up(ENDING_B), up(ENDING_LATER), up(A), replace(ENDING), REFRESH, DESTROY)
+WITH_END: Final = (
+    up(ENDING),
+    up(ENDING_B),
+    up(ENDING_LATER),
+    up(A),
+    replace(ENDING),
+    replace(ENDING_LATER),
+    REFRESH,
+    DESTROY,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,8 +293,11 @@ class RequireStillWanted(Step):
 
     def take(self, world: World, process: int, option: str) -> Raised | None:
         lives = engine_lives(world, process)
-        may_send = recovery_rules.may_send(world.record(self.trace), process=process, engine_lives=lives)
-        return None if may_send else Raised(TakenOver)
+        record = world.record(self.trace)
+        may_send = recovery_rules.may_send(record, process=process, engine_lives=lives)
+        others = [other for other in world.records if record and other.owner == record.owner]
+        is_being_closed = recovery_rules.is_being_closed(others, process=process)
+        return None if may_send and not is_being_closed else Raised(TakenOver)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def test_each_agent_is_shown_with_the_emulators_word_on_it() -> None:
 
 
 def test_the_table_is_not_cut_and_takes_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    show_agents([Agent("[red]房间", "agent+parameters", "9" * 64, "1", state="running")])
+    show_agents([Agent("[red]房间", "agent+parameters", f"1/{'9' * 64}", state="running")])
     _, head, row, _ = capsys.readouterr().out.splitlines()
     assert head.split() == ["Room", "Mode", "Task", "id", "State"]
     assert row.split() == ["[red]房间", "agent+parameters", "9" * 64, "running"]

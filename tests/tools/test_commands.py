@@ -53,7 +53,7 @@ def test_down_of_the_service_tells_of_agents_on_the_emulator(
     assert commands.down({**checkout.environ, **CREDENTIALS}) == 0
     assert capsys.readouterr().out.splitlines() == [
         "Nothing to stop: stack live is empty.",
-        "Stack dev still has 3 agents: unset RTCAI_APP_KEY and RTCAI_APP_SECRET and run `make down`.",
+        "Stack dev still has 3 agents: unset all RTCAI_ credentials and run `make down`.",
     ]
 
 
@@ -82,7 +82,7 @@ def test_status_shows_the_one_stack_where_the_other_cannot_be_read(
     checkout.has_agents("live", "keynote")
     assert commands.status(checkout.environ) == 1
     shown = capsys.readouterr().out
-    assert "dev: The state of stack dev cannot be read" in shown
+    assert "The state of stack dev cannot be read" in shown
     assert "t-keynote" in shown
 
 
@@ -95,21 +95,22 @@ def test_status_of_a_first_state_that_was_half_written_has_no_agents(
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "task", "said"),
     [
-        (RecordState.ASKED, "task (no id) in room 'lost': start requested, result unknown"),
-        (RecordState.OPEN, "task t-lost in room 'lost': started"),
-        (RecordState.CLOSING, "task t-lost in room 'lost': stop requested, result unknown"),
+        (RecordState.ASKED, [], "lost"),
+        (RecordState.OPEN, ["t-lost"], "open"),
+        (RecordState.CLOSING, ["t-lost"], "closing"),
     ],
 )
 def test_down_is_no_success_while_an_agent_may_run_that_only_the_journal_knows(
-    checkout: Checkout, capsys: pytest.CaptureFixture[str], state: RecordState, said: str
+    checkout: Checkout, capsys: pytest.CaptureFixture[str], state: RecordState, task: list[str], said: str
 ) -> None:
     checkout.has_journaled("lost", state)
     assert commands.down({**checkout.environ, **CREDENTIALS}) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["The journal lists 1 agent that is not in the state:", f"  {said}"]
-    assert lines[2] == "Run `make up`, which stops it before it starts a new agent, then `make down`."
+    assert lines[1].startswith("The journal lists 1 agent that `pulumi destroy` cannot stop")
+    assert lines[4].split() == ["lost", *task, f"{said},", "not", "in", "the", "stack"]
+    assert lines[6] == "Run `make up`, which stops them before it starts a new agent, then `make down`."
 
 
 def test_an_agent_of_the_state_or_one_that_is_stopped_is_not_beside_it(
@@ -130,4 +131,4 @@ def test_a_journal_that_cannot_be_read_is_told_and_not_passed_over(
     checkout.checkpoint("live")
     (target.live(checkout.environ).folder / "journal.db").write_text("no database, and long enough to be looked at")
     assert commands.status(checkout.environ) == 1
-    assert "Stack live may have agents that are not in its state." in capsys.readouterr().out
+    assert f"{target.live(checkout.environ).folder / 'journal.db'}" in capsys.readouterr().out

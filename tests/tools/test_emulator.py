@@ -12,25 +12,27 @@ import pytest
 
 from tests import network
 from tools.dev.emulator import Emulator
-from tools.dev.processes import command_lines
 from tools.dev.target import RefusalError
 
 STAND_IN = """
-import http.server, json, os, sys
+import http.server, json, os, signal, sys
 if "DIES" in os.environ:
     sys.exit("cannot go on: the reason")
-if "WAITS" in os.environ:
-    open(os.environ["WAITS"]).read()
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        tasks = {"tasks": [{"taskId": "t", "cid": 1, "cname": "room", "mode": "agent", "state": "running"}]}
-        body = json.dumps({"status": "ok", "pid": os.getpid()} if self.path == "/-/health" else tasks).encode()
+        tasks = [{"taskId": "t", "cid": 1, "cname": "room", "mode": "agent", "state": "running"}]
+        body = json.dumps({"tasks": tasks}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 port = int(sys.argv[sys.argv.index("--port") + 1])
-http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+if "UNREADY" in os.environ:
+    print("waiting", file=open(os.environ["UNREADY"], "w"), flush=True)
+    signal.pause()
+server = http.server.HTTPServer(("127.0.0.1", port), Handler)
+print("ready", flush=True)
+server.serve_forever()
 """
 
 
@@ -79,47 +81,39 @@ def test_it_is_ended_once(make: Callable[..., Emulator], free_port: int) -> None
     emulator.start(free_port)
     pid = pid_of(emulator)
     assert emulator.stop()
-    assert not command_lines().get(pid)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
     assert not emulator.stop()
 
 
-def test_one_that_is_not_ready_yet_is_waited_for(make: Callable[..., Emulator], free_port: int, tmp_path: Path) -> None:
+def test_one_that_is_not_ready_is_replaced(make: Callable[..., Emulator], free_port: int, tmp_path: Path) -> None:
     """An earlier run was interrupted immediately after it had started the emulator."""
     os.mkfifo(tmp_path / "fifo")
-    emulator = make(WAITS=str(tmp_path / "fifo"))
-    thread = threading.Thread(target=emulator.start, args=(free_port,))
+
+    def start_without_success() -> None:
+        with pytest.raises(RefusalError):
+            make(UNREADY=str(tmp_path / "fifo")).start(free_port)
+
+    thread = threading.Thread(target=start_without_success)
     thread.start()
-    with (tmp_path / "fifo").open("w"):  # opened when the emulator waits
-        first = pid_of(emulator)
-        other = threading.Thread(target=make().start, args=(free_port,))
-        other.start()
+    (tmp_path / "fifo").read_text()
+    first = pid_of(make())
+    make().start(free_port)
     thread.join()
-    other.join()
-    assert pid_of(emulator) == first
+    assert pid_of(make()) != first
 
 
-def test_a_process_that_only_names_the_state_file_is_never_ended(
+def test_a_process_that_does_not_hold_the_lock_is_never_ended(
     make: Callable[..., Emulator], tmp_path: Path, free_port: int
 ) -> None:
-    state = tmp_path / "checkout" / "emulator-state.json"
-    argv = [sys.executable, "-c", "input()", str(state), "--port", str(free_port), "--state", f"{state}.old"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as other:
+    """The emulator has ended, and another process has its number now."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        (tmp_path / "checkout").mkdir()
+        (tmp_path / "checkout" / "emulator.lock").write_text(f"{other.pid} {free_port}")
         assert make().running() is None
         assert not make().stop()
         make().start(free_port)
         assert pid_of(make()) != other.pid
-        assert other.poll() is None
-        other.kill()
-
-
-def test_a_shell_that_was_given_the_command_is_not_the_emulator(make: Callable[..., Emulator], free_port: int) -> None:
-    emulator = make()
-    emulator.start(free_port)
-    line = command_lines()[pid_of(emulator)]
-    emulator.stop()
-    with subprocess.Popen(["sh", "-c", f"read line; : {line} --end"], stdin=subprocess.PIPE) as other:
-        assert emulator.running() is None
-        assert not emulator.stop()
         assert other.poll() is None
         other.kill()
 
@@ -131,14 +125,12 @@ def test_another_port_moves_it(make: Callable[..., Emulator], free_port: int) ->
     other = network.free_port()  # not one that the system assigns: another test would get it before it is used
     make().start(other)
     assert emulator.running() == (pid_of(emulator), other)
-    assert not command_lines().get(first)
+    assert pid_of(emulator) != first
 
 
 def test_a_port_taken_by_another_program_is_named(make: Callable[..., Emulator], foreign_port: int) -> None:
     emulator = make()
-    with pytest.raises(
-        RefusalError, match=f"Port {foreign_port}, which the emulator needs, is in use by another program"
-    ) as refused:
+    with pytest.raises(RefusalError, match=f"another program uses port {foreign_port}") as refused:
         emulator.start(foreign_port)
     assert f"RTCAI_DEV_PORT={foreign_port % 65535 + 1}" in str(refused.value)
     assert emulator.running() is None
@@ -147,7 +139,7 @@ def test_a_port_taken_by_another_program_is_named(make: Callable[..., Emulator],
 def test_the_emulator_of_another_checkout_is_left_alone(make: Callable[..., Emulator], free_port: int) -> None:
     other = make("other")
     other.start(free_port)
-    with pytest.raises(RefusalError, match=f"process {pid_of(other)}, an emulator but not this checkout's"):
+    with pytest.raises(RefusalError, match="did not start"):
         make().start(free_port)
     assert pid_of(other)
 

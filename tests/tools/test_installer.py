@@ -1,35 +1,31 @@
 """The installer of the Pulumi CLI, run as in `make setup`, with fake `pulumi` and `go` on PATH."""
 
-import hashlib
-import io
 import os
-import platform
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tools.pulumi_cli import sources
+from tools.pulumi_cli import __main__ as installer
 
-PINNED = "3.274.1"
 PARTS = {"pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python"}
 
 FAKE_GO = """
-import json, os, pathlib, signal, sys
+import os, pathlib, signal, sys
 arguments = sys.argv[1:]
 if arguments[0] == "build" and "TOO_OLD" in os.environ:
     sys.exit("go: go.mod requires go >= 1.25.11 (running go 1.22.1; GOTOOLCHAIN=local)")
-if arguments[:2] == ["mod", "download"]:
-    print(json.dumps({"Dir": os.environ["MODULE"], "Sum": os.environ["SUM"]}))
+if arguments[0] == "list":
+    print(os.environ["MODULE"])
 else:
-    target = pathlib.Path(arguments[arguments.index("-o") + 1])
+    target = pathlib.Path(arguments[arguments.index("-o") + 1]) / arguments[-1].rpartition("/")[2]
+    target.parent.mkdir(exist_ok=True)
     if target.name == "pulumi" and "FAIL" in os.environ:
         sys.exit("some/package: no such luck")
     oldest = os.getcwd().endswith("engine-oldest")
@@ -66,7 +62,7 @@ class Machine:
         for script in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
             (module / script).parent.mkdir(parents=True, exist_ok=True)
             (module / script).write_text("#!/bin/sh\n")
-        self.environ |= {"MODULE": str(module), "SUM": sources.SCRIPTS_SUM}
+        self.environ["MODULE"] = str(module)
         self.has("go", f"#!{sys.executable}\n{FAKE_GO}")
 
     def command(self, *options: str) -> list[str]:
@@ -98,19 +94,24 @@ def machine(tmp_path: Path, root: Path) -> Machine:
     return Machine(path, tmp_path / "tools", root, environ)
 
 
-@pytest.mark.parametrize("version", ["v3.216.0", "3.260.0", "v3.300.0-alpha.5", "v4.0.1"])
+@pytest.mark.parametrize("version", ["v3.216.0", "3.260.0", "v3.300.0-alpha.5"])
 def test_a_recent_pulumi_on_path_is_taken(machine: Machine, version: str) -> None:
     machine.has_pulumi(version)
     machine.has("pulumi-language-python", "#!/bin/sh\n")
     ended = machine.install()
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "on PATH: nothing to do" in ended.stdout
+    assert re.search(r"on PATH, .*: nothing to do", ended.stdout)
     assert machine.leaves_nothing_half_made()
 
 
 @pytest.mark.parametrize(
     ("says", "why"),
-    [("v3.215.9", "older than 3.216.0"), ("v2.99.0", "older than 3.216.0"), ("what?", "prints no version")],
+    [
+        ("v3.215.9", "minimum CLI version requirement is 3.216.0"),
+        ("v2.99.0", "minimum CLI version requirement is 3.216.0"),
+        ("v4.0.1", "Major version mismatch"),
+        ("what?", "Could not parse the Pulumi CLI version"),
+    ],
 )
 def test_another_pulumi_on_path_is_passed_over_with_the_reason(machine: Machine, says: str, why: str) -> None:
     machine.has_pulumi(says)
@@ -135,64 +136,6 @@ def test_the_language_host_may_stand_beside_what_a_link_on_path_points_to(machin
     assert machine.install().returncode == 0
 
 
-@dataclass
-class Releases:
-    """The vendor's site, as a folder: the release of the newest engine for this machine, and the list of digests."""
-
-    folder: Path
-
-    @property
-    def url(self) -> str:
-        return self.folder.as_uri()
-
-    @property
-    def archive(self) -> Path:
-        (archive,) = self.folder.glob("*.tar.gz")
-        return archive
-
-    def lists(self, digest: str) -> None:
-        checksums = f"{'0' * 64}  another-file.tar.gz\n{digest}  {self.archive.name}\n"
-        (self.folder / f"pulumi-{PINNED}-checksums.txt").write_text(checksums)
-
-
-@pytest.fixture
-def releases(tmp_path: Path) -> Releases:
-    made = Releases(tmp_path / "releases")
-    made.folder.mkdir()
-    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    with tarfile.open(made.folder / f"pulumi-v{PINNED}-{sys.platform}-{machine}.tar.gz", "w:gz") as archive:
-        for name in (*sorted(PARTS), "pulumi-language-go", "../outside"):
-            content = f"#!/bin/sh\necho v{PINNED}\n".encode()
-            entry = tarfile.TarInfo(f"pulumi/{name}")
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    made.lists(hashlib.sha256(made.archive.read_bytes()).hexdigest())
-    return made
-
-
-def test_of_a_release_with_the_published_digest_the_four_parts_are_taken(releases: Releases, tmp_path: Path) -> None:
-    sources.download(sources.NEWEST, tmp_path, releases.url)
-    assert {file.name for file in (tmp_path / "bin").iterdir()} == PARTS
-    assert all(os.access(tmp_path / "bin" / part, os.X_OK) for part in PARTS)
-    assert sources.query_version(tmp_path / "bin" / "pulumi") == sources.NEWEST.version
-    assert not (tmp_path / "outside").exists()
-
-
-def test_a_release_with_another_digest_is_not_used(releases: Releases, tmp_path: Path) -> None:
-    releases.lists("f" * 64)
-    with pytest.raises(sources.SourceError, match=f"not {'f' * 64}: not used"):
-        sources.download(sources.NEWEST, tmp_path, releases.url)
-    assert not (tmp_path / "bin").exists()
-
-
-def test_a_machine_without_a_release_is_named(releases: Releases, tmp_path: Path) -> None:
-    name = releases.archive.name
-    releases.archive.rename(releases.folder / "other.tar.gz")
-    releases.lists("f" * 64)
-    with pytest.raises(sources.SourceError, match=f"there is no {name}"):
-        sources.download(sources.NEWEST, tmp_path, releases.url)
-
-
 def test_a_second_run_does_nothing(machine: Machine) -> None:
     machine.has_go()
     assert machine.install().returncode == 0
@@ -208,8 +151,7 @@ def test_without_the_download_site_it_goes_on_to_the_build(machine: Machine) -> 
     machine.has_go()
     ended = machine.install()
     assert ended.returncode == 0, ended.stdout
-    assert "https://get.pulumi.com/releases/sdk cannot be read: " in ended.stdout
-    assert "(build)" in ended.stdout
+    assert re.search("downloading .*\nsetup: that failed: .*\nsetup: building ", ended.stdout)
     assert machine.is_complete()
     assert all(os.access(machine.tools / "bin" / part, os.X_OK) for part in PARTS)
 
@@ -217,8 +159,9 @@ def test_without_the_download_site_it_goes_on_to_the_build(machine: Machine) -> 
 def test_without_go_it_says_what_to_install(machine: Machine) -> None:
     ended = machine.install()
     assert ended.returncode == 1
-    assert "cannot get pulumi from 'download': " in ended.stdout
-    assert re.search(r"PATH has no go: install Go 1\.\d+ or newer", ended.stdout)
+    assert ended.stdout.count("that failed: ") == 2
+    assert "No such file or directory: 'go'" in ended.stdout
+    assert re.search(r"install Go 1\.\d+ or newer", ended.stderr)
     assert machine.leaves_nothing_half_made()
 
 
@@ -228,7 +171,7 @@ def test_with_an_old_go_it_says_what_to_install(machine: Machine) -> None:
     ended = machine.install()
     assert ended.returncode == 1
     assert "running go 1.22.1" in ended.stderr
-    assert "install Go 1.26" in ended.stdout
+    assert "install Go 1.26" in ended.stderr
 
 
 def test_a_failed_build_shows_its_output_and_leaves_nothing(machine: Machine) -> None:
@@ -237,15 +180,6 @@ def test_a_failed_build_shows_its_output_and_leaves_nothing(machine: Machine) ->
     ended = machine.install()
     assert ended.returncode == 1
     assert "some/package: no such luck" in ended.stderr
-    assert machine.leaves_nothing_half_made()
-
-
-def test_scripts_with_another_checksum_are_not_used(machine: Machine) -> None:
-    machine.has_go()
-    machine.environ["SUM"] = "h1:other"
-    ended = machine.install()
-    assert ended.returncode == 1
-    assert "has checksum h1:other" in ended.stdout
     assert machine.leaves_nothing_half_made()
 
 
@@ -316,16 +250,15 @@ def test_the_oldest_engine_is_provided_whatever_is_on_path(machine: Machine) -> 
     assert machine.is_complete()
 
 
-@pytest.mark.parametrize(("engine", "version"), [(sources.NEWEST, PINNED), (sources.OLDEST, "3.216.0")])
-def test_a_pinned_version_is_the_one_that_go_mod_pins(engine: sources.Engine, version: str) -> None:
-    assert str(engine) == version
-    module = sources.HERE / engine.folder / "go.mod"
+@pytest.mark.parametrize(("version", "folder"), installer.FOLDERS.items())
+def test_a_pinned_version_is_the_one_that_go_mod_pins(version: str, folder: str) -> None:
+    module = installer.HERE / folder / "go.mod"
     assert f"github.com/pulumi/pulumi/pkg/v3 v{version} " in module.read_text()
 
 
 def test_the_go_to_install_is_new_enough_for_every_module() -> None:
     needed = [
-        re.findall(r"^go (\d+)\.(\d+)", file.read_text(), re.MULTILINE)[0] for file in sources.HERE.rglob("go.mod")
+        re.findall(r"^go (\d+)\.(\d+)", file.read_text(), re.MULTILINE)[0] for file in installer.HERE.rglob("go.mod")
     ]
     major, minor = max((int(major), int(minor)) for major, minor in needed)
-    assert f"Go {major}.{minor} or newer" in sources.INSTALL_GO
+    assert f"Go {major}.{minor} or newer" in installer.INSTALL_GO

@@ -19,7 +19,7 @@ PAGE = """
 
 
 def collected(name: str, *lines: str) -> CollectedTest:
-    return CollectedTest(f"tests/test_it.py::{name}", Target.TEST, [safety_subject(line) for line in lines], None)
+    return CollectedTest("tests/test_it.py", name, Target.TEST, [safety_subject(line) for line in lines], None)
 
 
 class Item:
@@ -58,20 +58,10 @@ def test_every_row_of_safety_has_a_name_of_its_own() -> None:
 
 
 def test_the_number_of_tests_is_filled_in_anew() -> None:
-    page = with_tests(PAGE, [collected("test_a[1]", "crash", "fault"), collected("test_a[2]", "fault")])
+    page = with_tests(PAGE, [collected("test_a", "crash", "fault"), collected("test_a", "fault")])
     assert "| `crash` | The engine is killed. | [1](testing.md#crash) |" in page
     assert "| `fault` | The service is busy. | [1](testing.md#fault) |" in page
     assert with_tests(page, [collected("test_a", "crash", "fault"), collected("test_b", "crash")]).count("[2]") == 1
-
-
-def test_a_line_without_a_test_is_refused_by_name() -> None:
-    with pytest.raises(LookupError, match="no test shows the line `fault`"):
-        with_tests(PAGE, [collected("test_a", "crash")])
-
-
-def test_two_lines_of_one_name_are_refused() -> None:
-    with pytest.raises(LookupError, match="two lines of the name crash"):
-        with_tests(PAGE.replace("fault", "crash"), [collected("test_a", "crash")])
 
 
 def test_a_marker_without_a_line_is_refused_by_name() -> None:

@@ -11,25 +11,21 @@ import pytest
 
 FAKE_PYTHON = """#!/bin/sh
 echo "$@" >> "$LOG"
-test -z "$FAIL"
+if [ "$2" = venv ]; then
+    rm -rf "$4"
+    mkdir -p "$4/bin"
+    cp "$0" "$4/bin/python"
+fi
+test "$2" != "$FAILS"
 """
 
 
 @dataclass
 class Checkout:
-    """A checkout with tools/setup.py. After `with_venv`, it has a virtual environment that only records its calls."""
+    """A checkout with tools/setup.py, and a Python that makes environments like itself and only records its calls."""
 
     root: Path
     environ: dict[str, str]
-
-    def with_venv(self, state: str | None, folder: str = ".venv") -> None:
-        bin_folder = self.root / folder / "bin"
-        bin_folder.mkdir(parents=True)
-        (bin_folder / "python").write_text(FAKE_PYTHON)
-        (bin_folder / "python").chmod(0o755)
-        (bin_folder / "pip").write_text(f"#!{bin_folder}/python\n")
-        if state is not None:
-            self.record.write_text(state)
 
     @property
     def record(self) -> Path:
@@ -41,7 +37,9 @@ class Checkout:
         return log.read_text().splitlines() if log.exists() else []
 
     def setup(self, *options: str) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, str(self.root / "tools" / "setup.py"), *options]
+        script, python = str(self.root / "tools" / "setup.py"), str(self.root / "python")
+        code = f"import runpy, sys\nsys.executable = {python!r}\nrunpy.run_path({script!r}, run_name='__main__')"
+        argv = [sys.executable, "-c", code, *options]
         return subprocess.run(argv, env=self.environ, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -52,12 +50,12 @@ def checkout(tmp_path: Path, root: Path, environ: dict[str, str]) -> Checkout:
     (made / "tools" / "setup.py").write_text((root / "tools" / "setup.py").read_text())
     (made / "tools" / "constraints.txt").write_text("pytest==9.0.0\n")
     (made / "pyproject.toml").write_text("[project]\n")
-    own = {name: value for name, value in environ.items() if not name.startswith("PIP_")}
-    return Checkout(made, {**own, "LOG": str(made / "log"), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"})
+    (made / "python").write_text(FAKE_PYTHON)
+    (made / "python").chmod(0o755)
+    return Checkout(made, {**environ, "LOG": str(made / "log")})
 
 
 def test_it_installs_at_the_pinned_versions_and_a_second_run_does_nothing(checkout: Checkout) -> None:
-    checkout.with_venv(state=None)
     assert checkout.setup().returncode == 0
     first = checkout.calls
     constraints = checkout.root / ".venv" / "constraints.txt"
@@ -68,11 +66,11 @@ def test_it_installs_at_the_pinned_versions_and_a_second_run_does_nothing(checko
     )
     again = checkout.setup()
     assert (again.returncode, again.stdout) == (0, "setup: .venv is ready: nothing to do\n")
+    assert checkout.setup("--quiet").stdout == ""
     assert checkout.calls == first
 
 
 def test_the_floor_is_an_environment_of_its_own_with_the_lowest_pins_over_the_others(checkout: Checkout) -> None:
-    checkout.with_venv(state=None, folder=".tools/floor")
     (checkout.root / "tools" / "constraints.txt").write_text("pytest==9.0.0\npydantic-core==2.50.0\n")
     (checkout.root / "tools" / "constraints-floor.txt").write_text("# the lowest\npydantic_core==2.41.1\n")
     assert checkout.setup("--floor").returncode == 0
@@ -85,7 +83,6 @@ def test_the_floor_is_an_environment_of_its_own_with_the_lowest_pins_over_the_ot
 
 def test_an_environment_by_version_is_named_for_the_running_python(checkout: Checkout) -> None:
     name = f".tools/python{sys.version_info[0]}.{sys.version_info[1]}"
-    checkout.with_venv(state=None, folder=name)
     assert checkout.setup("--by-version", "--quiet").returncode == 0
     assert any(f"--constraint {checkout.root}/{name}/constraints.txt" in line for line in checkout.calls)
     assert not (checkout.root / ".venv").exists()
@@ -96,7 +93,6 @@ def test_an_environment_by_version_is_named_for_the_running_python(checkout: Che
     ("changed", "line"), [("pyproject.toml", "# changed\n"), ("tools/constraints.txt", "pluggy==1.6.0\n")]
 )
 def test_a_changed_pin_or_dependency_is_installed(checkout: Checkout, changed: str, line: str) -> None:
-    checkout.with_venv(state=None)
     checkout.setup()
     first = len(checkout.calls)
     with (checkout.root / changed).open("a") as file:
@@ -106,28 +102,39 @@ def test_a_changed_pin_or_dependency_is_installed(checkout: Checkout, changed: s
 
 
 def test_a_failed_installation_is_not_taken_for_a_finished_one(checkout: Checkout) -> None:
-    checkout.with_venv(state=None)
-    checkout.environ["FAIL"] = "1"
+    checkout.environ["FAILS"] = "pip"
     ended = checkout.setup()
     assert ended.returncode == 1
     assert "pip failed" in ended.stderr
-    assert checkout.record.read_text() == "unfinished"
+    assert not checkout.record.exists()
+
+
+def test_a_python_without_venv_says_what_to_install(checkout: Checkout) -> None:
+    checkout.environ["FAILS"] = "venv"
+    ended = checkout.setup()
+    assert ended.returncode == 1
+    assert "apt install python3-venv" in ended.stderr
 
 
 def test_an_interrupted_one_is_made_anew(checkout: Checkout) -> None:
-    checkout.with_venv(state="unfinished")
+    checkout.setup()
+    checkout.record.unlink()
     half = checkout.root / ".venv" / "half-installed"
     half.touch()
-    ended = checkout.setup()  # ends at pip, which has no index here
-    assert "making .venv" in ended.stdout
-    assert ended.returncode == 1
+    assert "making .venv" in checkout.setup().stdout
     assert not half.exists()
-    assert checkout.calls == []
 
 
 def test_one_of_a_checkout_that_was_moved_is_made_anew(checkout: Checkout) -> None:
-    checkout.with_venv(state="of the old place")
-    (checkout.root / ".venv" / "bin" / "pip").write_text("#!/the/old/place/.venv/bin/python\n")
+    checkout.setup()
+    moved = Checkout(checkout.root.rename(checkout.root.with_name("moved")), checkout.environ)
+    moved.environ["LOG"] = str(moved.root / "log")
+    assert "making .venv" in moved.setup().stdout
+
+
+def test_one_whose_python_is_gone_is_made_anew(checkout: Checkout) -> None:
+    checkout.setup()
+    (checkout.root / ".venv" / "bin" / "python").unlink()
     assert "making .venv" in checkout.setup().stdout
 
 

@@ -30,7 +30,6 @@ def test_with_credentials_it_is_the_service(credentials: dict[str, str]) -> None
 def test_half_of_the_credentials_are_refused_without_showing_them(some: dict[str, str]) -> None:
     with pytest.raises(RefusalError, match="incomplete") as refused:
         target.choose(dict.fromkeys(some, "sensitive"))
-    assert refused.value.code == 2
     assert "sensitive" not in str(refused.value)
     assert all(name in str(refused.value) for name in some)
 

@@ -1,6 +1,5 @@
 """`python -m tools.dev up|preview|down|status`."""
 
-import argparse
 import fcntl
 import io
 import os
@@ -8,20 +7,14 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Literal
 from urllib.parse import urlsplit
 
+from pulumi import automation
+
+from rtcai_pulumi.cli.output import confirm
+from rtcai_pulumi.service.errors import JournalError
 from tools.dev import target
-from tools.dev.agents import (
-    NOT_IN_STACK,
-    Agent,
-    agents_in_state,
-    agents_only_in_journal,
-    compare_with_emulator,
-    count,
-    show_agents,
-)
+from tools.dev.agents import Agent, agents_in_state, agents_only_in_journal, compare_with_emulator, count, show_agents
 from tools.dev.emulator import Emulator
 from tools.dev.stack import Stack
 from tools.dev.target import RefusalError, Target
@@ -33,22 +26,28 @@ def up(environ: Mapping[str, str]) -> int:
     if chosen.is_live:
         _require_terminal("up")
     with _open_stack(chosen) as (stack, before):
+        url = None
         if chosen.is_live:
-            _prepare_live(stack, before, environ)
-            succeeded = stack.run("up", refresh=True)
-            after = agents_in_state(stack.resources())
-            after += agents_only_in_journal(chosen, after)
+            if not _confirm_preview(stack, before, environ):
+                return 1
         else:
-            emulator, port = _emulator_of(chosen), _choose_port(before, environ)
-            emulator.start(port)
+            port = _choose_port(before, environ)
+            _emulator_of(chosen).start(port)
             url = target.endpoint(port)
             print(f"No RTC AI credentials are set: the agents run on the local emulator, {url}", flush=True)
-            succeeded = stack.run("up", url, refresh=True)
-            after = compare_with_emulator(agents_in_state(stack.resources()), emulator.tasks(port))
-        show_agents(after)
-        if not succeeded:
-            return _report_failure("up", "" if chosen.is_live else f" The emulator's log: {emulator.log}")
-        print(_summarize(before, after))
+        succeeded = stack.run("up", url, refresh=True)
+        show_agents(_list_agents(stack))
+        after = agents_in_state(stack.resources())
+    if not succeeded:
+        more = "" if chosen.is_live else f" The emulator's log: {_emulator_of(chosen).log}"
+        print(f"pulumi up failed: see the output above. Fix the cause, then run `make up` again.{more}")
+        return 1
+    new = {agent.task for agent in after} - {agent.task for agent in before}
+    if new or len(after) != len(before):
+        started = "all" if len(new) == len(after) else len(new)
+        print(f"{count(len(after))} running, {started} started now.")
+    else:
+        print(f"Nothing to change: {count(len(after))} already running.")
     return 0
 
 
@@ -66,32 +65,32 @@ def down(environ: Mapping[str, str]) -> int:
     """Stop the agents and, for the stack on the emulator, the emulator."""
     chosen = target.choose(environ)
     with _open_stack(chosen) as (stack, agents):
-        emulator = _emulator_of(chosen)
         stopped, endpoint = [], None
         if stack.resources():
             if chosen.is_live:
                 _require_terminal("down")
                 print("RTC AI credentials are set: this is the real service.")
-                _print_running(agents)
-                _require_yes(f"Stop {count(len(agents))} on the real service?")
+                show_agents(agents)
+                if not confirm(f"Stop {count(len(agents))} on the real service?", yes=False):
+                    return 1
             else:
                 port = _choose_port(agents, environ)
                 endpoint = target.endpoint(port)
                 if agents:
-                    emulator.start(port)  # its state file restores the tasks that it had when it ended
+                    _emulator_of(chosen).start(port)  # its state file restores the tasks that it had when it ended
             if not stack.run("destroy", endpoint):
-                return _report_failure("destroy", "" if chosen.is_live else " The emulator is left running.")
+                print("pulumi destroy failed: see the output above. Fix the cause, then run `make down` again.")
+                return 1
             stopped.append(count(len(agents)))
-        if not chosen.is_live and emulator.stop():
+        if not chosen.is_live and _emulator_of(chosen).stop():
             stopped.append("the emulator")
-        left = agents_only_in_journal(chosen, []) if chosen.is_live else []
-    if stopped:
-        print(f"Stopped: {', '.join(stopped)}.")
-    elif not left:
-        more = "" if chosen.is_live else " and the emulator is not running"
-        print(f"Nothing to stop: stack {chosen.name} is empty{more}.")
-    if left:
-        return _report_left(left)
+    print(f"Stopped: {', '.join(stopped)}." if stopped else f"Nothing to stop: stack {chosen.name} is empty.")
+    if chosen.is_live and (left := agents_only_in_journal(chosen.environment, [])):
+        print(f"The journal lists {count(len(left))} that `pulumi destroy` cannot stop, because the state lacks them:")
+        show_agents(left)
+        print("Run `make up`, which stops them before it starts a new agent, then `make down`.")
+        print("If the program no longer declares them, run `rtcai sweep`; see docs/operations.md.")
+        return 1
     _report_other_stack(chosen, environ)
     return 0
 
@@ -100,33 +99,33 @@ def status(environ: Mapping[str, str]) -> int:
     """List the agents of both stacks; no request is sent to the service."""
     code = 0
     for each in (target.dev(environ), target.live(environ)):
+        service = "the real service"
+        if not each.is_live:
+            running = _emulator_of(each).running()
+            service = "the emulator is not running"
+            if running:
+                service = f"the emulator runs on {target.endpoint(running[1])} (process {running[0]})"
+        print(f"{each.name}: {service}", flush=True)
         try:
-            _show_stack(Stack(each))
-        except RefusalError as refusal:  # the other stack is listed all the same
-            print(f"{each.name}: {refusal}\n", flush=True)
+            stack = Stack(each)
+            if stack.is_half_written():
+                print("The state file is incomplete. This is its last complete copy, which `make up` restores.")
+            show_agents(_list_agents(stack))
+        except (RefusalError, JournalError) as error:  # the other stack is listed all the same
+            print(f"{error}\n", flush=True)
             code = 1
     return code
 
 
-def _show_stack(stack: Stack) -> None:
-    name, agents = stack.target.name, agents_in_state(stack.resources())
-    if stack.is_half_written():
-        print(
-            f"{name}: the state file is incomplete; using the last complete copy. `make up` and `make down` restore "
-            "this copy."
-        )
+def _list_agents(stack: Stack) -> list[Agent]:
+    """Return the agents of the state and of the emulator or, on the service, of the journal."""
+    agents = agents_in_state(stack.resources())
     if stack.target.is_live:
-        print("live: the real service")
-        show_agents(agents + agents_only_in_journal(stack.target, agents))
-        return
+        return agents + agents_only_in_journal(stack.target.environment, agents)
     emulator = _emulator_of(stack.target)
-    if (running := emulator.running()) is None:
-        print("dev: the emulator is not running")
-        show_agents([replace(agent, state="the emulator is not running") for agent in agents])
-        return
-    pid, port = running
-    print(f"dev: the emulator runs on {target.endpoint(port)} (process {pid}), log {emulator.log}")
-    show_agents(compare_with_emulator(agents, emulator.tasks(port)))
+    if running := emulator.running():
+        return compare_with_emulator(agents, emulator.tasks(running[1]))
+    return [agent._replace(state="the emulator is not running") for agent in agents]
 
 
 @contextmanager
@@ -151,64 +150,43 @@ def _open_stack(chosen: Target) -> Iterator[tuple[Stack, list[Agent]]]:
         yield stack, agents_in_state(stack.resources())
 
 
-def _prepare_live(stack: Stack, before: Sequence[Agent], environ: Mapping[str, str]) -> None:
-    """Show what `up` would change on the real service, and ask.
-
-    Raises:
-        RefusalError: the preview failed, or the answer was not yes.
-    """
+def _confirm_preview(stack: Stack, before: Sequence[Agent], environ: Mapping[str, str]) -> bool:
+    """Show what `up` would change on the real service, and ask; return whether the answer was yes."""
     room = _choose_room(environ, before)
     service = urlsplit(environ.get("RTCAI_ENDPOINT", "")).hostname or "its public endpoint"
     print(f"RTC AI credentials are set: this is the real service, at {service}.")
     print(f"  room {room!r}, stack live, state and journal in {stack.target.folder}")
-    _print_running(before)
+    show_agents(before)
     stack.set_config("room", room)
     # The user confirms a preview with the same options as the `up` that follows it.
     if not stack.run("preview", refresh=True):
-        raise RefusalError("pulumi preview failed: see the output above. Nothing was done.")
-    _require_yes(f"Apply these changes to the real service (one agent in room {room!r})?")
+        print("pulumi preview failed: see the output above. Nothing was done.")
+        return False
+    return confirm(f"Apply these changes to the real service (one agent in room {room!r})?", yes=False)
 
 
-def _require_terminal(verb: Literal["up", "down"]) -> None:
+def _require_terminal(name: str) -> None:
     """Refuse to change anything on the real service if no question can be asked."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         return
     raise RefusalError(
-        f"RTC AI credentials are set, so `make {verb}` would act on the real service, and there is no terminal to ask"
-        " on.\n"
-        "  Nothing was done.\n"
-        f"  In a terminal:    RTCAI_ROOM=<room> make {verb}\n"
-        "  On the emulator:  unset RTCAI_APP_KEY, RTCAI_APP_SECRET, RTCAI_TOKEN and RTCAI_UID\n"
-        "  By hand, with a stack and a backend of your own and .venv/bin and .tools/bin first on PATH:\n"
-        "    pulumi stack select --create <stack> && pulumi config set room <room>\n"
-        f"    pulumi {verb}" + (" --refresh" if verb == "up" else ""),
-        code=2,
+        "RTC AI credentials are set: this is the real service, and there is no terminal to ask on. Nothing was done.\n"
+        f"  In a terminal:      RTCAI_ROOM=<room> make {name}\n"
+        "  On the emulator:    unset RTCAI_APP_KEY, RTCAI_APP_SECRET, RTCAI_TOKEN and RTCAI_UID\n"
+        "  Without a question: `pulumi up --refresh` or `pulumi destroy`, with a stack and a backend of your own"
     )
 
 
 def _choose_room(environ: Mapping[str, str], agents: Sequence[Agent]) -> str:
-    """Return the room's name: RTCAI_ROOM, else the user's answer; the default is the room of the running agent."""
+    """Return the room's name: RTCAI_ROOM, else the room of the running agent.
+
+    Raises:
+        RefusalError: there is neither.
+    """
     current = agents[0].room if len(agents) == 1 else ""
-    room = environ.get("RTCAI_ROOM", "").strip()
-    if not room and sys.stdin.isatty() and sys.stdout.isatty():
-        room = _ask(f"Name of the room for the agent{f' [{current}]' if current else ''}: ")
-    if not (room or current):
-        raise RefusalError(
-            "No room was given; nothing was done. Set RTCAI_ROOM=<room>, or run this on a terminal.", code=2
-        )
-    return room or current
-
-
-def _require_yes(question: str) -> None:
-    if _ask(f"{question} [y/N] ").lower() not in ("y", "yes"):
-        raise RefusalError("Nothing was done.")
-
-
-def _ask(prompt: str) -> str:
-    try:
-        return input(prompt).strip()
-    except EOFError:
-        return ""
+    if room := environ.get("RTCAI_ROOM", "").strip() or current:
+        return room
+    raise RefusalError("No room was given; nothing was done. Set RTCAI_ROOM=<room>.")
 
 
 def _emulator_of(dev: Target) -> Emulator:
@@ -220,76 +198,27 @@ def _choose_port(agents: Sequence[Agent], environ: Mapping[str, str]) -> int:
     requested = target.read_port(environ)
     port = next((port for agent in agents if (port := urlsplit(agent.endpoint).port)), requested)
     if port != requested:
-        print(
-            f"Using port {port} instead of {requested}, because the agents of this checkout were started there.",
-            flush=True,
-        )
+        print(f"Using port {port} instead of {requested}, because the agents of this checkout were started there.")
     return port
 
 
-def _print_running(agents: Sequence[Agent]) -> None:
-    for agent in agents:
-        print(f"  now: task {agent.task_id} in room {agent.room!r}", flush=True)
-
-
-def _summarize(before: Sequence[Agent], after: Sequence[Agent]) -> str:
-    ours = [agent for agent in after if not agent.state.endswith(NOT_IN_STACK)]
-    others = len(after) - len(ours)
-    idle = sum(agent.state not in ("running", "started") for agent in ours)
-    new = len({agent.key for agent in ours} - {agent.key for agent in before})
-    if idle:
-        line = f"{count(len(ours))} in the stack, {idle} of them not running."
-    elif ours and not new and len(ours) == len(before):
-        line = f"Nothing to change: {count(len(ours))} already running."
-    else:
-        line = f"{count(len(ours))} running, {'all' if new == len(ours) else new} started now."
-    return line + (f" {count(others)} more: {NOT_IN_STACK}." if others else "")
-
-
-def _report_failure(verb: Literal["up", "destroy"], more: str = "") -> int:
-    name = "up" if verb == "up" else "down"
-    print(f"pulumi {verb} failed: see the output above. Fix the cause, then run `make {name}` again.{more}")
-    return 1
-
-
-def _report_left(left: Sequence[Agent]) -> int:
-    """Report agents that `destroy` ignores because they are not in the state; return the exit code."""
-    print(f"The journal lists {count(len(left))} that {'is' if len(left) == 1 else 'are'} not in the state:")
-    for agent in left:
-        state = agent.state.removesuffix(f", {NOT_IN_STACK}")
-        print(f"  task {agent.task_id or '(no id)'} in room {agent.room!r}: {state}")
-    them = "it" if len(left) == 1 else "them"
-    print(f"Run `make up`, which stops {them} before it starts a new agent, then `make down`.")
-    print(f"If the program no longer declares {them}, run `rtcai sweep`; see docs/operations.md.")
-    return 1
-
-
 def _report_other_stack(chosen: Target, environ: Mapping[str, str]) -> None:
-    """Report what of the other stack keeps running: the credentials, set or not, select only one stack."""
+    """Report which agents of the other stack keep running: the credentials, set or not, select only one stack."""
     other = target.dev(environ) if chosen.is_live else target.live(environ)
+    step = "set the" if other.is_live else "unset all"
     try:
-        agents = agents_in_state(Stack(other).resources())
+        if agents := agents_in_state(Stack(other).resources()):
+            print(f"Stack {other.name} still has {count(len(agents))}: {step} RTCAI_ credentials and run `make down`.")
     except RefusalError as refusal:
         print(refusal)
-        return
-    running = [count(len(agents))] if agents else []
-    if other.is_live:
-        step = "set the RTCAI_ credentials of their account"
-    else:
-        step = f"unset {' and '.join(target.find_credentials(environ))}"
-        running += ["its emulator"] if _emulator_of(other).running() else []
-    if running:
-        print(f"Stack {other.name} still has {' and '.join(running)}: {step} and run `make down`.")
 
 
 COMMANDS = {"up": up, "preview": preview, "down": down, "status": status}
 
 
 def main() -> int:
-    """Run one target and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.dev")
-    parser.add_argument("command", choices=COMMANDS)
-    name: str = parser.parse_args().command
+    """Run the target that the Makefile names, and return its exit code."""
+    name = sys.argv[1]
     # A background job of a shell inherits an ignored SIGINT, and so do the engine's plugins, which then shut down
     # slowly.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -300,9 +229,9 @@ def main() -> int:
             stream.reconfigure(errors="replace")
     try:
         return COMMANDS[name](dict(os.environ))
-    except RefusalError as refusal:
-        print(refusal, file=sys.stderr)
-        return refusal.code
+    except (RefusalError, JournalError, automation.CommandError) as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. Run `make {name}` again.", file=sys.stderr)
         return 130

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rtcai_pulumi.service.settings import missing_credentials
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 PROJECT = "rtcai-pulumi-demo"
@@ -19,15 +21,7 @@ _CREDENTIALS = ("RTCAI_APP_KEY", "RTCAI_APP_SECRET", "RTCAI_TOKEN", "RTCAI_UID")
 
 
 class RefusalError(Exception):
-    """A target cannot continue. The message says what happened, the facts, and what to do.
-
-    Attributes:
-        code: the exit code: 1 if something failed, 2 if the target must not act in the current situation.
-    """
-
-    def __init__(self, message: str, code: int = 1) -> None:
-        super().__init__(message)
-        self.code = code
+    """A target cannot continue. The message says what happened, the facts, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,23 +59,16 @@ def choose(environ: Mapping[str, str]) -> Target:
     Raises:
         RefusalError: only some of the required credentials are set.
     """
-    given = find_credentials(environ)
+    given = [name for name in _CREDENTIALS if environ.get(name)]
     if not given:
         return dev(environ)
-    if {"RTCAI_APP_KEY", "RTCAI_APP_SECRET"} <= {*given} or {"RTCAI_APP_KEY", "RTCAI_TOKEN", "RTCAI_UID"} <= {*given}:
-        return live(environ)
-    raise RefusalError(
-        "The RTC AI credentials in the environment are incomplete.\n"
-        f"  set: {', '.join(given)}\n"
-        "  For the real service set RTCAI_APP_KEY with RTCAI_APP_SECRET, or RTCAI_APP_KEY with RTCAI_TOKEN and\n"
-        "  RTCAI_UID. For the local emulator unset them all.",
-        code=2,
-    )
-
-
-def find_credentials(environ: Mapping[str, str]) -> list[str]:
-    """Return the names of the credentials that are set."""
-    return [name for name in _CREDENTIALS if environ.get(name)]
+    if missing := missing_credentials(environ, lambda _: None):
+        raise RefusalError(
+            f"The RTC AI credentials in the environment are incomplete: {', '.join(given)} without "
+            f"{' and '.join(name.variable for name in missing)}.\n"
+            "  Set the others for the real service, or unset all of them for the local emulator."
+        )
+    return live(environ)
 
 
 def dev(environ: Mapping[str, str]) -> Target:
@@ -114,7 +101,7 @@ def read_port(environ: Mapping[str, str]) -> int:
     """
     text = environ.get("RTCAI_DEV_PORT") or str(DEFAULT_PORT)
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise RefusalError(f"RTCAI_DEV_PORT is {text!r}, not a port. Use a number from 1 to 65535.", code=2)
+        raise RefusalError(f"RTCAI_DEV_PORT is {text!r}, not a port. Use a number from 1 to 65535.")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""Installs a Pulumi CLI for this checkout. It uses the standard library only: it runs before anything is installed.
+"""Installs a Pulumi CLI for this checkout.
 
 `engine/`, `engine-oldest/` and `language-host/` are the Go modules that pin what a build contains.
 """

@@ -1,110 +1,162 @@
 """Provide a Pulumi CLI: the one on PATH, else one in the project's `.tools/bin`.
 
+The Automation API checks the one on PATH, and runs the vendor's installer. If that fails, Go builds the CLI.
+
 A second run does nothing. A run may be interrupted at any moment and repeated: all work is done in a temporary folder,
 and one rename creates `bin`.
 """
 
 import argparse
+import hashlib
 import os
 import shutil
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tools.pulumi_cli.sources import (
-    NEWEST,
-    OLDEST,
-    PARTS,
-    SOURCES,
-    Engine,
-    SourceError,
-    digest_pins,
-    find_on_path,
-    query_version,
-)
 from tools.setup import ROOT, wait_for_others
 
+HERE = Path(__file__).resolve().parent
+NEWEST = "3.274.1"
+"""The CLI that is installed if PATH has none."""
+OLDEST = "3.216.0"
+"""The oldest CLI on PATH that is supported; `make test-engines` tests it."""
+FOLDERS = {NEWEST: "engine", OLDEST: "engine-oldest"}
+"""The folder whose go.mod pins a version."""
+INSTALL_GO = "install Go 1.26 or newer (https://go.dev/dl)"
+_SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
+"""What the language host starts; they are in the SDK's Go module."""
+_SECONDS = 10
+"""How long the vendor's site may send nothing."""
 _PINS = "pins.sha256"
 """The file in an installation that says what it was installed from."""
 
 
 def main() -> int:
     """Run the installer and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python3 -m tools.pulumi_cli", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.pulumi_cli", description=__doc__)
     parser.add_argument("--into", type=Path, help="the folder that gets bin/ (.tools, or .tools/oldest)")
-    parser.add_argument(
-        "--oldest", action="store_true", help="the oldest supported engine, for its tests; not from PATH"
-    )
+    parser.add_argument("--oldest", action="store_true", help="the oldest supported engine; not from PATH")
     parser.add_argument("--quiet", action="store_true", help="print nothing if there is nothing to do")
     options = parser.parse_args()
-    into = options.into or ROOT / ".tools" / ("oldest" if options.oldest else "")
-    folder: Path = into.resolve()
-    engine = OLDEST if options.oldest else NEWEST
+    engine, default = (OLDEST, ".tools/oldest") if options.oldest else (NEWEST, ".tools")
+    folder: Path = (options.into or ROOT / default).resolve()
     with wait_for_others(folder / "install.lock"):
-        message = _provide(engine, folder)
-    if message is None:
-        print(
-            "setup: no Pulumi CLI: every source failed, see above; fix one cause, and run `make setup` again",
-            file=sys.stderr,
-        )
-        return 1
-    if not (options.quiet and message.endswith("nothing to do")):
-        print(f"setup: {message}")
-    return 0
+        present = _find(engine, folder / "bin")
+        if present and not options.quiet:
+            print(f"setup: pulumi {present}: nothing to do")
+        if present or _install_from_any_source(engine, folder):
+            return 0
+    print(
+        f"setup: no Pulumi CLI: every source failed, see above. Fix one cause, for example {INSTALL_GO}, and run "
+        "`make setup` again",
+        file=sys.stderr,
+    )
+    return 1
 
 
-def _provide(engine: Engine, folder: Path) -> str | None:
-    """Return what was done; None if every source failed."""
-    target = folder / "bin"
-    place = target.relative_to(ROOT) if target.is_relative_to(ROOT) else target
-    if _is_complete(engine, target):
-        return f"pulumi v{engine} is in {place}: nothing to do"
-    if engine is NEWEST and (cli := _find_elsewhere(target)):
-        # The targets search `target` first, so an incomplete or outdated copy there must go.
-        shutil.rmtree(target, ignore_errors=True)
-        return f"pulumi {cli}, on PATH: nothing to do"
-    for source in SOURCES:
-        try:
-            _install(engine, folder, source)
-        except SourceError as error:
-            print(f"setup: cannot get pulumi from {source!r}: {error}", flush=True)
-        else:
-            return f"pulumi v{engine} is now in {place} ({source})"
-    return None
-
-
-def _find_elsewhere(target: Path) -> str | None:
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    try:
-        return find_on_path(os.pathsep.join(each for each in folders if each and Path(each).resolve() != target))
-    except SourceError as error:
-        print(f"setup: cannot use pulumi from PATH: {error}", flush=True)
+def _find(engine: str, target: Path) -> str | None:
+    """Return version and place of the CLI in `target`, else of one on PATH; None if there is none that can be used."""
+    if (target / _PINS).exists() and (target / _PINS).read_text() == _digest_pins(engine):
+        return f"v{engine} in {target}"
+    if engine == OLDEST:
         return None
+    folders = [each for each in os.get_exec_path() if each and Path(each).resolve() != target]
+    os.environ["PATH"] = os.pathsep.join(folders)
+    if (pulumi := shutil.which("pulumi")) is None:
+        print("setup: PATH has no pulumi", flush=True)
+        return None
+    next_to_it = os.pathsep.join([str(Path(pulumi).parent), str(Path(pulumi).resolve().parent), *folders])
+    if shutil.which("pulumi-language-python", path=next_to_it) is None:
+        print(f"setup: {pulumi} has no pulumi-language-python next to it or on PATH", flush=True)
+        return None
+    # Imported only here: it takes longer than everything that a second run does.
+    from pulumi.automation import InvalidVersionError, PulumiCommand  # noqa: PLC0415
+    from semver import VersionInfo  # noqa: PLC0415
+
+    try:
+        version = PulumiCommand(version=VersionInfo.parse(OLDEST)).version
+    except (OSError, subprocess.CalledProcessError, InvalidVersionError) as error:
+        print(f"setup: {pulumi} cannot be used: {error}", flush=True)
+        return None
+    # The targets search `target` first, so an incomplete or outdated copy there must go.
+    shutil.rmtree(target, ignore_errors=True)
+    return f"v{version} on PATH, {pulumi}"
 
 
-def _install(engine: Engine, folder: Path, source: str) -> None:
-    length = ", which takes about 5 minutes the first time" if source == "build" else ""
-    print(f"setup: installing pulumi v{engine} ({source}{length}) ...", flush=True)
+def _digest_pins(engine: str) -> str:
+    files = [HERE / folder / name for folder in (FOLDERS[engine], "language-host") for name in ("go.mod", "go.sum")]
+    return hashlib.sha256("\0".join([engine, *(file.read_text() for file in files)]).encode()).hexdigest()
+
+
+def _install_from_any_source(engine: str, folder: Path) -> bool:
     for unfinished in folder.glob("tmp-*"):
         shutil.rmtree(unfinished, ignore_errors=True)
-    # Next to its target and not in /tmp, because a rename works only within one file system.
-    with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-", ignore_cleanup_errors=True) as name:
-        scratch, target = Path(name), folder / "bin"
-        SOURCES[source](engine, scratch)
-        built = scratch / "bin"
-        if missing := [part for part in PARTS if not os.access(built / part, os.X_OK)]:
-            raise SourceError(f"it has no {', '.join(missing)}")
-        query_version(built / "pulumi")
-        (built / _PINS).write_text(digest_pins(engine))
-        if target.exists():
-            target.rename(scratch / "old")
-        built.rename(target)
+    for source in (_run_installer, _build):
+        # Next to its target and not in /tmp, because a rename works only within one file system.
+        with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-", ignore_cleanup_errors=True) as name:
+            scratch, target = Path(name), folder / "bin"
+            try:
+                source(engine, scratch)
+            except (OSError, subprocess.CalledProcessError) as error:
+                print(f"setup: that failed: {error}", flush=True)
+                continue
+            (scratch / "bin" / _PINS).write_text(_digest_pins(engine))
+            if target.exists():
+                target.rename(scratch / "old")
+            (scratch / "bin").rename(target)
+            print(f"setup: pulumi v{engine} is now in {target}", flush=True)
+            return True
+    return False
 
 
-def _is_complete(engine: Engine, target: Path) -> bool:
-    files = [target / part for part in (*PARTS, _PINS)]
-    return all(file.exists() for file in files) and (target / _PINS).read_text() == digest_pins(engine)
+def _run_installer(engine: str, into: Path) -> None:
+    """Run the vendor's installer, which downloads a release.
+
+    Raises:
+        OSError, CalledProcessError: the download failed.
+    """
+    from pulumi.automation import PulumiCommand  # noqa: PLC0415 - as above
+    from semver import VersionInfo  # noqa: PLC0415
+
+    print(f"setup: downloading pulumi v{engine} ...", flush=True)
+    socket.setdefaulttimeout(_SECONDS)
+    try:
+        PulumiCommand.install(root=str(into), version=VersionInfo.parse(engine))
+    except subprocess.CalledProcessError as error:
+        print(error.output.decode(errors="replace"), end="", flush=True)
+        raise
+
+
+def _build(engine: str, into: Path) -> None:
+    """Build the engine and the language host; go.sum verifies every module, and so the scripts too.
+
+    Raises:
+        OSError, CalledProcessError: Go is missing, too old, or a download or a build failed; its output was printed.
+    """
+    print(f"setup: building pulumi v{engine} with Go, which takes about 5 minutes the first time ...", flush=True)
+    target, flags = into / "bin", "-s -w"
+    sdk = "github.com/pulumi/pulumi/sdk/v3"
+    _run_go("language-host", "build", "-ldflags", flags, "-o", f"{target}/", f"{sdk}/python/cmd/pulumi-language-python")
+    flags = f"{flags} -X {sdk}/go/common/version.Version=v{engine}"
+    _run_go(
+        FOLDERS[engine], "build", "-ldflags", flags, "-o", f"{target}/", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+    )
+    folder = Path(_run_go(FOLDERS[engine], "list", "-m", "-f", "{{.Dir}}", sdk).strip())
+    for script in _SCRIPTS:
+        shutil.copyfile(folder / script, target / Path(script).name)
+        (target / Path(script).name).chmod(0o755)
+
+
+def _run_go(folder: str, *arguments: str) -> str:
+    # In a module's folder, Go compares its version with the one that go.mod requires, and downloads a newer one if that
+    # is allowed.
+    env = {**os.environ, "GOWORK": "off", "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false"}
+    command = ["go", *arguments]
+    return subprocess.run(command, cwd=HERE / folder, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,22 +21,13 @@ _ROW: Final = re.compile(r"^(\| `([a-z-]+)` \|.*\|)[^|]*\|$", re.MULTILINE)
 
 
 class CollectedTest(NamedTuple):
-    """A test with its parameters, the first target that runs it, and what it shows."""
+    """A test with one set of parameters, the first target that runs it, and what it shows."""
 
-    test: str
+    file: str
+    name: str
     target: Target
     shows: Sequence[str]
     reason: str | None
-
-    @property
-    def file(self) -> str:
-        """The test's file."""
-        return self.test.partition("::")[0]
-
-    @property
-    def name(self) -> str:
-        """The test's name, without parameters."""
-        return self.test.partition("[")[0].rpartition("::")[2]
 
 
 @cache
@@ -62,35 +53,17 @@ def safety_page() -> str:
 
 
 def with_tests(page: str, tests: Sequence[CollectedTest]) -> str:
-    """Return a page whose lines have the number of their tests in the last column, linked to docs/testing.md.
-
-    Raises:
-        LookupError: a line has no test, or two lines have the same name.
-    """
-    names = [match[2] for match in _ROW.finditer(page)]
-    if twice := {name for name in names if names.count(name) > 1}:
-        message = f"docs/safety.md has two lines of the name {', '.join(sorted(twice))}"
-        raise LookupError(message)
+    """Return a page whose lines have the number of their tests in the last column, linked to docs/testing.md."""
 
     def fill(row: re.Match[str]) -> str:
-        count = len({(test.file, test.name) for test in tests_of(row[2], tests)})
+        count = len({(test.file, test.name) for test in _tests_of(row[2], tests)})
         return f"{row[1]} [{count}](testing.md#{row[2]}) |"
 
     return _ROW.sub(fill, page)
 
 
-def tests_of(line: str, tests: Sequence[CollectedTest]) -> Sequence[CollectedTest]:
-    """Return the tests of a line.
-
-    Raises:
-        LookupError: the line has no test.
-    """
-    subject = safety_subject(line)
-    marked = [test for test in tests if subject in test.shows]
-    if not marked:
-        message = f'no test shows the line `{line}` of docs/safety.md: mark one shows("{subject}")'
-        raise LookupError(message)
-    return marked
+def _tests_of(line: str, tests: Sequence[CollectedTest]) -> Sequence[CollectedTest]:
+    return [test for test in tests if safety_subject(line) in test.shows]
 
 
 def testing_page() -> str:
@@ -120,29 +93,20 @@ def _safety(tests: Sequence[CollectedTest]) -> Iterator[str]:
     yield "The tests of each line of [safety.md](safety.md), and the target that first runs one of them.\n"
     yield "| line | first run by | tests |\n|---|---|---|"
     for line in safety_lines():
-        tests_of_line = tests_of(line, tests)
+        tests_of_line = _tests_of(line, tests)
         target = min((test.target for test in tests_of_line), key=list(Target).index)
-        yield f'| <a id="{line}"></a>`{line}` | `{target}` | {"; ".join(_names_by_file(tests_of_line, tests))} |'
+        by_file: dict[str, dict[str, None]] = defaultdict(dict)
+        for test in tests_of_line:
+            by_file[test.file][f"`{test.name}`"] = None
+        names = "; ".join(f"`{file}`: {', '.join(names)}" for file, names in by_file.items())
+        yield f'| <a id="{line}"></a>`{line}` | `{target}` | {names} |'
     yield ""
-
-
-def _names_by_file(some: Sequence[CollectedTest], tests: Sequence[CollectedTest]) -> Iterator[str]:
-    """Name tests file by file; a file whose tests are all among them is named alone."""
-    for file in dict.fromkeys(test.file for test in some):
-        names = dict.fromkeys(test.name for test in some if test.file == file)
-        if names.keys() == {test.name for test in tests if test.file == file}:
-            yield f"`{file}`"
-        else:
-            yield f"`{file}`: {', '.join(f'`{name}`' for name in names)}"
 
 
 def _left_to_full(tests: Sequence[CollectedTest]) -> Iterator[str]:
     yield "## What waits for `make test-full`, and why\n"
-    by_file: dict[str, list[CollectedTest]] = defaultdict(list)
-    for test in tests:
-        if test.target is Target.FULL:
-            by_file[test.file].append(test)
-    for file, waiting in by_file.items():
-        yield f"`{file}`: {waiting[0].reason}.\n"
-        yield from (f"- `{name}`" for name in dict.fromkeys(test.name for test in waiting))
-        yield ""
+    yield "| file | tests | why |\n|---|---|---|"
+    waiting = {(test.file, test.name): test.reason for test in tests if test.target is Target.FULL}
+    for file, count in Counter(file for file, _ in waiting).items():
+        yield f"| `{file}` | {count} | {next(reason for (each, _), reason in waiting.items() if each == file)} |"
+    yield ""

@@ -2,7 +2,7 @@
 
 import typer
 
-from rtcai_pulumi.cli.options import AsJson, JournalFile, RoomOfTask, Task, Yes, parse_task
+from rtcai_pulumi.cli.options import AsJson, JournalFile, RoomOfTask, Task, Yes
 from rtcai_pulumi.cli.output import NOT_CONFIRMED, confirm, exit_on_error, print_json, print_line, print_message
 from rtcai_pulumi.cli.session import open_for_writing, open_service
 from rtcai_pulumi.journal.owner import urn_of
@@ -32,13 +32,12 @@ def close(
     - 1: it could not be closed
     - 2: the command was not confirmed, or wrong usage
     """
-    reference = parse_task(task)
     with (
         exit_on_error("close"),
         open_for_writing(journal, may_create=cname is not None) as opened,
         open_service(opened) as run,
     ):
-        named = find_task(reference, cname, run)
+        named = find_task(task, cname, run)
         outcome = "was closed" if named.is_closed else "closed"
         if not named.is_closed:
             print_message(f"Task {task} in room {named.cname} will be closed{_describe_owner(named)}.")
@@ -47,7 +46,7 @@ def close(
             else:
                 outcome = "not confirmed"
     if as_json:
-        print_json({"cname": named.cname, "cid": str(reference.cid), "taskId": reference.task_id, "outcome": outcome})
+        print_json({"cname": named.cname, "cid": str(task.cid), "taskId": task.task_id, "outcome": outcome})
     elif outcome != "not confirmed":
         printed = "already closed" if outcome == "was closed" else outcome
         print_line(f"Task {task} in room {named.cname}: {printed}.")

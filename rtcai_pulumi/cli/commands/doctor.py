@@ -7,7 +7,7 @@ import typer
 
 from rtcai_pulumi.cli.options import AsJson, JournalFile
 from rtcai_pulumi.cli.output import exit_on_error, print_json, print_line
-from rtcai_pulumi.cli.session import get_journal_path
+from rtcai_pulumi.cli.session import get_journal_location
 from rtcai_pulumi.maintenance.health import Finding, Verdict, run_checks
 
 _SIGNS: Final = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.NOT_CHECKED: "–"}
@@ -34,7 +34,7 @@ def doctor(*, journal: JournalFile = None, as_json: AsJson = False) -> None:
     """
     findings: list[Finding] = []
     with exit_on_error("doctor"):
-        for finding in run_checks(os.environ, lambda: get_journal_path(journal)):
+        for finding in run_checks(os.environ, lambda: get_journal_location(journal)):
             findings.append(finding)
             if not as_json:
                 _show(finding)

@@ -52,7 +52,7 @@ def release(task: Task, *, journal: JournalFile = None, yes: Yes = False) -> Non
     - 2: the command was not confirmed, or wrong usage
     """
     with exit_on_error("release"), open_for_writing(journal) as opened:
-        records = find_task_records(task, opened)
+        records = find_task_records(str(task), opened)
         cname, urn = records[-1].cname, urn_of(records[-1].owner)
         owner = f" (started for {urn})" if urn else ""
         print_message(f"Task {task} in room {cname}{owner} will be removed from the journal.")

@@ -26,7 +26,6 @@ from rtcai_pulumi.maintenance.over import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from rtcai_pulumi.journal.journal import Journal
 
@@ -69,7 +68,7 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def sweep_over(selection: Selection, journal: Path | None, grace: timedelta, *, dry_run: bool, as_json: bool) -> int:
+def sweep_over(selection: Selection, journal: str | None, grace: timedelta, *, dry_run: bool, as_json: bool) -> int:
     """Stop the agents whose time is over; returns the exit code of the command.
 
     The credentials are read even if there is nothing to do, so a scheduled command without them is noticed before the

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rtcai_pulumi.journal.locks import Locks, locks_work_in
+from rtcai_pulumi.journal.sqlite.locks import Locks, locks_work_in
 
 # What modules find on Windows: no fcntl, and an msvcrt whose locks are exclusive. Third-party modules are loaded
 # before.
@@ -27,7 +27,7 @@ def locking(file, mode, count):
 msvcrt.locking = locking
 sys.modules["msvcrt"], sys.modules["fcntl"] = msvcrt, None
 sys.platform = "win32"
-from rtcai_pulumi.journal.locks import Locks, locks_work_in
+from rtcai_pulumi.journal.sqlite.locks import Locks, locks_work_in
 import rtcai_pulumi.journal.journal
 path = Path(sys.argv[1])
 assert locks_work_in(path.parent)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +10,7 @@ import httpx
 
 from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.location import Location
 from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.service.client import Client
@@ -66,8 +66,8 @@ class Service:
 class Runs:
     """Runs of the plugin, one after the other, on one journal. Waiting takes no time."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "journal.db"
+    def __init__(self, location: Location) -> None:
+        self.location = location
         self.reports: list[str] = []
         self.now = 0.0
         self._journals: list[Journal] = []
@@ -81,7 +81,7 @@ class Runs:
 
     def concurrent(self, service: Service, *, engine_lives: Callable[[], bool] = lambda: True, **account: str) -> Run:
         """The run of another process, at the same time as those that are still alive."""
-        journal = Journal(self.path)
+        journal = Journal(self.location)
         self._journals.append(journal)
         client = service.client(**account)
         retrier = Retrier(clock=lambda: self.now, sleep=self._sleep, dice=lambda: 1.0)

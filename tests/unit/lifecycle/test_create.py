@@ -520,7 +520,7 @@ def test_a_task_of_another_resource_is_not_adopted_with_a_warning(runs: Runs) ->
     service = Service(create=created("mine"))
     assert create({**OWNED, "adopt": "7/theirs"}, runs.next(service)).id == "7/mine"
     assert service.calls == ["create"]
-    warning = runs.reports[0]
+    (warning,) = runs.reports
     assert "adopt is ignored and a new agent is started, because the journal lists task 7/theirs for" in warning
     assert "or keep the old one: run `rtcai release 7/theirs`, then `pulumi up --replace " in warning
 

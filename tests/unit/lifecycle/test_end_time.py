@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -180,6 +181,21 @@ def test_an_agent_in_a_room_that_a_sweep_is_ending_is_stopped_again(runs: Runs) 
     assert [record.state for record in run.journal.records()] == [RecordState.CLOSED]
 
 
+def test_nothing_is_started_while_a_sweep_stops_the_old_agent(runs: Runs) -> None:
+    started(runs)
+    service = Service(create=CREATED)
+    run = at(AFTER, runs.next(service))
+    sweeper = runs.concurrent(Service())
+    (old,) = run.journal.records()
+    assert sweeper.journal.begin_close_unless_changed(old)
+    with pytest.raises(TakenOver, match="another command is stopping the old agent"):
+        create(inputs(LATER), run)
+    assert service.calls == []
+    sweeper.journal.record_close("7/t")
+    create(inputs(LATER), run)
+    assert service.calls == ["create"]
+
+
 # diff
 
 
@@ -193,9 +209,9 @@ def test_an_agent_that_was_stopped_and_is_over_is_not_a_change(runs: Runs) -> No
     assert difference(outputs, inputs(), at(AFTER, runs.next(Service()))) == NO_CHANGE
 
 
-def test_an_agent_that_is_over_and_unknown_to_this_journal_is_not_a_change(runs: Runs) -> None:
+def test_an_agent_that_is_over_and_unknown_to_this_journal_is_not_a_change(runs: Runs, tmp_path: Path) -> None:
     outputs = started(runs)
-    runs.path = runs.path.with_name("another.db")
+    runs.location = tmp_path / "another.db"
     assert difference(outputs, inputs(), at(AFTER, runs.next(Service()))) == NO_CHANGE
 
 
@@ -243,9 +259,9 @@ def test_an_extended_end_starts_an_agent_whose_room_is_gone(runs: Runs) -> None:
     assert difference(outputs, inputs(LATER), run).replaces == ("taskId",)
 
 
-def test_an_extended_end_of_an_agent_that_this_journal_does_not_know_starts_one(runs: Runs) -> None:
+def test_an_extended_end_of_an_agent_that_this_journal_does_not_know_starts_one(runs: Runs, tmp_path: Path) -> None:
     outputs = started(runs)
-    runs.path = runs.path.with_name("another.db")
+    runs.location = tmp_path / "another.db"
     assert difference(outputs, inputs(LATER), at(AFTER, runs.next(Service()))).replaces == ("taskId",)
 
 

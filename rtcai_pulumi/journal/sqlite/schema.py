@@ -7,26 +7,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from rtcai_pulumi.journal.locks import Locks, locks_work_in
-from rtcai_pulumi.journal.record import Record, RecordState, RoomRecord
+from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.journal.sqlite.locks import Locks, locks_work_in
+from rtcai_pulumi.journal.storage import CLOSED_KEPT_DAYS, COLUMNS, ROOM_COLUMNS
 from rtcai_pulumi.service.errors import JournalError
-
-COLUMNS: Final = tuple(field.name for field in fields(Record))
-"""The columns of the table of records, in the order of the fields of `Record`."""
-ROOM_COLUMNS: Final = tuple(field.name for field in fields(RoomRecord))
-"""The columns of the table of rooms, in the order of the fields of `RoomRecord`."""
 
 _VERSION: Final = 4
 _FIRST_WITH_ROOMS: Final = 3
 _BUSY_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 0.02
 """Seconds between two attempts of an operation for which SQLite itself does not wait."""
-_CLOSED_KEPT_DAYS: Final = 90
 _TYPES: Final = {
     "trace_id": " TEXT PRIMARY KEY",
     "process": " INTEGER",
@@ -76,7 +71,7 @@ def open_locks(path: Path) -> Locks:
         raise journal_error(path, error) from None
 
 
-def find_location_warning(path: Path) -> str | None:
+def find_shared_file_system(path: Path) -> str | None:
     """Why a journal that works should still be in another place; None if there is no reason."""
     kind = _file_system(path.parent)
     if kind not in _SHARED_FILE_SYSTEMS:
@@ -103,7 +98,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = FULL")
         database.execute("BEGIN IMMEDIATE")
         _migrate(database, path)
-        limit = (datetime.now(UTC) - timedelta(days=_CLOSED_KEPT_DAYS)).isoformat()
+        limit = (datetime.now(UTC) - timedelta(days=CLOSED_KEPT_DAYS)).isoformat()
         database.execute("DELETE FROM records WHERE state = ? AND changed_at < ?", (RecordState.CLOSED, limit))
         database.execute("DELETE FROM rooms WHERE owner = '' AND changed_at < ?", (limit,))
         database.execute("COMMIT")

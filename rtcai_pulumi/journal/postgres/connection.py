@@ -1,0 +1,215 @@
+"""Connections to the database of the journal: how they are made, what is set on them, and their errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rtcai_pulumi.journal.storage import Result, Statement
+from rtcai_pulumi.service.errors import JournalError
+from rtcai_pulumi.service.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import psycopg
+
+    from rtcai_pulumi.journal.location import DatabaseUrl
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+_FIRST_WITH_IDLE_TIMEOUT: Final = 140_000
+OLDEST_SERVER: Final = 13
+"""The oldest major version of PostgreSQL that is supported."""
+CONNECT_SECONDS: Final = 10
+"""Seconds that one attempt to connect may take, for each host of the URL."""
+_SETTINGS: Final = {
+    # A commit returns when it is on disk, whatever the server's default is.
+    "synchronous_commit": "on",
+    "default_transaction_isolation": "read committed",
+    # A process that was stopped in the middle of a transaction must not block the journal of a team.
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "30s",
+    "statement_timeout": "60s",
+    "client_min_messages": "warning",
+    # The server notices within 25 seconds that a machine is gone.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+_KEEPALIVES: Final = {
+    # This process notices within 20 seconds that the server's machine is gone.
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_NO_POOLER: Final = (
+    "connect to the server itself, or to a port of the pooler that keeps sessions (in PgBouncer: pool_mode = session)"
+)
+
+
+def connect(url: DatabaseUrl, name: str, *, is_read_only: bool = False) -> Connection:
+    """Connect to the database; every statement is a transaction of its own.
+
+    Args:
+        url: the database.
+        name: the name of this connection, for the people who look at the server.
+        is_read_only: whether the server refuses every change on this connection.
+
+    Raises:
+        psycopg.Error: the server cannot be reached, or refuses.
+        JournalError: the driver is missing, or the server does not fit.
+    """
+    psycopg = import_driver()
+    parameters = _default_parameters(url)
+    if not is_read_only:
+        parameters.setdefault("target_session_attrs", "read-write")
+    connection: Connection = psycopg.connect(
+        url.url,
+        autocommit=True,
+        fallback_application_name=name,
+        **parameters,
+    )
+    try:
+        _require_suitable_server(connection, url)
+        settings = {
+            **_SETTINGS,
+            "search_path": f'"{url.schema}"',
+            "default_transaction_read_only": "on" if is_read_only else "off",
+        }
+        if connection.info.server_version >= _FIRST_WITH_IDLE_TIMEOUT:
+            settings["idle_session_timeout"] = "0"  # the lock must stay while nothing else happens
+        calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
+        connection.execute(f"SELECT {calls}", [part for setting in settings.items() for part in setting])
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def import_driver() -> Any:
+    """Return the driver's module.
+
+    Raises:
+        JournalError: it is not installed, or finds no library.
+    """
+    try:
+        import psycopg  # noqa: PLC0415  an extra: a journal in a file does not need it
+    except ImportError as error:
+        summary = f"RTCAI_JOURNAL names a PostgreSQL database, and its driver cannot be imported: {error.msg}."
+        advice = 'install the extra: pip install "rtcai-pulumi[postgres]", in the environment of the program'
+        raise JournalError(summary, advice=advice) from None
+    return psycopg
+
+
+def _default_parameters(url: DatabaseUrl) -> dict[str, Any]:
+    """The parameters for libpq, as far as the URL does not set them."""
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415  as above
+
+    try:
+        given: Mapping[str, Any] = conninfo_to_dict(url.url)
+    except import_driver().Error:
+        # The text of this error may quote a part of the password.
+        advice = "check the names of its parameters, and percent-encode what is special"
+        raise JournalError(f"The URL of the journal {url} is not valid.", advice=advice) from None
+    defaults = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8", **_KEEPALIVES}
+    return {name: value for name, value in defaults.items() if name not in given}
+
+
+def _require_suitable_server(connection: Connection, url: DatabaseUrl) -> None:
+    version, encoding = connection.info.server_version, connection.info.parameter_status("server_encoding")
+    if version < OLDEST_SERVER * 10_000:
+        summary = f"The journal {url} is on PostgreSQL {version // 10_000}."
+        raise JournalError(summary, advice=f"use PostgreSQL {OLDEST_SERVER} or newer")
+    if encoding != "UTF8":
+        summary = f"The journal {url} is in a database with the encoding {encoding}, which cannot hold every name."
+        raise JournalError(summary, advice="create a database with ENCODING 'UTF8'")
+
+
+def require_sessions(first: Connection, second: Connection, url: DatabaseUrl) -> None:
+    """Refuse a pooler that gives a connection another session for each transaction: it would lose the locks.
+
+    While a transaction of one connection is open, it has the session that its pooler has just taken from the other
+    connection; or the other connection gets a new one.
+
+    Raises:
+        JournalError: there is such a pooler.
+    """
+    before = _session_of(first)
+    try:
+        with second.transaction():
+            has_moved = _session_of(second) == before or _session_of(first) != before
+    except import_driver().DatabaseError as error:
+        if "pooling mode" not in str(error):  # a pooler that allows no transactions says so
+            raise
+        has_moved = True
+    if has_moved:
+        summary = (
+            f"The journal {url} is behind a pooler that does not keep sessions, such as PgBouncer in transaction mode."
+        )
+        raise JournalError(f"{summary} The locks that show which runs are alive would be lost.", advice=_NO_POOLER)
+
+
+def _session_of(connection: Connection) -> int:
+    ((number,),) = run_together(connection, [Statement("SELECT pg_backend_pid()")])[0].rows
+    return int(number)
+
+
+def run_together(connection: Connection, statements: Sequence[Statement]) -> list[Result]:
+    """Run statements in one round trip.
+
+    They are sent as one text, and not in the driver's pipeline: after a pipeline, the server does not count the time
+    that a transaction is idle, so a process that was stopped there would block the others.
+
+    Raises:
+        psycopg.Error: one of them failed.
+        ValueError, OverflowError: a value cannot be stored.
+    """
+    sql = "; ".join(statement.sql.replace("%", "%%").replace("?", "%s") for statement in statements)
+    # A member of an enumeration is stored as its text.
+    values = [str(value) if isinstance(value, str) else value for each in statements for value in each.values]
+    results = []
+    with import_driver().ClientCursor(connection) as cursor:
+        cursor.execute(sql.encode(), values)
+        for _ in statements:
+            results.append(Result(cursor.fetchall() if cursor.description else [], cursor.rowcount))
+            cursor.nextset()
+    return results
+
+
+def database_error(url: DatabaseUrl, error: Exception) -> JournalError:
+    """The error of a database that cannot be used. It has no password, whatever the driver's text quotes."""
+    if isinstance(error, JournalError):
+        return error
+    state = getattr(error, "sqlstate", None) or ""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    text = redact(" ".join(str(primary or error).split()) or type(error).__name__, url.secrets)
+    return JournalError(
+        f"The journal {url} cannot be used: {text}.".replace("..", "."), advice=_advice_for(state, text)
+    )
+
+
+_ADVICE: Final = (
+    (
+        ("28", "authentication failed", "no password supplied"),
+        "check the user and the password: RTCAI_JOURNAL, PGPASSWORD",
+    ),
+    (("42501",), 'grant the rights that docs/operations.md lists under "A team\'s journal"'),
+    (("3D000", "does not exist"), "create the database, or correct its name in RTCAI_JOURNAL"),
+    (
+        ("53300", "too many clients", "connection slots"),
+        "allow more connections (max_connections): each run needs three",
+    ),
+    (("certificate", "SSL"), "check sslmode and sslrootcert in RTCAI_JOURNAL"),
+    (("08", "57"), "check that the server runs and can be reached (`rtcai doctor`), then run the command again"),
+)
+"""What to do about an error, by the beginning of its SQLSTATE or by a part of its text."""
+_UNREACHABLE: Final = "08"
+"""The class of SQLSTATE of a connection that fails; the driver gives such an error no SQLSTATE."""
+
+
+def _advice_for(state: str, text: str) -> str:
+    for signs, advice in _ADVICE:
+        if any((state or _UNREACHABLE).startswith(sign) or sign in text for sign in signs):
+            return advice
+    return "run the command again; if it fails again, see docs/operations.md"

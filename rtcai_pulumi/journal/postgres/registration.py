@@ -1,0 +1,110 @@
+"""The number of a process, and the lock that shows the other processes that it runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from rtcai_pulumi.journal.postgres.connection import database_error, import_driver, run_together
+from rtcai_pulumi.journal.postgres.link import MAX_ATTEMPTS
+from rtcai_pulumi.journal.storage import Statement
+from rtcai_pulumi.service.errors import JournalError
+
+if TYPE_CHECKING:
+    from rtcai_pulumi.journal.location import DatabaseUrl
+    from rtcai_pulumi.journal.postgres.link import Link
+    from rtcai_pulumi.journal.storage import Row
+
+WRITE_LOCK: Final = 0
+"""The number whose lock a transaction that writes holds; no process has this number."""
+_OLD_SESSION_SECONDS: Final = 30.0
+"""Seconds to wait for the end of an old session of this process that the server still has."""
+_HOLDERS: Final = (
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid::bigint = ? AND "
+    "objid::bigint = ? AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+class Registration:
+    """A process's number, drawn from a sequence, and the session lock of that number on a connection of its own.
+
+    If the connection is lost, the server releases the lock, and other processes take this one for ended. Then the lock
+    is taken again. What another process has taken over meanwhile stays with it, because every record names its process.
+
+    Args:
+        link: the connection that holds the lock, and that nothing else uses.
+        url: the database, for messages.
+        origin: where this process runs, for the people who look at the tables.
+
+    Raises:
+        JournalError: the number cannot be drawn.
+    """
+
+    def __init__(self, link: Link, url: DatabaseUrl, origin: str) -> None:
+        self._link = link
+        self._url = url
+        self._using = threading.Lock()
+        ((oid,),) = self._rows(Statement("SELECT 'process_numbers'::regclass::oid::bigint"))
+        self.lock_class = oid if oid < 2**31 else oid - 2**32
+        """The first half of the keys of all locks of this journal, as a signed number."""
+        self._class_in_view = oid
+        self.number = self._draw(origin)
+
+    def holders(self, process: int) -> Statement:
+        """The query for the sessions that hold the lock of a process's number: there is one as long as it runs."""
+        return Statement(_HOLDERS, (self._class_in_view, process))
+
+    def restore(self) -> None:
+        """Take the lock again if it was lost.
+
+        Raises:
+            JournalError: the server cannot be reached in time, or another session keeps the lock.
+        """
+        until = time.monotonic() + _OLD_SESSION_SECONDS
+        with self._using:
+            while not self._holds_lock():
+                # The server may still have the session of the lost connection, which holds the lock.
+                for (session,) in self._rows(self.holders(self.number)):
+                    self._rows(Statement("SELECT pg_terminate_backend(?)", (session,)))
+                if time.monotonic() > until:
+                    summary = f"Another session has the lock of this run in the journal {self._url}."
+                    raise JournalError(summary, advice="run the command again")
+                time.sleep(0.05)
+
+    def close(self) -> None:
+        """Close the connection: the other processes see that this one has ended."""
+        self._link.close()
+
+    def _holds_lock(self) -> bool:
+        """Whether this connection holds the lock; it is taken if it is free. A session may take its lock repeatedly."""
+        return self._take_lock(self.number)
+
+    def _take_lock(self, number: int) -> bool:
+        return self._rows(Statement("SELECT pg_try_advisory_lock(?, ?)", (self.lock_class, number))) == [(True,)]
+
+    def _draw(self, origin: str) -> int:
+        """Draw a number whose lock is free: if an older copy of the database was restored, a running process may have
+        the lock of a number that is drawn again.
+        """
+        while True:
+            ((number,),) = self._rows(Statement("SELECT nextval('process_numbers')"))
+            if self._take_lock(number):
+                # A restored copy may have the number, but not the process.
+                insert = (
+                    "INSERT INTO processes (number, origin, began_at) VALUES (?, ?, now()) ON CONFLICT (number) DO "
+                    "UPDATE SET origin = excluded.origin, began_at = now(), last_write = 0 RETURNING number"
+                )
+                self._rows(Statement(insert, (number, origin)))
+                return int(number)
+
+    def _rows(self, statement: Statement) -> list[Row]:
+        """The rows of a query; it is repeated if the connection was lost."""
+        driver = import_driver()
+        for attempt in range(MAX_ATTEMPTS):
+            try:
+                return run_together(self._link.get(), [statement])[0].rows
+            except driver.Error as error:
+                if not self._link.is_lost or attempt == MAX_ATTEMPTS - 1:
+                    raise database_error(self._url, error) from None
+        raise AssertionError

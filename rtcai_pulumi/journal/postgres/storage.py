@@ -1,0 +1,206 @@
+"""The journal in a PostgreSQL database, open for writing.
+
+A process has three connections: one holds the lock that shows that it runs, one writes, and one reads. All transactions
+that write hold the same lock, so those of all processes run one after the other, as in a file.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from rtcai_pulumi.journal.batches import Batches
+from rtcai_pulumi.journal.origin import describe_origin
+from rtcai_pulumi.journal.postgres.connection import (
+    connect,
+    database_error,
+    import_driver,
+    require_sessions,
+    run_together,
+)
+from rtcai_pulumi.journal.postgres.link import MAX_ATTEMPTS, Outage
+from rtcai_pulumi.journal.postgres.reading import DatabaseReader
+from rtcai_pulumi.journal.postgres.registration import WRITE_LOCK, Registration
+from rtcai_pulumi.journal.postgres.schema import deletions_of_old_records, migrate
+from rtcai_pulumi.journal.storage import Result, Row, Statement
+from rtcai_pulumi.service.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtcai_pulumi.journal.location import DatabaseUrl
+    from rtcai_pulumi.journal.postgres.connection import Connection
+    from rtcai_pulumi.journal.storage import Waits
+
+    _Write = Sequence[Statement]
+
+
+class DatabaseStorage:
+    """A journal's database, open for writing.
+
+    Args:
+        url: the database. The tables are created if they are missing.
+        waits: how to wait for a server that restarts.
+
+    Raises:
+        JournalError: the server cannot be reached or does not fit, is behind a pooler that does not keep sessions, or
+            its tables are newer than this package.
+    """
+
+    def __init__(self, url: DatabaseUrl, waits: Waits) -> None:
+        self._url = url
+        driver = import_driver()
+        outage = Outage(url, waits)
+        connections: list[Connection] = []
+        try:
+            connections.append(connect(url, "rtcai lock"))
+            connections.append(connect(url, "rtcai write"))
+            lock, write = connections
+            require_sessions(lock, write, url)
+            migrate(write, url)
+            self._registration = Registration(outage.link("rtcai lock", lock), url, describe_origin(os.environ))
+        except (driver.Error, JournalError) as error:
+            for connection in connections:
+                connection.close()
+            raise database_error(url, error) from None
+        self._writing = outage.link("rtcai write", write)
+        self._reader = DatabaseReader(outage.link("rtcai read"), url)
+        self._count = 0
+        self._writer = Batches("rtcai-journal", self._write_batch, self._closed_error, self._writing.close)
+        try:
+            self.write(*deletions_of_old_records())
+        except JournalError:
+            self.close()
+            raise
+
+    @property
+    def location(self) -> DatabaseUrl:
+        """Its URL."""
+        return self._url
+
+    @property
+    def process(self) -> int:
+        """This process's number."""
+        return self._registration.number
+
+    def write(self, *statements: Statement) -> list[Result]:
+        """Run statements in one transaction; all of it is on the server's disk when this returns.
+
+        Raises:
+            JournalError: it is not known to be written. If the connection was lost, it may have been.
+        """
+        return self._writer.run(statements)
+
+    def read(self, statement: Statement) -> list[Row]:
+        """The rows of a query.
+
+        Raises:
+            JournalError: it could not be read.
+        """
+        return self._reader.read(statement)
+
+    def is_running(self, process: int) -> bool:
+        """Whether the process with this number still runs: its session holds the lock of its number."""
+        return process == self.process or bool(self.read(self._registration.holders(process)))
+
+    def require_registration(self) -> None:
+        """Make sure that the lock of this process's number is held; if its connection was lost, take it again.
+
+        Raises:
+            JournalError: this cannot be made sure.
+        """
+        if not self.read(self._registration.holders(self.process)):
+            self._registration.restore()
+
+    def find_damage(self) -> list[str]:
+        """The server checks its files itself."""
+        return []
+
+    def close(self) -> None:
+        """Finish the pending writes and release this process's lock."""
+        self._writer.close()
+        self._reader.close()
+        self._registration.close()
+
+    def _closed_error(self, reason: str) -> JournalError:
+        return JournalError(f"The journal {self._url} cannot be written: {reason}.", advice="run the command again")
+
+    def _write_batch(self, batch: Sequence[_Write]) -> list[list[Result] | Exception]:
+        """Write what several threads request in one transaction. If one of these writes fails, each gets its own."""
+        try:
+            return list(self._write_together(batch))
+        except JournalError as error:
+            return [error] * len(batch)
+        except (import_driver().Error, ValueError, OverflowError) as error:
+            if len(batch) == 1:
+                return [database_error(self._url, error)]
+            return [outcome for write in batch for outcome in self._write_batch([write])]
+
+    def _write_together(self, batch: Sequence[_Write]) -> list[list[Result]]:
+        """Write in one transaction, and again if the connection is lost before it is known to be committed.
+
+        The results are read before the commit. If the connection is lost during the commit, the number of the last
+        write, which is a part of the transaction, shows whether it took place.
+
+        Raises:
+            JournalError: the server cannot be reached in time, or no longer knows this process.
+            psycopg.Error, ValueError, OverflowError: one of the writes failed; nothing was written.
+        """
+        self._count += 1
+        results: list[list[Result]] | None = None
+        for attempt in range(MAX_ATTEMPTS):
+            connection = self._writing.get()
+            try:
+                if results is not None and self._last_write(connection) == self._count:
+                    return results
+                results = self._execute(connection, batch)
+                if results is None:
+                    connection.execute("ROLLBACK")
+                    self._registration.restore()
+                    continue
+                connection.execute("COMMIT")
+                return results
+            except (import_driver().Error, ValueError, OverflowError):
+                if not self._writing.is_lost:
+                    connection.execute("ROLLBACK")
+                    raise
+                if attempt == MAX_ATTEMPTS - 1:
+                    raise
+        summary = f"The connection to the journal {self._url} is lost again and again."
+        raise JournalError(summary, advice="check the network and the server, then run the command again")
+
+    def _execute(self, connection: Connection, batch: Sequence[_Write]) -> list[list[Result]] | None:
+        """Begin a transaction and run the statements in it; None if the other processes take this one for ended."""
+        registration = self._registration
+        update = "UPDATE processes SET last_write = ? WHERE number = ?"
+        statements = [statement for write in batch for statement in write]
+        _, _, holders, *results, count = run_together(
+            connection,
+            [
+                Statement("BEGIN"),
+                Statement("SELECT pg_advisory_xact_lock(?, ?)", (registration.lock_class, WRITE_LOCK)),
+                registration.holders(registration.number),
+                *statements,
+                Statement(update, (self._count, registration.number)),
+            ],
+        )
+        if count.changed != 1:
+            summary = f"The journal {self._url} no longer knows this run: its database went back to an earlier state."
+            raise JournalError(
+                f"{summary} This happens if a back-up is restored, or if a fail-over loses writes.",
+                advice="compare the rooms with `rtcai ls`, then run the command again",
+            )
+        if not holders.rows:
+            return None
+        remaining = iter(results)
+        return [[next(remaining) for _ in write] for write in batch]
+
+    def _last_write(self, connection: Connection) -> int:
+        """The number of the last write of this process that is committed.
+
+        It is read under the lock of all writes: the server may still be committing for the lost connection.
+        """
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", [self._registration.lock_class, WRITE_LOCK])
+            row = connection.execute("SELECT last_write FROM processes WHERE number = %s", [self.process]).fetchone()
+        return int(row[0]) if row else -1
