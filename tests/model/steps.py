@@ -296,8 +296,13 @@ class RequireStillWanted(Step):
         record = world.record(self.trace)
         may_send = recovery_rules.may_send(record, process=process, engine_lives=lives)
         others = [other for other in world.records if record and other.owner == record.owner]
-        is_being_closed = recovery_rules.is_being_closed(others, process=process)
-        return None if may_send and not is_being_closed else Raised(TakenOver)
+        # A sweep that was refused leaves its task open, in its own name. `is_superseded` is asked about sweeps only,
+        # because the model has one engine at a time.
+        of_sweeps = [other for other in others if other.process in world.sweepers]
+        refused = recovery_rules.is_being_closed(others, process=process) or recovery_rules.is_superseded(
+            of_sweeps, process=process
+        )
+        return None if may_send and not refused else Raised(TakenOver)
 
 
 @dataclass(frozen=True, slots=True)
