@@ -10,6 +10,7 @@ from pulumi.dynamic import Resource
 from rtcai_pulumi.config.block import describe_misspelt_keyword
 from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
 from rtcai_pulumi.config.conversation import HIDDEN, Conversation, ReplaceStrategy
+from rtcai_pulumi.config.end_time import EndTime
 from rtcai_pulumi.config.problems import Problem
 from rtcai_pulumi.config.rules import HOW_TO_ADOPT_AN_AGENT, TOO_DEEP
 from rtcai_pulumi.config.setting import BlockSetting, Setting
@@ -22,6 +23,7 @@ from rtcai_pulumi.registration import (
     as_inputs,
     delay_registration,
     former_owners_of,
+    normalize_end_input,
     owner_of,
     possible_roommates,
     require_text_and_options,
@@ -80,6 +82,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         replace_strategy: Setting[ReplaceStrategy] = None,
         wait_for_room: Setting[float] = None,
         adopt: Setting[str] = None,
+        ends_at: Setting[EndTime] = None,
         opts: ResourceOptions | None = None,
         **misspelt: Never,
     ) -> None:
@@ -100,6 +103,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             wait_for_room: how many seconds a create waits for a room that does not exist yet, 0 (default) to 3600.
             adopt: a running task, as ``"cid/taskId"``, to adopt instead of starting a new one; ignored once the journal
                 or the state has ever had it.
+            ends_at: when the agent is to end: a text in ISO 8601 with an offset, or a ``datetime`` with a time zone.
+                ``rtcai sweep --over`` stops it then, and no later run starts it again.
             opts: Pulumi's options.
             misspelt: rejected.
         """
@@ -118,6 +123,7 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             replace_strategy=replace_strategy,
             wait_for_room=wait_for_room,
             adopt=adopt,
+            ends_at=normalize_end_input(ends_at),
         )
         self._declare(name, inputs, opts)
 
@@ -272,6 +278,11 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
     def adopt(self) -> Output[str | None]:
         """The task to adopt; None if it is not set."""
         return self._output("adopt")
+
+    @property
+    def ends_at(self) -> Output[str | None]:
+        """When the agent is to end: ISO 8601, UTC; None if it has no end."""
+        return self._output("endsAt")
 
     def _output(self, name: str) -> Output[Any]:
         """An output by its name in state; this class has the names in Python."""

@@ -25,6 +25,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from rtcai_pulumi.config.conversation import former_owners
+from rtcai_pulumi.config.end_time import ENDS_AT, normalize_end_time
 from rtcai_pulumi.config.validation import check
 from rtcai_pulumi.config.values import UNKNOWN, map_nested
 from rtcai_pulumi.journal.owner import make_owner, urn_of
@@ -253,8 +254,8 @@ class ConversationVerbs(_Verbs):
         self._process.warn_of_missing_credentials()
         problems = check(_to_properties(news))
         if not _olds and not problems:
-            foresee(self._inputs(news), self._run)
-        return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
+            problems = foresee(self._inputs(news), self._run)
+        return CheckResult(_with_end_in_utc(news), [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the agent if the canonical forms differ, or if the journal says that it has ended."""
@@ -292,7 +293,8 @@ class RoomVerbs(_Verbs):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
         self._process.warn_of_missing_credentials()
-        return CheckResult(news, [CheckFailure("", str(problem)) for problem in check_room(_to_properties(news))])
+        problems = check_room(_to_properties(news))
+        return CheckResult(_with_end_in_utc(news), [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the room if its name differs; the new room is opened before the old one is ended."""
@@ -318,6 +320,11 @@ class RoomVerbs(_Verbs):
         """End the room if no one is in it."""
         with self._call():
             delete_room(_to_properties(_props), self._run)
+
+
+def _with_end_in_utc(news: dict[str, Any]) -> dict[str, Any]:
+    """Inputs whose end has the form of the state: a transform may have set it in another form."""
+    return {**news, ENDS_AT: normalize_end_time(news[ENDS_AT])} if ENDS_AT in news else news
 
 
 def _read_result(reading: Reading, id_: str, props: dict[str, Any]) -> ReadResult:

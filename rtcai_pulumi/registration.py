@@ -16,6 +16,7 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.resource import all_aliases
 
+from rtcai_pulumi.config.end_time import ENDS_AT, normalize_end_time
 from rtcai_pulumi.config.output_text import REASON, is_output_text
 from rtcai_pulumi.config.problems import TWO_AGENTS, Problem, path_of
 from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
@@ -106,7 +107,7 @@ def delay_registration(
     async def delayed_owner() -> str | None:
         _report_problems(run)
         await run.watch_transforms(wanted=options.may_change)
-        for field_name in ("cname", "requestId"):
+        for field_name in ("cname", "requestId", ENDS_AT):
             if isinstance(inputs.get(field_name), pulumi.Output) and await inputs[field_name].is_secret():
                 raise InvalidProgram(_MUST_BE_PUBLIC.format(label=label, name=field_name))
         return await owner()
@@ -154,6 +155,13 @@ def as_inputs(value: Any, label: str, location: Location = ()) -> Any:
         return item
 
     return map_nested(as_data(value), watch, location, keeps=is_not_null)
+
+
+def normalize_end_input(value: Any) -> Any:
+    """The end of an agent or a room in the engine's form: a text in UTC. What is not a time is left for `check`."""
+    if isinstance(value, pulumi.Output) or inspect.isawaitable(value):
+        return pulumi.Output.from_input(value).apply(normalize_end_time)
+    return normalize_end_time(value)
 
 
 def _require_sendable(known: Any, label: str, location: Location) -> Any:

@@ -8,7 +8,8 @@ from pulumi.dynamic import Resource
 
 from rtcai_pulumi.config.block import describe_misspelt_keyword
 from rtcai_pulumi.config.conversation import HIDDEN
-from rtcai_pulumi.config.room import RoomInputs
+from rtcai_pulumi.config.end_time import ENDS_AT
+from rtcai_pulumi.config.room import SET_BY_EVENT, RoomInputs
 from rtcai_pulumi.config.rules import HOW_TO_ADOPT_A_ROOM
 from rtcai_pulumi.config.setting import Setting
 from rtcai_pulumi.lifecycle.room import ADDED_OUTPUTS, check_room
@@ -18,6 +19,7 @@ from rtcai_pulumi.registration import (
     as_inputs,
     delay_registration,
     former_owners_of,
+    normalize_end_input,
     owner_of,
     require_text_and_options,
 )
@@ -68,15 +70,22 @@ class Room(Resource, module="rtcai", name="Room"):
             misspelt: rejected.
         """
         for keyword in misspelt:
-            known = [field for field in RoomInputs.model_fields if field not in {*HIDDEN, "extra", "take_over"}]
+            known = [field for field in RoomInputs.model_fields if field not in {*HIDDEN, *SET_BY_EVENT, "extra"}]
             raise TypeError(describe_misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
         self._declare(name, {"cname": cname, "uid": uid, "adoptExisting": adopt_existing, "force": force}, opts)
 
     @classmethod
-    def _of_event(cls, name: str, cname: Input[str], opts: ResourceOptions | None) -> "Room":
-        """The room of an event; if the event gets another name, it takes the open room of its former resource."""
+    def _of_event(cls, name: str, cname: Input[str], ends_at: Any, opts: ResourceOptions | None) -> "Room":
+        """The room of an event; if the event gets another name, it takes the open room of its former resource.
+
+        Args:
+            name: the resource's name in the program.
+            cname: the room's name.
+            ends_at: the end of the agent in it; None if it has no end.
+            opts: Pulumi's options.
+        """
         room = cls.__new__(cls)
-        room._declare(name, {"cname": cname, "takeOver": True}, opts)
+        room._declare(name, {"cname": cname, "takeOver": True, ENDS_AT: normalize_end_input(ends_at)}, opts)
         return room
 
     def _declare(self, name: str, arguments: dict[str, Any], opts: ResourceOptions | None) -> None:

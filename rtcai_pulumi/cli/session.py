@@ -78,6 +78,17 @@ def open_for_writing(option: str | None, *, may_create: bool = False) -> Iterato
         yield existing
 
 
+def require_settings() -> None:
+    """Check the settings of the service in the environment, without a request.
+
+    Raises:
+        SettingsError: credentials are missing, or a setting is wrong.
+    """
+    from rtcai_pulumi.service.settings import resolve  # noqa: PLC0415  as below
+
+    resolve(os.environ, lambda _: None)
+
+
 @contextmanager
 def open_service(journal: Journal) -> Iterator[Run]:
     """Open the service for the verbs of the lifecycle; credentials come from the environment.

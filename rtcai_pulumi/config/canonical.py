@@ -16,11 +16,16 @@ from pydantic_core import PydanticUndefined
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import BLOCK_NAMES, Data, Mode
+from rtcai_pulumi.config.end_time import ends_at_of
 from rtcai_pulumi.config.values import UNKNOWN, contains_unknown
 from rtcai_pulumi.config.wire import create_body, data_of, nested_blocks, to_json
 
 _UNORDERED: Final = frozenset({"ignoreBracketTextSet", "interruptWords"})
 _OWN_PROMPT: Final = ("customPrompt", "customPromptKeyWord", "customPromptFormat")
+
+
+CONFIGURATION: Final = ("cname", *BLOCK_NAMES, "extra")
+"""The inputs that determine the canonical form: another value of one of them requires another agent."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,14 @@ class DesiredAgent:
         return str(self.inputs["cname"])
 
     @property
+    def ends_at(self) -> str:
+        """When it is to end, as the journal stores it; empty if it has no end, or if the end is not known yet."""
+        return ends_at_of(self.inputs)
+
+    @property
     def configuration(self) -> Mapping[str, Any]:
         """The inputs that determine the canonical form, as they are; two agents with equal ones are the same."""
-        return {name: self.inputs.get(name) for name in ("cname", *BLOCK_NAMES, "extra")}
+        return {name: self.inputs.get(name) for name in CONFIGURATION}
 
     @cached_property
     def data(self) -> Mapping[str, Any]:

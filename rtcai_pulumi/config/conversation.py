@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.blocks import Agent, Asr, Llm, Pipeline, Tts
+from rtcai_pulumi.config.end_time import EndTime
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 from rtcai_pulumi.config.task import TASK_PATTERN
 
@@ -90,6 +91,10 @@ class Conversation(AgentSettings):
     adopt: Setting[TaskName] = Field(default=None)
     """A running task, as ``"cid/taskId"``, to adopt instead of starting a new one. Ignored once the journal or the
     state has ever had that task."""
+    ends_at: Setting[EndTime] = Field(default=None)
+    """When the agent is to end: ISO 8601 with an offset, as in ``2026-10-13T18:00:00+08:00``, or in a program a
+    ``datetime`` with a time zone. Never sent to the service: ``rtcai sweep --over`` stops the agent, and no later run
+    starts it again. Default: no end."""
     owner: Setting[str] = Field(default=None)
     """The resource that the task is for. The resource class adds it, because the engine does not pass the URN."""
     options: Setting[Mapping[str, Any]] = Field(default=None)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import RoomName
+from rtcai_pulumi.config.end_time import EndTime
 from rtcai_pulumi.config.setting import Integer, Setting
 
 UID_MAX: Final = 2**53 - 1
@@ -33,3 +34,9 @@ class RoomInputs(Block):
     """The Pulumi options of the resource, as in `Conversation.options`."""
     take_over: Setting[bool] = Field(default=False)
     """Whether to take an open room of another resource of this stack. Set by an event, whose name may change."""
+    ends_at: Setting[EndTime] = Field(default=None)
+    """When the agent of the room is to end. Set by an event: ``rtcai sweep --over`` also ends the rooms of an event."""
+
+
+SET_BY_EVENT: Final = ("take_over", "ends_at")
+"""Inputs that only an event sets; a program cannot set them."""

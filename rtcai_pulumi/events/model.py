@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import AgentSettings, RoomName, TaskName
+from rtcai_pulumi.config.end_time import EndTime
 from rtcai_pulumi.config.setting import BlockSetting, Setting
 
 KEY_PATTERN: Final = r"^[^\s:/|\u0000-\u001f\u007f]+$"
@@ -66,6 +67,8 @@ class EventRoom(Block):
     """A task that already runs in the room, as ``"cid/taskId"``. It is adopted instead of starting a new one. Ignored
     if the journal or the state has ever contained that task.
     """
+    ends_at: Setting[EndTime] = Field(default=None)
+    """When the agent of this room is to end. Default: `Event.ends_at`."""
     link: Setting[Link] = Field(default=None)
     """The link for joining this room. Default: `Event.link`."""
 
@@ -82,6 +85,11 @@ class Event(Block):
     create_rooms: Setting[bool] = Field(default=False)
     """Whether the rooms are opened and ended together with their agents: a `Room` for each. It is then an error if a
     room of that name is already open. Default false: a room is opened by whoever joins first.
+    """
+    ends_at: Setting[EndTime] = Field(default=None)
+    """When the event ends: a point in time in ISO 8601 with an offset. Never sent to the service: ``rtcai sweep
+    --over`` stops the agents that are over and, with `create_rooms`, ends their rooms once no one is left in them. No
+    later run starts them again. Default: no end.
     """
     link: Setting[Link] = Field(default=None)
     """The link for joining a room: an address with ``{cname}`` as the placeholder for the room's name. Shown in the

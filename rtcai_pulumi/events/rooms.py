@@ -10,6 +10,7 @@ import pulumi
 from pulumi import Output, ResourceOptions
 
 from rtcai_pulumi.config.conversation import Conversation
+from rtcai_pulumi.config.end_time import ENDS_AT
 from rtcai_pulumi.config.rules import TOO_DEEP
 from rtcai_pulumi.config.values import Location, as_data, drop_nulls, map_nested, walk
 from rtcai_pulumi.conversation import RealtimeConversation
@@ -19,7 +20,7 @@ from rtcai_pulumi.events.model import DEFAULT_NAME, NO_ROOMS, Event, is_address
 from rtcai_pulumi.events.readme import ReadmeRow, render_readme
 from rtcai_pulumi.events.secrets import Reference
 from rtcai_pulumi.events.validation import Plan, RoomPlan, plan_event
-from rtcai_pulumi.registration import refuse_component
+from rtcai_pulumi.registration import normalize_end_input, refuse_component
 from rtcai_pulumi.room import Room
 
 
@@ -87,11 +88,16 @@ class EventRooms(pulumi.ComponentResource):
             pulumi.warn(f"event {name} {NO_ROOMS}")
         tasks: Any = {key: conversation.id for key, conversation in self.conversations.items()}
         self.tasks = Output.from_input(tasks)
+        ends = Output.from_input({key: conversation.ends_at for key, conversation in self.conversations.items()})
         links = Output.from_input({room.key: room.link for room in plan.rooms})
         names = Output.from_input({key: conversation.cname for key, conversation in self.conversations.items()})
-        self.readme = Output.all(self.tasks, names, links).apply(
+        self.readme = Output.all(self.tasks, names, links, ends).apply(
             lambda known: render_readme(
-                name, [ReadmeRow(key, known[1][key], task, _link(known[2].get(key))) for key, task in known[0].items()]
+                name,
+                [
+                    ReadmeRow(key, known[1][key], task, _link(known[2].get(key)), known[3].get(key))
+                    for key, task in known[0].items()
+                ],
             )
         )
         self.register_outputs({"tasks": self.tasks, "readme": self.readme})
@@ -100,7 +106,7 @@ class EventRooms(pulumi.ComponentResource):
 def _declare_conversation(name: str, room: RoomPlan, opts: ResourceOptions, *, with_room: bool) -> RealtimeConversation:
     inputs = {_PYTHON_NAMES[key]: value for key, value in reveal(room.inputs).items()}
     if with_room:
-        inputs["cname"] = Room._of_event(name, inputs["cname"], opts).cname
+        inputs["cname"] = Room._of_event(name, inputs["cname"], inputs.get("ends_at"), opts).cname
     return RealtimeConversation(name, **inputs, opts=opts)
 
 
@@ -119,15 +125,22 @@ def _to_data(event: Event | Mapping[str, Any]) -> Any:
     data = as_data(event)
     if not isinstance(data, dict):
         return data
-    fields = {key: value for key, value in data.items() if value is not None}
+    fields = _with_end({key: value for key, value in data.items() if value is not None})
     if isinstance(fields.get("agent"), dict):
         fields["agent"] = drop_nulls(fields["agent"])
     if isinstance(fields.get("rooms"), dict):
         fields["rooms"] = {
-            key: {name: value for name, value in room.items() if value is not None} if isinstance(room, dict) else room
+            key: _with_end({name: value for name, value in room.items() if value is not None})
+            if isinstance(room, dict)
+            else room
             for key, room in fields["rooms"].items()
         }
     return fields
+
+
+def _with_end(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an event or of a room with the end as a text; a program may pass a ``datetime``."""
+    return {**fields, ENDS_AT: normalize_end_input(fields[ENDS_AT])} if ENDS_AT in fields else fields
 
 
 def _is_output(value: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block, find_nearest
 from rtcai_pulumi.config.conversation import AgentSettings
+from rtcai_pulumi.config.end_time import ENDS_AT
 from rtcai_pulumi.config.output_text import is_output_text
 from rtcai_pulumi.config.problems import NULL, TWO_AGENTS, Problem, check_fields
 from rtcai_pulumi.config.validation import check
@@ -134,6 +135,9 @@ class _Planner:
         inputs["cname"] = room["cname"] if "cname" in room else self._join(known_prefix, str(key))
         if "adopt" in room:
             inputs["adopt"] = room["adopt"]
+        ends_at = room.get(ENDS_AT, data.get(ENDS_AT))
+        if ends_at is not None:
+            inputs[ENDS_AT] = ends_at
         return RoomPlan(str(key), inputs, link if isinstance(link, str) or self._is_output(link) else None, part)
 
     def _read_agent(self, owner: Mapping[str, Any], location: Location, *, may_remove: bool) -> EventPart:
@@ -188,6 +192,8 @@ class _Planner:
         self, problem: Problem, room: RoomPlan, default: EventPart, *, is_default: bool, everywhere: bool
     ) -> None:
         path = problem.path
+        if path == ENDS_AT:
+            return  # the field of the event or of the room that has it was checked already
         if path in {"cname", "adopt"}:
             self._report(("rooms", room.key, path), problem.reason)
         elif is_default and not room.part.contains(path) and (default.contains(path) or everywhere):

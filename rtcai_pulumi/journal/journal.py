@@ -111,6 +111,20 @@ class Journal(JournalReader):
         )
         return before.rows == [(RecordState.OPEN,)]
 
+    def begin_close_unless_changed(self, record: Record) -> bool:
+        """Write that this process is about to close a task, if its record is still as it was read.
+
+        So a run that moves the end of the task, or closes it, and a sweep that closes it because of its end cannot both
+        succeed.
+
+        Returns:
+            Whether it was written.
+        """
+        where = "trace_id = ? AND process = ? AND state = ? AND ends_at = ?"
+        expected = (record.trace_id, record.process, record.state, record.ends_at)
+        values = (RecordState.CLOSING, self.process, *expected)
+        return self._change(record.trace_id, f"state = ?, process = ? WHERE {where}", values) is not None
+
     def cancel_close(self, record: Record) -> None:
         """Write that the close was definitely refused, if this process still owns the record."""
         self._change(
@@ -125,35 +139,39 @@ class Journal(JournalReader):
         statement = "UPDATE records SET changed_at = ?, state = ? WHERE task_id = ? AND cid = ?"
         self._write(statement, _now(), RecordState.CLOSED, named.task_id, named.cid)
 
-    def record_return(self, record: Record, *, kept: KeepReason) -> None:
+    def record_return(self, record: Record, *, kept: KeepReason, ends_at: str = "") -> None:
         """Write that a task is about to be returned to an engine.
 
         Args:
             record: the task's record.
             kept: whether the task is retained, as the program configures it now: the create that was answered may be
                 that of an earlier run, with another program.
+            ends_at: when the agent is to end, also as the program configures it now.
         """
-        self._change(record.trace_id, "handed = ?, kept = ? WHERE trace_id = ?", (True, kept, record.trace_id))
+        changes = "handed = ?, kept = ?, ends_at = ? WHERE trace_id = ?"
+        self._change(record.trace_id, changes, (True, kept, ends_at, record.trace_id))
 
-    def claim(self, task: str, *, owner: str, kept: KeepReason) -> None:
-        """Write that the engine has a task, ``{cid}/{taskId}``, in its state: the task's owner, and whether to retain
-        it.
+    def claim(self, task: str, *, owner: str, kept: KeepReason, ends_at: str = "") -> None:
+        """Write that the engine has a task, ``{cid}/{taskId}``, in its state: the task's owner, whether to retain it,
+        and its end.
 
         Args:
             task: the task.
             owner: the task's current owner.
             kept: whether the task is retained.
+            ends_at: when the agent is to end; empty if it has no end.
         """
         named = TaskReference.parse(task)
-        statement = "UPDATE records SET owner = ?, kept = ?, stored = ? WHERE task_id = ? AND cid = ? AND state != ?"
-        self._write(statement, owner, kept, True, named.task_id, named.cid, RecordState.CLOSED)
+        changes = "owner = ?, kept = ?, ends_at = ?, stored = ?"
+        statement = f"UPDATE records SET {changes} WHERE task_id = ? AND cid = ? AND state != ?"  # noqa: S608
+        self._write(statement, owner, kept, ends_at, True, named.task_id, named.cid, RecordState.CLOSED)
 
-    def adopt(self, record: Record, *, owner: str, kept: KeepReason) -> Record | None:
+    def adopt(self, record: Record, *, owner: str, kept: KeepReason, ends_at: str = "") -> Record | None:
         """Write that a retained task belongs to another resource now; None if its record no longer exists."""
         return self._change(
             record.trace_id,
-            "owner = ?, kept = ?, stored = ?, process = ? WHERE trace_id = ?",
-            (owner, kept, False, self.process, record.trace_id),
+            "owner = ?, kept = ?, ends_at = ?, stored = ?, process = ? WHERE trace_id = ?",
+            (owner, kept, ends_at, False, self.process, record.trace_id),
         )
 
     def record_stored(self) -> None:

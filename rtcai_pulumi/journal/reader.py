@@ -56,6 +56,10 @@ class JournalReader(ABC):
         """The unfinished records of the tasks in a room, of all owners."""
         return self._select("cid = ? AND app_key = ? AND state != ?", cid, app_key, RecordState.CLOSED)
 
+    def creates_in_room(self, cname: str, *, app_key: str) -> list[Record]:
+        """The creates for a room that have no response yet, of all owners."""
+        return self._select("cname = ? AND app_key = ? AND state = ?", cname, app_key, RecordState.ASKED)
+
     def others_in_room(self, cname: str, *, app_key: str, endpoint: str, owner: str) -> list[Record]:
         """The unfinished records of a room of one account that no run of this owner closes, oldest first.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from rtcai_pulumi.config.canonical import DesiredAgent
 from rtcai_pulumi.config.conversation import options_of
+from rtcai_pulumi.config.end_time import ends_at_of
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.service.settings import room_endpoint_of
 
@@ -126,6 +127,7 @@ class Record:
             handed=True,
             stored=True,
             kept=keep_reason_of(outputs),
+            ends_at=ends_at_of(outputs),
         )
 
     @classmethod
@@ -149,6 +151,7 @@ class Record:
             digest=agent.digest,
             process=process,
             kept=keep_reason_of(agent.inputs),
+            ends_at=agent.ends_at,
         )
 
     @property

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.service.errors import (
     ConnectionFailed,
@@ -47,6 +48,25 @@ def close_task(record: Record, run: Run) -> None:
     was_open = run.journal.begin_close(record)
     _request_close(record, run, undo=partial(run.journal.cancel_close, record) if was_open else None)
     run.journal.record_close(str(record.task))
+
+
+def close_task_unless_changed(record: Record, run: Run) -> bool:
+    """Close the task of a record, if its record is still as it was read: a run may just move the end of the task.
+
+    Returns:
+        Whether the record was unchanged; if not, nothing was sent.
+
+    Raises:
+        OtherAccount: the settings name another account than the task was started with.
+        RtcAiError: the agent may still be in the room; if it definitely is, the record says "open" again.
+    """
+    require_account(record, run.client.settings)
+    if not run.journal.begin_close_unless_changed(record):
+        return False
+    was_open = record.state is RecordState.OPEN
+    _request_close(record, run, undo=partial(run.journal.cancel_close, record) if was_open else None)
+    run.journal.record_close(str(record.task))
+    return True
 
 
 def close_unrecorded_task(record: Record, run: Run) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.journal.record import Record, RecordState, StackState
 from rtcai_pulumi.lifecycle.account import require_account
-from rtcai_pulumi.lifecycle.recovery_rules import is_superseded, may_send
+from rtcai_pulumi.lifecycle.recovery_rules import is_being_closed, is_superseded, may_send
 from rtcai_pulumi.service.errors import (
     Facts,
     Interrupted,
@@ -66,6 +67,9 @@ class Run:
     stopping: Callable[[], bool] = lambda: False
     """Whether the engine has requested a stop: nothing new may be started."""
     clock: Callable[[], float] = time.monotonic
+    """Seconds, for the length of waits."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The time of day, in UTC."""
     read_journal: Callable[[], JournalReader] | None = None
     """Returns the journal for operations that a preview calls, which must not write; None: use `open_journal`."""
     known_settings: Callable[[], Settings | None] = lambda: None
@@ -144,6 +148,15 @@ class Run:
             reason, advice = explain_take_over(engine_lives=engine_lives)
             facts = Facts(room=record.cname if record else None, trace_id=trace_id)
             raise TakenOver(f"The agent was not started: {reason}.", facts, advice)
+        if record is not None and record.owner:
+            self._require_no_close(record)
+
+    def _require_no_close(self, record: Record) -> None:
+        """Refuse to start an agent while a later process stops the old one: two agents would run for a moment."""
+        if is_being_closed(self.journal.records(record.owner), process=self.journal.process):
+            message = "The agent was not started: another command is stopping the old agent of this resource."
+            facts = Facts(room=record.cname, trace_id=record.trace_id)
+            raise TakenOver(message, facts, "run `pulumi up` again; it starts the agent")
 
     def is_superseded(self, record: Record) -> bool:
         """Whether a later run has an agent of the same owner, or has requested one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -14,12 +14,22 @@ from rtcai_pulumi.config.conversation import former_owners, roommates, starts_fi
 from rtcai_pulumi.config.problems import TWO_AGENTS
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
-from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, keep_reason_of
+from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, keep_reason_of
 from rtcai_pulumi.lifecycle.account import require_account
+from rtcai_pulumi.lifecycle.close import close_task
+from rtcai_pulumi.lifecycle.end_time import may_start, report_end, require_time_left
 from rtcai_pulumi.lifecycle.recovery import close_last, explain_lost_create, filter_by_state, recover
-from rtcai_pulumi.lifecycle.recovery_rules import Step, steps_before_create
+from rtcai_pulumi.lifecycle.recovery_rules import Step, steps_after_delete, steps_before_create
 from rtcai_pulumi.lifecycle.result import record_response, record_return
-from rtcai_pulumi.service.errors import Facts, JournalError, OutcomeUnknown, RoomNotFound, RtcAiError, TakenOver
+from rtcai_pulumi.service.errors import (
+    EndPassed,
+    Facts,
+    JournalError,
+    OutcomeUnknown,
+    RoomNotFound,
+    RtcAiError,
+    TakenOver,
+)
 from rtcai_pulumi.service.retry import HARMLESS, Policy
 from rtcai_pulumi.service.settings import room_endpoint_of
 
@@ -55,7 +65,8 @@ def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Reco
         summary = f"Task {task} cannot be adopted: room {cname} now has the cid {room.cid}, not {reference.cid}."
         raise RoomNotFound(summary, facts, advice)
     if retained is not None:
-        return run.journal.adopt(retained, owner=agent.owner, kept=keep_reason_of(agent.inputs))
+        kept = keep_reason_of(agent.inputs)
+        return run.journal.adopt(retained, owner=agent.owner, kept=kept, ends_at=agent.ends_at)
     # In one write: the next run would send a create for a record without a task, which would start a second agent.
     record = Record.for_create(agent, run.client.settings, run.journal.process, new_id)
     adopted = replace(record, state=RecordState.OPEN, cid=reference.cid, task_id=reference.task_id, handed=True)
@@ -98,36 +109,40 @@ def create(
     inputs: Mapping[str, Any],
     run: Run,
     *,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] | None = None,
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> StartedAgent:
     """Recover unfinished records of this resource, then start one agent. Both are journaled before the result is
     returned.
 
     Raises:
+        EndPassed: the agent is over, so it was not started.
         OutcomeUnknown: it is not known whether an agent was started. The message names room, request id and trace id,
             and the journal keeps them.
         TakenOver: no engine waits for the result any more; no agent was left running.
         RtcAiError: no agent was started.
     """
     agent = DesiredAgent(inputs)
+    _require_time_left(agent, run)
     steps = _find_leftovers(agent, run) if agent.owner else []
     recovered = recover(steps, agent, run)
     try:
         record = recovered or adopt_task(agent, run, new_id) or _start_agent(agent, run, new_id)
-        record_return(record, keep_reason_of(inputs), run)
-    except TakenOver:
+        _require_room_stays(record, agent, run)
+        record_return(record, keep_reason_of(inputs), agent.ends_at, run)
+    except (TakenOver, EndPassed):
         raise
     except RtcAiError as error:
         raise _explain_error(error, agent, run) from None
     run.tasks_to_keep.add(str(record.task))
     close_last(steps, run)
+    report_end(agent.cname, agent.ends_at, run)
     added = (
         record.request_id,
         str(record.cid),
         record.task_id,
         record.trace_id,
-        now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        (now or run.now)().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         record.app_key,
         record.endpoint,
         str(agent.mode),
@@ -136,6 +151,42 @@ def create(
     if record.room_endpoint != room_endpoint_of(record.endpoint):
         outputs["roomEndpoint"] = record.room_endpoint  # in the other cases the endpoint determines it
     return StartedAgent(str(record.task), outputs)
+
+
+def _require_time_left(agent: DesiredAgent, run: Run) -> None:
+    """Refuse to start an agent after its end, and stop what a killed run has started for it and never returned.
+
+    What an engine has in its state is left alone: with ``--replace`` that is the agent that is over.
+
+    Raises:
+        EndPassed: its end has passed.
+        RtcAiError: an agent that a killed run has started could not be stopped.
+    """
+    if agent.owner and not may_start(agent.ends_at, run.now()):
+        journal = run.journal
+        records = [record for each in (agent.owner, *former_owners(agent.inputs)) for record in journal.records(each)]
+        recover(steps_after_delete(records, process=journal.process, unrecovered=run.unrecovered), agent, run)
+    require_time_left("The agent", agent.cname, agent.ends_at, run.now())
+
+
+def _require_room_stays(record: Record, agent: DesiredAgent, run: Run) -> None:
+    """Refuse an agent in a room that `rtcai sweep --over` is just ending; it ends rooms of agents with an end only.
+
+    The sweep writes into the journal that the room is about to end, and then looks for records of agents in it. The
+    record of this agent was written before its request was sent. So either the sweep leaves the room open, or this
+    check sees that the room is about to end.
+
+    Raises:
+        TakenOver: the room is about to end; the agent was stopped.
+    """
+    if not agent.ends_at or record.cid is None or record.cid in run.ended_rooms:
+        return
+    room = run.journal.room(record.cid, app_key=record.app_key, room_endpoint=record.room_endpoint)
+    if room is not None and room.owner == NOBODY:
+        close_task(record, run)
+        message = "The agent was stopped immediately after it had started: `rtcai sweep --over` is ending its room."
+        facts = Facts(room=record.cname, cid=record.cid, task=record.task_id)
+        raise TakenOver(message, facts, "run `pulumi up` again; it opens the room and starts the agent")
 
 
 def _find_leftovers(agent: DesiredAgent, run: Run) -> list[tuple[Record, Step]]:
@@ -168,10 +219,12 @@ def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Re
     body = agent.body(record.request_id)
     client = run.client
 
+    def before_sending() -> None:
+        run.require_still_wanted(record.trace_id)
+        require_time_left("The agent", agent.cname, agent.ends_at, run.now())  # a wait for the room may be long
+
     def attempt() -> tuple[int, str]:
-        task = client.create_task(
-            body, trace_id=record.trace_id, before_sending=lambda: run.require_still_wanted(record.trace_id)
-        )
+        task = client.create_task(body, trace_id=record.trace_id, before_sending=before_sending)
         return task.cid, task.task_id
 
     policy = Policy(repeats_unknown_outcomes=False, wait_for_room=float(agent.inputs.get("waitForRoom") or 0))

@@ -1,12 +1,16 @@
-"""Warnings about a future create, shown at preview: with ``--replace`` and a taint, the engine does not call `diff`."""
+"""What a future create will find, known at preview: with ``--replace`` and a taint, the engine does not call `diff`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.config.problems import TWO_AGENTS
+from rtcai_pulumi.config.conversation import former_owners
+from rtcai_pulumi.config.end_time import ENDS_AT, ends_at_of
+from rtcai_pulumi.config.problems import TWO_AGENTS, Problem
+from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import KeepReason, RecordState, keep_reason_of
 from rtcai_pulumi.lifecycle.account import compare_accounts
+from rtcai_pulumi.lifecycle.end_time import explain_refused_replacement, may_start, warn_of_passed_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,13 +18,21 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def foresee(inputs: Mapping[str, Any], run: Run) -> None:
+def foresee(inputs: Mapping[str, Any], run: Run) -> list[Problem]:
     """Warn of what a create will find. Nothing is written, and no request is sent.
 
     Args:
         inputs: the inputs of a resource for which the engine passes no old inputs.
-        run: the journal, and the settings.
+        run: the journal, the state and the settings.
+
+    Returns:
+        Why the create must not even begin: an agent that is over would be replaced. The engine may delete the old
+        resource before it creates the new one, and would then have none.
     """
+    if not may_start(ends_at_of(inputs), run.now()):
+        if _is_in_state(inputs, run):
+            return [Problem(ENDS_AT, explain_refused_replacement(ends_at_of(inputs), run.now()))]
+        warn_of_passed_end(inputs, run)
     owner = inputs.get("owner")
     for record in run.records.records(owner) if isinstance(owner, str) else ():
         if record.state is RecordState.OPEN and record.handed:
@@ -28,6 +40,15 @@ def foresee(inputs: Mapping[str, Any], run: Run) -> None:
                 compare_accounts(record, settings, run, is_replaced=False)
             if record.kept is keep_reason_of(inputs) is KeepReason.RETAINED and record.cname == inputs.get("cname"):
                 warn_of_two(str(record.task), record.cname, run)
+    return []
+
+
+def _is_in_state(inputs: Mapping[str, Any], run: Run) -> bool:
+    """Whether the stack's state has the resource; False if the state cannot be read, because `create` asks again."""
+    owner = inputs.get("owner")
+    state = run.state(owner) if isinstance(owner, str) else None
+    urns = {urn_of(each) for each in (owner, *former_owners(inputs)) if isinstance(each, str)}
+    return state is not None and any(agent.urn in urns for agent in state.agents)
 
 
 def warn_of_two(task: str, cname: str, run: Run) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rtcai_pulumi.config.end_time import ends_at_of
 from rtcai_pulumi.journal.record import Record, RoomRecord
 from rtcai_pulumi.lifecycle.account import require_account
+from rtcai_pulumi.lifecycle.end_time import stays_in_state
 from rtcai_pulumi.lifecycle.recovery_rules import is_closed
 from rtcai_pulumi.service.errors import OtherAccount, RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import QUERY
@@ -27,7 +29,7 @@ class Reading:
 
 
 def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
-    """Find out whether an agent is gone; nothing is written.
+    """Find out whether an agent is gone; nothing is written. An agent that is over stays in the state if it is gone.
 
     Args:
         resource_id: ``{cid}/{taskId}``.
@@ -37,12 +39,13 @@ def read(resource_id: str, outputs: Mapping[str, Any], run: Run) -> Reading:
     Raises:
         OtherAccount: the settings name another account than the task was started with.
     """
+    is_over = stays_in_state(ends_at_of(outputs), run.now())
     if is_closed(run.records.records_of_task(resource_id), resource_id):
-        return Reading(gone=True)
+        return Reading(gone=not is_over)
     reading = query_existence(Record.from_state(resource_id, outputs, process=0), run)
     if reading.gone:
         run.gone_tasks.add(resource_id)
-    return reading
+    return Reading(gone=False) if is_over and reading.gone else reading
 
 
 def query_existence(item: Record | RoomRecord, run: Run) -> Reading:

@@ -154,20 +154,22 @@ def is_closed(records: Iterable[Record], task: str) -> bool:
     return any(record.task == task and record.state is RecordState.CLOSED for record in records)
 
 
-def is_stale(record: Record, *, owner: object, kept: KeepReason) -> bool:
-    """Whether the journal must be updated with the task's current owner, or with whether the task is retained.
+def is_stale(record: Record, *, owner: object, kept: KeepReason, ends_at: str = "") -> bool:
+    """Whether the journal must be updated with the task's current owner, its end, or whether the task is retained.
 
     A resource or its stack may have been renamed: a new resource with the old name must not find this task as one that
-    a run left unfinished. And a retained task is left alone only once an engine definitely has it.
+    a run left unfinished. A retained task is left alone only once an engine definitely has it. And `rtcai sweep --over`
+    stops an agent by the end that the journal has.
 
     Args:
         record: the task's record.
         owner: the owner from the program; not a string as long as it is unknown.
         kept: whether the program retains the task.
+        ends_at: the end from the program; empty if there is none.
     """
     renamed = isinstance(owner, str) and record.owner != owner
     unsure = kept is KeepReason.RETAINED and not record.stored
-    return record.is_unfinished and (renamed or record.kept is not kept or unsure)
+    return record.is_unfinished and (renamed or record.kept is not kept or record.ends_at != ends_at or unsure)
 
 
 def may_send(record: Record | None, *, process: int, engine_lives: bool) -> bool:
@@ -185,6 +187,19 @@ def is_superseded(records: Iterable[Record], *, process: int) -> bool:
         process: the number of the current process.
     """
     return any(record.process > process and record.state in {RecordState.ASKED, RecordState.OPEN} for record in records)
+
+
+def is_being_closed(records: Iterable[Record], *, process: int) -> bool:
+    """Whether a later process is closing a task of the owner: this process may not start an agent next to it yet.
+
+    The recovery leaves the records of later processes alone. `rtcai sweep --over` is a later process if it begins while
+    a run works.
+
+    Args:
+        records: all records of one owner.
+        process: the number of the current process.
+    """
+    return any(record.process > process and record.state is RecordState.CLOSING for record in records)
 
 
 def _step(record: Record, *, keep: bool) -> Step:

@@ -61,12 +61,13 @@ def _record_orphan(record: Record, cid: int, task_id: str, run: Run) -> Record |
     return orphan
 
 
-def record_return(record: Record, kept: KeepReason, run: Run) -> None:
+def record_return(record: Record, kept: KeepReason, ends_at: str, run: Run) -> None:
     """Write that the task of a record is about to be returned to an engine; an adopted task has this from the start.
 
     Args:
         record: the task's record.
         kept: whether the task is left alone when its resource is no longer declared.
+        ends_at: when the agent is to end; empty if it has no end.
         run: the journal.
 
     Raises:
@@ -75,7 +76,7 @@ def record_return(record: Record, kept: KeepReason, run: Run) -> None:
     if record.handed:
         return
     try:
-        run.journal.record_return(record, kept=kept)
+        run.journal.record_return(record, kept=kept, ends_at=ends_at)
     except JournalError as error:
         ids = Facts(room=record.cname, cid=record.cid, task=record.task_id)
         facts = replace(ids, request_id=record.request_id, trace_id=record.trace_id)

@@ -16,15 +16,17 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.conversation import former_owners
+from rtcai_pulumi.config.end_time import ENDS_AT, ends_at_of, normalize_end_time
 from rtcai_pulumi.config.problems import Problem, check_fields
 from rtcai_pulumi.config.room import UID_MAX, RoomInputs
 from rtcai_pulumi.journal.owner import is_same_stack, stack_part_of, urn_of
 from rtcai_pulumi.journal.record import NOBODY, RoomRecord, StackState
 from rtcai_pulumi.lifecycle.account import compare_accounts, require_account
 from rtcai_pulumi.lifecycle.diff import find_named_changes
+from rtcai_pulumi.lifecycle.end_time import is_extended, may_replace, require_time_left, stays_in_state
 from rtcai_pulumi.lifecycle.read import Reading, query_existence
 from rtcai_pulumi.lifecycle.room_end import end_with_resource, record_end, reopen_room
-from rtcai_pulumi.service.errors import Facts, RoomExists, RoomNotFound
+from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound
 from rtcai_pulumi.service.retry import HARMLESS
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 ADDED_OUTPUTS: Final = ("cid", "appKey", "roomEndpoint")
 """The outputs that a create adds to the inputs."""
+_COMPARED: Final = ("cname", "uid", "adoptExisting", "force")
 
 
 def check_room(inputs: Mapping[str, Any]) -> list[Problem]:
@@ -44,7 +47,8 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     """Whether anything has changed, and which changes require another room: its name, and its creator.
 
     Another room is also required if an earlier run has started to end this one: it is not known whether the room is
-    still open, and `create` asks the service. A preview calls this too, so nothing is written.
+    still open, and `create` asks the service. The room of an agent that is over is not replaced. A preview calls this
+    too, so nothing is written.
 
     Raises:
         OtherAccount: another room is required, and the settings name another account than the room's.
@@ -52,20 +56,38 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     cid, owner = int(resource_id), news.get("owner")
     if isinstance(owner, str):
         run.state_rooms.add((cid, owner))
-    names = ("cname", "uid", "adoptExisting", "force")
-    changed = [name for name in names if olds.get(name) != news.get(name)]
+    changed = [name for name in _COMPARED if olds.get(name) != news.get(name)]
     replaces = [name for name in changed if name == "cname" or (name == "uid" and news.get(name) is not None)]
     replaces += [name for name in find_named_changes(olds, news) if name not in replaces]
     room = _room_of(olds)
     known = run.records.room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
-    if not replaces and known is not None and known.owner == NOBODY:
+    if not may_replace(ends_at_of(news), run.now()):
+        changed, replaces = [], []
+    elif not replaces and _is_gone(room, known, olds, news, run):
         replaces = ["cid"]
     if (settings := run.known_settings()) is not None:
         compare_accounts(room, settings, run, is_replaced=bool(replaces))
     if replaces:
         return True, replaces
     run.rooms_to_keep.add(cid)
+    changed += [ENDS_AT] * (normalize_end_time(olds.get(ENDS_AT)) != normalize_end_time(news.get(ENDS_AT)))
     return bool(changed) or _needs_new_owner(known, owner, news, run), []
+
+
+def _is_gone(
+    room: RoomRecord, known: RoomRecord | None, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run
+) -> bool:
+    """Whether the room has ended, or is about to end. If its end was moved into the future, the service is asked: a
+    refresh has kept a room that ended after its agent.
+    """
+    if known is not None and known.owner == NOBODY:
+        return True
+    if not is_extended(ends_at_of(olds), ends_at_of(news), run.now()) or run.known_settings() is None:
+        return False
+    try:
+        return query_existence(room, run).gone
+    except OtherAccount:
+        return False
 
 
 def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any]]:
@@ -75,11 +97,13 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
         The resource's id, which is the room's number, and the outputs.
 
     Raises:
+        EndPassed: the agent of the room is over, so no one needs the room.
         RoomExists: this stack did not open the room, and it may not be adopted.
         RoomInUse: it has to be opened again with another creator, and someone is in it.
         RtcAiError: it cannot be opened, or it is not known whether it is open.
     """
     cname = str(inputs["cname"])
+    require_time_left("The room", cname, ends_at_of(inputs), run.now())
     room = _query(cname, run)
     cid = _open_room(inputs, run) if room is None else _take_room(room, inputs, run)
     settings = run.client.settings
@@ -93,8 +117,13 @@ def create_room(inputs: Mapping[str, Any], run: Run) -> tuple[str, dict[str, Any
 def update_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Store the inputs that only the provider reads, and write who owns the room now; no request is sent."""
     outputs = {**{name: olds.get(name) for name in ADDED_OUTPUTS}, **news}
-    _record_owner(outputs, run)
+    room = _room_of(outputs)
+    known = run.journal.room(room.cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
+    if known is None or known.owner != NOBODY:  # a room that was ended because its agent is over stays ended
+        _record_owner(outputs, run)
     run.rooms_to_keep.add(int(resource_id))
+    if not may_replace(ends_at_of(news), run.now()):
+        outputs |= {name: olds[name] for name in _COMPARED if name in olds}
     return outputs
 
 
@@ -130,7 +159,7 @@ def _needs_new_owner(known: RoomRecord | None, owner: object, inputs: Mapping[st
     if (
         known is None
         or not isinstance(owner, str)
-        or known.owner == owner
+        or known.owner in {owner, NOBODY}  # a room that was ended because its agent is over stays ended
         or _belongs_to_other_stack(known, owner, inputs)
     ):
         return False
@@ -141,12 +170,15 @@ def _needs_new_owner(known: RoomRecord | None, owner: object, inputs: Mapping[st
 
 
 def read_room(outputs: Mapping[str, Any], run: Run) -> Reading:
-    """Find out whether the room is gone; nothing is written.
+    """Find out whether the room is gone; nothing is written. The room of an agent that is over stays in the state.
 
     Raises:
         OtherAccount: the settings name another AppKey or room API than the room was opened with.
     """
-    return query_existence(_room_of(outputs), run)
+    reading = query_existence(_room_of(outputs), run)
+    if reading.gone and stays_in_state(ends_at_of(outputs), run.now()):
+        return Reading(gone=False)
+    return reading
 
 
 def delete_room(outputs: Mapping[str, Any], run: Run) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.owner import make_owner, urn_of
 from rtcai_pulumi.journal.record import KeepReason, RecordState
+from rtcai_pulumi.lifecycle.end_time import describe_end, has_ended
 from rtcai_pulumi.maintenance import NotInJournal
 from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.stack.export import name_of, stack_of
@@ -78,6 +79,16 @@ class AgentLine:
     uptime: float | None
     """Seconds since the create was requested, as long as there may be an agent."""
     mark: Mark | None
+    ends_at: str = ""
+    """When the agent is to end: ISO 8601, UTC; empty if it has no end."""
+
+    def has_ended(self, now: datetime) -> bool:
+        """Whether the agent's time is over, and it may still be running."""
+        return (self.record is None or self.record.is_unfinished) and has_ended(self.ends_at, now)
+
+    def describe_end(self, now: datetime) -> str:
+        """Return how far away its end is; empty if it has none, or is closed."""
+        return describe_end(self.ends_at, now) if self.record is None or self.record.is_unfinished else ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the line for ``--json``."""
@@ -97,6 +108,7 @@ class AgentLine:
             "began": record.began_at if record else None,
             "since": record.changed_at if record else None,
             "uptime": self.uptime,
+            "endsAt": self.ends_at or None,
             "processLives": self.is_running,
             "requestId": record.request_id if record else None,
             "traceId": record.trace_id if record else None,
@@ -167,6 +179,7 @@ def make_line(record: Record, *, is_running: bool, now: datetime, mark: Mark | N
         is_running=is_running,
         uptime=max((now - record.start_time).total_seconds(), 0.0) if record.is_unfinished else None,
         mark=mark,
+        ends_at=record.ends_at,
     )
 
 
@@ -183,6 +196,7 @@ def _lines_of_state(state: ExportedState | None, records: Iterable[Record]) -> l
             is_running=None,
             uptime=None,
             mark=Mark.ONLY_IN_STATE,
+            ends_at=agent.ends_at,
         )
         for agent in (state.export.conversations if state else ())
         if agent.task not in known_tasks

@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ import yaml  # Pulumi itself depends on it
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.stores import find_location_warning
+from rtcai_pulumi.lifecycle.end_time import describe_end, has_ended
 from rtcai_pulumi.maintenance.records import is_lost, open_journal, read_records
 from rtcai_pulumi.service.answers import parse_http_date
 from rtcai_pulumi.service.errors import (
@@ -38,6 +40,7 @@ from rtcai_pulumi.stack.plugin_python import plugin_python
 
 if TYPE_CHECKING:
     from rtcai_pulumi.journal.location import DatabaseUrl, Location
+    from rtcai_pulumi.journal.record import Record
     from rtcai_pulumi.service.client import Client
     from rtcai_pulumi.service.settings import Settings
 
@@ -60,6 +63,9 @@ _RESTORE: Final = (
 )
 _LOST_CREATES: Final = (
     "`rtcai ls` lists the lost creates; the next `pulumi up` repeats these requests, see docs/operations.md"
+)
+_STOP_OVER: Final = (
+    "`rtcai sweep --over --all` stops them; run it on a schedule, see docs/operations.md; `rtcai ls --over` lists them"
 )
 _OTHER_PLACE: Final = "set RTCAI_JOURNAL to a file on a local disk that you may write to"
 _NO_CREDENTIALS: Final = "there are no valid credentials"
@@ -390,8 +396,22 @@ def _check_journal(location: Location) -> Finding:
     agents = sum(record.task is not None for record in records)
     if isinstance(location, Path) and (mode := location.stat().st_mode & 0o777) & 0o077:
         return report_failure(check, f"other users can read {location} (mode {mode:o})", f"chmod 600 {location}")
-    detail = f"{location}: {_count(agents, 'agent')}, {_count(lost, 'lost create')}"
-    return report_pass(check, detail, _LOST_CREATES if lost else None)
+    over = _describe_over(records, datetime.now(UTC))
+    detail = f"{location}: {_count(agents, 'agent')}, {_count(lost, 'lost create')}{over}"
+    advice = "; ".join(text for text, applies in ((_STOP_OVER, over), (_LOST_CREATES, lost)) if applies)
+    return report_pass(check, detail, advice or None)
+
+
+def _describe_over(records: Iterable[Record], now: datetime) -> str:
+    """Return how many agents are over and still run, and which of them for the longest time; empty if there are none.
+
+    Nothing stops them until `rtcai sweep --over` is run.
+    """
+    over = sorted((record for record in records if has_ended(record.ends_at, now)), key=lambda record: record.ends_at)
+    if not over:
+        return ""
+    number = f"{_count(len(over), 'agent')} {'is' if len(over) == 1 else 'are'} over and not stopped"
+    return f"; {number} (room {over[0].cname} is {describe_end(over[0].ends_at, now)})"
 
 
 def _count(number: int, what: str) -> str:

@@ -7,6 +7,8 @@
     ├── JournalError           the journal cannot be used; nothing is started without it
     ├── OtherAccount           the task belongs to another AppKey or endpoint than the settings name
     ├── RoomExists             the room is open already, and this stack did not open it
+    ├── EndPassed              the end of an agent or a room has passed, so it is not started
+    ├── EndBeforeStart         the end of an agent is before its start
     ├── ConnectionFailed       no connection was made; nothing was sent
     │   └── UntrustedCertificate   the server's certificate is not trusted
     ├── RoomInUse              someone is in the room and would be disconnected by the change
@@ -150,6 +152,14 @@ class RoomExists(RtcAiError):
 
 class RoomInUse(RtcAiError):
     """Someone is in the room and would be disconnected by the change. Wait until it is empty, or set force=True."""
+
+
+class EndPassed(RtcAiError):
+    """The end of an agent or a room, ``ends_at``, has passed, so it is not started. Set a later end, or none."""
+
+
+class EndBeforeStart(RtcAiError):
+    """The end of an agent, ``ends_at``, is before its start. Correct the time."""
 
 
 class ConnectionFailed(RtcAiError):

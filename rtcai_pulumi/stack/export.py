@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.canonical import DesiredAgent
+from rtcai_pulumi.config.end_time import ends_at_of
 from rtcai_pulumi.config.rules import PULUMI_KEY
 from rtcai_pulumi.config.values import walk
 from rtcai_pulumi.stack import UnreadableExport
@@ -43,6 +44,8 @@ class StoredAgent:
     """None if it is a secret."""
     stopped: bool = False
     """Whether the engine has already deleted it, and keeps it only until its replacement exists."""
+    ends_at: str = ""
+    """When the agent is to end: ISO 8601, UTC; empty if it has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +233,8 @@ def _read_agent(resource: dict[str, Any]) -> StoredAgent:
     cname = properties.get("cname") if isinstance(properties, dict) else None
     cname = cname if isinstance(cname, str) else None
     stopped = resource.get("pendingReplacement") is True
-    return StoredAgent(resource["urn"], str(resource.get("id") or ""), cname, stopped)
+    ends_at = ends_at_of(properties) if isinstance(properties, dict) else ""
+    return StoredAgent(resource["urn"], str(resource.get("id") or ""), cname, stopped, ends_at)
 
 
 def _read_pending_create(resource: dict[str, Any]) -> PendingCreate:

@@ -17,6 +17,8 @@ DIGEST_LENGTH: Final = 16
 
 
 _URN: Final = "urn:pulumi:"
+_AGENT_OF_EVENT: Final = "rtcai:index:EventRooms$pulumi-python:dynamic/rtcai:RealtimeConversation::"
+_ROOM_OF_EVENT: Final = "rtcai:index:EventRooms$pulumi-python:dynamic/rtcai:Room::"
 
 
 NO_ORGANIZATION: Final = "organization"
@@ -110,6 +112,20 @@ def resolve_place(place: str, env: Mapping[str, str], project_backend: str | Non
     if digest and not env.get("PULUMI_BACKEND_URL"):
         return digest.rstrip(":")
     return owner_prefix(env, project_backend, folder, organization or NO_ORGANIZATION)
+
+
+def prefix_of(owner: str) -> str:
+    """Return the part of an owner that all resources of a backend's organization share; see `owner_prefix`."""
+    return owner.partition(":")[0]
+
+
+def owner_of_event_room(owner: str) -> str | None:
+    """Return the owner of the room that an event opens for an agent; None if the agent is not one of an event.
+
+    The room and the agent of an event have the same name, and the event as their parent.
+    """
+    before, agent, name = owner.partition(_AGENT_OF_EVENT)
+    return f"{before}{_ROOM_OF_EVENT}{name}" if agent else None
 
 
 def _current_login(env: Mapping[str, str]) -> str | None:

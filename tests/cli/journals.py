@@ -45,6 +45,7 @@ def note(
     app_key: str = "emulator-app-key",
     cname: str = "keynote",
     digest: str = "0",
+    ends_at: str = "",
 ) -> Record:
     """Write what a run knew about a task. Without a task, its create was never answered."""
     cid, _, task_id = (task or "").partition("/")
@@ -61,6 +62,7 @@ def note(
         state=state or (RecordState.OPEN if task else RecordState.ASKED),
         cid=int(cid) if task else None,
         task_id=task_id or None,
+        ends_at=ends_at,
     )
     return journal.add(record)
 

@@ -10,10 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.maintenance import health
 from tests.cli.journals import note
 from tests.cli.service import Service
+from tests.cli.test_ls import in_hours
 from tests.engine.stack import search_path
 
 CHECKS = [
@@ -149,6 +151,17 @@ def test_a_journal_that_is_damaged_inside(service: Service) -> None:
     service.journal.write_bytes(content)
     found = run_doctor(service, code=1)
     assert find_failures(found) == ["journal"]
+
+
+def test_agents_that_are_over_and_not_stopped_are_a_warning(service: Service) -> None:
+    with Journal(service.journal) as journal:
+        note(journal, "1/a", cname="hall", ends_at=in_hours(-3))
+        note(journal, "2/b", cname="later", ends_at=in_hours(3))
+        note(journal, "3/c", ends_at=in_hours(-3), state=RecordState.CLOSED)
+    finding = run_doctor(service, code=0)["journal"]
+    over = "1 agent is over and not stopped (room hall is over for 2 h 59 min)"
+    assert f"2 agents, 0 lost creates; {over}" in finding["detail"]
+    assert "`rtcai sweep --over --all` stops them" in finding["advice"]
 
 
 def test_a_journal_that_others_can_read(service: Service) -> None:

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
 
 from rtcai_pulumi.cli.app import app
+from rtcai_pulumi.config.end_time import normalize_end_time
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.journal.storage import Statement
@@ -31,6 +33,7 @@ AGENT: Any = {
         "began": {"type": ["string", "null"], "pattern": "Z$"},
         "since": {"type": ["string", "null"], "pattern": "Z$"},
         "uptime": {"type": ["number", "null"], "minimum": 0},
+        "endsAt": {"type": ["string", "null"], "pattern": "Z$"},
         "processLives": {"type": ["boolean", "null"]},
     },
 }
@@ -131,6 +134,46 @@ def test_the_table_shows_short_names_and_whole_tasks(path: Path) -> None:
     assert line.split()[4:6] == ["host", "rooms/test"]
     assert "urn:pulumi" not in line
     assert "\x1b" not in run.stdout
+
+
+def in_hours(hours: float) -> str:
+    """A time from now, as the journal stores it; half a minute later, so that the test may take its time."""
+    return str(normalize_end_time(datetime.now(UTC) + timedelta(hours=hours, seconds=30)))
+
+
+def test_the_end_of_an_agent_is_shown_from_now_and_those_that_are_over_are_filtered(path: Path) -> None:
+    with Journal(path) as journal:
+        note(journal, "1/a", cname="later", ends_at=in_hours(2))
+        note(journal, "2/b", cname="over", ends_at=in_hours(-3))
+        note(journal, "3/c", cname="stopped", ends_at=in_hours(-3), state=RecordState.CLOSED)
+        note(journal, "4/d", cname="endless")
+    head, *lines = ls("--journal", str(path), "--all").stdout.splitlines()
+    assert head.split()[6:9] == ["uptime", "end", "process"]
+    said = {line.split()[0]: line for line in lines}
+    assert " ends in 2 h " in said["later"]
+    assert " over for 2 h 59 min " in said["over"]
+    assert not any("over for" in said[room] or "ends in" in said[room] for room in ("stopped", "endless"))
+    agents = {agent["cname"]: agent["endsAt"] for agent in list_agents("--journal", str(path))}
+    assert agents["endless"] is None
+    assert agents["over"].endswith("Z")
+    assert [agent["cname"] for agent in list_agents("--journal", str(path), "--over")] == ["over"]
+    assert len(list_agents("--journal", str(path), "--over", "--all")) == 1
+
+
+def test_the_end_of_an_agent_that_only_the_state_knows_is_shown(path: Path, tmp_path: Path) -> None:
+    over = resource("1/a")
+    over["outputs"]["endsAt"] = in_hours(-1)
+    state = export(tmp_path / "state.json", [over, resource("2/b", urn("other"))])
+    Journal(path).close()
+    found = list_agents("--journal", str(path), "--stack-export", state, "--over")
+    assert [agent["taskId"] for agent in found] == ["a"]
+
+
+def test_show_names_the_end_and_how_far_away_it_is(path: Path) -> None:
+    with Journal(path) as journal:
+        end = note(journal, "1/a", ends_at=in_hours(-3)).ends_at
+    run = CliRunner().invoke(app, ["show", "1/a", "--journal", str(path)])
+    assert f"end:          {end} - over for 2 h 59 min" in run.stdout
 
 
 def test_the_table_names_a_create_without_an_answer_by_what_forget_takes(path: Path) -> None:

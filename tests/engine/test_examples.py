@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
+import yaml
 
+from rtcai_pulumi.cli.commands.sweep_over import STOPPED_SOME
 from rtcai_pulumi.emulator import Emulator
+from tests.engine.crash import HOOK
 from tests.engine.service import bodies, live, rooms
 from tests.engine.stack import PROJECT, TYPE, Run, Stack
 
@@ -91,6 +95,70 @@ def test_event_yaml(stack: Stack, emulator: Emulator) -> None:
     assert "| keynote |" in example.run(readme).succeeded().output
     example.run(destroy).succeeded()
     assert live(emulator) == []
+
+
+@pytest.mark.everyday
+@pytest.mark.shows("example staging-event", "rtcai sweep", "safety over-room")
+def test_staging_event(stack: Stack, emulator: Emulator) -> None:
+    example = Example(stack, "staging-event")
+    *doors_open, listing, doors_closed, afterwards, destroy = example.commands("test_staging_event")
+    clock = {"PYTHONPATH": str(HOOK), "TEST_CLOCK": "0"}
+    listed = example.run(*doors_open, listing, **clock).succeeded().output
+    assert re.search(r"staging-keynote .* ends in \d+ min", listed)
+    assert rooms(emulator) == ["staging-keynote", "staging-party", "staging-workshop"]
+    clock["TEST_CLOCK"] = str(70 * 60)
+    emulator.clock.offset = 70 * 60
+    swept = example.run(doors_closed, **clock).succeeded().output
+    assert "Stopped:" in swept
+    assert "Rooms ended:" in swept
+    assert rooms(emulator) == ["staging-party"]
+    assert [room["cname"] for room in emulator.rooms()] == ["staging-party"]
+    example.run(doors_closed, **clock).succeeded()
+    example.run(afterwards, **clock).succeeded()
+    assert rooms(emulator) == ["staging-party"]
+    example.run(destroy, **clock).succeeded()
+    assert (live(emulator), emulator.rooms()) == ([], [])
+
+
+COMMAND = "rtcai sweep --over --all --grace 5m"
+STAGING = EXAMPLES / "staging-event"
+
+
+@pytest.mark.everyday
+def test_each_schedule_of_the_staging_event_runs_the_command_of_its_readme() -> None:
+    (line,) = [line for line in (STAGING / "schedule" / "crontab").read_text("utf-8").splitlines() if line[0] == "*"]
+    *times, command = line.split(maxsplit=5)
+    assert all(re.fullmatch(r"(\*|\d+)(/\d+)?", time) for time in times)
+    assert command.startswith(COMMAND)
+    unit = (STAGING / "schedule" / "rtcai-sweep.service").read_text("utf-8")
+    assert f"ExecStart=/usr/bin/env {COMMAND}\n" in unit
+    assert f"SuccessExitStatus={STOPPED_SOME}\n" in unit
+    (job,) = yaml.safe_load((STAGING / ".github" / "workflows" / "sweep.yml").read_text("utf-8"))["jobs"].values()
+    (cron_job,) = yaml.safe_load_all((STAGING / "schedule" / "cronjob.yaml").read_text("utf-8"))
+    (container,) = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    tolerant = f"{COMMAND} || [ $? -eq {STOPPED_SOME} ]"
+    assert tolerant in [step.get("run") for step in job["steps"]]
+    assert container["command"] == ["/bin/sh", "-c", tolerant]
+    assert tolerant in (STAGING / "README.md").read_text("utf-8")
+
+
+@pytest.mark.everyday
+def test_the_workflow_and_the_cronjob_of_the_staging_event_satisfy_their_schemas() -> None:
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    workflow = str(STAGING / ".github" / "workflows" / "sweep.yml")
+    command = [str(checker), "--builtin-schema", "vendor.github-workflows", workflow]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (cron_job,) = yaml.safe_load_all((STAGING / "schedule" / "cronjob.yaml").read_text("utf-8"))
+    kubernetes_validate.validate(cron_job, "1.33", strict=True)
+
+
+@pytest.mark.everyday
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd")
+def test_the_units_of_the_staging_event_are_verified() -> None:
+    units = [str(STAGING / "schedule" / f"rtcai-sweep.{kind}") for kind in ("service", "timer")]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.everyday

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.service.errors import RtcAiError
 from tests.model import verbs
 from tests.model.steps import AT_ONCE, Step
-from tests.model.world import Failed, Inputs, Plugin, Raised, Resource, Stack, stored
+from tests.model.world import END, Failed, Inputs, Plugin, Raised, Resource, Stack, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +59,15 @@ def up(program: Inputs | None, stack: Stack) -> Steps:
             stack = yield from replaced(stack, program, old, stop_first=difference.stop_first)
         elif difference.needs_recovery:
             yield from call(verbs.update, old, program)
-            stack = yield Save(stack._replace(current=Resource(old.task, program)), shown=True)
+            stack = yield Save(stack._replace(current=kept(old, program)), shown=True)
         elif old.inputs.retained != program.retained:
-            stack = yield Save(stack._replace(current=Resource(old.task, program)), shown=True)
+            stack = yield Save(stack._replace(current=kept(old, program)), shown=True)
     yield from delete_pending(stack)
+
+
+def kept(old: Resource, program: Inputs) -> Resource:
+    """The resource after an update: its outputs have the configuration with which its agent was started."""
+    return Resource(old.task, program._replace(config=old.inputs.config, cname=old.inputs.cname))
 
 
 def up_replace(program: Inputs | None, stack: Stack) -> Steps:
@@ -177,6 +183,13 @@ def _check_success(world: World, plugin: Plugin) -> None:
             world.wrong = f"the {verb} succeeded, and left {agent.task}, which no engine received"
 
 
+def _check_that_it_runs(world: World, task: str) -> None:
+    """An update that stores a later end must not succeed for an agent that a sweep stops at the same time."""
+    swept = [record for record in world.records if record.task == task and record.process in world.sweepers]
+    if any(record.state is not RecordState.OPEN for record in swept):
+        world.wrong = f"the update of {task} succeeded, and a sweep stops it"
+
+
 AGAIN: Final = "again"
 """The answer of an error hook to a failed call."""
 
@@ -196,7 +209,9 @@ class Invoke(Step):
         deletes = self.values[0].task if self.verb is verbs.delete else None
         updates = self.values[0].task if self.verb is verbs.update else None
         only_looks = self.verb in (verbs.diff, verbs.read)
-        world.put(plugin._replace(verb=verb, deletes=deletes, updates=updates, only_looks=only_looks))
+        continues = bool(updates) and self.values[0].inputs.ends_at != "" and self.values[1].ends_at != END
+        now = plugin._replace(verb=verb, deletes=deletes, updates=updates, only_looks=only_looks, continues=continues)
+        world.put(now)
         return None
 
     def __str__(self) -> str:
@@ -221,6 +236,8 @@ class Returned(Step):
             return Raised(Failed)
         outcome, engine = plugin.verb.outcome, world.engine
         assert outcome is not None
+        if plugin.updates and not isinstance(outcome, Raised) and plugin.continues:
+            _check_that_it_runs(world, plugin.updates)
         world.put(plugin._replace(verb=None))
         if isinstance(outcome, Raised) and engine and self.number < engine.command.repeats:
             return AGAIN

@@ -76,6 +76,8 @@ def _in_order(words: tuple[str, ...], path: list[Move]) -> bool:
 
 def essence(world: World) -> tuple[object, ...]:
     """The part of a quiet world that affects later commands. Which process wrote a record no longer matters."""
-    records = tuple((r.trace_id, r.owner, r.state, r.task, r.handed, r.digest, r.kept, r.stored) for r in world.records)
-    known = (world.reported, world.late, world.sure, world.stack, world.drifted)
+    records = tuple(
+        (r.trace_id, r.owner, r.state, r.task, r.handed, r.digest, r.kept, r.stored, r.ends_at) for r in world.records
+    )
+    known = (world.reported, world.late, world.sure, world.stack, world.drifted, world.over)
     return (world.rooms, world.agents, world.answers, records, *known)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtcai_pulumi.journal.record import Record
 from rtcai_pulumi.service.errors import InvalidRequest, OutcomeUnknown, RoomNotFound, TaskNotFound
+from tests.model import verbs
 from tests.model.commands import Command
 from tests.model.steps import EngineLives, Receive, Report, Send, Step, engine_lives
 from tests.model.world import OWNER, Agent, Engine, Plugin, Raised, Request, World
@@ -36,7 +37,7 @@ Next = tuple[Move, World]
 
 def moves(world: World, stages: Stages) -> Iterable[Next]:
     """Everything that can happen next. If the order of two moves makes no difference, only one order is tried."""
-    return _by_itself(world, stages) or [*steps(world, stages), *faults(world)]
+    return _by_itself(world, stages) or [*steps(world, stages), *_by_the_clock(world), *faults(world)]
 
 
 def _by_itself(world: World, stages: Stages) -> list[Next]:
@@ -45,7 +46,7 @@ def _by_itself(world: World, stages: Stages) -> list[Next]:
     A plugin does not see what another plugin's engine does, what another plugin has sent before the service processes
     it, or what is reported to the user.
     """
-    if world.faults:
+    if world.faults or world.ticks or world.sweeps:
         return []
     if world.engine is not None:
         if found := list(_engine_steps(world, world.engine)):
@@ -88,6 +89,29 @@ def faults(world: World) -> Iterator[Next]:
             made.faults = world.faults - 1
             made.late = frozenset()
             yield move, made
+
+
+def _by_the_clock(world: World) -> Iterator[Next]:
+    """The end of an agent passes, or a schedule begins a sweep: at any time, as far as the world has them left."""
+    sending = any(plugin.verb and isinstance(plugin.verb.step, Send) for plugin in world.plugins)
+    if world.ticks and not sending:  # between the last look at the clock and a request, no time passes
+        made = world.copy()
+        made.ticks -= 1
+        made.over = True
+        yield Move("clock", "the end passes"), made
+    if world.sweeps:
+        move, made = begun_sweep(world)
+        made.sweeps -= 1
+        yield move, made
+
+
+def begun_sweep(world: World) -> Next:
+    """A schedule begins ``rtcai sweep --over``, which has a process of its own and no engine."""
+    made = world.copy()
+    made.processes = process = world.processes + 1
+    made.sweepers = world.sweepers | {process}
+    made.plugins = (*world.plugins, Plugin(process, world.begun(verbs.sweep_over, verbs.Me(process)), False))
+    return Move("schedule", "rtcai sweep --over"), made
 
 
 def begun(world: World, command: Command) -> Next:

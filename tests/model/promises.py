@@ -6,12 +6,14 @@ from typing import Final
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from tests.model.commands import Command, Invoke
-from tests.model.moves import Move, begun, describe, moves
+from tests.model.moves import Move, begun, begun_sweep, describe, moves
 from tests.model.steps import Send
-from tests.model.world import OTHER, OTHERS_TASK, OWNER, ROOM_2, Inputs, World
+from tests.model.world import END, LATER, OTHER, OTHERS_TASK, OWNER, ROOM_2, Inputs, World
 
 PROGRAMS: Final = (Inputs("A"), Inputs("B"))
 RETAINED: Final = Inputs("A", retained=True)
+ENDING: Final = Inputs("A", ends_at=END)
+ENDING_LATER: Final = Inputs("A", ends_at=LATER)
 START_FIRST: Final = Inputs("C", start_first=True)
 ELSEWHERE: Final = Inputs("C", ROOM_2)
 
@@ -43,6 +45,11 @@ def hold(world: World) -> None:
         _destroy_ends_agents_never_returned(world)
     for program in PROGRAMS:
         _up_mends(world, program, list(path))
+    current = world.stack.current
+    if any(record.ends_at for record in world.records) or (current and current.inputs.ends_at):
+        for sweeps_first in (True, False):
+            _what_is_over_stays_over(world, list(path), sweeps_first=sweeps_first)
+        _a_later_end_is_kept(world, list(path))
     if any(record.kept is KeepReason.RETAINED for record in world.records):
         _what_is_retained_stays(world, path)
 
@@ -56,6 +63,67 @@ def _what_is_retained_stays(world: World, path: list[Move]) -> None:
     world = undisturbed(world, Command("up", PROGRAMS[0]), path)
     if task not in [agent.task for agent in world.running()]:
         raise Broken(f"{task} is retained, and does not run any more", path)
+
+
+def _what_is_over_stays_over(world: World, path: list[Move], *, sweeps_first: bool) -> None:
+    """The end passes: after a sweep nothing runs, no command starts anything, and the state keeps what is over."""
+    world = world.copy()
+    world.over = True
+    if sweeps_first:
+        world = swept(world, path)
+    before = world.stack
+    world = undisturbed(world, Command("up", ENDING), path)
+    world = swept(world, path)
+    over = {record.task for record in world.records if record.is_unfinished and record.ends_at == END}
+    for agent in world.running():
+        if agent.task in over | world.stack.tasks or agent in world.never_returned():
+            raise Broken(f"agent {agent.task} is over, and still runs after a sweep", path)
+    held = world.stack
+    if (
+        before.current
+        and not before.replaced
+        and (held.replaced or not held.current or held.current.task != before.current.task)
+    ):
+        raise Broken("an `up` of what is over replaced it", path)
+    if held.current is None or held.replaced:
+        return  # there was nothing to keep: `up` has refused to start it
+    again: list[Move] = []
+    world = undisturbed(world, Command("up", ENDING), again)
+    world = undisturbed(world, Command("up", ENDING._replace(config="B")), again)
+    path += again
+    updates = [move for move in again if isinstance(move.what, Invoke) and move.what.verb.__name__ == "update"]
+    if updates or any(move.who == "service" for move in again):
+        raise Broken("an `up` of what is over changed something", path)
+    world = undisturbed(world, Command("refresh"), path)
+    if world.stack.current != held.current:
+        raise Broken("what is over left the state, so the next `up` would start it", path)
+    _none_is_left(undisturbed(world, Command("destroy"), path), path)
+
+
+def _a_later_end_is_kept(world: World, path: list[Move]) -> None:
+    """The end is moved into the future after it has passed: one agent runs, and no sweep stops it."""
+    world = world.copy()
+    world.over = True
+    world = undisturbed(world, Command("up", ENDING_LATER), path)
+    _one_agent(world, ENDING_LATER, path)
+    world = swept(world, path)
+    if not world.running():
+        raise Broken("a sweep stopped an agent that is not over", path)
+    _one_agent(world, ENDING_LATER, path)
+
+
+def swept(world: World, path: list[Move]) -> World:
+    """Run ``rtcai sweep --over`` while nothing else happens."""
+    world = world.copy()
+    world.faults = world.commands = world.ticks = world.sweeps = 0
+    move, world = begun_sweep(world)
+    path.append(move)
+    while found := list(moves(world, ())):
+        ((move, world),) = found
+        path.append(move)
+        if world.wrong:
+            raise Broken(world.wrong, path)
+    return world
 
 
 def _up_mends(world: World, program: Inputs, path: list[Move]) -> None:
@@ -92,7 +160,7 @@ def _lost(world: World, program: Inputs) -> str | None:
 def undisturbed(world: World, command: Command, path: list[Move], *, never_silent: bool = False) -> World:
     """Run one command while nothing else happens."""
     world = world.copy()
-    world.faults, world.commands = 0, 0
+    world.faults = world.commands = world.ticks = world.sweeps = 0
     while world.rooms_required and (opened := list(moves(world, ()))):
         move, world = opened[0]
         path.append(move)

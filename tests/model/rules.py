@@ -14,6 +14,9 @@ second protection and have unit tests:
 - `Journal.begin_close` records which process closes the task, and does not change a closed record. Both make sure that
   `cancel_close` changes only the right record, so a refused close does not lead to an unnecessary replacement.
 
+- A sweep leaves alone what a running process works on. Without this, it would close an agent that is over anyway, while
+  that process works on it.
+
 `is_replaced_elsewhere` is missing because it is for two machines with a journal each, and the model has one journal. A
 second journal would double the number of worlds for a single rule. That rule only saves a run an error and does not
 decide about any agent: the close request is sent in any case. ``tests/engine/test_machines.py`` tests it every day.
@@ -32,10 +35,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from dataclasses import replace as replace_field
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
-from rtcai_pulumi.lifecycle import recovery_rules
+from rtcai_pulumi.lifecycle import end_time, recovery_rules
 from rtcai_pulumi.lifecycle.recovery_rules import Step
 from tests.model import steps, verbs
 from tests.model.commands import Cancel
@@ -43,9 +47,12 @@ from tests.model.scenarios import (
     ANY_TWO_COMMANDS,
     DESTROY,
     ELSEWHERE,
+    ENDING,
+    ENDING_LATER,
     NO_LONGER_RETAINING,
     RETAINED,
     RETAINING,
+    WITH_END,
     A,
     B,
     Scenario,
@@ -65,6 +72,7 @@ _steps_before_create = recovery_rules.steps_before_create
 _steps_next_to_task = recovery_rules.steps_next_to_task
 _steps_after_delete = recovery_rules.steps_after_delete
 _may_send = recovery_rules.may_send
+_is_stale = recovery_rules.is_stale
 _diff = verbs.diff
 _read = verbs.read
 
@@ -225,6 +233,7 @@ def _cancel_close_from_any_process(self: steps.CancelClose, world: World, proces
 
 
 _begin_close_take = steps.BeginClose.take
+_return_take = steps.RecordReturn.take
 
 
 def _do_nothing(self: Any, world: World, process: int, option: str) -> None:
@@ -257,7 +266,7 @@ def _return_as_first_requested(self: steps.RecordReturn, world: World, process: 
     steps.change(world, self.record, handed=True)
 
 
-def _ignore_retention(record: Record, *, owner: object, kept: KeepReason) -> bool:
+def _ignore_retention(record: Record, *, owner: object, kept: KeepReason, ends_at: str = "") -> bool:
     return record.is_unfinished and record.owner != owner
 
 
@@ -271,6 +280,43 @@ def _take_over_once(me: verbs.Me, record: Record, *, owes: bool = False) -> verb
     if current is None or not recovery_rules.is_leftover(current, process=me.process, unrecovered=me.unrecovered):
         return None
     return (yield steps.TakeOver(current, owes))
+
+
+# the end of an agent
+
+
+def _stop_everything(record: Record, *_: object) -> bool:
+    return record.is_unfinished
+
+
+def _recover_nothing(me: verbs.Me) -> verbs.Steps:
+    yield from ()
+
+
+def _require_nothing(old: Resource) -> verbs.Steps:
+    yield from ()
+
+
+def _begin_close_although_changed(self: steps.BeginCloseUnlessChanged, world: World, process: int, option: str) -> bool:
+    now = world.record(self.record.trace_id)
+    if now is None or now.state is RecordState.CLOSED:
+        return False
+    steps.change(world, now, state=RecordState.CLOSING, process=process)
+    return True
+
+
+def _claim_without_end(self: steps.Claim, world: World, process: int, option: str) -> None:
+    for record in world.records:
+        if record.task == self.task and record.state is not RecordState.CLOSED:
+            steps.change(world, record, owner=self.owner, kept=self.kept, stored=True)
+
+
+def _ignore_end(record: Record, *, owner: object, kept: KeepReason, ends_at: str) -> bool:
+    return _is_stale(record, owner=owner, kept=kept, ends_at=record.ends_at)
+
+
+def _return_with_the_first_end(self: steps.RecordReturn, world: World, process: int, option: str) -> None:
+    _return_take(replace_field(self, ends_at=self.record.ends_at), world, process, option)
 
 
 AN_EDIT: Final = Scenario(((up(B),), (up(A),)), faults=2, after=(up(A),))
@@ -289,6 +335,10 @@ REPEATED_DELETE: Final = Scenario(((up(ELSEWHERE),), (hooked(DESTROY),)), faults
 
 RETAINED_FROM_NOTHING: Final = Scenario((RETAINING, NO_LONGER_RETAINING))
 RETAINED_AFTERWARDS: Final = Scenario(((up(RETAINED),), (up(None),)), after=(up(A),))
+
+ENDS: Final = Scenario((WITH_END,), faults=0, after=(up(ENDING),), sweeps=1, ends=True)
+ENDS_AFTER_A_LOST_CREATE: Final = Scenario(((up(ENDING),),), faults=1, sweeps=1, ends=True)
+MOVED_BY_A_KILLED_RUN: Final = Scenario(((up(ENDING),),), faults=1, after=(up(ENDING_LATER),))
 
 RULES: Final = (
     Rule("a closed record is finished", recovery_rules, "is_leftover", _with_finished_records),
@@ -447,6 +497,51 @@ RULES: Final = (
         "take",
         _return_as_first_requested,
         RETAINED_FROM_NOTHING,
+    ),
+    Rule("nothing is started after its end", end_time, "may_start", lambda *_: True, ENDS),
+    Rule("what is over is not replaced", end_time, "may_replace", lambda *_: True, ENDS),
+    Rule("what is over stays in the state", end_time, "stays_in_state", lambda *_: False, ENDS_AFTER_A_LOST_CREATE),
+    Rule(
+        "an agent whose room is gone is started again if its end is moved",
+        end_time,
+        "is_extended",
+        lambda *_: False,
+        ENDS_AFTER_A_LOST_CREATE,
+    ),
+    Rule("a sweep stops what is over", end_time, "may_stop", lambda *_: False, ENDS),
+    Rule("a sweep stops only what is over", end_time, "may_stop", _stop_everything, ENDS),
+    Rule(
+        "a refused create stops what a killed run has started",
+        verbs,
+        "recover_what_was_never_returned",
+        _recover_nothing,
+        ENDS_AFTER_A_LOST_CREATE,
+    ),
+    Rule(
+        "a sweep closes only a record that is still as it was read",
+        steps.BeginCloseUnlessChanged,
+        "take",
+        _begin_close_although_changed,
+        ENDS,
+    ),
+    Rule(
+        "a moved end is not stored for an agent that is stopped", verbs, "require_not_stopped", _require_nothing, ENDS
+    ),
+    Rule(
+        "nothing is started while a later process stops the old agent",
+        recovery_rules,
+        "is_being_closed",
+        lambda *_, **__: False,
+        ENDS,
+    ),
+    Rule("update writes the end", steps.Claim, "take", _claim_without_end, ENDS),
+    Rule("diff compares the end in the journal", recovery_rules, "is_stale", _ignore_end, MOVED_BY_A_KILLED_RUN),
+    Rule(
+        "a kept response gets the end of today's program",
+        steps.RecordReturn,
+        "take",
+        _return_with_the_first_end,
+        ENDS_AFTER_A_LOST_CREATE,
     ),
     Rule("diff writes nothing", verbs, "diff", _diff_that_writes),
     Rule("read writes nothing", verbs, "read", _read_that_writes),

@@ -8,7 +8,7 @@ from typing import Final
 from tests.model.commands import Command
 from tests.model.explore import Explored, explore
 from tests.model.promises import undisturbed
-from tests.model.world import ROOM_2, Inputs, World
+from tests.model.world import END, LATER, ROOM_2, Inputs, World
 
 A: Final = Inputs("A")
 B: Final = Inputs("B")
@@ -17,6 +17,10 @@ START_FIRST: Final = Inputs("B", start_first=True)
 
 RETAINED: Final = Inputs("A", retained=True)
 RETAINED_B: Final = Inputs("B", retained=True)
+
+ENDING: Final = Inputs("A", ends_at=END)
+ENDING_B: Final = Inputs("B", ends_at=END)
+ENDING_LATER: Final = Inputs("A", ends_at=LATER)
 
 DESTROY: Final = Command("destroy")
 REFRESH: Final = Command("refresh")
@@ -71,6 +75,19 @@ RETAINING: Final = (up(RETAINED), up(A), replace(RETAINED))
 NO_LONGER_RETAINING: Final = (up(A), up(RETAINED_B), up(None), DESTROY)
 
 
+# Commands about an agent whose end passes at any time, while a schedule sweeps.
+WITH_END: Final = (
+    up(ENDING),
+    up(ENDING_B),
+    up(ENDING_LATER),
+    up(A),
+    replace(ENDING),
+    replace(ENDING_LATER),
+    REFRESH,
+    DESTROY,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Commands in the order in which they begin. The next one may begin while an old plugin still works."""
@@ -84,12 +101,17 @@ class Scenario:
     """Whether the service repeats the first answer to a trace id. Otherwise it ignores duplicates."""
     rooms_required: bool = False
     """Whether a create is refused if no one has opened its room."""
+    sweeps: int = 0
+    """How many times ``rtcai sweep --over`` begins, at any time."""
+    ends: bool = False
+    """Whether the end of the agents passes, at any time."""
 
     def explored(self) -> Explored:
         world = World(replays=self.replays, rooms_required=self.rooms_required)
         for command in self.after:
             world = undisturbed(world, command, [])
         world.commands, world.faults = 0, self.faults
+        world.sweeps, world.ticks = self.sweeps, int(self.ends)
         return explore(world, self.stages)
 
 

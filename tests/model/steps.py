@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
-from rtcai_pulumi.lifecycle import recovery_rules
+from rtcai_pulumi.lifecycle import end_time, recovery_rules
 from rtcai_pulumi.service.errors import RoomNotFound, TakenOver
 from tests.model.world import Raised, Request, the_one
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tests.model.world import World
 
 AT_ONCE = ("",)
@@ -31,6 +33,14 @@ class Step:
 
     def take(self, world: World, process: int, option: str) -> Any:
         raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Now(Step):
+    """`Run.now`."""
+
+    def take(self, world: World, process: int, option: str) -> datetime:
+        return world.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +130,25 @@ class BeginClose(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class BeginCloseUnlessChanged(Step):
+    """`Journal.begin_close_unless_changed`: only if process, state and end are as they were read."""
+
+    writes = True
+    record: Record
+
+    def take(self, world: World, process: int, option: str) -> bool:
+        now = world.record(self.record.trace_id)
+        if now is None or self._identify(now) != self._identify(self.record):
+            return False
+        change(world, now, state=RecordState.CLOSING, process=process)
+        return True
+
+    @staticmethod
+    def _identify(record: Record) -> tuple[object, ...]:
+        return record.process, record.state, record.ends_at
+
+
+@dataclass(frozen=True, slots=True)
 class CancelClose(Step):
     """`Journal.cancel_close`: only while this process still owns the close."""
 
@@ -139,12 +168,13 @@ class RecordReturn(Step):
     writes = True
     record: Record
     kept: KeepReason
+    ends_at: str = ""
 
     def take(self, world: World, process: int, option: str) -> None:
         plugin = world.plugin(process)
         if plugin is not None:
             world.put(plugin._replace(unrecovered=plugin.unrecovered - {self.record.trace_id}))
-        change(world, self.record, handed=True, kept=self.kept)
+        change(world, self.record, handed=True, kept=self.kept, ends_at=self.ends_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +185,12 @@ class Claim(Step):
     task: str
     owner: str
     kept: KeepReason
+    ends_at: str = ""
 
     def take(self, world: World, process: int, option: str) -> None:
         for record in world.records:
             if record.task == self.task and record.state is not RecordState.CLOSED:
-                change(world, record, owner=self.owner, kept=self.kept, stored=True)
+                change(world, record, owner=self.owner, kept=self.kept, ends_at=self.ends_at, stored=True)
         if self.kept is KeepReason.NO:
             world.sure -= {self.task}
 
@@ -262,8 +293,16 @@ class RequireStillWanted(Step):
 
     def take(self, world: World, process: int, option: str) -> Raised | None:
         lives = engine_lives(world, process)
-        may_send = recovery_rules.may_send(world.record(self.trace), process=process, engine_lives=lives)
-        return None if may_send else Raised(TakenOver)
+        record = world.record(self.trace)
+        may_send = recovery_rules.may_send(record, process=process, engine_lives=lives)
+        others = [other for other in world.records if record and other.owner == record.owner]
+        # A sweep that was refused leaves its task open, in its own name. `is_superseded` is asked about sweeps only,
+        # because the model has one engine at a time.
+        of_sweeps = [other for other in others if other.process in world.sweepers]
+        refused = recovery_rules.is_being_closed(others, process=process) or recovery_rules.is_superseded(
+            of_sweeps, process=process
+        )
+        return None if may_send and not refused else Raised(TakenOver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +317,12 @@ class Send(Step):
     task: str = ""
     alone: bool = False
     """Whether no other agent of the resource may be in the room when the service processes the request."""
+    ends_at: str = ""
+    """The end of the agent that a new create starts. A repeated create may be sent after it, to close the agent."""
 
     def take(self, world: World, process: int, option: str) -> None:
+        if self.kind == "create" and end_time.has_ended(self.ends_at, world.now):
+            world.wrong = "an agent is started after its end"
         request = Request(self.kind, self.trace, self.cname, self.digest, self.task, sender=process, alone=self.alone)
         world.requests = (*world.requests, request)
         plugin, engine = world.plugin(process), world.engine

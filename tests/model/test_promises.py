@@ -7,11 +7,13 @@ from tests.model.scenarios import (
     ANY_TWO_COMMANDS,
     DESTROY,
     ELSEWHERE,
+    ENDING,
     NO_LONGER_RETAINING,
     REFRESH,
     RETAINED,
     RETAINING,
     START_FIRST,
+    WITH_END,
     A,
     B,
     Scenario,
@@ -107,6 +109,35 @@ def test_three_commands_with_two_faults_break_no_promise(last: Inputs) -> None:
 @SERVICES
 def test_an_edit_and_its_revert_with_three_faults_break_no_promise(replays: bool, rooms_required: bool) -> None:
     check(Scenario(((up(B),), (up(A),)), 3, (up(A),), replays, rooms_required))
+
+
+FROM_NOTHING_OR_ENDING = pytest.mark.parametrize(
+    "after", [(), (up(ENDING),)], ids=["from nothing", "from an agent with an end"]
+)
+
+
+@pytest.mark.shows("safety model-end")
+@SERVICES
+@FROM_NOTHING_OR_ENDING
+def test_an_end_that_passes_and_a_sweep_at_any_time_break_no_promise(
+    replays: bool, rooms_required: bool, after: tuple[Command, ...]
+) -> None:
+    check(Scenario((WITH_END,), 0, after, replays, rooms_required, sweeps=2, ends=True), quiet=10)
+
+
+@pytest.mark.full("longer explorations; every day an end passes at any time without a fault")
+@FROM_NOTHING_OR_ENDING
+def test_an_end_that_passes_a_sweep_and_a_fault_break_no_promise(after: tuple[Command, ...]) -> None:
+    check(Scenario((WITH_END,), 1, after, sweeps=1, ends=True))
+
+
+@pytest.mark.exhaustive
+@SERVICES
+@FROM_NOTHING_OR_ENDING
+def test_an_end_that_passes_during_two_commands_with_a_fault_breaks_no_promise(
+    replays: bool, rooms_required: bool, after: tuple[Command, ...]
+) -> None:
+    check(Scenario((WITH_END, WITH_END), 1, after, replays, rooms_required, sweeps=1, ends=True))
 
 
 @pytest.mark.shows("safety model-random")

@@ -11,15 +11,25 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rtcai_pulumi.journal.record import Record, RecordState
-from rtcai_pulumi.lifecycle import recovery_rules
-from rtcai_pulumi.service.errors import OutcomeUnknown, Refused, RoomNotFound, RtcAiError, TakenOver, TaskNotFound
+from rtcai_pulumi.lifecycle import end_time, recovery_rules
+from rtcai_pulumi.service.errors import (
+    EndPassed,
+    OutcomeUnknown,
+    Refused,
+    RoomNotFound,
+    RtcAiError,
+    TakenOver,
+    TaskNotFound,
+)
 from tests.model.steps import (
     Add,
     BeginClose,
+    BeginCloseUnlessChanged,
     CancelClose,
     Claim,
     EngineLives,
     Forget,
+    Now,
     QueryRoom,
     Receive,
     RecordClose,
@@ -63,6 +73,7 @@ class Difference(NamedTuple):
 
 
 def create(me: Me, inputs: Inputs) -> Steps:
+    yield from require_time_left(me, inputs)
     records = yield Records(OWNER)
     left = recovery_rules.steps_before_create(
         records,
@@ -74,21 +85,35 @@ def create(me: Me, inputs: Inputs) -> Steps:
     )
     kept = yield from recover(left, me, alone=not inputs.start_first)
     record = kept or (yield from start_agent(me, inputs))
-    yield RecordReturn(record, inputs.kept)
+    yield RecordReturn(record, inputs.kept, inputs.ends_at)
     yield from close_last(me, left)
     return record.task
+
+
+def require_time_left(me: Me, inputs: Inputs) -> Steps:
+    if not end_time.may_start(inputs.ends_at, (yield Now())):
+        yield from recover_what_was_never_returned(me)
+        raise EndPassed("")
+
+
+def recover_what_was_never_returned(me: Me) -> Steps:
+    records = yield Records(OWNER)
+    yield from recover(recovery_rules.steps_after_delete(records, process=me.process, unrecovered=me.unrecovered), me)
 
 
 def start_agent(me: Me, inputs: Inputs) -> Steps:
     record = yield Add(a_record(f"x{me.process}{'.again' * me.number}", OWNER, inputs, me.process, kept=inputs.kept))
     try:
         yield RequireStillWanted(record.trace_id)
+        if not end_time.may_start(inputs.ends_at, (yield Now())):
+            raise EndPassed("")
         yield Send(
             "create",
             trace=record.trace_id,
             cname=inputs.cname,
             digest=inputs.digest,
             alone=not inputs.start_first,
+            ends_at=inputs.ends_at,
         )
         task = yield Receive()
     except OutcomeUnknown:
@@ -97,7 +122,7 @@ def start_agent(me: Me, inputs: Inputs) -> Steps:
     except TakenOver:
         yield RecordUnsent(record)
         raise
-    except Refused:
+    except (Refused, EndPassed):
         yield Forget(record)
         raise
     return (yield from record_response(me, record, task))
@@ -201,6 +226,10 @@ def is_room_gone(record: Record) -> Steps:
 
 def close(record: Record) -> Steps:
     was_open = yield BeginClose(record)
+    yield from request_close(record, was_open=was_open)
+
+
+def request_close(record: Record, *, was_open: bool) -> Steps:
     unknown = False
     while True:
         try:
@@ -228,8 +257,23 @@ def delete(me: Me, old: Resource) -> Steps:
     if not recovery_rules.is_closed(known, old.task):
         record = known[0] if known else (yield Add(record_of(old, me.process)))
         yield from close(record)
-    records = yield Records(OWNER)
-    yield from recover(recovery_rules.steps_after_delete(records, process=me.process, unrecovered=me.unrecovered), me)
+    yield from recover_what_was_never_returned(me)
+
+
+def sweep_over(me: Me) -> Steps:
+    """``rtcai sweep --over``, in a process of its own."""
+    now, records = (yield Now()), (yield Records(OWNER))
+    living = yield RunningProcesses()
+    for record in records:
+        if record.task is None or not end_time.may_stop(record, now):
+            continue
+        in_use = {other.process for other in records if other.task == record.task and other.is_unfinished}
+        if in_use & living or not (yield BeginCloseUnlessChanged(record)):
+            continue
+        try:
+            yield from request_close(record, was_open=record.state is RecordState.OPEN)
+        except RtcAiError:
+            continue
 
 
 def record_of(old: Resource, process: int) -> Record:
@@ -249,28 +293,50 @@ def record_of(old: Resource, process: int) -> Record:
 def diff(me: Me, old: Resource, new: Inputs) -> Steps:
     stop_first = new.cname == old.inputs.cname and not new.start_first
     known = yield RecordsOfTask(old.task)
-    if new.digest != old.inputs.digest or recovery_rules.is_over(known, old.task):
+    may_replace = end_time.may_replace(new.ends_at, (yield Now()))
+    if may_replace and (new.digest != old.inputs.digest or (yield from is_gone(old, new, known))):
         return Difference(replaces=True, stop_first=stop_first)
     records = yield Records(OWNER)
     leftovers = recovery_rules.steps_next_to_task(
         records, process=me.process, unrecovered=me.unrecovered, task=old.task
     )
-    stale = any(recovery_rules.is_stale(record, owner=OWNER, kept=new.kept) for record in known)
+    stale = any(recovery_rules.is_stale(record, owner=OWNER, kept=new.kept, ends_at=new.ends_at) for record in known)
+    stale = stale or old.inputs.ends_at != new.ends_at
     return Difference(replaces=False, stop_first=stop_first, needs_recovery=bool(leftovers) or stale)
+
+
+def is_gone(old: Resource, new: Inputs, known: tuple[Record, ...]) -> Steps:
+    if recovery_rules.is_over(known, old.task):
+        return True
+    if not end_time.is_extended(old.inputs.ends_at, new.ends_at, (yield Now())):
+        return False
+    return not known or (yield from is_room_gone(known[0]))
 
 
 def update(me: Me, old: Resource, new: Inputs) -> Steps:
     if not (yield RecordsOfTask(old.task)):
         yield Add(record_of(old, me.process))
-    yield Claim(old.task, OWNER, new.kept)
+    yield Claim(old.task, OWNER, new.kept, new.ends_at)
+    if end_time.may_replace(new.ends_at, (yield Now())) and old.inputs.ends_at:
+        yield from require_not_stopped(old)
     records = yield Records(OWNER)
     yield from recover(
         recovery_rules.steps_next_to_task(records, process=me.process, unrecovered=me.unrecovered, task=old.task), me
     )
 
 
+def require_not_stopped(old: Resource) -> Steps:
+    if recovery_rules.is_over((yield RecordsOfTask(old.task)), old.task):
+        raise TakenOver("")
+
+
 def read(me: Me, old: Resource) -> Steps:
-    """Returns whether the task no longer exists."""
+    """Returns whether the task no longer exists; an agent that is over counts as existing."""
+    gone = yield from is_task_gone(me, old)
+    return gone and not end_time.stays_in_state(old.inputs.ends_at, (yield Now()))
+
+
+def is_task_gone(me: Me, old: Resource) -> Steps:
     if recovery_rules.is_closed((yield RecordsOfTask(old.task)), old.task):
         return True
     return (yield from is_room_gone(record_of(old, me.process)))

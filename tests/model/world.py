@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,6 +20,12 @@ OTHER: Final = "backend:urn::other"
 OTHERS_TASK: Final = "1/other"
 ROOM_1: Final = "room-1"
 ROOM_2: Final = "room-2"
+END: Final = "2026-10-13T18:00:00Z"
+"""The end of an agent; `World.over` says whether it has passed."""
+LATER: Final = "2026-10-13T21:00:00Z"
+"""A later end, which never passes."""
+_BEFORE: Final = datetime(2026, 10, 13, 17, tzinfo=UTC)
+_AFTER: Final = datetime(2026, 10, 13, 19, tzinfo=UTC)
 
 
 class Inputs(NamedTuple):
@@ -28,6 +35,7 @@ class Inputs(NamedTuple):
     cname: str = ROOM_1
     start_first: bool = False
     retained: bool = False
+    ends_at: str = ""
 
     @property
     def kept(self) -> KeepReason:
@@ -41,7 +49,8 @@ class Inputs(NamedTuple):
 
     def __str__(self) -> str:
         options = f"{' (start-first)' if self.start_first else ''}{' (retained)' if self.retained else ''}"
-        return f"{self.digest}{options}"
+        ends = {END: " (ends)", LATER: " (ends later)"}.get(self.ends_at, "")
+        return f"{self.digest}{options}{ends}"
 
 
 class Resource(NamedTuple):
@@ -167,6 +176,8 @@ class Plugin(NamedTuple):
     """The task that its engine is asking it to delete, during this call."""
     updates: str | None = None
     """The task that must be the only one left after the update that is running."""
+    continues: bool = False
+    """Whether that update moves or removes an end, so its agent must still run afterwards."""
     unrecovered: frozenset[str] = frozenset()
     """`Run.unrecovered`: the records for which this process is responsible."""
     only_looks: bool = False
@@ -215,6 +226,14 @@ class World:
         self.processes = 0
         self.commands = 0
         self.faults = 0
+        self.over = False
+        """Whether `END` has passed."""
+        self.ticks = 0
+        """How many times the clock may still move past `END`: once or never."""
+        self.sweeps = 0
+        """How many times ``rtcai sweep --over`` may still begin."""
+        self.sweepers: frozenset[int] = frozenset()
+        """The processes of the sweeps that have begun."""
         self.actors: dict[tuple[Procedure, tuple[Any, ...]], Actor] = {}
         """All procedures that were ever started; shared by all copies."""
         self.drifted = False
@@ -252,9 +271,18 @@ class World:
             self.processes,
             self.commands,
             self.faults,
+            self.over,
+            self.ticks,
+            self.sweeps,
+            self.sweepers,
             self.drifted,
             self.wrong,
         )
+
+    @property
+    def now(self) -> datetime:
+        """`Run.now`."""
+        return _AFTER if self.over else _BEFORE
 
     @property
     def quiet(self) -> bool:
@@ -313,6 +341,7 @@ def a_record(trace: str, owner: str, inputs: Inputs, process: int, **more: Any) 
         request_id="",
         digest=inputs.digest,
         process=process,
+        ends_at=inputs.ends_at,
         **more,
     )
     return the_one(record)

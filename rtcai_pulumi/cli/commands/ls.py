@@ -25,7 +25,10 @@ from rtcai_pulumi.stack.export import name_of, stack_of, tasks_of
 from rtcai_pulumi.stack.source import StateSource, state_of
 
 _All = Annotated[bool, typer.Option("--all", help="List closed agents, too.")]
+_Over = Annotated[bool, typer.Option("--over", help="List only agents whose time is over and that are not closed.")]
 _HEADER: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "origin", "mark")
+_WITH_END: Final = (*_HEADER[:7], "end", *_HEADER[7:])
+"""The columns if an agent has an end."""
 
 
 def ls(
@@ -39,6 +42,7 @@ def ls(
     stack_name: StackName = None,
     project_name: ProjectName = None,
     all_: _All = False,
+    over: _Over = False,
     as_json: AsJson = False,
 ) -> None:
     """List agents and lost creates.
@@ -64,11 +68,14 @@ def ls(
 
     - since: when the journal's record of the agent last changed
     - uptime: the time since the start of the agent was requested
+    - end (if an agent has one): when it is to end (ends_at), or for how long it has been over; rtcai sweep --over
+      stops it
     - process: whether the run that started the agent, or last worked on it, is still running
     - origin: the user and the machine of the run that started the agent, and its CI job
 
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
-    since, uptime (seconds), processLives, requestId, traceId, appKey, endpoint and origin; unknown values are null.
+    since, uptime (seconds), endsAt, processLives, requestId, traceId, appKey, endpoint and origin; unknown values are
+    null.
 
     Exit codes:
 
@@ -83,16 +90,22 @@ def ls(
         state = state_of(source, os.environ) if source.is_selected else None
         other_tasks = tasks_of(other_export or [])
         with open_for_reading(journal) as opened:
-            lines = list_agents(opened, state, other_tasks, include_closed=all_, now=datetime.now(UTC))
+            now = datetime.now(UTC)
+            lines = list_agents(opened, state, other_tasks, include_closed=all_, now=now)
+    if over:
+        lines = [line for line in lines if line.has_ended(now)]
     if as_json:
         print_json([line.as_json() for line in lines])
     elif lines:
-        print_table(_HEADER, map(_row, lines))
+        has_ends = any(line.describe_end(now) for line in lines)
+        print_table(_WITH_END if has_ends else _HEADER, (_row(line, now if has_ends else None) for line in lines))
     else:
-        print_message("No agents.")
+        print_message("No agent is over." if over else "No agents.")
 
 
-def _row(line: AgentLine) -> tuple[str, ...]:
+def _row(line: AgentLine, now: datetime | None) -> tuple[str, ...]:
+    """Return the cells of a line; with its end, as it is seen from now, unless `now` is None."""
+    end = () if now is None else (line.describe_end(now) or "-",)
     return (
         line.cname if line.cname is not None else "(secret)",
         _name_of(line),
@@ -101,6 +114,7 @@ def _row(line: AgentLine) -> tuple[str, ...]:
         str(stack_of(line.urn) or "-"),
         line.record.changed_at if line.record else "-",
         format_duration(line.uptime) if line.uptime is not None else "-",
+        *end,
         {True: "running", False: "ended", None: "-"}[line.is_running],
         (line.record.origin if line.record else "") or "-",
         line.mark or "",

@@ -49,7 +49,8 @@ def show(
     with exit_on_error("show"):
         state = state_of(StateSource(stack, cwd, None, None, None, backend), os.environ) if stack else None
         with open_for_reading(journal) as opened:
-            line = find_agent(name, opened, state, datetime.now(UTC))
+            now = datetime.now(UTC)
+            line = find_agent(name, opened, state, now)
             room, reason = RoomStatus.NOT_QUERIED, "not in the journal"
             if line.record and opened:
                 room, reason = _query_room(line.record, opened)
@@ -57,7 +58,7 @@ def show(
         print_json({**line.as_json(), "room": room, "roomError": reason or None})
     else:
         status = _ROOM_STATUS.get(room, str(room))
-        print_fields(_fields(line, f"{status} ({reason})" if reason else status))
+        print_fields(_fields(line, f"{status} ({reason})" if reason else status, now))
 
 
 def _query_room(record: Record, journal: Journal) -> tuple[RoomStatus, str]:
@@ -69,7 +70,7 @@ def _query_room(record: Record, journal: Journal) -> tuple[RoomStatus, str]:
         return RoomStatus.NOT_QUERIED, error.summary
 
 
-def _fields(line: AgentLine, room: str) -> dict[str, Any]:
+def _fields(line: AgentLine, room: str, now: datetime) -> dict[str, Any]:
     values = line.as_json()
     return {
         "room": values["cname"] if values["cname"] is not None else "(secret)",
@@ -83,6 +84,7 @@ def _fields(line: AgentLine, room: str) -> dict[str, Any]:
         "started": values["began"],
         "last changed": values["since"],
         "uptime": format_duration(line.uptime) if line.uptime is not None else None,
+        "end": " - ".join(filter(None, (line.ends_at, line.describe_end(now)))) or None,
         "process": {True: "running", False: "ended", None: None}[line.is_running],
         "started by": values["origin"],
         "request id": values["requestId"],

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from rtcai_pulumi.cli.commands.sweep_over import parse_duration, sweep_over
 from rtcai_pulumi.cli.options import (
     AsJson,
     BackendUrl,
@@ -33,6 +34,7 @@ from rtcai_pulumi.cli.output import (
 from rtcai_pulumi.cli.session import open_for_reading, open_service
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.maintenance import CommandError
+from rtcai_pulumi.maintenance.over import Selection
 from rtcai_pulumi.maintenance.pending import ADVICE, UNKNOWN_CREATES, format_create
 from rtcai_pulumi.maintenance.sweep import SweepItem, SweepOutcome, SweepPlan, carry_out, plan_sweep, require_unlocked
 from rtcai_pulumi.stack.export import STDIN
@@ -45,6 +47,26 @@ _EndRoom = Annotated[
         help="For each lost create, end its room, which is the room that now has this name. This removes everybody "
         "from it, even if the room was ended and opened again after the create.",
     ),
+]
+
+_Over = Annotated[
+    bool,
+    typer.Option(
+        "--over",
+        help="Stop the agents whose time (ends_at) is over, from the journal alone; needs --stack or --all.",
+    ),
+]
+_All = Annotated[bool, typer.Option("--all", help="With --over: the agents of all stacks in the journal.")]
+_Grace = Annotated[
+    str,
+    typer.Option(
+        "--grace",
+        metavar="DURATION",
+        help="With --over: how long an agent may run after its end, as in 90s, 5m or 1h30m.",
+    ),
+]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="With --over: only list what would be stopped; nothing is sent.")
 ]
 
 _FAILED: Final = 1
@@ -72,6 +94,10 @@ def sweep(
     stack_export: StackExportFile = None,
     yes: Yes = False,
     end_room: _EndRoom = False,
+    over: _Over = False,
+    all_: _All = False,
+    grace: _Grace = "0s",
+    dry_run: _DryRun = False,
     journal: JournalFile = None,
     other_export: OtherExports = None,
     backend: BackendUrl = None,
@@ -79,13 +105,13 @@ def sweep(
     project_name: ProjectName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close agents that are not in a stack's state.
+    """Close agents that are not in a stack's state, or (--over) agents whose time is over.
 
-    This closes the agents that were started for the stack and that are missing from its state. If the program still
-    declares such an agent, the next `pulumi up` recovers it; use sweep for agents that are not declared any more.
-    Stack, project and backend must all match. Sweep does not close an agent that is in the state, that belongs to a
-    process that was running when the sweep began, or that has changed since then. It does nothing if the stack is
-    locked.
+    Without --over, this closes the agents that were started for the stack and that are missing from its state. If the
+    program still declares such an agent, the next `pulumi up` recovers it; use sweep for agents that are not declared
+    any more. Stack, project and backend must all match. Sweep does not close an agent that is in the state, that
+    belongs to a process that was running when the sweep began, or that has changed since then. It does nothing if the
+    stack is locked.
 
     Sweep first lists what it would do, and asks for confirmation. Without a terminal, or with --stack-export -, it
     needs --yes. It also needs --yes if the state has pending operations: a run was killed, or is still in progress.
@@ -100,6 +126,13 @@ def sweep(
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET). The command can be interrupted and run
     again.
 
+    With --over, this stops every agent whose ends_at has passed, in one stack (--stack) or in all stacks of the
+    journal (--all). A room that an event has opened for such an agent (createRooms) is ended too, if no one is in it.
+    This works from the journal alone: it reads no state, needs no Pulumi CLI, and asks for no confirmation. It is meant
+    for a schedule. It may run at any time, also while a run or another sweep is in progress: what a running process
+    works on is left alone. --stack names the stack as in rtcai ls, NAME or PROJECT/NAME; if the journal knows several
+    stacks of that name, add --project-name or --backend.
+
     --json prints an object:
 
     - stack, project, and backend (source, url, digest)
@@ -109,6 +142,12 @@ def sweep(
     - unknownCreates: a list as in rtcai pending
     - inAnotherBackend: the number of agents of a stack with this name in another backend
 
+    With --over, the object has:
+
+    - now, and grace (seconds)
+    - agents: a list as in rtcai ls, without mark, and with outcome (to stop, stopped, failed, in use, lost) and error
+    - rooms: a list with cname, cid, resource, stack, project, outcome (to end, ended, left open, failed) and reason
+
     Exit codes:
 
     - 0: nothing is left to close
@@ -117,7 +156,19 @@ def sweep(
     - 2: nothing was closed because the command was not confirmed, or wrong usage
     - 3: everything is closed except lost creates, creates that are not in the journal, or agents that were skipped,
       including those of a stack with this name in another backend
+
+    Exit codes with --over:
+
+    - 0: nothing to do: no agent is over, or those that are over are left to a running process
+    - 1: an agent could not be stopped or a room not ended, a lost create is over, or the journal or the credentials
+      cannot be used
+    - 2: wrong usage
+    - 4: agents were stopped or rooms were ended (with --dry-run: would be), and nothing failed
     """
+    if over or all_ or dry_run or grace != "0s":
+        _require_over_options(over=over, all_=all_, stack=stack, others=bool(stack_export or other_export or end_room))
+        selection = Selection(stack=stack, project=project_name, backend=backend, folder=cwd)
+        raise typer.Exit(sweep_over(selection, journal, parse_duration(grace), dry_run=dry_run, as_json=as_json))
     source = require_one_stack(StateSource(stack, cwd, stack_export, stack_name, project_name, backend))
     began = datetime.now(UTC)
     with exit_on_error("sweep"), open_for_reading(journal) as opened:
@@ -130,6 +181,20 @@ def sweep(
     if as_json:
         print_json(plan.as_json(items, datetime.now(UTC)))
     raise typer.Exit(_exit_code(items, plan))
+
+
+def _require_over_options(*, over: bool, all_: bool, stack: str | None, others: bool) -> None:
+    """Refuse options that do not belong together.
+
+    Raises:
+        BadParameter: an option needs --over, or does not go with it.
+    """
+    if not over:
+        raise typer.BadParameter("--all, --grace and --dry-run need --over")
+    if all_ == (stack is not None):
+        raise typer.BadParameter("with --over, give one of --stack and --all")
+    if others:
+        raise typer.BadParameter("--over works without a state: omit --stack-export, --other-export and --end-room")
 
 
 def _print_stack(plan: SweepPlan) -> None:

@@ -4,11 +4,16 @@ TEST_MOMENT names a moment at which the plugin stops and notifies the test: the 
 TEST_MOMENTS, sends its process id, and continues when the test closes the connection. So the test can kill the plugin,
 or its engine, at that moment. TEST_PATIENCE limits all retries, in seconds. With TEST_HIDDEN_POOL, the plugin finds no
 thread pool. With TEST_DEFECT, the journal fails as if it had a bug.
+
+TEST_CLOCK moves the clock of the plugin, of the program and of `rtcai` by a number of seconds. gRPC keeps the real
+time, because its core, in C, compares it with its own clock. TEST_PATIENCE works in `rtcai`, too.
 """
 
+import datetime as datetime_module
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +51,7 @@ def _install(moment: str) -> None:
         "the engine is about to be told": (Journal.record_return, False),
         "closing is noted": (Journal.begin_close, False),
         "closed is noted": (Journal.record_close, False),
+        "the new end is about to be noted": (Journal.claim, True),
         "the room is known": (Journal.record_room, False),
     }
     method, before = moments[moment]
@@ -79,7 +85,30 @@ def _hide_pool() -> None:
     gc.get_objects = list  # type: ignore[assignment]  # as if no object were a pool
 
 
-if "pulumi.dynamic" in sys.orig_argv:
+def _move_clock(seconds: float) -> None:
+    real_time, real_datetime = time.time, datetime_module.datetime
+    offset = datetime_module.timedelta(seconds=seconds)
+
+    class MovedDatetime(real_datetime):  # type: ignore[misc, valid-type]  # a class that is known at run time
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return real_datetime.now(tz) + offset
+
+    datetime_module.datetime = MovedDatetime  # type: ignore[misc]  # every module imports it from there later
+    if _IS_PLUGIN or _IS_RTCAI:
+        from rtcai_pulumi.service.client import Client
+
+        (Client.__init__.__kwdefaults__ or {})["clock"] = lambda: real_time() + seconds
+
+
+_IS_PLUGIN = "pulumi.dynamic" in sys.orig_argv
+_IS_RTCAI = sys.argv[0].endswith("rtcai")
+
+if os.environ.get("TEST_CLOCK"):
+    _move_clock(float(os.environ["TEST_CLOCK"]))
+if _IS_RTCAI and os.environ.get("TEST_PATIENCE"):
+    _shorten_patience(float(os.environ["TEST_PATIENCE"]))
+if _IS_PLUGIN:
     if os.environ.get("TEST_HIDDEN_POOL"):
         _hide_pool()
     if os.environ.get("TEST_DEFECT"):

@@ -21,6 +21,16 @@ def test_without_links_there_is_no_column_for_them() -> None:
     assert render_readme("event", []) == "# event\n\nNo rooms.\n"
 
 
+def test_the_end_of_each_room_is_a_time_in_utc_to_the_minute() -> None:
+    rows = [ReadmeRow("a", "a", "1/x", None, "2026-10-13T10:00:00Z"), ReadmeRow("b", "b", "2/y", None)]
+    assert render_readme("event", rows).splitlines()[4:] == [
+        "| Room | Name in the service | Task | Ends |",
+        "| --- | --- | --- | --- |",
+        "| a | a | 1/x | 2026-10-13 10:00 UTC |",
+        "| b | b | 2/y |  |",
+    ]
+
+
 def test_a_name_means_nothing_in_markdown_and_nothing_to_pulumi_cloud() -> None:
     row = ReadmeRow("a", "${outputs.x}|[y](z)<b>`", "1/x", None)
     assert "| &#36;{outputs.x}\\|\\[y\\](z)\\<b\\>\\` |" in render_readme("event", [row])

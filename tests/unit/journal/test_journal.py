@@ -64,6 +64,29 @@ def test_a_record_that_was_taken_over_takes_no_answer_from_before(journal: Journ
         assert other.record_response(taken, 7, "mine") is not None
 
 
+def test_a_close_of_a_record_that_has_changed_since_it_was_read_is_not_begun(
+    journal: Journal, location: Location
+) -> None:
+    record = journal.record_response(journal.add(a_record(journal)), 7, "task")
+    assert record is not None
+    journal.claim("7/task", owner="owner", kept=KeepReason.NO, ends_at="2026-10-13T18:00:00Z")
+    with Journal(location) as other:
+        assert not other.begin_close_unless_changed(record)
+        (now,) = other.records()
+        assert (now.state, now.ends_at) == (RecordState.OPEN, "2026-10-13T18:00:00Z")
+        assert other.begin_close_unless_changed(now)
+        assert not journal.begin_close_unless_changed(now)
+        (closing,) = journal.records()
+        assert (closing.state, closing.process) == (RecordState.CLOSING, other.process)
+
+
+def test_the_creates_in_a_room_are_listed(journal: Journal) -> None:
+    asked = journal.add(a_record(journal))
+    journal.record_response(journal.add(a_record(journal, "t-2")), 7, "task")
+    assert journal.creates_in_room("keynote", app_key="key") == [asked]
+    assert journal.creates_in_room("keynote", app_key="another") == []
+
+
 def test_a_refused_create_leaves_nothing(journal: Journal) -> None:
     journal.forget(journal.add(a_record(journal)))
     assert journal.records() == []
