@@ -17,8 +17,10 @@ _URL: Final = re.compile(
     r"(?P<scheme>[a-z]+)://"
     r"(?:(?P<user>[^:@/?]*)(?::(?P<password>[^@/?]*))?@)?"
     rf"(?P<place>{_HOST}(?:,{_HOST})*(?:/[^@?]*)?)"
-    r"(?:\?(?P<query>.*))?"
+    r"(?:\?(?P<query>(?:[^&=]+=[^&]*&?)*))?"
 )
+_LOOKS_LIKE_A_DATABASE: Final = re.compile(r"://|^\s*postgres(?:ql)?:|\b(?:host|user|password|dbname|service)\s*=")
+"""A text that no one means as a path; it may have a password, so it must not be taken for one and printed."""
 _SECRET_PARAMETERS: Final = frozenset({"password", "sslpassword"})
 _SCHEMA: Final = "schema"
 _DEFAULT_SCHEMA: Final = "rtcai"
@@ -81,7 +83,7 @@ def parse_location(text: str) -> Location:
     Raises:
         JournalError: the URL is not valid.
     """
-    return DatabaseUrl.parse(text) if "://" in text else Path(text).expanduser()
+    return DatabaseUrl.parse(text) if _LOOKS_LIKE_A_DATABASE.search(text) else Path(text).expanduser()
 
 
 def journal_location(env: Mapping[str, str]) -> Location:

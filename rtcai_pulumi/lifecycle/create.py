@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from shlex import quote
@@ -233,13 +234,14 @@ def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Re
     except OutcomeUnknown as error:
         run.unrecovered.add(record.trace_id)
         raise explain_lost_create(error) from None
-    except TakenOver:
-        run.journal.record_unsent(record)
-        raise
     except JournalError as error:
         raise _explain_unsent(error, record) from None
-    except RtcAiError:
-        run.journal.forget(record)  # definitely not accepted
+    except RtcAiError as error:
+        with suppress(JournalError):  # the user must learn of the first error; the next run finds the record
+            if isinstance(error, TakenOver):
+                run.journal.record_unsent(record)
+            else:
+                run.journal.forget(record)  # definitely not accepted
         raise
     return record_response(record, cid, task_id, run)
 

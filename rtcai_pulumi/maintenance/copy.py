@@ -68,7 +68,8 @@ def copy_journal(source: Location, target: Location, waits: Waits) -> CopyReport
         _require_idle(new)
         total = len(read_records(old))
         records, rooms = new.copy_from(old)
-        _require_idle(old)
+        _require_idle(old, "All of it was copied, but that run may add more.")
+        _require_idle(new, "All of it was copied, but that run began meanwhile.")
     unfinished = sum(record.is_unfinished for record in records)
     return CopyReport(str(source), str(target), unfinished, len(records) - unfinished, len(rooms), total - len(records))
 
@@ -79,8 +80,7 @@ def _is_same(source: Location, target: Location) -> bool:
     return source == target
 
 
-def _require_idle(journal: Journal) -> None:
+def _require_idle(journal: Journal, note: str = "Nothing was copied.") -> None:
     if journal.running_processes():
-        raise CommandError(
-            f"A run is at work on the journal {journal.location}.", advice="wait until it has ended, then copy again"
-        )
+        summary = f"A run is at work on the journal {journal.location}. {note}"
+        raise CommandError(summary, advice="wait until it has ended, then copy again")

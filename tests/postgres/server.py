@@ -130,7 +130,9 @@ class Server:
         (folder / "users").write_text(f'"rtcai" "{PASSWORD}"\n')
         (folder / "ini").write_text(
             f"[databases]\n* = host=127.0.0.1 port={self.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-            f"listen_port = {port}\nauth_type = scram-sha-256\nauth_file = {folder / 'users'}\npool_mode = {mode}\n"
+            f"listen_port = {port}\nauth_type = scram-sha-256\nauth_file = {folder / 'users'}\n"
+            f"pool_mode = {mode.partition(',')[0]}\n"
+            f"server_round_robin = {int(',' in mode)}\n"
             "unix_socket_dir =\nmax_client_conn = 100\ndefault_pool_size = 20\n"
         )
         for file in (folder, *folder.iterdir()):
@@ -156,6 +158,12 @@ class Server:
     def kill(self) -> None:
         """`kill -9` of the postmaster: its processes end, and nothing is written in an orderly way."""
         self._signal(signal.SIGKILL)
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to all processes of the server."""
+        assert self._process is not None
+        for process in (self._process.pid, *_children(self._process.pid)):
+            os.kill(process, number)
 
     def stop(self) -> None:
         """Stop the server at once, without waiting for its clients."""

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.location import DatabaseUrl, parse_location
-from rtcai_pulumi.journal.postgres import connection, link
+from rtcai_pulumi.journal.postgres import connection, deadline, link
+from rtcai_pulumi.journal.postgres import registration as registration_module
+from rtcai_pulumi.journal.postgres import storage as storage_module
 from rtcai_pulumi.journal.postgres.storage import DatabaseStorage
 from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.journal.storage import Waits
@@ -134,18 +137,28 @@ def test_a_record_that_another_process_took_over_meanwhile_stays_with_it(
         assert journal.record_response(record, 7, "late") is None
 
 
-def test_an_old_session_that_the_server_still_has_does_not_keep_the_lock(
-    url: DatabaseUrl, database_server: Server, proxy: Proxy
-) -> None:
-    behind = at(database_server.url(url.schema, port=proxy.port))
-    with Journal(behind) as journal:
+def test_an_old_session_that_the_server_still_has_does_not_keep_the_lock(url: DatabaseUrl) -> None:
+    with Journal(url) as journal:
         registration = storage_of(journal)._registration
-        registration._link.close()  # this side has lost it
-        with database_server.connect() as holder:
-            holder.execute("SELECT pg_advisory_lock(%s, %s)", [registration.lock_class, registration.number])
-            registration.restore()  # as if the server had not noticed
+        old, registration._link._connection = registration._link._connection, None  # this side alone has lost it
+        registration.restore()
         assert journal.is_running(journal.process)
         journal.add(a_record(journal))
+        assert old is not None
+        with pytest.raises(psycopg.OperationalError):
+            old.execute("SELECT 1")
+
+
+def test_a_session_of_somebody_else_is_not_ended(
+    url: DatabaseUrl, database_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration_module, "_OLD_SESSION_SECONDS", 0.3)
+    with Journal(url) as journal, database_server.connect() as other:
+        registration = storage_of(journal)._registration
+        end_sessions(database_server, "rtcai lock", journal)
+        other.execute("SELECT pg_advisory_lock(%s, %s)", [registration.lock_class, registration.number])
+        with pytest.raises(JournalError, match="Another session has the lock of this run"):
+            registration.restore()
 
 
 def end_sessions(server: Server, name: str, journal: Journal) -> None:
@@ -224,6 +237,60 @@ def test_the_wait_has_an_end_and_the_next_calls_do_not_wait_again(
     journal.close()
 
 
+@pytest.mark.shows("safety team-journal")
+def test_a_server_that_stops_answering_counts_as_lost(own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kernel still answers, so no keepalive helps."""
+    monkeypatch.setattr(deadline, "ANSWER_SECONDS", 1.0)
+    with Journal(at(own_server.url())) as journal:
+        journal.add(a_record(journal))
+        resume = threading.Timer(3, own_server.signal_all, [signal.SIGCONT])
+        own_server.signal_all(signal.SIGSTOP)
+        resume.start()
+        journal.require_registration()
+        journal.add(a_record(journal, "t-2"))
+        resume.join()
+        assert len(journal.records()) == 2
+
+
+def test_a_write_that_waits_too_long_fails_once_for_all_that_wait(
+    url: DatabaseUrl, database_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection._SETTINGS, "lock_timeout", "500ms")
+    with Journal(url) as journal, database_server.connect() as other, ThreadPoolExecutor(16) as threads:
+        lock_class = storage_of(journal)._registration.lock_class
+        other.execute("SELECT pg_advisory_lock(%s, 0)", [lock_class])
+        began = time.monotonic()
+        adds = [threads.submit(journal.add, a_record(journal, f"t-{number}")) for number in range(16)]
+        assert all("holds the journal" in str(add.exception(60)) for add in adds)
+        assert time.monotonic() - began < 4
+        other.execute("SELECT pg_advisory_unlock(%s, 0)", [lock_class])
+        journal.add(a_record(journal))
+
+
+def test_a_lost_lock_is_taken_again_while_the_process_waits_for_something_else(
+    url: DatabaseUrl, database_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "_KEEP_SECONDS", 0.1)
+    with Journal(url) as journal, Journal(url) as other:
+        end_sessions(database_server, "rtcai lock", journal)
+        until = time.monotonic() + 10
+        while not other.is_running(journal.process) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert other.is_running(journal.process)
+
+
+def test_closing_ends_the_wait_for_a_server_that_is_gone(own_server: Server) -> None:
+    journal = Journal(at(own_server.url()))
+    own_server.kill()
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(journal.add, a_record(journal))
+        time.sleep(1)
+        began = time.monotonic()
+        journal.close()
+        assert time.monotonic() - began < 5
+        assert isinstance(waiting.exception(), JournalError)
+
+
 def test_an_interrupted_run_waits_no_longer(own_server: Server) -> None:
     interrupted = threading.Event()
     journal = Journal(at(own_server.url()), Waits(interrupted.wait, lambda _: None))
@@ -234,12 +301,40 @@ def test_an_interrupted_run_waits_no_longer(own_server: Server) -> None:
     journal.close()
 
 
-def test_a_database_that_went_back_to_an_earlier_state_is_an_error(url: DatabaseUrl, database_server: Server) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM processes",
+        "UPDATE processes SET last_write = last_write - 1",  # a fail-over has lost the last write
+        "UPDATE processes SET token = 'another'",  # another process has drawn the same number
+    ],
+)
+def test_a_database_that_went_back_to_an_earlier_state_is_an_error(
+    url: DatabaseUrl, database_server: Server, change: str
+) -> None:
+    with Journal(url) as journal, Journal(url) as other:
+        journal.add(a_record(journal))
+        with database_server.connect() as admin:
+            admin.execute(f"SET search_path = {url.schema}".encode())
+            admin.execute(f"{change} WHERE number = {journal.process}".encode())
+        for _ in range(2):
+            with pytest.raises(JournalError, match="no longer knows this run: its database went back"):
+                journal.add(a_record(journal, "t-2"))
+        other.add(a_record(other, "t-3"))  # nothing of the failed writes is left, nor the lock of all writes
+        assert [record.trace_id for record in other.records()] == ["t-1", "t-3"]
+
+
+def test_tables_that_were_created_again_are_not_those_of_a_run_from_before(
+    url: DatabaseUrl, database_server: Server
+) -> None:
     with Journal(url) as journal:
         with database_server.connect() as admin:
-            admin.execute(f"DELETE FROM {url.schema}.processes".encode())
-        with pytest.raises(JournalError, match="no longer knows this run: its database went back"):
-            journal.add(a_record(journal))
+            admin.execute(f"DROP SCHEMA {url.schema} CASCADE".encode())
+        with Journal(url) as other:
+            other.add(a_record(other))
+            with pytest.raises(JournalError):
+                journal.add(a_record(journal, "t-2"))
+            assert [record.trace_id for record in other.records()] == ["t-1"]
 
 
 def test_a_number_whose_lock_is_held_is_not_drawn_though_an_older_copy_was_put_back(
@@ -262,12 +357,28 @@ def pooler(database_server: Server, request: pytest.FixtureRequest) -> Iterator[
         yield database_server.url(port=port)
 
 
-@pytest.mark.parametrize("pooler", ["transaction", "statement"], indirect=True)
+@pytest.mark.parametrize("pooler", ["transaction", "statement", "transaction, in turns"], indirect=True)
 def test_a_pooler_that_keeps_no_sessions_is_refused(pooler: str) -> None:
     with pytest.raises(JournalError) as raised:
         Journal(at(pooler))
     assert "pooler" in str(raised.value)
     assert "pool_mode = session" in str(raised.value)
+
+
+@pytest.mark.parametrize("pooler", ["transaction"], indirect=True)
+def test_a_pooler_that_keeps_no_sessions_is_refused_before_anything_is_set(pooler: str) -> None:
+    """Otherwise another application would get a session that can only read, and that looks for its tables elsewhere."""
+    errors: list[JournalError] = []
+    open_read_only(at(pooler), errors.append).records()
+    with pytest.raises(JournalError, match="pooler"):
+        Journal(at(pooler))
+    assert ["pooler" in str(error) for error in errors] == [True]
+    with psycopg.connect(pooler.partition("?")[0], autocommit=True) as application:
+        settings = [
+            application.execute(f"SHOW {name}".encode()).fetchone()
+            for name in ("default_transaction_read_only", "search_path", "statement_timeout")
+        ]
+    assert settings == [("off",), ('"$user", public',), ("0",)]
 
 
 @pytest.mark.parametrize("pooler", ["session"], indirect=True)
@@ -283,7 +394,7 @@ def test_a_wrong_password_is_an_error_without_it(database_server: Server) -> Non
     with pytest.raises(JournalError, match="password authentication failed") as raised:
         Journal(at(wrong))
     assert "wrong-horse" not in str(raised.value)
-    assert "check the user and the password" in str(raised.value)
+    assert "check user and password" in str(raised.value)
 
 
 def test_a_parameter_that_libpq_does_not_know_is_an_error_without_the_password(database_server: Server) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+from rtcai_pulumi.journal.postgres.deadline import limit_answer
 from rtcai_pulumi.journal.storage import Result, Statement
 from rtcai_pulumi.service.errors import JournalError
 from rtcai_pulumi.service.redaction import redact
@@ -28,13 +30,14 @@ _SETTINGS: Final = {
     "default_transaction_isolation": "read committed",
     # A process that was stopped in the middle of a transaction must not block the journal of a team.
     "idle_in_transaction_session_timeout": "10s",
-    "lock_timeout": "30s",
-    "statement_timeout": "60s",
+    "lock_timeout": "15s",
+    "statement_timeout": "20s",
     "client_min_messages": "warning",
     # The server notices within 25 seconds that a machine is gone.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25s",
 }
 _KEEPALIVES: Final = {
     # This process notices within 20 seconds that the server's machine is gone.
@@ -43,6 +46,8 @@ _KEEPALIVES: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+_MOST_PROBES: Final = 8
+"""The largest number of connections that look for a pooler that does not keep sessions."""
 _NO_POOLER: Final = (
     "connect to the server itself, or to a port of the pooler that keeps sessions (in PgBouncer: pool_mode = session)"
 )
@@ -62,16 +67,12 @@ def connect(url: DatabaseUrl, name: str, *, is_read_only: bool = False) -> Conne
     """
     psycopg = import_driver()
     parameters = _default_parameters(url)
-    if not is_read_only:
-        parameters.setdefault("target_session_attrs", "read-write")
-    connection: Connection = psycopg.connect(
-        url.url,
-        autocommit=True,
-        fallback_application_name=name,
-        **parameters,
-    )
+    parameters |= {"autocommit": True, "fallback_application_name": name}
+    connection: Connection = psycopg.connect(url.url, **parameters)
     try:
         _require_suitable_server(connection, url)
+        # Before anything is set: a pooler could give this session, with its settings, to another application.
+        _require_sessions(connection, url, parameters)
         settings = {
             **_SETTINGS,
             "search_path": f'"{url.schema}"',
@@ -112,7 +113,9 @@ def _default_parameters(url: DatabaseUrl) -> dict[str, Any]:
         # The text of this error may quote a part of the password.
         advice = "check the names of its parameters, and percent-encode what is special"
         raise JournalError(f"The URL of the journal {url} is not valid.", advice=advice) from None
-    defaults = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8", **_KEEPALIVES}
+    # Several hosts: the primary, because a standby may be late.
+    defaults = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8", "target_session_attrs": "read-write"}
+    defaults |= _KEEPALIVES
     return {name: value for name, value in defaults.items() if name not in given}
 
 
@@ -126,28 +129,34 @@ def _require_suitable_server(connection: Connection, url: DatabaseUrl) -> None:
         raise JournalError(summary, advice="create a database with ENCODING 'UTF8'")
 
 
-def require_sessions(first: Connection, second: Connection, url: DatabaseUrl) -> None:
+def _require_sessions(connection: Connection, url: DatabaseUrl, parameters: Mapping[str, Any]) -> None:
     """Refuse a pooler that gives a connection another session for each transaction: it would lose the locks.
 
-    While a transaction of one connection is open, it has the session that its pooler has just taken from the other
-    connection; or the other connection gets a new one.
+    The server itself tells a client the number of its session when it connects, and a pooler tells a number of its own.
+    In that case, other connections open transactions, one after the other. With such a pooler, one of them gets the
+    session that the first connection had, or the first connection gets another one.
 
     Raises:
         JournalError: there is such a pooler.
     """
-    before = _session_of(first)
-    try:
-        with second.transaction():
-            has_moved = _session_of(second) == before or _session_of(first) != before
-    except import_driver().DatabaseError as error:
-        if "pooling mode" not in str(error):  # a pooler that allows no transactions says so
-            raise
-        has_moved = True
-    if has_moved:
-        summary = (
-            f"The journal {url} is behind a pooler that does not keep sessions, such as PgBouncer in transaction mode."
-        )
-        raise JournalError(f"{summary} The locks that show which runs are alive would be lost.", advice=_NO_POOLER)
+    session = _session_of(connection)
+    if session == connection.info.backend_pid:
+        return
+    driver = import_driver()
+    with ExitStack() as others:
+        for _ in range(_MOST_PROBES):
+            other = others.enter_context(driver.connect(url.url, **parameters))
+            try:
+                other.execute("BEGIN")
+                has_moved = _session_of(other) == session or _session_of(connection) != session
+            except driver.DatabaseError as error:
+                if "pooling mode" not in str(error):  # a pooler that allows no transactions says so
+                    raise
+                has_moved = True
+            if has_moved:
+                kind = "a pooler that does not keep sessions, such as PgBouncer in transaction mode"
+                summary = f"The journal {url} is behind {kind}. The locks that show which runs are alive would be lost."
+                raise JournalError(summary, advice=_NO_POOLER)
 
 
 def _session_of(connection: Connection) -> int:
@@ -169,7 +178,7 @@ def run_together(connection: Connection, statements: Sequence[Statement]) -> lis
     # A member of an enumeration is stored as its text.
     values = [str(value) if isinstance(value, str) else value for each in statements for value in each.values]
     results = []
-    with import_driver().ClientCursor(connection) as cursor:
+    with limit_answer(connection), import_driver().ClientCursor(connection) as cursor:
         cursor.execute(sql.encode(), values)
         for _ in statements:
             results.append(Result(cursor.fetchall() if cursor.description else [], cursor.rowcount))
@@ -190,17 +199,12 @@ def database_error(url: DatabaseUrl, error: Exception) -> JournalError:
 
 
 _ADVICE: Final = (
-    (
-        ("28", "authentication failed", "no password supplied"),
-        "check the user and the password: RTCAI_JOURNAL, PGPASSWORD",
-    ),
-    (("42501",), 'grant the rights that docs/operations.md lists under "A team\'s journal"'),
-    (("3D000", "does not exist"), "create the database, or correct its name in RTCAI_JOURNAL"),
-    (
-        ("53300", "too many clients", "connection slots"),
-        "allow more connections (max_connections): each run needs three",
-    ),
-    (("certificate", "SSL"), "check sslmode and sslrootcert in RTCAI_JOURNAL"),
+    (("28", "authentication failed", "no password supplied"), "check user and password: RTCAI_JOURNAL, PGPASSWORD"),
+    (("42501", "42P01"), 'grant the rights that docs/operations.md lists under "A team\'s journal"'),
+    (("3D000", '" does not exist'), "create the database, or correct its name in RTCAI_JOURNAL"),
+    (("53300", "too many clients", "connection slots"), "allow more connections (max_connections): a run needs three"),
+    (("55P03", "57014"), "another run or the server holds the journal (see pg_stat_activity); run the command again"),
+    (("certificate", "SSL was required", "does not support SSL"), "check sslmode and sslrootcert in RTCAI_JOURNAL"),
     (("08", "57"), "check that the server runs and can be reached (`rtcai doctor`), then run the command again"),
 )
 """What to do about an error, by the beginning of its SQLSTATE or by a part of its text."""

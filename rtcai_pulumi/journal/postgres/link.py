@@ -39,6 +39,8 @@ class Outage:
         self._waits = waits
         self._lock = threading.Lock()
         self._is_reported = self._is_in_vain = False
+        self.ended = threading.Event()
+        """Set once the journal is closed: every wait ends."""
 
     def link(self, name: str, connection: Connection | None = None) -> Link:
         """A connection that is opened again with this wait.
@@ -64,7 +66,7 @@ class Outage:
             else:
                 self._end()
                 return connection
-            if self._is_in_vain or time.monotonic() >= until:
+            if self._is_in_vain or self.ended.is_set() or time.monotonic() >= until:
                 self._is_in_vain = True
                 raise failure
             self._report()

@@ -12,7 +12,6 @@ from rtcai_pulumi.journal.postgres.connection import (
     connect,
     database_error,
     import_driver,
-    require_sessions,
     run_together,
 )
 from rtcai_pulumi.journal.postgres.storage import DatabaseStorage
@@ -50,8 +49,7 @@ def probe(url: DatabaseUrl) -> Probe:
     if has_tables(url):
         DatabaseStorage(url, QUIET_WAITS).close()
     try:
-        with connect(url, "rtcai doctor") as connection, connect(url, "rtcai doctor") as other:
-            require_sessions(connection, other, url)
+        with connect(url, "rtcai doctor") as connection:
             _require_tables_or_rights(connection, url)
             times = []
             for _ in range(_QUERIES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from rtcai_pulumi.journal.postgres.connection import database_error, import_driver, run_together
 from rtcai_pulumi.journal.postgres.link import MAX_ATTEMPTS
@@ -22,12 +23,23 @@ WRITE_LOCK: Final = 0
 """The number whose lock a transaction that writes holds; no process has this number."""
 _OLD_SESSION_SECONDS: Final = 30.0
 """Seconds to wait for the end of an old session of this process that the server still has."""
+_AGAIN_SECONDS: Final = 0.05
+"""Seconds between two attempts to take the lock."""
 _LOCKS: Final = (
     "FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND database = "
     "(SELECT oid FROM pg_database WHERE datname = current_database()) AND classid::bigint = ?"
 )
 _HOLDERS: Final = f"SELECT pid {_LOCKS} AND objid::bigint = ?"
 _RUNNING: Final = f"SELECT DISTINCT objid::bigint {_LOCKS} AND objid::bigint != ?"
+
+
+def restored_error(url: DatabaseUrl) -> JournalError:
+    """The error of a run whose database went back to an earlier state, or got other tables."""
+    summary = f"The journal {url} no longer knows this run: its database went back to an earlier state."
+    return JournalError(
+        f"{summary} This happens if a back-up is restored, or if a fail-over loses writes.",
+        advice="compare the rooms with `rtcai ls`, then run the command again",
+    )
 
 
 class Registration:
@@ -49,10 +61,12 @@ class Registration:
         self._link = link
         self._url = url
         self._using = threading.Lock()
-        ((oid,),) = self._rows(Statement("SELECT 'process_numbers'::regclass::oid::bigint"))
-        self.lock_class = oid if oid < 2**31 else oid - 2**32
+        self._class_in_view = self._read_class()
+        self.lock_class = self._class_in_view - (2**32 if self._class_in_view >= 2**31 else 0)
         """The first half of the keys of all locks of this journal, as a signed number."""
-        self._class_in_view = oid
+        self.token = uuid4().hex
+        """Distinguishes this process from one that gets its number after an older copy of the database was restored."""
+        self._session = 0
         self.number = self._draw(origin)
 
     def holders(self, process: int) -> Statement:
@@ -71,29 +85,38 @@ class Registration:
         """Take the lock again if it was lost.
 
         Raises:
-            JournalError: the server cannot be reached in time, or another session keeps the lock.
+            JournalError: the server cannot be reached in time, another session keeps the lock, or the tables are others
+                than before.
         """
         until = time.monotonic() + _OLD_SESSION_SECONDS
         with self._using:
-            while not self._holds_lock():
+            while not self._take_lock(self.number):
                 # The server may still have the session of the lost connection, which holds the lock.
-                for (session,) in self._rows(self.holders(self.number)):
-                    self._rows(Statement("SELECT pg_terminate_backend(?)", (session,)))
+                if self._session in {session for (session,) in self._rows(self.holders(self.number))}:
+                    self._rows(Statement("SELECT pg_terminate_backend(?)", (self._session,)))
                 if time.monotonic() > until:
                     summary = f"Another session has the lock of this run in the journal {self._url}."
                     raise JournalError(summary, advice="run the command again")
-                time.sleep(0.05)
+                time.sleep(_AGAIN_SECONDS)
+            if self._read_class() != self._class_in_view:
+                raise restored_error(self._url)
 
     def close(self) -> None:
         """Close the connection: the other processes see that this one has ended."""
         self._link.close()
 
-    def _holds_lock(self) -> bool:
-        """Whether this connection holds the lock; it is taken if it is free. A session may take its lock repeatedly."""
-        return self._take_lock(self.number)
-
     def _take_lock(self, number: int) -> bool:
-        return self._rows(Statement("SELECT pg_try_advisory_lock(?, ?)", (self.lock_class, number))) == [(True,)]
+        """Take the lock of a number if it is free; a session may take its own lock again."""
+        is_taken, session = self._rows(
+            Statement("SELECT pg_try_advisory_lock(?, ?), pg_backend_pid()", (self.lock_class, number))
+        )[0]
+        if is_taken:
+            self._session = session
+        return bool(is_taken)
+
+    def _read_class(self) -> int:
+        ((oid,),) = self._rows(Statement("SELECT 'process_numbers'::regclass::oid::bigint"))
+        return int(oid)
 
     def _draw(self, origin: str) -> int:
         """Draw a number whose lock is free: if an older copy of the database was restored, a running process may have
@@ -104,10 +127,12 @@ class Registration:
             if self._take_lock(number):
                 # A restored copy may have the number, but not the process.
                 insert = (
-                    "INSERT INTO processes (number, origin, began_at) VALUES (?, ?, now()) ON CONFLICT (number) DO "
-                    "UPDATE SET origin = excluded.origin, began_at = now(), last_write = 0 RETURNING number"
+                    "INSERT INTO processes (number, token, origin, began_at) VALUES (?, ?, ?, now()) "
+                    "ON CONFLICT (number) DO UPDATE SET "
+                    "token = excluded.token, origin = excluded.origin, began_at = now(), last_write = 0 "
+                    "RETURNING number"
                 )
-                self._rows(Statement(insert, (number, origin)))
+                self._rows(Statement(insert, (number, self.token, origin)))
                 return int(number)
 
     def _rows(self, statement: Statement) -> list[Row]:

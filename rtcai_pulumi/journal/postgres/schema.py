@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.journal.postgres.connection import run_together
@@ -39,8 +38,8 @@ def _table(columns: tuple[str, ...], types: dict[str, str]) -> str:
 _MIGRATIONS: Final = (
     (
         f"CREATE SEQUENCE process_numbers AS integer MAXVALUE {_MAX_PROCESS}",
-        "CREATE TABLE processes (number bigint PRIMARY KEY, origin text NOT NULL, began_at timestamptz NOT NULL, "
-        "last_write bigint NOT NULL DEFAULT 0)",
+        "CREATE TABLE processes (number bigint PRIMARY KEY, token text NOT NULL, origin text NOT NULL, "
+        "began_at timestamptz NOT NULL, last_write bigint NOT NULL DEFAULT 0)",
         f"CREATE TABLE records ({_table(COLUMNS, _TYPES)}, rowid bigint GENERATED ALWAYS AS IDENTITY)",
         "CREATE INDEX records_by_owner ON records (owner)",
         "CREATE INDEX records_by_task ON records (task_id)",
@@ -102,14 +101,17 @@ def read_version(read: Callable[[Statement], list[Row]], url: DatabaseUrl) -> in
 
 
 def deletions_of_old_records() -> list[Statement]:
-    """The statements that delete what was closed long ago, and the numbers of processes that no record names."""
-    limit = (datetime.now(UTC) - timedelta(days=CLOSED_KEPT_DAYS)).isoformat()
+    """The statements that delete what was closed long ago, by the server's clock, and the numbers of processes that no
+    record names.
+    """
+    limit = "to_char(now() AT TIME ZONE 'UTC' - make_interval(days => ?), 'YYYY-MM-DD')"
+    days = CLOSED_KEPT_DAYS
     return [
-        Statement("DELETE FROM records WHERE state = ? AND changed_at < ?", (RecordState.CLOSED, limit)),
-        Statement("DELETE FROM rooms WHERE owner = '' AND changed_at < ?", (limit,)),
+        Statement(f"DELETE FROM records WHERE state = ? AND changed_at < {limit}", (RecordState.CLOSED, days)),  # noqa: S608
+        Statement(f"DELETE FROM rooms WHERE owner = '' AND changed_at < {limit}", (days,)),  # noqa: S608
         Statement(
-            "DELETE FROM processes WHERE began_at < ? AND NOT EXISTS "
+            "DELETE FROM processes WHERE began_at < now() - make_interval(days => ?) AND NOT EXISTS "
             "(SELECT FROM records WHERE records.process = processes.number)",
-            (limit,),
+            (days,),
         ),
     ]

@@ -7,7 +7,9 @@ that write hold the same lock, so those of all processes run one after the other
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.journal.batches import Batches
 from rtcai_pulumi.journal.origin import describe_origin
@@ -15,12 +17,11 @@ from rtcai_pulumi.journal.postgres.connection import (
     connect,
     database_error,
     import_driver,
-    require_sessions,
     run_together,
 )
 from rtcai_pulumi.journal.postgres.link import MAX_ATTEMPTS, Outage
 from rtcai_pulumi.journal.postgres.reading import DatabaseReader
-from rtcai_pulumi.journal.postgres.registration import WRITE_LOCK, Registration
+from rtcai_pulumi.journal.postgres.registration import WRITE_LOCK, Registration, restored_error
 from rtcai_pulumi.journal.postgres.schema import deletions_of_old_records, migrate
 from rtcai_pulumi.journal.storage import Result, Row, Statement
 from rtcai_pulumi.service.errors import JournalError
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from rtcai_pulumi.journal.storage import Waits
 
     _Write = Sequence[Statement]
+
+_KEEP_SECONDS: Final = 5.0
+"""Seconds between two looks at the lock."""
+_TIMED_OUT: Final = frozenset({"55P03", "57014"})
+"""The SQLSTATE of a write that waited too long: each write of its batch would wait as long again."""
 
 
 class DatabaseStorage:
@@ -49,24 +55,24 @@ class DatabaseStorage:
 
     def __init__(self, url: DatabaseUrl, waits: Waits) -> None:
         self._url = url
-        driver = import_driver()
-        outage = Outage(url, waits)
+        self._outage = Outage(url, waits)
         connections: list[Connection] = []
         try:
             connections.append(connect(url, "rtcai lock"))
             connections.append(connect(url, "rtcai write"))
             lock, write = connections
-            require_sessions(lock, write, url)
             migrate(write, url)
-            self._registration = Registration(outage.link("rtcai lock", lock), url, describe_origin(os.environ))
-        except (driver.Error, JournalError) as error:
+            self._registration = Registration(self._outage.link("rtcai lock", lock), url, describe_origin(os.environ))
+        except (import_driver().Error, JournalError) as error:
             for connection in connections:
                 connection.close()
             raise database_error(url, error) from None
-        self._writing = outage.link("rtcai write", write)
-        self._reader = DatabaseReader(outage.link("rtcai read"), url)
-        self._count = 0
+        self._writing = self._outage.link("rtcai write", write)
+        self._reader = DatabaseReader(self._outage.link("rtcai read"), url)
+        self._count = self._committed = 0
         self._writer = Batches("rtcai-journal", self._write_batch, self._closed_error, self._writing.close)
+        self._keeper = threading.Thread(target=self._keep_registration, name="rtcai-journal-keeper", daemon=True)
+        self._keeper.start()
         try:
             self.write(*deletions_of_old_records())
         except JournalError:
@@ -127,9 +133,17 @@ class DatabaseStorage:
 
     def close(self) -> None:
         """Finish the pending writes and release this process's lock."""
+        self._outage.ended.set()
         self._writer.close()
         self._reader.close()
+        self._keeper.join()
         self._registration.close()
+
+    def _keep_registration(self) -> None:
+        """Take a lost lock again soon, also while this process waits for the service and uses no journal."""
+        while not self._outage.ended.wait(_KEEP_SECONDS):
+            with suppress(JournalError):  # the next call that needs the journal reports it
+                self._registration.restore()
 
     def _closed_error(self, reason: str) -> JournalError:
         return JournalError(f"The journal {self._url} cannot be written: {reason}.", advice="run the command again")
@@ -141,8 +155,8 @@ class DatabaseStorage:
         except JournalError as error:
             return [error] * len(batch)
         except (import_driver().Error, ValueError, OverflowError) as error:
-            if len(batch) == 1:
-                return [database_error(self._url, error)]
+            if len(batch) == 1 or getattr(error, "sqlstate", None) in _TIMED_OUT:
+                return [database_error(self._url, error)] * len(batch)
             return [outcome for write in batch for outcome in self._write_batch([write])]
 
     def _write_together(self, batch: Sequence[_Write]) -> list[list[Result]]:
@@ -160,28 +174,34 @@ class DatabaseStorage:
         for attempt in range(MAX_ATTEMPTS):
             connection = self._writing.get()
             try:
-                if results is not None and self._last_write(connection) == self._count:
-                    return results
-                results = self._execute(connection, batch)
-                if results is None:
-                    connection.execute("ROLLBACK")
-                    self._registration.restore()
+                if results is None or self._last_write(connection) != self._count:
+                    results = self._execute(connection, batch)
+                    if results is None:
+                        run_together(connection, [Statement("ROLLBACK")])
+                        self._registration.restore()
+                        continue
+                    run_together(connection, [Statement("COMMIT")])
+            except BaseException as error:
+                if self._writing.is_lost and isinstance(error, import_driver().Error) and attempt < MAX_ATTEMPTS - 1:
                     continue
-                connection.execute("COMMIT")
-                return results
-            except (import_driver().Error, ValueError, OverflowError):
-                if not self._writing.is_lost:
-                    connection.execute("ROLLBACK")
-                    raise
-                if attempt == MAX_ATTEMPTS - 1:
-                    raise
+                self._end_transaction(connection)
+                raise
+            self._committed = self._count
+            return results
         summary = f"The connection to the journal {self._url} is lost again and again."
         raise JournalError(summary, advice="check the network and the server, then run the command again")
+
+    def _end_transaction(self, connection: Connection) -> None:
+        """Undo what a failed write has begun: its transaction holds the lock of all writes."""
+        try:
+            run_together(connection, [Statement("ROLLBACK")])
+        except import_driver().Error:
+            connection.close()
 
     def _execute(self, connection: Connection, batch: Sequence[_Write]) -> list[list[Result]] | None:
         """Begin a transaction and run the statements in it; None if the other processes take this one for ended."""
         registration = self._registration
-        update = "UPDATE processes SET last_write = ? WHERE number = ?"
+        update = "UPDATE processes SET last_write = ? WHERE number = ? AND token = ? AND last_write = ?"
         statements = [statement for write in batch for statement in write]
         _, _, holders, *results, count = run_together(
             connection,
@@ -190,15 +210,11 @@ class DatabaseStorage:
                 Statement("SELECT pg_advisory_xact_lock(?, ?)", (registration.lock_class, WRITE_LOCK)),
                 registration.holders(registration.number),
                 *statements,
-                Statement(update, (self._count, registration.number)),
+                Statement(update, (self._count, registration.number, registration.token, self._committed)),
             ],
         )
         if count.changed != 1:
-            summary = f"The journal {self._url} no longer knows this run: its database went back to an earlier state."
-            raise JournalError(
-                f"{summary} This happens if a back-up is restored, or if a fail-over loses writes.",
-                advice="compare the rooms with `rtcai ls`, then run the command again",
-            )
+            raise restored_error(self._url)
         if not holders.rows:
             return None
         remaining = iter(results)
@@ -209,7 +225,17 @@ class DatabaseStorage:
 
         It is read under the lock of all writes: the server may still be committing for the lost connection.
         """
-        with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", [self._registration.lock_class, WRITE_LOCK])
-            row = connection.execute("SELECT last_write FROM processes WHERE number = %s", [self.process]).fetchone()
-        return int(row[0]) if row else -1
+        registration = self._registration
+        _, _, last, _ = run_together(
+            connection,
+            [
+                Statement("BEGIN"),
+                Statement("SELECT pg_advisory_xact_lock(?, ?)", (registration.lock_class, WRITE_LOCK)),
+                Statement(
+                    "SELECT last_write FROM processes WHERE number = ? AND token = ?",
+                    (registration.number, registration.token),
+                ),
+                Statement("COMMIT"),
+            ],
+        )
+        return int(last.rows[0][0]) if last.rows else -1

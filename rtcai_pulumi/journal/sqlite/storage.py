@@ -41,7 +41,11 @@ class FileStorage:
             raise
         self._reading = threading.Lock()
         self._writer = Batches("rtcai-journal", self._write_batch, self._closed_error, self._database.close)
-        self._process = self._register()
+        try:
+            self._process = self._register()
+        except JournalError:
+            self.close()
+            raise
 
     @property
     def location(self) -> Path:

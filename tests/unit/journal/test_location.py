@@ -46,6 +46,9 @@ def test_a_password_is_known_as_it_is_and_as_the_url_encodes_it() -> None:
         "Postgresql://me:zq@db/team",
         "postgresql+psycopg://me:zq@db/team",
         "mysql://me:zq@db/team",
+        "postgresql://me:1234?zq@db/team",
+        "postgresql:/me:zq@db/team",
+        "host=db user=me password=zq dbname=team",
         "postgresql://me:zq@db/team?schema=Zq-zq",
     ],
 )
