@@ -14,7 +14,7 @@ FLOOR := .tools/floor/bin/python
 PYTHONS := 3.11 3.12 3.13 3.14
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down status test test-full test-rest test-floor test-engines test-pythons test-all bench docs screenshots browser lint format clean
+.PHONY: help setup up preview down status test test-full test-rest test-floor test-engines test-pythons test-all bench docs screenshots programs lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,12 +44,12 @@ lint: setup ## Check style, types and the direction of imports
 	$(BIN)/lint-imports
 
 # The markers are explained in pyproject.toml; tests/tiers.py says which target runs which test.
-test: lint browser ## Check what a change can break: lint, types, all tests without the engine, some with it (minutes)
+test: lint programs ## Check what a change can break: lint, types, all tests without the engine, some with it (minutes)
 	$(BIN)/python -m pytest $(PARALLEL) -m "not exhaustive and (everyday or not full)"
 
 test-full: test test-rest ## Check everything: `test`, all tests of the real engine, the lowest versions of dependencies
 
-test-rest: setup browser ## Run the checks of `test-full` that `test` does not run
+test-rest: setup programs ## Run the checks of `test-full` that `test` does not run
 	$(BIN)/python -m pytest $(PARALLEL_ENGINE) -m "full and not everyday and not exhaustive"
 	@$(MAKE) --no-print-directory test-floor
 
@@ -77,11 +77,11 @@ test-all: test-full test-engines ## Check every crash at every moment, and the w
 bench: setup ## Measure what up to a thousand rooms cost, and write docs/operations.md; ARGS="--quick" only prints
 	@$(BIN)/python -m tools.bench $(or $(ARGS),--write)
 
-screenshots: setup browser ## Take the pictures of docs/images again, from the tests of the live page
+screenshots: setup programs ## Take the pictures of docs/images again, from the tests of the live page
 	RTCAI_SCREENSHOTS=1 $(BIN)/python -m pytest tests/page/test_engine.py -k readme
 
-browser: # Chromium for the tests of the live page; installed where that is possible
-	@$(PYTHON) tools/chromium.py
+programs: # Chromium and PgBouncer for the tests; installed where that is possible
+	@$(PYTHON) tools/programs.py
 
 docs: setup ## Write the reference pages again from the code
 	@$(BIN)/python -m tools.reference

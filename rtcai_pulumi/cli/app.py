@@ -10,6 +10,7 @@ from rtcai_pulumi.cli.commands.doctor import doctor
 from rtcai_pulumi.cli.commands.emulator import emulator
 from rtcai_pulumi.cli.commands.end_room import end_room
 from rtcai_pulumi.cli.commands.forget import forget, release
+from rtcai_pulumi.cli.commands.journal import app as journal
 from rtcai_pulumi.cli.commands.ls import ls
 from rtcai_pulumi.cli.commands.pending import pending
 from rtcai_pulumi.cli.commands.show import show
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 for command in (ls, show, close, end_room, sweep, pending, release, forget, token, validate, schema, doctor, emulator):
     app.command()(command)
+app.add_typer(journal)
 
 
 def _print_version(is_requested: bool) -> None:

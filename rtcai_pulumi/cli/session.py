@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rtcai_pulumi.cli.output import print_message
 from rtcai_pulumi.journal.journal import Journal
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_WAITS = Waits(time.sleep, print_message)
+WAITS: Final = Waits(time.sleep, print_message)
+"""How a command waits for a database that is restarting."""
 
 
 def get_journal_location(option: str | None) -> Location:
@@ -46,7 +47,7 @@ def open_for_reading(option: str | None) -> Iterator[Journal | None]:
         JournalError: the journal cannot be used, or there is no place for it.
     """
     location = get_journal_location(option)
-    with open_journal(location, _WAITS) as journal:
+    with open_journal(location, WAITS) as journal:
         if journal is None:
             if option is not None:
                 raise NotInJournal(f"There is no journal {location}.", advice="name an existing one, or omit --journal")
@@ -68,10 +69,10 @@ def open_for_writing(option: str | None, *, may_create: bool = False) -> Iterato
     """
     location = get_journal_location(option)
     if may_create:
-        with Journal(location, _WAITS) as journal:
+        with Journal(location, WAITS) as journal:
             yield journal
         return
-    with open_journal(location, _WAITS) as existing:
+    with open_journal(location, WAITS) as existing:
         if existing is None:
             raise NotInJournal(f"There is no journal {location}.", advice="name it with --journal or RTCAI_JOURNAL")
         yield existing

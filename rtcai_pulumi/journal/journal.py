@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _ROOM_KEY: Final = ("app_key", "room_endpoint", "cid")
 _MARKS: Final = ", ".join("?" * len(COLUMNS))
 _ADD: Final = f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({_MARKS})"  # noqa: S608  names of this package
+_COPY: Final = f"{_ADD} ON CONFLICT (trace_id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in COLUMNS if name != "trace_id"
+)
 _RECORD_ROOM: Final = (
     f"INSERT INTO rooms ({', '.join(ROOM_COLUMNS)}) VALUES ({', '.join('?' * len(ROOM_COLUMNS))}) "  # noqa: S608
     f"ON CONFLICT ({', '.join(_ROOM_KEY)}) DO UPDATE SET "
@@ -233,6 +236,42 @@ class Journal(JournalReader):
     def drop(self, record: Record) -> None:
         """Delete a record: a user has decided that it no longer has to be tracked."""
         self._write("DELETE FROM records WHERE trace_id = ?", record.trace_id)
+
+    def copy_from(self, source: JournalReader) -> tuple[list[Record], list[RoomRecord]]:
+        """Add what another journal has, with its times and the numbers of its processes.
+
+        A record that both have stays as it is, unless the other journal changed it later.
+
+        Returns:
+            What was added or changed.
+        """
+        known = {record.trace_id: record for record in self.records()}
+        rooms = {(room.app_key, room.room_endpoint, room.cid): room for room in self.rooms()}
+        new_records = [
+            record
+            for record in source.records()
+            if record.trace_id not in known or record.changed_at > known[record.trace_id].changed_at
+        ]
+        new_rooms = [
+            room
+            for room in source.rooms()
+            if (key := (room.app_key, room.room_endpoint, room.cid)) not in rooms
+            or room.changed_at > rooms[key].changed_at
+        ]
+        if new_records:
+            # A later process must count as later than those of the records, and never as one of them.
+            self._storage.skip_numbers(max(record.process for record in new_records))
+        statements = [
+            *(Statement(_COPY, tuple(asdict(record).values())) for record in new_records),
+            *(Statement(_RECORD_ROOM, tuple(asdict(room).values())) for room in new_rooms),
+        ]
+        if statements:
+            self._storage.write(*statements)
+        return new_records, new_rooms
+
+    def running_processes(self) -> list[int]:
+        """The numbers of the other processes that use this journal now."""
+        return self._storage.running_processes()
 
     def find_damage(self) -> list[str]:
         """The damage that the storage finds in itself; empty if there is none."""

@@ -85,6 +85,12 @@ class Storage(Protocol):
     def is_running(self, process: int) -> bool:
         """Whether the process with this number still runs."""
 
+    def running_processes(self) -> list[int]:
+        """The numbers of the other processes that run."""
+
+    def skip_numbers(self, highest: int) -> None:
+        """Give no later process this number, or a lower one."""
+
     def require_registration(self) -> None:
         """Make sure that the other processes see that this one runs.
 

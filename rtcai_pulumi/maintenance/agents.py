@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.task import TaskReference
@@ -113,6 +114,7 @@ class AgentLine:
             "traceId": record.trace_id if record else None,
             "appKey": record.app_key if record else None,
             "endpoint": record.endpoint if record else None,
+            "origin": (record.origin or None) if record else None,
         }
 
 
@@ -130,10 +132,11 @@ def list_agents(
         JournalError: the journal cannot be read.
     """
     records = read_records(journal)
+    is_running = cache(journal.is_running) if journal else None  # many records name the same process
     lines = [
         make_line(
             record,
-            is_running=journal is not None and journal.is_running(record.process),
+            is_running=is_running is not None and is_running(record.process),
             now=now,
             mark=mark_of(record, state, other_tasks),
         )

@@ -1,7 +1,7 @@
 """Builds the owner of a resource from its backend, organization and URN.
 
 A URN contains neither backend nor organization, so a digest must distinguish equal stacks in different ones. The URL of
-the backend is hashed because it may contain a password.
+the backend is hashed because it may contain a password; of the URL of a database, only host, database and table count.
 """
 
 import hashlib
@@ -39,10 +39,24 @@ def owner_prefix(
         folder: the project's folder: the same relative path is another backend in another folder.
         organization: organization of the stack, if the backend has organizations.
     """
-    place = make_absolute(backend_url(env, project_backend) or "", folder or Path.cwd()).rstrip("/")
+    url = _without_credentials(backend_url(env, project_backend) or "")
+    place = make_absolute(url, folder or Path.cwd()).rstrip("/")
     if organization != NO_ORGANIZATION:
         place = f"{place} {organization}"
     return hashlib.sha256(place.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def _without_credentials(url: str) -> str:
+    """Return a backend's URL without what differs between the users of one database: name, password and options.
+
+    Otherwise a new password, or a machine with another user, would make the agents of a stack those of another stack.
+    """
+    if not url.startswith(("postgres://", "postgresql://")):
+        return url
+    base, _, query = url.partition("?")
+    scheme, _, rest = base.partition("://")
+    table = "&".join(option for option in query.split("&") if option.startswith("table="))
+    return f"{scheme}://{rest.rpartition('@')[2]}{f'?{table}' if table else ''}"
 
 
 def backend_url(env: Mapping[str, str], project_backend: str | None) -> str | None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.location import parse_location
 from rtcai_pulumi.journal.record import Record
 from tests.cli.journals import BACKEND, note, start_agent
 from tests.engine.service import live
@@ -16,12 +17,14 @@ from tests.engine.service import live
 class Service:
     """The service, journal and environment for commands about one agent."""
 
-    def __init__(self, emulator: Emulator, folder: Path) -> None:
+    def __init__(self, emulator: Emulator, folder: Path, database: str | None = None) -> None:
         self.emulator = emulator
         self.journal = folder / "journal.db"
+        """The journal, unless it is in a database."""
+        self.location = parse_location(database or str(self.journal))
         self.environment: dict[str, str | None] = {
             "PULUMI_BACKEND_URL": BACKEND,
-            "RTCAI_JOURNAL": str(self.journal),
+            "RTCAI_JOURNAL": database or str(self.journal),
             "RTCAI_APP_KEY": emulator.app_key,
             "RTCAI_APP_SECRET": emulator.app_secret,
             "RTCAI_ENDPOINT": emulator.url,
@@ -30,13 +33,13 @@ class Service:
     def leave_agent(self, cname: str = "keynote", **how: Any) -> str:
         """An agent that the journal knows."""
         task = start_agent(self.emulator, cname)
-        with Journal(self.journal) as journal:
+        with Journal(self.location) as journal:
             note(journal, task, cname=cname, url=self.emulator.url, **how)
         return task
 
     def lose_create(self, **how: Any) -> str:
         """The trace id of a create that was never answered."""
-        with Journal(self.journal) as journal:
+        with Journal(self.location) as journal:
             return note(journal, None, url=self.emulator.url, **how).trace_id
 
     def run(self, *arguments: str, **environment: str | None) -> Result:
@@ -51,5 +54,5 @@ class Service:
 
     @property
     def records(self) -> list[Record]:
-        with Journal(self.journal) as journal:
+        with Journal(self.location) as journal:
             return journal.records()

@@ -21,7 +21,9 @@ AGENT: Any = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        **dict.fromkeys(("cname", "project", "stack", "owner", "requestId", "traceId", "appKey", "endpoint"), TEXT),
+        **dict.fromkeys(
+            ("cname", "project", "stack", "owner", "requestId", "traceId", "appKey", "endpoint", "origin"), TEXT
+        ),
         "cid": {"type": ["string", "null"], "pattern": "^[0-9]+$"},
         "taskId": TEXT,
         "state": {"enum": ["asked", "lost", "open", "closing", "closed", None]},
@@ -115,7 +117,18 @@ def test_the_table_shows_short_names_and_whole_tasks(path: Path) -> None:
     run = ls("--journal", str(path))
     assert run.exit_code == 0
     head, line = run.stdout.splitlines()
-    assert head.split() == ["room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark"]
+    assert head.split() == [
+        "room",
+        "task",
+        "state",
+        "resource",
+        "stack",
+        "since",
+        "uptime",
+        "process",
+        "origin",
+        "mark",
+    ]
     assert f" 123456789012345/{'f' * 40} " in line
     assert line.startswith("主会场 [red]\\x1b[31m ")
     assert line.split()[4:6] == ["host", "rooms/test"]

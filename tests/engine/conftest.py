@@ -16,9 +16,9 @@ def emulator() -> Iterator[Emulator]:
         yield running
 
 
-@pytest.fixture(params=["file", "database"])
+@pytest.fixture
 def any_journal(request: pytest.FixtureRequest, stack: Stack) -> None:
-    """The stack's journal is in a file, or in a database."""
+    """The stack's journal is in a file, or in a database, as the parameter says."""
     if request.param == "database":
         server: Server = request.getfixturevalue("database_server")
         stack.environment["RTCAI_JOURNAL"] = server.url()

@@ -23,7 +23,6 @@ from tests.engine.test_up import one_room
 pytestmark = [
     pytest.mark.full("more moments, victims and histories; one life of a stack is ended in each way every day"),
     pytest.mark.shows("promise 1", "promise 8", "safety duplicate-repeated"),
-    pytest.mark.usefixtures("any_journal"),
 ]
 
 PARALLEL = ["--parallel", "32"]
@@ -71,10 +70,12 @@ AT_ONCE = [("create", "the create has been done"), ("replace", "closed is noted"
 def lives() -> list[Any]:
     """The life of a stack: its circumstances, and the crashes that end its commands one after the other.
 
-    In the life of `make test`, engine and plugin are killed at the same time. The lives of `make test-full` have every
+    The journal is in a file or in a database, in turns. In the lives of `make test`, one for each of them, engine and
+    plugin are killed at the same time. The lives of `make test-full` have every
     moment once, and every pair of the other factors. In `make test-all`, every circumstance and moment has a life that
     is ended in every way, with and without a change of the program. Half of these lives use the ways in reverse order.
     """
+    journals = ["file", "database"]
     everyday = [(1, "with checkpoints", "alone", [Crash(*moment, "both", "same program") for moment in AT_ONCE])]
     pairs = list(AllPairs([VICTIMS, PROGRAMS, *CIRCUMSTANCES]))
     full: dict[tuple[Any, ...], list[Crash]] = {}
@@ -89,13 +90,30 @@ def lives() -> list[Any]:
     ]
     at_once = (1, "with checkpoints", "alone", [Crash(*moment, "both", "same program") for moment in MOMENTS])
     return [
-        *(pytest.param(*life, id="killed at once", marks=pytest.mark.everyday) for life in everyday),
-        *(pytest.param(*life, crashes, id="-".join(map(str, life))) for life, crashes in full.items()),
         *(
-            pytest.param(*life, id="-".join(map(str, [*life[:3], *life[3][0][:2]])), marks=pytest.mark.exhaustive)
-            for life in exhaustive
+            pytest.param(*life, journal, id=f"killed at once, {journal}", marks=pytest.mark.everyday)
+            for life in everyday
+            for journal in journals
         ),
-        pytest.param(*at_once, id="killed at once at every moment", marks=pytest.mark.exhaustive),
+        *(
+            pytest.param(*life, crashes, journals[number % 2], id="-".join(map(str, [*life, journals[number % 2]])))
+            for number, (life, crashes) in enumerate(full.items())
+        ),
+        *(
+            pytest.param(
+                *life,
+                journals[number % 2],
+                id="-".join(map(str, [*life[:3], *life[3][0][:2], journals[number % 2]])),
+                marks=pytest.mark.exhaustive,
+            )
+            for number, life in enumerate(exhaustive)
+        ),
+        *(
+            pytest.param(
+                *at_once, journal, id=f"killed at once at every moment, {journal}", marks=pytest.mark.exhaustive
+            )
+            for journal in journals
+        ),
     ]
 
 
@@ -185,7 +203,10 @@ def changing(neighbour: Stack | None, speed: int) -> Iterator[None]:
 
 
 @pytest.mark.shows("safety crash-create", "safety crash-replace", "safety crash-destroy", "safety crash-signals")
-@pytest.mark.parametrize(("count", "checkpoints", "neighbour", "crashes"), lives())
+@pytest.mark.usefixtures("any_journal")
+@pytest.mark.parametrize(
+    ("count", "checkpoints", "neighbour", "crashes", "any_journal"), lives(), indirect=["any_journal"]
+)
 def test_ended_at_a_moment(
     stack: Stack,
     emulator: Emulator,

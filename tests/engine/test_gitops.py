@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from rtcai_pulumi.emulator import Emulator
 from tests.engine.crash import end_session, plugins_of
 from tests.engine.service import calls, live, rooms
 from tests.engine.stack import PROJECT, Run, Stack
+from tests.postgres.server import Server
 
 pytestmark = pytest.mark.full("a pipeline takes ten or more runs of the engine")
 
@@ -35,6 +37,7 @@ class Forge:
         self.workflow: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
         self.groups: dict[str, Lock] = {}
         self.runs = 0
+        self.secrets: dict[str, str] = {}
         git("init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
         git("clone", "--quiet", str(self.origin), str(self.work))
         git("checkout", "--quiet", "-b", "main", cwd=self.work)
@@ -70,8 +73,8 @@ class Forge:
         git("checkout", "--quiet", commit, cwd=machine)
         if self.cache.exists():
             shutil.copytree(self.cache, machine / ".journal")
-        journal = machine / ".journal" / "journal.db"
-        return machine, {**self.stack.environment, "STACK": "production", "RTCAI_JOURNAL": str(journal)}
+        journal = self.secrets.get("RTCAI_JOURNAL") or str(machine / ".journal" / "journal.db")
+        return machine, {**self.stack.environment, **self.secrets, "STACK": "production", "RTCAI_JOURNAL": journal}
 
     def keep(self, machine: Path) -> None:
         """The step that saves the journal, regardless of what happened before."""
@@ -224,6 +227,33 @@ def test_a_revert_that_is_killed_is_not_taken_for_what_an_older_journal_knows(fo
     assert emulator.tasks() == agents
 
 
+@pytest.fixture
+def team(forge: Forge, database_server: Server) -> Forge:
+    """State and journal are in a database, as the secrets of the workflow say."""
+    with database_server.connect() as admin:
+        database = f"team_{uuid4().hex}"
+        admin.execute(f"CREATE DATABASE {database}".encode())
+    base = database_server.url("x").partition("?")[0].replace("/postgres", f"/{database}")
+    backend = base.replace("postgresql://", "postgres://") + "?sslmode=disable"
+    forge.secrets = {"RTCAI_JOURNAL": base, "PULUMI_BACKEND_URL": backend}
+    return forge
+
+
+@pytest.mark.shows("safety team-journal")
+def test_a_killed_runner_with_a_journal_in_a_database_is_recovered_by_the_next(team: Forge, emulator: Emulator) -> None:
+    team.kill_in_the_middle(emulator, "main", keep=False)
+    assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+    # The options of the URL of the backend change, as its user and password may: the stack stays the same.
+    team.run("Up", UNLOCK="1", PULUMI_BACKEND_URL=f"{team.secrets['PULUMI_BACKEND_URL']}&connect_timeout=9").succeeded()
+    assert rooms(emulator) == ["expo-main-stage", "expo-workshop"]
+    creates = calls(emulator).count("create")
+    team.run("Up").succeeded()
+    assert calls(emulator).count("create") == creates
+    assert not team.cache.exists()
+    team.run("Destroy").succeeded()
+    assert live(emulator) == []
+
+
 @pytest.mark.everyday
 def test_the_workflow_is_valid_and_starts_only_scripts_that_are_there() -> None:
     checker = Path(sys.executable).with_name("check-jsonschema")
@@ -241,12 +271,15 @@ def test_the_workflow_is_valid_and_starts_only_scripts_that_are_there() -> None:
 
 
 @pytest.mark.everyday
-def test_the_manifests_say_what_they_are_for() -> None:
-    documents = list(yaml.safe_load_all((EXAMPLE / "kubernetes" / "stack.yaml").read_text(encoding="utf-8")))
+@pytest.mark.parametrize(
+    ("file", "more"), [("stack.yaml", set()), ("stack-postgres.yaml", {"PULUMI_BACKEND_URL", "RTCAI_JOURNAL"})]
+)
+def test_the_manifests_say_what_they_are_for(file: str, more: set[str]) -> None:
+    documents = list(yaml.safe_load_all((EXAMPLE / "kubernetes" / file).read_text(encoding="utf-8")))
     (stack,) = [each["spec"] for each in documents if each["kind"] == "Stack"]
     assert stack["destroyOnFinalize"] is True
     assert stack["updateTemplate"]["spec"]["runProgram"] is True
     environment = stack["workspaceTemplate"]["spec"]["env"]
     secrets = {each["name"] for each in environment if "valueFrom" in each}
-    assert secrets == {"RTCAI_APP_KEY", "RTCAI_APP_SECRET", "PULUMI_CONFIG_PASSPHRASE"}
+    assert secrets == {"RTCAI_APP_KEY", "RTCAI_APP_SECRET", "PULUMI_CONFIG_PASSPHRASE"} | more
     assert "secret" not in json.dumps([each for each in environment if "value" in each]).lower()

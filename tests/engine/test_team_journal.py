@@ -1,6 +1,5 @@
 """One journal for a team, in a database: machines that are thrown away, servers that restart, networks that fail."""
 
-import itertools
 import os
 import re
 import shutil
@@ -19,7 +18,7 @@ from rtcai_pulumi.emulator import Emulator
 from tests.engine.crash import interrupted
 from tests.engine.service import calls, live, overlaps, rooms
 from tests.engine.stack import Stack
-from tests.engine.test_crashes import DESTROY, MOMENTS, UP, assert_settled, recover
+from tests.engine.test_crashes import DESTROY, MOMENTS, OF_A_CLOSE, OF_A_CREATE, UP, assert_settled, recover
 from tests.engine.test_up import one_room
 from tests.postgres.proxy import Proxy
 from tests.postgres.server import PASSWORD, Server, running_server
@@ -64,15 +63,19 @@ def new_machine(stack: Stack) -> None:
 
 
 def machines() -> list[Any]:
-    """Every moment, with the victims in turn; `make test` has one of them."""
-    victims = itertools.cycle(["both", "frozen"])
+    """Every moment, with the victims in turn; `make test` has one of them, and `make test-all` the other half."""
+    victims = ["both", "frozen"]
     return [
-        pytest.param(
-            command, moment, victim, id=f"{command}-{moment}-{victim}",
-            marks=[pytest.mark.everyday] if (command, moment) == ("create", "the create has been done") else [],
-        )
-        for (command, moment), victim in zip(MOMENTS, victims, strict=False)
-    ]  # fmt: skip
+        pytest.param(command, moment, victim, marks=_marks_of(command, moment, is_main=(number + turn) % 2 == 0))
+        for number, (command, moment) in enumerate(MOMENTS)
+        for turn, victim in enumerate(victims)
+    ]
+
+
+def _marks_of(command: str, moment: str, *, is_main: bool) -> list[pytest.MarkDecorator]:
+    if not is_main:
+        return [pytest.mark.exhaustive]
+    return [pytest.mark.everyday] if (command, moment) == ("replace", "the create has been sent") else []
 
 
 @pytest.mark.parametrize(("command", "moment", "victim"), machines())
@@ -140,28 +143,35 @@ def test_two_machines_work_on_one_stack_after_cancel(team: Stack, emulator: Emul
     assert_settled(team, emulator, ["keynote"])
 
 
-SERVER_MOMENTS = [
+MAIN_MOMENTS = {
     ("create", "before the intent"),
-    ("create", "after the intent"),
     ("create", "the create has been done"),
-    ("create", "the journal has it"),
-    ("replace", "closing is noted"),
     ("replace", "the close has been done"),
-    ("destroy", "closing is noted"),
     ("destroy", "closed is noted"),
+    ("recover", "the answer has arrived"),
+    ("recover", "closing is noted"),
+}
+SERVER_MOMENTS = [
+    pytest.param(*each, marks=[] if each in MAIN_MOMENTS else [pytest.mark.exhaustive])
+    for each in [*MOMENTS, *(("recover", moment) for moment in [*OF_A_CREATE, *OF_A_CLOSE])]
 ]
 
 
 @pytest.mark.parametrize("fault", ["killed", "cut"])
-@pytest.mark.parametrize(("command", "moment"), SERVER_MOMENTS, ids="-".join)
+@pytest.mark.parametrize(("command", "moment"), SERVER_MOMENTS)
 def test_the_server_restarts_or_the_network_fails_at_a_moment(
     stack: Stack, emulator: Emulator, own_server: Server, command: str, moment: str, fault: str
 ) -> None:
     network = Proxy(own_server.port)
     stack.environment["RTCAI_JOURNAL"] = own_server.url(port=network.port)
     stack.program(one_room())
-    if command != "create":
+    if command == "recover":
+        with interrupted(stack, emulator, UP, "the create has been done") as killed:
+            killed.kill_both()
+        stack.pulumi("cancel", "--yes")
+    elif command != "create":
         stack.up().succeeded()
+    if command != "create":
         stack.program(one_room(tts=", speed=2"))
     with interrupted(stack, emulator, DESTROY if command == "destroy" else UP, moment) as run:
         if fault == "killed":
@@ -231,7 +241,7 @@ def test_twenty_runs_at_the_same_time_on_one_database(
     for number, stack in enumerate(stacks):
         stack.environment["RTCAI_JOURNAL"] = url
         stack.program(one_room(cname=f"room-{number:02}"))
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(20) as pool:
         for run in pool.map(lambda stack: stack.up(), stacks):
             run.succeeded()
         assert rooms(emulator) == [f"room-{number:02}" for number in range(20)]
@@ -267,3 +277,22 @@ def test_a_preview_changes_nothing_in_the_database(team: Stack, database_server:
         team.preview().succeeded()
         assert [connection.execute(query).fetchall() for query in read] == before
     team.destroy().succeeded()
+
+
+def test_a_journal_that_was_copied_is_the_same_journal(
+    stack: Stack, emulator: Emulator, database_server: Server
+) -> None:
+    stack.program(one_room())
+    stack.up().succeeded()
+    old, new = stack.environment["RTCAI_JOURNAL"], database_server.url()
+    command = [str(Path(sys.executable).with_name("rtcai")), "journal", "copy", old]
+    environment = {**stack.environment, "RTCAI_JOURNAL": new}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+    assert b"1 agents and lost creates" in done.stdout
+    Path(old).unlink()
+    stack.environment["RTCAI_JOURNAL"] = new
+    requests = len(calls(emulator))
+    stack.preview("--expect-no-changes").succeeded()
+    assert "2 unchanged" in stack.up().succeeded().output
+    assert len(calls(emulator)) == requests
+    assert_settled(stack, emulator, ["keynote"])

@@ -27,6 +27,7 @@ from tests.engine.service import live
 from tests.engine.stack import TYPE, Run, Stack
 from tests.engine.test_crashes import UP, end, recover
 from tests.engine.test_previews import written
+from tests.postgres.server import Server
 
 pytestmark = [
     pytest.mark.full("options and commands in any order; each option and each command is tried every day by itself"),
@@ -204,7 +205,7 @@ class Walk(RuleBasedStateMachine):
         self.stack = Stack(self.folder, self.emulator)
         self.stack.program(PROGRAM)
         (self.folder / "journal").mkdir()
-        self.stack.environment["RTCAI_JOURNAL"] = str(self.folder / "journal" / "journal.db")
+        self.stack.environment["RTCAI_JOURNAL"] = self.journal()
         self.plan = Plan([Declared("host", "hall"), Declared("guest", "studio")], Hall())
         self.left: set[str] = set()
         """Retained agents that are in no state any more."""
@@ -212,6 +213,10 @@ class Walk(RuleBasedStateMachine):
         """The numbers of all rooms that a state has ever named. Creates in other rooms open those."""
         self.sound = False
         """Whether every step succeeded so far."""
+
+    def journal(self) -> str:
+        """Where the journal is."""
+        return str(self.folder / "journal" / "journal.db")
 
     def teardown(self) -> None:
         """A destroy leaves the retained agents, and nothing else."""
@@ -406,6 +411,32 @@ TestWalks.settings = settings(
     phases=[Phase.generate],  # a shorter walk is found faster by hand
     suppress_health_check=list(HealthCheck),
 )
+
+
+class WalkOnADatabase(Walk):
+    """The same, with the journal in a database."""
+
+    server: Server
+
+    def journal(self) -> str:
+        return self.server.url()
+
+    def everything(self) -> dict[str, Any]:
+        """The content of the journal's tables, and the files of the backend, except its locks."""
+        schema = self.stack.environment["RTCAI_JOURNAL"].partition("schema=")[2]
+        tables = ("records", "rooms", "processes", "version")
+        with self.server.connect() as connection:
+            content = {table: connection.execute(f"SELECT * FROM {schema}.{table}").fetchall() for table in tables}
+        return {**super().everything(), **content}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server_of_walks(database_server: Server) -> None:
+    WalkOnADatabase.server = database_server
+
+
+TestWalksOnADatabase = WalkOnADatabase.TestCase
+TestWalksOnADatabase.settings = settings(TestWalks.settings, max_examples=2)
 
 
 @pytest.mark.exhaustive

@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Playwrigh
 from rtcai_pulumi.emulator import Emulator
 from tests.engine.stack import Stack
 from tests.page.view import View
-from tools import chromium
+from tools import programs
 
 # Read now, because every test starts from an environment without RTCAI_ variables.
-CHROMIUM = chromium.find_chromium(os.environ)
+CHROMIUM = programs.CHROMIUM.find(os.environ)
 IN_CI = bool(os.environ.get("CI"))
 
 expect.set_options(timeout=20_000)
@@ -30,7 +30,7 @@ def playwright() -> Iterator[Playwright]:
 def browser(playwright: Playwright) -> Iterator[Browser]:
     if CHROMIUM is None:
         # In CI, fail: a check that can be missing without notice is not a check.
-        (pytest.fail if IN_CI else pytest.skip)(chromium.HOW)
+        (pytest.fail if IN_CI else pytest.skip)(programs.CHROMIUM.how)
     # Debian's Chromium runs as root only without its sandbox. The option avoids using more shared memory than a
     # container has.
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-dev-shm-usage"])

@@ -124,6 +124,13 @@ def test_the_environment_of_the_cli_names_the_backend_before_the_project_file() 
     assert urn_of(by_file) == urn_of(by_environment) == URN
 
 
+def test_a_backend_in_a_database_is_the_same_for_every_user_and_password() -> None:
+    urls = ("postgres://me:old@db/team", "postgres://you:new@db/team?sslmode=require", "postgres://db/team")
+    assert len({owner_prefix({"PULUMI_BACKEND_URL": url}, None) for url in urls}) == 1
+    others = ("postgres://me:old@db/other", "postgres://other/team", "postgres://db/team?table=states")
+    assert len({owner_prefix({"PULUMI_BACKEND_URL": url}, None) for url in (*urls, *others)}) == 4
+
+
 @pytest.mark.parametrize("organization", ["organization", "acme"])
 @pytest.mark.parametrize("backend", [None, "file:///by-file"])
 def test_the_owner_of_a_program_is_the_one_rtcai_looks_for(organization: str, backend: str | None) -> None:

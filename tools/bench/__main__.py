@@ -20,16 +20,16 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import Progress
 
-from tools import chromium
-from tools.bench import live_page, one_create, rooms
+from tools.bench import journals, live_page, one_create, rooms
 from tools.bench.report import IMPORTS, Results, RoomResults, collect_series, draw_chart, write_page, write_text
 from tools.dev.target import ROOT, dev
+from tools.programs import CHROMIUM
 
 CONSOLE = Console(width=None if sys.stdout.isatty() else 160)
 DOCS: Final = ROOT / "docs"
 WRITE: Final = "write the results and the chart to this folder (docs); parts that are not measured stay as they are"
 PAGE: Final = "operations.md"
-PARTS: Final = ("rooms", "imports", "create", "page")
+PARTS: Final = ("rooms", "imports", "create", "journals", "page")
 
 
 def main() -> None:
@@ -64,10 +64,12 @@ def measure(options: argparse.Namespace) -> Results:
     if "create" in options.parts:
         with tempfile.TemporaryDirectory() as folder:
             measured.create = one_create.compare(Path(folder), rounds=200)
+    if "journals" in options.parts:
+        measured.journals = journals.compare(rooms=200, rounds=max(options.rounds, 3))
     if "page" in options.parts:
         page = live_page.measure(rooms=200, requests=5000, runs=7)
         if page is None:
-            CONSOLE.print(f"The live page is not measured: {chromium.HOW}")
+            CONSOLE.print(f"The live page is not measured: {CHROMIUM.how}")
         measured.page = page
     if "rooms" in options.parts:
         series = collect_series(measure_rooms(options))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from rtcai_pulumi.emulator import Emulator
-from tools import chromium
+from tools.programs import CHROMIUM
 
 AGENT: Final = {"agent": {"agentId": "a", "userId": "u"}}
 CHANGES: Final = 40
@@ -27,7 +27,7 @@ _PAINTED: Final = "performance.getEntriesByName('first-contentful-paint')[0]?.st
 
 def measure(rooms: int, requests: int, runs: int) -> dict[str, float] | None:
     """Return medians by name, in ms unless the name gives a unit; None if there is no Chromium."""
-    path = chromium.find_chromium(os.environ)
+    path = CHROMIUM.find(os.environ)
     if path is None:
         return None
     with Emulator() as emulator, _browser(path) as page:

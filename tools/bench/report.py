@@ -72,11 +72,12 @@ class RoomResults(BaseModel):
 
 
 class Results(BaseModel):
-    """All results; None for a part that was not measured. The last three are in ms, unless the name gives a unit."""
+    """All results; None for a part that was not measured. `imports`, `create` and `page` are in ms."""
 
     rooms: RoomResults | None = None
     imports: dict[str, float] | None = None
     create: dict[str, float] | None = None
+    journals: dict[str, float] | None = None
     page: dict[str, float] | None = None
 
 
@@ -113,6 +114,17 @@ def write_text(results: Results) -> str:
         paragraphs.append(
             f"A create through the provider takes {create['provider'] - create['call']:.2f} ms more than the bare HTTP "
             f"call ({create['call']:.2f} ms), of which the journal takes {create['journal']:.2f} ms."
+        )
+    if journals := results.journals:
+        added = [
+            (journals[f"{command}, database"] - journals[f"{command}, file"]) / journals["rooms"] * 1000
+            for command in ("up", "destroy")
+        ]
+        paragraphs.append(
+            f"With the journal in a database on the same machine, {journals['rooms']:.0f} rooms take "
+            f"{journals['up, database']:.2f} s instead of {journals['up, file']:.2f} s for an `up`, and "
+            f"{journals['destroy, database']:.2f} s instead of {journals['destroy, file']:.2f} s for a `destroy`: "
+            f"{added[0]:+.2f} ms for each create, {added[1]:+.2f} ms for each close."
         )
     if results.page:
         values = "; ".join(f"{name}: {value:.1f}" for name, value in results.page.items())

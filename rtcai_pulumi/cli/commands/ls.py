@@ -26,7 +26,7 @@ from rtcai_pulumi.stack.source import StateSource, state_of
 
 _All = Annotated[bool, typer.Option("--all", help="List closed agents, too.")]
 _Over = Annotated[bool, typer.Option("--over", help="List only agents whose time is over and that are not closed.")]
-_HEADER: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "mark")
+_HEADER: Final = ("room", "task", "state", "resource", "stack", "since", "uptime", "process", "origin", "mark")
 _WITH_END: Final = (*_HEADER[:7], "end", *_HEADER[7:])
 """The columns if an agent has an end."""
 
@@ -71,9 +71,11 @@ def ls(
     - end (if an agent has one): when it is to end (ends_at), or for how long it has been over; rtcai sweep --over
       stops it
     - process: whether the run that started the agent, or last worked on it, is still running
+    - origin: the user and the machine of the run that started the agent, and its CI job
 
     --json prints a list of objects with cname, cid, taskId, state, mark, urn, resource, stack, project, owner, began,
-    since, uptime (seconds), endsAt, processLives, requestId, traceId, appKey and endpoint; unknown values are null.
+    since, uptime (seconds), endsAt, processLives, requestId, traceId, appKey, endpoint and origin; unknown values are
+    null.
 
     Exit codes:
 
@@ -114,6 +116,7 @@ def _row(line: AgentLine, now: datetime | None) -> tuple[str, ...]:
         format_duration(line.uptime) if line.uptime is not None else "-",
         *end,
         {True: "running", False: "ended", None: "-"}[line.is_running],
+        (line.record.origin if line.record else "") or "-",
         line.mark or "",
     )
 

@@ -86,6 +86,7 @@ def _fields(line: AgentLine, room: str, now: datetime) -> dict[str, Any]:
         "uptime": format_duration(line.uptime) if line.uptime is not None else None,
         "end": " - ".join(filter(None, (line.ends_at, line.describe_end(now)))) or None,
         "process": {True: "running", False: "ended", None: None}[line.is_running],
+        "started by": values["origin"],
         "request id": values["requestId"],
         "trace id": values["traceId"],
         "AppKey": values["appKey"],

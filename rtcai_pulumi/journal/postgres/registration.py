@@ -12,6 +12,8 @@ from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.service.errors import JournalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rtcai_pulumi.journal.location import DatabaseUrl
     from rtcai_pulumi.journal.postgres.link import Link
     from rtcai_pulumi.journal.storage import Row
@@ -20,10 +22,12 @@ WRITE_LOCK: Final = 0
 """The number whose lock a transaction that writes holds; no process has this number."""
 _OLD_SESSION_SECONDS: Final = 30.0
 """Seconds to wait for the end of an old session of this process that the server still has."""
-_HOLDERS: Final = (
-    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid::bigint = ? AND "
-    "objid::bigint = ? AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+_LOCKS: Final = (
+    "FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database()) AND classid::bigint = ?"
 )
+_HOLDERS: Final = f"SELECT pid {_LOCKS} AND objid::bigint = ?"
+_RUNNING: Final = f"SELECT DISTINCT objid::bigint {_LOCKS} AND objid::bigint != ?"
 
 
 class Registration:
@@ -54,6 +58,14 @@ class Registration:
     def holders(self, process: int) -> Statement:
         """The query for the sessions that hold the lock of a process's number: there is one as long as it runs."""
         return Statement(_HOLDERS, (self._class_in_view, process))
+
+    def running(self, read: Callable[[Statement], list[Row]]) -> list[int]:
+        """The numbers of all processes that run.
+
+        Args:
+            read: returns the rows of a query.
+        """
+        return [int(number) for (number,) in read(Statement(_RUNNING, (self._class_in_view, WRITE_LOCK)))]
 
     def restore(self) -> None:
         """Take the lock again if it was lost.

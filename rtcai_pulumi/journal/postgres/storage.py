@@ -103,6 +103,15 @@ class DatabaseStorage:
         """Whether the process with this number still runs: its session holds the lock of its number."""
         return process == self.process or bool(self.read(self._registration.holders(process)))
 
+    def running_processes(self) -> list[int]:
+        """The numbers of the other processes that run."""
+        return [number for number in self._registration.running(self.read) if number != self.process]
+
+    def skip_numbers(self, highest: int) -> None:
+        """Give no later process this number, or a lower one."""
+        raise_sequence = "SELECT setval('process_numbers', greatest(?, (SELECT last_value FROM process_numbers)))"
+        self.write(Statement(raise_sequence, (highest,)))
+
     def require_registration(self) -> None:
         """Make sure that the lock of this process's number is held; if its connection was lost, take it again.
 

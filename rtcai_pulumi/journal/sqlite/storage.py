@@ -77,6 +77,15 @@ class FileStorage:
         """Whether the process with this number still runs: it holds the lock of its number until it ends."""
         return process == self._process or self._locks.is_held(process)
 
+    def running_processes(self) -> list[int]:
+        """The numbers of the other processes that run."""
+        numbers = [int(row[0]) for row in self.read(Statement("SELECT number FROM processes"))]
+        return [number for number in numbers if number != self._process and self._locks.is_held(number)]
+
+    def skip_numbers(self, highest: int) -> None:
+        """Give no later process this number, or a lower one."""
+        self.write(Statement("INSERT INTO processes (number) VALUES (?) ON CONFLICT DO NOTHING", (highest,)))
+
     def require_registration(self) -> None:
         """The operating system keeps a lock as long as its process runs."""
 

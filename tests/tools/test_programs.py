@@ -1,4 +1,4 @@
-"""The browser of `make test`: found, installed, or a message about how to install it."""
+"""The programs of `make test` that pip does not install: found, installed, or a message about how to install them."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import chromium
+from tools.programs import CHROMIUM, PGBOUNCER
 
 
 @pytest.fixture
@@ -40,26 +40,26 @@ def program(folder: Path, name: str, text: str = "#!/bin/sh\n") -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("name", chromium.NAMES)
+@pytest.mark.parametrize("name", CHROMIUM.names)
 def test_one_that_is_there_is_used(folder: Path, commands: list[str], name: str) -> None:
-    assert chromium.find_chromium({"PATH": str(folder)}) is None
+    assert CHROMIUM.find({"PATH": str(folder)}) is None
     path = program(folder, name)
-    assert chromium.find_chromium({"PATH": str(folder)}) == path
-    assert (chromium.main(), commands) == (0, [])
+    assert CHROMIUM.find({"PATH": str(folder)}) == path
+    assert (CHROMIUM.provide(), commands) == (0, [])
 
 
 def test_debian_s_own_goes_before_the_others_and_the_named_one_before_all(folder: Path) -> None:
-    for name in reversed(chromium.NAMES):
+    for name in reversed(CHROMIUM.names):
         program(folder, name)
     named = program(folder, "other")
-    assert chromium.find_chromium({"PATH": str(folder)}) == str(folder / "chromium")
-    assert chromium.find_chromium({"PATH": str(folder), "RTCAI_CHROMIUM": named}) == named
+    assert CHROMIUM.find({"PATH": str(folder)}) == str(folder / "chromium")
+    assert CHROMIUM.find({"PATH": str(folder), "RTCAI_CHROMIUM": named}) == named
 
 
 def test_root_installs_debian_s_package(folder: Path, commands: list[str]) -> None:
     program(folder, "apt-get", "installs")
-    assert chromium.main() == 0
-    assert [command.split()[1] for command in commands] == ["update", "install"]
+    assert CHROMIUM.provide() == 0
+    assert [command.split()[2] for command in commands] == ["update", "install"]
     assert " chromium" in commands[-1]
 
 
@@ -74,7 +74,7 @@ def test_where_it_may_not_be_installed_it_says_how_and_goes_on(
     if not is_root:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         program(folder, "apt-get")
-    assert (chromium.main(), commands) == (0, [])
+    assert (CHROMIUM.provide(), commands) == (0, [])
     said = capsys.readouterr().err
     assert "apt install chromium" in said
     assert "RTCAI_CHROMIUM=" in said
@@ -85,7 +85,7 @@ def test_in_ci_its_absence_fails(folder: Path, commands: list[str], apt: bool, m
     if apt:
         program(folder, "apt-get")
     monkeypatch.setenv("CI", "true")
-    assert chromium.main() == 1
+    assert CHROMIUM.provide() == 1
     assert bool(commands) == apt
 
 
@@ -96,4 +96,11 @@ def test_a_named_one_that_is_not_there_is_not_made_up_for(
     program(folder, "chromium")
     monkeypatch.setenv("RTCAI_CHROMIUM", str(folder / "missing"))
     monkeypatch.setenv("CI", "true")
-    assert (chromium.main(), commands) == (1, [])
+    assert (CHROMIUM.provide(), commands) == (1, [])
+
+
+def test_a_program_without_a_variable_of_its_own_is_installed_too(folder: Path, commands: list[str]) -> None:
+    program(folder, "apt-get")
+    missing = PGBOUNCER._replace(names=("pgbouncer",))
+    assert missing.provide() == 0
+    assert commands[-1].endswith(" pgbouncer")

@@ -1,0 +1,57 @@
+"""``rtcai journal``: commands about the journal itself."""
+
+from typing import Annotated
+
+import typer
+
+from rtcai_pulumi.cli.options import AsJson
+from rtcai_pulumi.cli.output import exit_on_error, print_json, print_line
+from rtcai_pulumi.cli.session import WAITS, get_journal_location
+from rtcai_pulumi.journal.location import parse_location
+from rtcai_pulumi.maintenance.copy import copy_journal
+
+app = typer.Typer(name="journal", no_args_is_help=True, rich_markup_mode="markdown", help="Work on the journal itself.")
+
+_Source = Annotated[str, typer.Argument(metavar="FROM", help="The journal to copy: a file, or the URL of a database.")]
+_Target = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TO",
+        help="Where to copy it: a file, or the URL of a database. Default: RTCAI_JOURNAL, where a password is not seen "
+        "in the list of processes.",
+        show_default=False,
+    ),
+]
+
+
+@app.callback()
+def _journal() -> None:
+    """Work on the journal itself."""
+
+
+@app.command()
+def copy(source: _Source, target: _Target = None, *, as_json: AsJson = False) -> None:
+    """Copy a journal: a file into a database, or back.
+
+    The journal to copy stays as it is. Records that the target has already are skipped, so the command may be
+    repeated, and the files of several machines may be copied into one database. No run may be at work on either
+    journal.
+
+    --json prints an object with from, to, and the numbers of copied records: agents (which may be running), closed,
+    rooms; and present (records that the target had already).
+
+    Exit codes:
+
+    - 0: copied, also if there was nothing to copy
+    - 1: a journal cannot be used, or a run is at work on it; nothing was copied, or the message says otherwise
+    - 2: wrong usage
+    """
+    with exit_on_error("journal copy"):
+        report = copy_journal(parse_location(source), get_journal_location(target), WAITS)
+    if as_json:
+        print_json(report.as_json())
+        return
+    print_line(f"Copied {report.source} to {report.target}:")
+    print_line(f"  {report.agents} agents and lost creates, {report.closed} closed tasks, {report.rooms} rooms")
+    if report.present:
+        print_line(f"  {report.present} records were there already")
