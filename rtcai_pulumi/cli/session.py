@@ -56,12 +56,15 @@ def open_for_reading(option: str | None) -> Iterator[Journal | None]:
 
 
 @contextmanager
-def open_for_writing(option: str | None, *, may_create: bool = False) -> Iterator[Journal]:
+def open_for_writing(
+    option: str | None, *, may_create: bool = False, advice: str = "name it with --journal or RTCAI_JOURNAL"
+) -> Iterator[Journal]:
     """Open the journal for a command that may have to write to it.
 
     Args:
         option: the value of --journal.
         may_create: whether the journal is created if there is none.
+        advice: what to do if there is none.
 
     Raises:
         NotInJournal: there is no journal, and it may not be created.
@@ -74,7 +77,7 @@ def open_for_writing(option: str | None, *, may_create: bool = False) -> Iterato
         return
     with open_journal(location, WAITS) as existing:
         if existing is None:
-            raise NotInJournal(f"There is no journal {location}.", advice="name it with --journal or RTCAI_JOURNAL")
+            raise NotInJournal(f"There is no journal {location}.", advice=advice)
         yield existing
 
 

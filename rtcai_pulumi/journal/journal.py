@@ -115,14 +115,19 @@ class Journal(JournalReader):
         """Write that this process is about to close a task, if its record is still as it was read.
 
         So a run that moves the end of the task, or closes it, and a sweep that closes it because of its end cannot both
-        succeed.
+        succeed. If the journals of two machines were copied into one, the task may have two records: no other one may
+        have another end.
 
         Returns:
             Whether it was written.
         """
-        where = "trace_id = ? AND process = ? AND state = ? AND ends_at = ?"
+        where = (
+            "trace_id = ? AND process = ? AND state = ? AND ends_at = ? AND NOT EXISTS (SELECT 1 FROM records AS other "
+            "WHERE other.task_id = ? AND other.cid = ? AND other.state != ? AND other.ends_at > ?)"
+        )
         expected = (record.trace_id, record.process, record.state, record.ends_at)
-        values = (RecordState.CLOSING, self.process, *expected)
+        others = (record.task_id, record.cid, RecordState.CLOSED, record.ends_at)
+        values = (RecordState.CLOSING, self.process, *expected, *others)
         return self._change(record.trace_id, f"state = ?, process = ? WHERE {where}", values) is not None
 
     def cancel_close(self, record: Record) -> None:
@@ -162,9 +167,9 @@ class Journal(JournalReader):
             ends_at: when the agent is to end; empty if it has no end.
         """
         named = TaskReference.parse(task)
-        changes = "owner = ?, kept = ?, ends_at = ?, stored = ?"
+        changes = "changed_at = ?, owner = ?, kept = ?, ends_at = ?, stored = ?"
         statement = f"UPDATE records SET {changes} WHERE task_id = ? AND cid = ? AND state != ?"  # noqa: S608
-        self._write(statement, owner, kept, ends_at, True, named.task_id, named.cid, RecordState.CLOSED)
+        self._write(statement, _now(), owner, kept, ends_at, True, named.task_id, named.cid, RecordState.CLOSED)
 
     def adopt(self, record: Record, *, owner: str, kept: KeepReason, ends_at: str = "") -> Record | None:
         """Write that a retained task belongs to another resource now; None if its record no longer exists."""

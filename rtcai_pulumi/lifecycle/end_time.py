@@ -196,3 +196,20 @@ def report_over(cname: str, ends_at: str, changed: tuple[str, ...], records: lis
         run.report(
             f"warning: room {cname}: its agent is {when} and may still be running; `rtcai sweep --over --all` stops it"
         )
+
+
+def warn_of_another_journal(cname: str, before: str, after: str, run: Run) -> None:
+    """Warn that a later end is not known where the agent was started, if that machine has a journal of its own.
+
+    Args:
+        cname: the room of an agent that this journal did not know.
+        before: the end in the state.
+        after: the new end.
+        run: shows the message.
+    """
+    if before and before != after:
+        run.report(
+            f"warning: room {cname}: its agent was started with another journal, which still has the end {before}. A "
+            "scheduled `rtcai sweep --over` with that journal goes by that end. Run `pulumi up` there too, or let all "
+            "machines use one journal (RTCAI_JOURNAL=postgresql://...)"
+        )

@@ -8,7 +8,7 @@ from rtcai_pulumi.config.canonical import CONFIGURATION, DesiredAgent
 from rtcai_pulumi.config.end_time import ends_at_of
 from rtcai_pulumi.journal.record import Record, keep_reason_of
 from rtcai_pulumi.lifecycle.create import ADDED_OUTPUTS
-from rtcai_pulumi.lifecycle.end_time import may_replace
+from rtcai_pulumi.lifecycle.end_time import may_replace, warn_of_another_journal
 from rtcai_pulumi.lifecycle.recovery import recover
 from rtcai_pulumi.lifecycle.recovery_rules import is_over, steps_next_to_task
 from rtcai_pulumi.service.errors import Facts, TakenOver
@@ -34,6 +34,7 @@ def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], r
     owner = str(news["owner"])
     if not journal.records_of_task(resource_id):  # another machine's run has started it
         journal.add(Record.from_state(resource_id, {**olds, "owner": owner}, process=journal.process))
+        warn_of_another_journal(agent.cname, ends_at_of(olds), agent.ends_at, run)
     journal.claim(resource_id, owner=owner, kept=keep_reason_of(news), ends_at=agent.ends_at)
     continues = may_replace(agent.ends_at, run.now())
     if continues and ends_at_of(olds):

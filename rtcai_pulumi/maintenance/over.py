@@ -159,11 +159,11 @@ class OverPlan:
     """Whether the journal has any record of the selected stack."""
 
 
-def plan_over(journal: Journal | None, selection: Selection, now: datetime, grace: timedelta) -> OverPlan:
+def plan_over(journal: Journal, selection: Selection, now: datetime, grace: timedelta) -> OverPlan:
     """Find the agents that are over, and the rooms of events whose agents are over; nothing is sent.
 
     Args:
-        journal: the journal; None if there is none yet.
+        journal: the journal.
         selection: which stacks to look at.
         now: the time.
         grace: how long an agent may run after its end.
@@ -172,10 +172,15 @@ def plan_over(journal: Journal | None, selection: Selection, now: datetime, grac
         CommandError: the selection is ambiguous.
         JournalError: the journal cannot be read.
     """
-    if journal is None:
-        return OverPlan([], [])
-    records = selection.select(read_records(journal))
-    items = [OverItem(record, _plan_outcome(record, journal)) for record in records if may_stop(record, now, grace)]
+    all_records = read_records(journal)
+    records = selection.select(all_records)
+    # If the journals of two machines were copied into one, a task may have two records, and one alone has a later end.
+    not_over = {each.task for each in all_records if each.is_unfinished and not may_stop(each, now, grace)} - {None}
+    items = [
+        OverItem(record, _plan_outcome(record, journal))
+        for record in records
+        if may_stop(record, now, grace) and record.task not in not_over
+    ]
     busy = {item.record.owner for item in items if item.outcome is not OverOutcome.TO_STOP}
     owners = {owner: record for record in records if (owner := owner_of_event_room(record.owner))}
     rooms = [

@@ -69,6 +69,16 @@ def test_a_copy_that_is_repeated_adds_what_is_new_and_changes_what_is_newer(
     assert content(parse_location(url)) == content(filled.journal)
 
 
+def test_an_end_that_was_moved_since_is_copied_too(filled: Service, database_server: Server) -> None:
+    url = database_server.url()
+    copied(filled, str(filled.journal), url)
+    with Journal(filled.journal) as journal:
+        record = journal.records()[0]
+        journal.claim(str(record.task), owner=record.owner, kept=record.kept, ends_at="2027-01-01T00:00:00Z")
+    copied(filled, str(filled.journal), url)
+    assert content(parse_location(url))[0][0].ends_at == "2027-01-01T00:00:00Z"
+
+
 def test_later_processes_have_higher_numbers_than_the_copied_ones(filled: Service, database_server: Server) -> None:
     location = parse_location(database_server.url())
     for _ in range(10):

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
 
 from rtcai_pulumi.cli.app import app
+from rtcai_pulumi.cli.commands.sweep_over import STOPPED_SOME
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.location import Location, parse_location
@@ -41,6 +42,7 @@ PARTS: dict[str, Any] = {
     "grace": {"type": "number", "minimum": 0},
     "agents": objects(AGENT),
     "rooms": objects(ROOM),
+    "stackKnown": {"type": "boolean"},
 }
 REPORT = {"type": "object", "additionalProperties": False, "properties": PARTS, "required": list(PARTS)}
 EVENT = "rtcai:index:EventRooms$pulumi-python:dynamic/rtcai"
@@ -324,9 +326,35 @@ def test_one_sweep_serves_all_stacks_of_a_team_s_journal(
     assert sweep.agents("--all", code=0) == {}
 
 
-def test_without_a_journal_there_is_nothing_to_do(sweep: Sweep) -> None:
-    assert sweep.agents("--all", code=0) == {}
-    assert not Path(str(sweep.journal)).exists()
+def test_without_a_journal_it_fails(sweep: Sweep, tmp_path: Path) -> None:
+    """A schedule of another user, on another machine or without RTCAI_JOURNAL would silently leave agents running."""
+    for arguments in (["--all"], ["--all", "--dry-run"]):
+        run = sweep.run(*arguments)
+        assert run.exit_code == 1
+        assert f"There is no journal {sweep.journal}." in run.stderr
+        assert "the user that run `pulumi up`: set RTCAI_JOURNAL" in run.stderr
+    assert not (tmp_path / "journal.db").exists()
+
+
+def test_a_stack_that_the_journal_does_not_know_is_named(sweep: Sweep) -> None:
+    sweep.start("keynote", 3)
+    run = sweep.run("--stack", "typo")
+    assert (run.exit_code, run.stderr) == (0, "The journal has no agent of a stack called typo.\n")
+    assert sweep.report("--stack", "typo", code=0)["stackKnown"] is False
+
+
+def test_of_two_records_of_a_task_the_later_end_counts(sweep: Sweep, emulator: Emulator) -> None:
+    """Two machines had a journal each, one of them has moved the end, and both journals were copied into one."""
+    task = sweep.start("keynote", -1)
+    with Journal(sweep.journal) as journal:
+        (old,) = journal.records()
+        extended = note(journal, task, url=emulator.url, ends_at=in_hours(3))
+        assert not journal.begin_close_unless_changed(old)
+    assert sweep.report("--all", code=0)["agents"] == []
+    assert rooms(emulator) == ["keynote"]
+    with Journal(sweep.journal) as journal:
+        journal.drop(extended)
+    assert sweep.report("--all", code=STOPPED_SOME)["agents"][0]["outcome"] == "stopped"
 
 
 # the rooms of an event
@@ -399,5 +427,6 @@ def test_a_room_in_which_a_run_has_just_started_an_agent_stays_open(
 
 
 def test_the_time_is_that_of_this_machine(sweep: Sweep) -> None:
+    Journal(sweep.journal).close()
     now = datetime.fromisoformat(sweep.report("--all", code=0)["now"])
     assert abs(datetime.now(UTC) - now) < timedelta(minutes=1)

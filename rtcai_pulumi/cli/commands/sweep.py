@@ -147,6 +147,7 @@ def sweep(
     - now, and grace (seconds)
     - agents: a list as in rtcai ls, without mark, and with outcome (to stop, stopped, failed, in use, lost) and error
     - rooms: a list with cname, cid, resource, stack, project, outcome (to end, ended, left open, failed) and reason
+    - stackKnown: whether the journal has any record of the selected stack
 
     Exit codes:
 
@@ -160,8 +161,8 @@ def sweep(
     Exit codes with --over:
 
     - 0: nothing to do: no agent is over, or those that are over are left to a running process
-    - 1: an agent could not be stopped or a room not ended, a lost create is over, or the journal or the credentials
-      cannot be used
+    - 1: an agent could not be stopped or a room not ended, a lost create is over, the journal does not exist, or the
+      journal or the credentials cannot be used
     - 2: wrong usage
     - 4: agents were stopped or rooms were ended (with --dry-run: would be), and nothing failed
     """

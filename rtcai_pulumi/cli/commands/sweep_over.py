@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from rtcai_pulumi.cli.output import exit_on_error, print_json, print_line, print_message
-from rtcai_pulumi.cli.session import open_for_reading, open_service, require_settings
+from rtcai_pulumi.cli.session import open_for_writing, open_service, require_settings
 from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.maintenance.over import (
     OverItem,
@@ -47,6 +47,10 @@ _ROOM_HEADINGS: Final = {
     RoomOutcome.LEFT_OPEN: "Rooms left open",
     RoomOutcome.FAILED: "Rooms not ended",
 }
+_JOURNAL_ADVICE: Final = (
+    "use the journal of the machine and the user that run `pulumi up`: set RTCAI_JOURNAL, or name it with --journal. "
+    "The first `pulumi up` creates it"
+)
 _LOST_ADVICE: Final = (
     "check the room; if an agent is in it, `rtcai end-room` ends the room and disconnects everyone. Then `rtcai "
     "forget` with the trace id removes the record"
@@ -72,22 +76,23 @@ def sweep_over(selection: Selection, journal: str | None, grace: timedelta, *, d
     """Stop the agents whose time is over; returns the exit code of the command.
 
     The credentials are read even if there is nothing to do, so a scheduled command without them is noticed before the
-    first agent is over.
+    first agent is over. For the same reason, a journal that does not exist is an error: another user, another machine
+    or a missing RTCAI_JOURNAL would leave the agents running.
     """
     now = datetime.now(UTC)
     with exit_on_error("sweep"):
         if not dry_run:
             require_settings()
-        with open_for_reading(journal) as opened:
+        with open_for_writing(journal, advice=_JOURNAL_ADVICE) as opened:
             plan = plan_over(opened, selection, now, grace)
             if not plan.is_stack_known:
                 print_message(f"The journal has no agent of a stack called {selection.stack}.")
             _print_plan(plan, now, is_dry_run=dry_run, to_stderr=as_json)
             items, rooms = plan.items, plan.rooms
-            if opened is not None and not dry_run and (items or rooms):
+            if not dry_run and (items or rooms):
                 items, rooms = _carry_out(plan, opened, now, to_stderr=as_json)
     if as_json:
-        print_json(over_to_json(items, rooms, now, grace))
+        print_json({**over_to_json(items, rooms, now, grace), "stackKnown": plan.is_stack_known})
     return _exit_code(items, rooms)
 
 
@@ -116,7 +121,7 @@ def _print_plan(plan: OverPlan, now: datetime, *, is_dry_run: bool, to_stderr: b
     _print_agents(agents, now, to_stderr=to_stderr)
     if is_dry_run:
         _print_rooms(plan.rooms, to_stderr=to_stderr)
-    if not plan.items and not plan.rooms:
+    if plan.is_stack_known and not plan.items and not plan.rooms:
         print_message("No agent is over.")
 
 
