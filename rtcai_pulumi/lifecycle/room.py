@@ -16,7 +16,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.conversation import former_owners
-from rtcai_pulumi.config.end_time import ENDS_AT, ends_at_of, normalize_end_time
+from rtcai_pulumi.config.end_time import ENDS_AT, ends_at_of, next_end_of, normalize_end_time
 from rtcai_pulumi.config.problems import Problem, check_fields
 from rtcai_pulumi.config.room import UID_MAX, RoomInputs
 from rtcai_pulumi.journal.owner import is_same_stack, stack_part_of, urn_of
@@ -61,7 +61,7 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     replaces += [name for name in find_named_changes(olds, news) if name not in replaces]
     room = _room_of(olds)
     known = run.records.room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
-    if not may_replace(ends_at_of(news), run.now()):
+    if not may_replace(next_end_of(olds, news), run.now()):
         changed, replaces = [], []
     elif not replaces and _is_gone(room, known, olds, news, run):
         replaces = ["cid"]
@@ -82,7 +82,7 @@ def _is_gone(
     """
     if known is not None and known.owner == NOBODY:
         return True
-    if not is_extended(ends_at_of(olds), ends_at_of(news), run.now()) or run.known_settings() is None:
+    if not is_extended(ends_at_of(olds), next_end_of(olds, news), run.now()) or run.known_settings() is None:
         return False
     try:
         return query_existence(room, run).gone
