@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.config.canonical import DesiredAgent
+from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, RoomRecord, StackState, StateAgent
 from rtcai_pulumi.lifecycle.close import close_task, close_task_unless_changed
@@ -236,10 +237,27 @@ def test_an_agent_that_is_over_and_still_runs_is_reported_with_the_command(runs:
     assert "may still be running; `rtcai sweep --over --all` stops it" in runs.reports[-1]
 
 
+def test_an_agent_that_no_sweep_stops_is_not_reported(runs: Runs) -> None:
+    outputs = started(runs)
+    run = at(AFTER, runs.next(Service()))
+    run.journal.claim("7/t", owner=OWNER, kept=KeepReason.REFUSED, ends_at=END)
+    difference(outputs, inputs(), run)
+    assert not any("may still be running" in line for line in runs.reports)
+
+
 @pytest.mark.parametrize("ends_at", [LATER, None], ids=["extended", "removed"])
 def test_an_extended_end_starts_an_agent_if_it_was_stopped(runs: Runs, ends_at: str | None) -> None:
     outputs = stopped(runs)
     assert difference(outputs, inputs(ends_at), at(AFTER, runs.next(Service()))).replaces == ("taskId",)
+
+
+@pytest.mark.parametrize("stop", [True, False], ids=["stopped", "still running"])
+def test_an_end_that_is_not_known_yet_is_an_update(runs: Runs, stop: bool) -> None:
+    outputs = stopped(runs) if stop else started(runs)
+    service = Service()
+    found = difference(outputs, {**inputs(None), "endsAt": UNKNOWN}, at(AFTER, runs.next(service)))
+    assert (found.replaces, found.needs_recovery) == ((), True)
+    assert service.calls == []
 
 
 @pytest.mark.parametrize("ends_at", [LATER, None], ids=["extended", "removed"])
@@ -331,6 +349,16 @@ def test_an_update_that_loses_against_a_sweep_fails(runs: Runs) -> None:
     with pytest.raises(TakenOver, match="stopped while its end was being moved"):
         update("7/t", outputs, inputs(LATER), run)
     assert difference(outputs, inputs(LATER), run).replaces == ("taskId",)
+
+
+def test_an_update_that_loses_against_a_sweep_fails_if_the_journal_alone_has_the_end(runs: Runs) -> None:
+    outputs = {name: value for name, value in started(runs).items() if name != "endsAt"}
+    sweeper = runs.next(Service(close=CLOSED))
+    (record,) = sweeper.journal.records()
+    run = at(AFTER, runs.concurrent(Service()))
+    assert close_task_unless_changed(record, sweeper)
+    with pytest.raises(TakenOver, match="stopped while its end was being moved"):
+        update("7/t", outputs, inputs(None), run)
 
 
 def test_a_sweep_that_loses_against_an_update_sends_nothing(runs: Runs) -> None:
@@ -430,6 +458,7 @@ def test_a_room_that_was_ended_after_its_agent_stays_ended(runs: Runs) -> None:
     end_room(run)
     assert diff_room("7", OPENED, ROOM, run) == (False, [])
     assert not read_room(OPENED, run).gone
+    assert diff_room("7", OPENED, {**ROOM, "endsAt": UNKNOWN}, run) == (True, [])
     assert diff_room("7", OPENED, {**ROOM, "endsAt": LATER}, run) == (True, ["cid"])
     assert diff_room("7", OPENED, ROOM, at(BEFORE, run)) == (True, ["cid"])
     assert read_room(OPENED, run).gone
