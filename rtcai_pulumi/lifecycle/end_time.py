@@ -8,6 +8,7 @@ The messages about an end are here too, so that every verb and command words the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -201,7 +202,7 @@ def report_over(cname: str, ends_at: str, changed: tuple[str, ...], records: lis
             f"room {cname}: its agent is {when}, so the change of {', '.join(changed)} starts nothing. It takes effect "
             f"if {ENDS_AT} is moved into the future"
         )
-    if any(record.is_unfinished for record in records):
+    if any(may_stop(replace(record, ends_at=ends_at), run.now()) for record in records):
         run.report(
             f"warning: room {cname}: its agent is {when} and may still be running; `rtcai sweep --over --all` stops it"
         )
