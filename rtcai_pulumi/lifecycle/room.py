@@ -23,7 +23,14 @@ from rtcai_pulumi.journal.owner import is_same_stack, stack_part_of, urn_of
 from rtcai_pulumi.journal.record import NOBODY, RoomRecord, StackState
 from rtcai_pulumi.lifecycle.account import compare_accounts, require_account
 from rtcai_pulumi.lifecycle.diff import find_named_changes
-from rtcai_pulumi.lifecycle.end_time import is_extended, may_replace, require_time_left, stays_in_state
+from rtcai_pulumi.lifecycle.end_time import (
+    explain_refused_start,
+    is_extended,
+    may_replace,
+    may_start,
+    require_time_left,
+    stays_in_state,
+)
 from rtcai_pulumi.lifecycle.read import Reading, query_existence
 from rtcai_pulumi.lifecycle.room_end import end_with_resource, record_end, reopen_room
 from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound
@@ -41,6 +48,14 @@ _COMPARED: Final = ("cname", "uid", "adoptExisting", "force")
 def check_room(inputs: Mapping[str, Any]) -> list[Problem]:
     """Every independent problem of the inputs, without a value in its text; unknowns are left alone."""
     return check_fields(inputs, RoomInputs)
+
+
+def foresee_room(inputs: Mapping[str, Any], run: Run) -> list[Problem]:
+    """Return why the create of a room must not even begin, known at preview: the agent of the room is over."""
+    ends_at = ends_at_of(inputs)
+    if may_start(ends_at, run.now()) or run.destroys_stack:
+        return []
+    return [Problem(ENDS_AT, explain_refused_start(ends_at, run.now(), what="a room is not opened"))]
 
 
 def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> tuple[bool, list[str]]:

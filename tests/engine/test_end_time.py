@@ -404,6 +404,27 @@ def test_a_room_that_its_last_member_left_is_no_drift_after_the_end(
     assert rooms(emulator) == ["hall-00", "hall-01"]
 
 
+@pytest.mark.shows("safety over-room")
+def test_a_room_of_a_program_with_an_end_is_no_drift_after_it(stack: Stack, emulator: Emulator, clock: Clock) -> None:
+    program = """
+from rtcai_pulumi import RealtimeConversation, Room
+room = Room("stage", cname="stage", ends_at={end!r})
+RealtimeConversation("host", cname=room.cname, asr={{"asrVendor": 6}}, llm={{"llmVendor": 1}}, tts={{"ttsVendor": 6}},
+                     ends_at=room.ends_at)
+"""
+    stack.program(program.format(end=in_hours(2)))
+    stack.up().succeeded()
+    assert journaled_end(stack) == in_hours(2)
+    clock.set(3)
+    assert outcomes(sweep(stack, code=4)) == [("stage", "stopped")]
+    emulator.end_room("stage")
+    stack.preview("--refresh", "--expect-no-changes").succeeded()
+    assert emulator.rooms() == []
+    stack.program(program.format(end=in_hours(5)))
+    stack.up().succeeded()
+    assert rooms(emulator) == ["stage"]
+
+
 @pytest.mark.shows("safety over-not-stopped")
 def test_a_service_that_is_down_and_comes_back(stack: Stack, emulator: Emulator, clock: Clock) -> None:
     stack.program(ending(2))

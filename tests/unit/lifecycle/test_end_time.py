@@ -20,7 +20,7 @@ from rtcai_pulumi.lifecycle.diff import Difference, diff
 from rtcai_pulumi.lifecycle.end_time import describe_end, describe_span, has_ended, may_stop
 from rtcai_pulumi.lifecycle.foresee import foresee
 from rtcai_pulumi.lifecycle.read import read
-from rtcai_pulumi.lifecycle.room import create_room, diff_room, read_room, update_room
+from rtcai_pulumi.lifecycle.room import create_room, diff_room, foresee_room, read_room, update_room
 from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.service.errors import EndBeforeStart, EndPassed, RtcAiError, TakenOver
 from tests.samples import parameters
@@ -446,6 +446,13 @@ def test_a_room_whose_agent_is_over_is_not_opened(runs: Runs) -> None:
     with pytest.raises(EndPassed):
         create_room(ROOM, at(AFTER, runs.next(service)))
     assert service.calls == []
+
+
+def test_a_first_create_of_a_room_whose_agent_is_over_fails_its_check(runs: Runs) -> None:
+    run = at(AFTER, runs.next(Service()))
+    (problem,) = foresee_room(ROOM, run)
+    assert str(problem).startswith("endsAt: is 2026-10-13T18:00:00Z (over for 1 h), and a room is not opened after")
+    assert foresee_room(ROOM, at(BEFORE, run)) == []
 
 
 def end_room(run: Run) -> None:
