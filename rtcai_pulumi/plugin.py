@@ -35,7 +35,15 @@ from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.foresee import foresee
 from rtcai_pulumi.lifecycle.read import Reading, read
-from rtcai_pulumi.lifecycle.room import check_room, create_room, delete_room, diff_room, read_room, update_room
+from rtcai_pulumi.lifecycle.room import (
+    check_room,
+    create_room,
+    delete_room,
+    diff_room,
+    foresee_room,
+    read_room,
+    update_room,
+)
 from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.plugin_process import (
     Engine,
@@ -294,6 +302,8 @@ class RoomVerbs(_Verbs):
         """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
         self._process.warn_of_missing_credentials()
         problems = check_room(_to_properties(news))
+        if not _olds and not problems:
+            problems = foresee_room(self._inputs(news), self._run)
         return CheckResult(_with_end_in_utc(news), [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:

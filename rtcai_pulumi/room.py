@@ -8,7 +8,7 @@ from pulumi.dynamic import Resource
 
 from rtcai_pulumi.config.block import describe_misspelt_keyword
 from rtcai_pulumi.config.conversation import HIDDEN
-from rtcai_pulumi.config.end_time import ENDS_AT
+from rtcai_pulumi.config.end_time import ENDS_AT, EndTime
 from rtcai_pulumi.config.room import SET_BY_EVENT, RoomInputs
 from rtcai_pulumi.config.rules import HOW_TO_ADOPT_A_ROOM
 from rtcai_pulumi.config.setting import Setting
@@ -53,6 +53,7 @@ class Room(Resource, module="rtcai", name="Room"):
         uid: Setting[int] = None,
         adopt_existing: Setting[bool] = None,
         force: Setting[bool] = None,
+        ends_at: Setting[EndTime] = None,
         opts: ResourceOptions | None = None,
         **misspelt: Never,
     ) -> None:
@@ -66,13 +67,16 @@ class Room(Resource, module="rtcai", name="Room"):
             adopt_existing: whether to adopt a room with this name that is already open; by default that is an error.
             force: whether to end a room that still has members when the resource is deleted, which disconnects
                 everyone; by default it is left open, with a warning.
+            ends_at: when the agent of the room is to end: a text in ISO 8601 with an offset, or a ``datetime`` with a
+                time zone. Give it the end of the conversation in it, so that a room that has ended is not opened again.
             opts: Pulumi's options.
             misspelt: rejected.
         """
         for keyword in misspelt:
             known = [field for field in RoomInputs.model_fields if field not in {*HIDDEN, *SET_BY_EVENT, "extra"}]
             raise TypeError(describe_misspelt_keyword(type(self).__name__, keyword, [*known, "opts"]))
-        self._declare(name, {"cname": cname, "uid": uid, "adoptExisting": adopt_existing, "force": force}, opts)
+        arguments = {"cname": cname, "uid": uid, "adoptExisting": adopt_existing, "force": force}
+        self._declare(name, {**arguments, ENDS_AT: normalize_end_input(ends_at)}, opts)
 
     @classmethod
     def _of_event(cls, name: str, cname: Input[str], ends_at: Any, opts: ResourceOptions | None) -> "Room":
@@ -131,6 +135,11 @@ class Room(Resource, module="rtcai", name="Room"):
     def room_endpoint(self) -> Output[str]:
         """The base URL of the room API that the room was opened with."""
         return self._output("roomEndpoint")
+
+    @property
+    def ends_at(self) -> Output[str | None]:
+        """When the agent of the room is to end, in UTC; None if it has no end."""
+        return self._output(ENDS_AT)
 
     def _output(self, name: str) -> Output[Any]:
         """An output by its name in state; this class has the names in Python."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from rtcai_pulumi.config.values import UNKNOWN
+
 ENDS_AT: Final = "endsAt"
 """The property's name in state and in event files."""
 _EXAMPLE: Final = "2026-10-13T18:00:00+08:00"
@@ -69,6 +71,13 @@ def ends_at_of(inputs: Mapping[str, Any]) -> str:
     """Return the end among inputs or outputs, as the journal stores it; empty if there is none, or if it is unknown."""
     value = inputs.get(ENDS_AT)
     return normalize_end_time(value) if parse_end_time(value) is not None else ""
+
+
+def next_end_of(olds: Mapping[str, Any], news: Mapping[str, Any]) -> str:
+    """Return the end that a resource will have, as the journal stores it; the stored one as long as the new one is
+    unknown, because no end would mean that it was removed.
+    """
+    return ends_at_of(olds if news.get(ENDS_AT) is UNKNOWN else news)
 
 
 def _read(value: object) -> datetime | None:

@@ -35,8 +35,10 @@ class RoomInputs(Block):
     take_over: Setting[bool] = Field(default=False)
     """Whether to take an open room of another resource of this stack. Set by an event, whose name may change."""
     ends_at: Setting[EndTime] = Field(default=None)
-    """When the agent of the room is to end. Set by an event: ``rtcai sweep --over`` also ends the rooms of an event."""
+    """When the agent of the room is to end, in the form of the agent's own end. From then on, a room that has ended is
+    not a drift, and no run opens it again. ``rtcai sweep --over`` ends the rooms of an event; any other room ends when
+    its last member leaves. Default: no end."""
 
 
-SET_BY_EVENT: Final = ("take_over", "ends_at")
+SET_BY_EVENT: Final = ("take_over",)
 """Inputs that only an event sets; a program cannot set them."""

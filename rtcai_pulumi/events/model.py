@@ -68,7 +68,7 @@ class EventRoom(Block):
     if the journal or the state has ever contained that task.
     """
     ends_at: Setting[EndTime] = Field(default=None)
-    """When the agent of this room is to end. Default: `Event.ends_at`."""
+    """When the agent of this room is to end; null (Python: None) for no end. Default: `Event.ends_at`."""
     link: Setting[Link] = Field(default=None)
     """The link for joining this room. Default: `Event.link`."""
 

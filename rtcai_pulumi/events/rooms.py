@@ -119,8 +119,8 @@ _PYTHON_NAMES = {**Conversation.wire_names(), "extra": "extra"}
 
 
 def _to_data(event: Event | Mapping[str, Any]) -> Any:
-    """Return an event as data. In a program, None means omitted, except in a room's changes, where it removes a
-    field.
+    """Return an event as data. In a program, None means omitted, except in a room, where it removes the event's end,
+    and in a room's changes, where it removes a field.
     """
     data = as_data(event)
     if not isinstance(data, dict):
@@ -130,7 +130,7 @@ def _to_data(event: Event | Mapping[str, Any]) -> Any:
         fields["agent"] = drop_nulls(fields["agent"])
     if isinstance(fields.get("rooms"), dict):
         fields["rooms"] = {
-            key: _with_end({name: value for name, value in room.items() if value is not None})
+            key: _with_end({name: value for name, value in room.items() if value is not None or name == ENDS_AT})
             if isinstance(room, dict)
             else room
             for key, room in fields["rooms"].items()

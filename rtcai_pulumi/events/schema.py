@@ -9,6 +9,7 @@ import json
 from typing import Any, Final
 
 from rtcai_pulumi.config.conversation import Data
+from rtcai_pulumi.config.end_time import ENDS_AT
 from rtcai_pulumi.config.field_docs import DescribedSchema
 from rtcai_pulumi.config.wire import nested_blocks
 from rtcai_pulumi.events.agent import PROMPT_FILES
@@ -38,7 +39,9 @@ def event_schema() -> _Schema:
     _add_prompt_files(models["Llm"])
     agent_models = {"AgentSettings", *_block_names()}
     changes = {name + _CHANGES: _make_changes_schema(models[name], agent_models) for name in agent_models}
-    models["EventRoom"]["properties"]["agent"]["$ref"] += _CHANGES
+    room = models["EventRoom"]["properties"]
+    room["agent"]["$ref"] += _CHANGES
+    room[ENDS_AT] = _add_null(room[ENDS_AT], agent_models)
     event["properties"]["rooms"] |= {
         "propertyNames": {"pattern": KEY_PATTERN},
         "additionalProperties": {"anyOf": [{"$ref": "#/$defs/EventRoom"}, {"type": "null"}]},

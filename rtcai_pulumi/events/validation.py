@@ -158,6 +158,8 @@ class _Planner:
                 hint = f"did you mean {near}?" if near else f"the fields here are {', '.join(names)}"
                 self._report((*location, name), f"unknown field; {hint}")
         plain = {name: value for name, value in data.items() if name in names and name not in later}
+        if model is EventRoom and plain.get(ENDS_AT) is None:
+            plain.pop(ENDS_AT, None)  # null removes the end of the event
         for name, value in plain.items():
             if isinstance(value, Mapping) and looks_like_reference(value):
                 self._report((*location, name), NOT_HERE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtcai_pulumi.config.canonical import DesiredAgent, is_same
 from rtcai_pulumi.config.conversation import options_of, starts_first
-from rtcai_pulumi.config.end_time import ENDS_AT, ends_at_of, normalize_end_time
+from rtcai_pulumi.config.end_time import ENDS_AT, ends_at_of, next_end_of, normalize_end_time
 from rtcai_pulumi.config.paths import find_values
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.record import KeepReason, Record, keep_reason_of
@@ -61,7 +61,7 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
     if isinstance(olds.get("adopt"), str):
         run.adopted_tasks.add(olds["adopt"])
     records, owner = run.records.records_of_task(resource_id), news.get("owner")
-    ends_at = ends_at_of(news)
+    ends_at = next_end_of(olds, news)
     replaces = changes = tuple(_find_changes(olds, news))
     if not may_replace(ends_at, run.now()):
         replaces = ()
@@ -99,7 +99,7 @@ def _is_gone(
     """
     if is_over(records, resource_id) or TaskReference.parse(resource_id).cid in run.ended_rooms:
         return True
-    if not is_extended(ends_at_of(olds), ends_at_of(news), run.now()):
+    if not is_extended(ends_at_of(olds), next_end_of(olds, news), run.now()):
         return False
     if not records or resource_id in run.gone_tasks:
         return True

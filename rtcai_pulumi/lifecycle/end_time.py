@@ -8,6 +8,7 @@ The messages about an end are here too, so that every verb and command words the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,12 +152,21 @@ def require_end_after_start(olds: Mapping[str, Any], news: Mapping[str, Any]) ->
     raise EndBeforeStart(summary, facts, f"set {ENDS_AT} to the time at which the agent is to end, or remove it")
 
 
-def warn_of_passed_end(inputs: Mapping[str, Any], run: Run) -> None:
-    """Warn, for a resource that is about to be created and is over, that `pulumi up` will refuse to start it."""
+def warn_of_lost_create(inputs: Mapping[str, Any], run: Run) -> None:
+    """Warn that `pulumi up` will stop what an earlier run has started for a resource that is over, and then fail."""
     ends_at = ends_at_of(inputs)
     run.report(
-        f"warning: room {inputs.get('cname')}: {ENDS_AT} is {ends_at} ({describe_end(ends_at, run.now())}). `pulumi "
-        f"up` starts no agent after its end, and fails; {HOW_TO_START}"
+        f"warning: room {inputs.get('cname')}: {ENDS_AT} is {ends_at} ({describe_end(ends_at, run.now())}), and an "
+        "earlier request to start its agent got no response. `pulumi up` stops that agent, starts none, and fails; "
+        f"afterwards {HOW_TO_START}"
+    )
+
+
+def explain_refused_start(ends_at: str, now: datetime, *, what: str = "an agent is not started") -> str:
+    """Return why an agent, or a room, that is over is not started, and what to do."""
+    return (
+        f"is {ends_at} ({describe_end(ends_at, now)}), and {what} after its end; set a later time, or remove it, to "
+        "start it; or remove the resource (in an event, the room) from the program"
     )
 
 
@@ -192,7 +202,7 @@ def report_over(cname: str, ends_at: str, changed: tuple[str, ...], records: lis
             f"room {cname}: its agent is {when}, so the change of {', '.join(changed)} starts nothing. It takes effect "
             f"if {ENDS_AT} is moved into the future"
         )
-    if any(record.is_unfinished for record in records):
+    if any(may_stop(replace(record, ends_at=ends_at), run.now()) for record in records):
         run.report(
             f"warning: room {cname}: its agent is {when} and may still be running; `rtcai sweep --over --all` stops it"
         )

@@ -10,7 +10,12 @@ from rtcai_pulumi.config.problems import TWO_AGENTS, Problem
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import KeepReason, RecordState, keep_reason_of
 from rtcai_pulumi.lifecycle.account import compare_accounts
-from rtcai_pulumi.lifecycle.end_time import explain_refused_replacement, may_start, warn_of_passed_end
+from rtcai_pulumi.lifecycle.end_time import (
+    explain_refused_replacement,
+    explain_refused_start,
+    may_start,
+    warn_of_lost_create,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,22 +24,27 @@ if TYPE_CHECKING:
 
 
 def foresee(inputs: Mapping[str, Any], run: Run) -> list[Problem]:
-    """Warn of what a create will find. Nothing is written, and no request is sent.
+    """Find what a create will find. Nothing is written, and no request is sent.
 
     Args:
         inputs: the inputs of a resource for which the engine passes no old inputs.
         run: the journal, the state and the settings.
 
     Returns:
-        Why the create must not even begin: an agent that is over would be replaced. The engine may delete the old
-        resource before it creates the new one, and would then have none.
+        Why the create must not even begin: the agent is over. If it is in the state, the engine may delete the old
+        resource before it creates the new one, and would then have none. If it is not, the failure of its create in the
+        middle of the update would cancel the steps of other resources, whose old agents were stopped already.
     """
-    if not may_start(ends_at_of(inputs), run.now()):
+    owner = inputs.get("owner")
+    records = run.records.records(owner) if isinstance(owner, str) else []
+    if not may_start(ends_at_of(inputs), run.now()) and not run.destroys_stack:
         if _is_in_state(inputs, run):
             return [Problem(ENDS_AT, explain_refused_replacement(ends_at_of(inputs), run.now()))]
-        warn_of_passed_end(inputs, run)
-    owner = inputs.get("owner")
-    for record in run.records.records(owner) if isinstance(owner, str) else ():
+        if not any(record.state is RecordState.ASKED for record in records):
+            return [Problem(ENDS_AT, explain_refused_start(ends_at_of(inputs), run.now()))]
+        # Only `create` can find the task of a lost create, and stop it. Then it refuses to start an agent.
+        warn_of_lost_create(inputs, run)
+    for record in records:
         if record.state is RecordState.OPEN and record.handed:
             if (settings := run.known_settings()) is not None:
                 compare_accounts(record, settings, run, is_replaced=False)

@@ -16,14 +16,21 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.config.conversation import former_owners
-from rtcai_pulumi.config.end_time import ENDS_AT, ends_at_of, normalize_end_time
+from rtcai_pulumi.config.end_time import ENDS_AT, ends_at_of, next_end_of, normalize_end_time
 from rtcai_pulumi.config.problems import Problem, check_fields
 from rtcai_pulumi.config.room import UID_MAX, RoomInputs
 from rtcai_pulumi.journal.owner import is_same_stack, stack_part_of, urn_of
 from rtcai_pulumi.journal.record import NOBODY, RoomRecord, StackState
 from rtcai_pulumi.lifecycle.account import compare_accounts, require_account
 from rtcai_pulumi.lifecycle.diff import find_named_changes
-from rtcai_pulumi.lifecycle.end_time import is_extended, may_replace, require_time_left, stays_in_state
+from rtcai_pulumi.lifecycle.end_time import (
+    explain_refused_start,
+    is_extended,
+    may_replace,
+    may_start,
+    require_time_left,
+    stays_in_state,
+)
 from rtcai_pulumi.lifecycle.read import Reading, query_existence
 from rtcai_pulumi.lifecycle.room_end import end_with_resource, record_end, reopen_room
 from rtcai_pulumi.service.errors import Facts, OtherAccount, RoomExists, RoomNotFound
@@ -41,6 +48,14 @@ _COMPARED: Final = ("cname", "uid", "adoptExisting", "force")
 def check_room(inputs: Mapping[str, Any]) -> list[Problem]:
     """Every independent problem of the inputs, without a value in its text; unknowns are left alone."""
     return check_fields(inputs, RoomInputs)
+
+
+def foresee_room(inputs: Mapping[str, Any], run: Run) -> list[Problem]:
+    """Return why the create of a room must not even begin, known at preview: the agent of the room is over."""
+    ends_at = ends_at_of(inputs)
+    if may_start(ends_at, run.now()) or run.destroys_stack:
+        return []
+    return [Problem(ENDS_AT, explain_refused_start(ends_at, run.now(), what="a room is not opened"))]
 
 
 def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run: Run) -> tuple[bool, list[str]]:
@@ -61,7 +76,7 @@ def diff_room(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any]
     replaces += [name for name in find_named_changes(olds, news) if name not in replaces]
     room = _room_of(olds)
     known = run.records.room(cid, app_key=room.app_key, room_endpoint=room.room_endpoint)
-    if not may_replace(ends_at_of(news), run.now()):
+    if not may_replace(next_end_of(olds, news), run.now()):
         changed, replaces = [], []
     elif not replaces and _is_gone(room, known, olds, news, run):
         replaces = ["cid"]
@@ -82,7 +97,7 @@ def _is_gone(
     """
     if known is not None and known.owner == NOBODY:
         return True
-    if not is_extended(ends_at_of(olds), ends_at_of(news), run.now()) or run.known_settings() is None:
+    if not is_extended(ends_at_of(olds), next_end_of(olds, news), run.now()) or run.known_settings() is None:
         return False
     try:
         return query_existence(room, run).gone

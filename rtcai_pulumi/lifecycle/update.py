@@ -32,12 +32,13 @@ def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], r
     """
     agent, journal = DesiredAgent(news), run.journal
     owner = str(news["owner"])
-    if not journal.records_of_task(resource_id):  # another machine's run has started it
+    records = journal.records_of_task(resource_id)  # with the end that a sweep has seen
+    if not records:  # another machine's run has started it
         journal.add(Record.from_state(resource_id, {**olds, "owner": owner}, process=journal.process))
         warn_of_another_journal(agent.cname, ends_at_of(olds), agent.ends_at, run)
     journal.claim(resource_id, owner=owner, kept=keep_reason_of(news), ends_at=agent.ends_at)
     continues = may_replace(agent.ends_at, run.now())
-    if continues and ends_at_of(olds):
+    if continues and (ends_at_of(olds) or any(record.ends_at for record in records)):
         _require_not_stopped(resource_id, agent, run)
     steps = steps_next_to_task(
         journal.records(owner), process=journal.process, unrecovered=run.unrecovered, task=resource_id

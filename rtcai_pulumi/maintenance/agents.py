@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.owner import make_owner, urn_of
 from rtcai_pulumi.journal.record import KeepReason, RecordState
-from rtcai_pulumi.lifecycle.end_time import describe_end, has_ended
+from rtcai_pulumi.lifecycle.end_time import describe_end, has_ended, may_stop
 from rtcai_pulumi.maintenance import NotInJournal
 from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.stack.export import name_of, stack_of
@@ -83,8 +83,8 @@ class AgentLine:
     """When the agent is to end: ISO 8601, UTC; empty if it has no end."""
 
     def has_ended(self, now: datetime) -> bool:
-        """Whether the agent's time is over, and it may still be running."""
-        return (self.record is None or self.record.is_unfinished) and has_ended(self.ends_at, now)
+        """Whether the agent's time is over, and `rtcai sweep --over` stops it, or the state alone knows it."""
+        return has_ended(self.ends_at, now) if self.record is None else may_stop(self.record, now)
 
     def describe_end(self, now: datetime) -> str:
         """Return how far away its end is; empty if it has none, or is closed."""

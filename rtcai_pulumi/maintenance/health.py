@@ -20,7 +20,7 @@ import yaml  # Pulumi itself depends on it
 
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.stores import find_location_warning
-from rtcai_pulumi.lifecycle.end_time import describe_end, has_ended
+from rtcai_pulumi.lifecycle.end_time import describe_end, may_stop
 from rtcai_pulumi.maintenance.records import is_lost, open_journal, read_records
 from rtcai_pulumi.service.answers import parse_http_date
 from rtcai_pulumi.service.errors import (
@@ -405,9 +405,10 @@ def _check_journal(location: Location) -> Finding:
 def _describe_over(records: Iterable[Record], now: datetime) -> str:
     """Return how many agents are over and still run, and which of them for the longest time; empty if there are none.
 
-    Nothing stops them until `rtcai sweep --over` is run.
+    Nothing stops them until `rtcai sweep --over` is run. Lost creates are counted separately.
     """
-    over = sorted((record for record in records if has_ended(record.ends_at, now)), key=lambda record: record.ends_at)
+    agents = [record for record in records if record.task is not None and may_stop(record, now)]
+    over = sorted(agents, key=lambda record: record.ends_at)
     if not over:
         return ""
     number = f"{_count(len(over), 'agent')} {'is' if len(over) == 1 else 'are'} over and not stopped"

@@ -11,7 +11,7 @@ from uuid import uuid4
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.owner import make_owner
-from rtcai_pulumi.journal.record import Record, RecordState
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from rtcai_pulumi.service.client import Client
 from rtcai_pulumi.service.settings import Settings
 from rtcai_pulumi.stack.export import CONVERSATION
@@ -46,6 +46,7 @@ def note(
     cname: str = "keynote",
     digest: str = "0",
     ends_at: str = "",
+    kept: KeepReason = KeepReason.NO,
 ) -> Record:
     """Write what a run knew about a task. Without a task, its create was never answered."""
     cid, _, task_id = (task or "").partition("/")
@@ -63,6 +64,7 @@ def note(
         cid=int(cid) if task else None,
         task_id=task_id or None,
         ends_at=ends_at,
+        kept=kept,
     )
     return journal.add(record)
 

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.journal.record import KeepReason, RecordState
 from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.maintenance import health
 from tests.cli.journals import note
@@ -158,9 +158,11 @@ def test_agents_that_are_over_and_not_stopped_are_a_warning(service: Service) ->
         note(journal, "1/a", cname="hall", ends_at=in_hours(-3))
         note(journal, "2/b", cname="later", ends_at=in_hours(3))
         note(journal, "3/c", ends_at=in_hours(-3), state=RecordState.CLOSED)
+        note(journal, "4/d", ends_at=in_hours(-5), kept=KeepReason.REFUSED)
+        note(journal, None, ends_at=in_hours(-5))
     finding = run_doctor(service, code=0)["journal"]
     over = "1 agent is over and not stopped (room hall is over for 2 h 59 min)"
-    assert f"2 agents, 0 lost creates; {over}" in finding["detail"]
+    assert f"3 agents, 1 lost create; {over}" in finding["detail"]
     assert "`rtcai sweep --over --all` stops them" in finding["advice"]
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from rtcai_pulumi.cli.app import app
 from rtcai_pulumi.config.end_time import normalize_end_time
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import RecordState
+from rtcai_pulumi.journal.record import KeepReason, RecordState
 from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.stack.owner import owner_prefix
 from tests.cli.journals import BACKEND, PREFIX, export, note, resource, urn, write
@@ -27,7 +27,7 @@ AGENT: Any = {
         "cid": {"type": ["string", "null"], "pattern": "^[0-9]+$"},
         "taskId": TEXT,
         "state": {"enum": ["asked", "lost", "open", "closing", "closed", None]},
-        "mark": {"enum": ["in state", "unclaimed", "only in state", None]},
+        "mark": {"enum": ["in state", "unclaimed", "retained", "refused", "only in state", None]},
         "urn": {"type": "string", "pattern": "^urn:pulumi:"},
         "resource": {"type": "string"},
         "began": {"type": ["string", "null"], "pattern": "Z$"},
@@ -147,6 +147,7 @@ def test_the_end_of_an_agent_is_shown_from_now_and_those_that_are_over_are_filte
         note(journal, "2/b", cname="over", ends_at=in_hours(-3))
         note(journal, "3/c", cname="stopped", ends_at=in_hours(-3), state=RecordState.CLOSED)
         note(journal, "4/d", cname="endless")
+        note(journal, "5/e", cname="refused", ends_at=in_hours(-3), kept=KeepReason.REFUSED)
     head, *lines = ls("--journal", str(path), "--all").stdout.splitlines()
     assert head.split()[6:9] == ["uptime", "end", "process"]
     said = {line.split()[0]: line for line in lines}

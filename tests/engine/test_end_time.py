@@ -30,7 +30,7 @@ from rtcai_pulumi import EventRooms
 EventRooms("event", {{
     "createRooms": {create_rooms},
     "endsAt": {ends_at!r},
-    "agent": {{"asr": {{"asrVendor": 6}}, "llm": {{"llmVendor": 1}}, "tts": {{"ttsVendor": 6}}}},
+    "agent": {{"asr": {{"asrVendor": 6}}, "llm": {{"llmVendor": 1}}, "tts": {{"ttsVendor": 6, "speed": {speed}}}}},
     "rooms": {rooms!r},
 }})
 """
@@ -216,15 +216,28 @@ def test_replace_and_taint_of_an_agent_that_is_over_are_refused_with_the_reason(
 
 
 @pytest.mark.shows("safety over-not-started")
-def test_a_first_up_after_the_end_starts_nothing_and_preview_warns(
-    stack: Stack, emulator: Emulator, clock: Clock
-) -> None:
+def test_a_first_up_after_the_end_fails_in_its_check(stack: Stack, emulator: Emulator, clock: Clock) -> None:
     clock.set(3)
     stack.program(ending(2))
-    preview = stack.preview().succeeded().output
-    assert f"warning: room keynote: endsAt is {in_hours(2)} (over for 1 h). `pulumi up` starts no agent" in preview
-    assert "rtcai_pulumi.EndPassed: The agent was not started" in stack.up().failed().output
+    reason = f"endsAt: is {in_hours(2)} (over for 1 h), and an agent is not started after its end; set a later time"
+    for run in (stack.preview(), stack.pulumi("up", "--yes"), stack.up()):
+        assert reason in run.failed().output
     assert calls(emulator) == []
+
+
+@pytest.mark.shows("safety over-not-started")
+def test_a_past_end_of_a_new_room_fails_the_preview_and_touches_no_other_room(
+    stack: Stack, emulator: Emulator, clock: Clock
+) -> None:
+    stack.program(event(6, 0))
+    stack.up().succeeded()
+    before = calls(emulator)
+    clock.set(3)
+    stack.program(event(7, 1, speed=2).replace("hall-00", "late").replace("hall-06", "hall-00"))
+    run = stack.pulumi("up", "--yes").failed()
+    assert f"'event-late' has a problem: endsAt: is {in_hours(2)} (over for 1 h)" in run.output
+    assert calls(emulator) == before
+    assert len(rooms(emulator)) == 6
 
 
 @pytest.mark.shows("safety secret-input")
@@ -327,10 +340,12 @@ def test_an_extension_that_loses_against_a_sweep_fails_cleanly_and_the_next_up_s
 # Many rooms
 
 
-def event(count: int, over: int, *, create_rooms: bool = False, hours: float = 2, later: float = 9) -> str:
+def event(
+    count: int, over: int, *, create_rooms: bool = False, hours: float = 2, later: float = 9, speed: int = 1
+) -> str:
     keys = [f"hall-{number:02}" for number in range(count)]
     changes = {key: ({} if number < over else {"endsAt": in_hours(later)}) for number, key in enumerate(keys)}
-    return BELOW_A_STAGE.format(create_rooms=create_rooms, ends_at=in_hours(hours), rooms=changes)
+    return BELOW_A_STAGE.format(create_rooms=create_rooms, ends_at=in_hours(hours), rooms=changes, speed=speed)
 
 
 @pytest.mark.everyday
@@ -389,6 +404,27 @@ def test_a_room_that_its_last_member_left_is_no_drift_after_the_end(
     assert rooms(emulator) == ["hall-00", "hall-01"]
 
 
+@pytest.mark.shows("safety over-room")
+def test_a_room_of_a_program_with_an_end_is_no_drift_after_it(stack: Stack, emulator: Emulator, clock: Clock) -> None:
+    program = """
+from rtcai_pulumi import RealtimeConversation, Room
+room = Room("stage", cname="stage", ends_at={end!r})
+RealtimeConversation("host", cname=room.cname, asr={{"asrVendor": 6}}, llm={{"llmVendor": 1}}, tts={{"ttsVendor": 6}},
+                     ends_at=room.ends_at)
+"""
+    stack.program(program.format(end=in_hours(2)))
+    stack.up().succeeded()
+    assert journaled_end(stack) == in_hours(2)
+    clock.set(3)
+    assert outcomes(sweep(stack, code=4)) == [("stage", "stopped")]
+    emulator.end_room("stage")
+    stack.preview("--refresh", "--expect-no-changes").succeeded()
+    assert emulator.rooms() == []
+    stack.program(program.format(end=in_hours(5)))
+    stack.up().succeeded()
+    assert rooms(emulator) == ["stage"]
+
+
 @pytest.mark.shows("safety over-not-stopped")
 def test_a_service_that_is_down_and_comes_back(stack: Stack, emulator: Emulator, clock: Clock) -> None:
     stack.program(ending(2))
@@ -433,7 +469,9 @@ def test_a_killed_up_whose_agent_is_over_is_stopped_and_not_started_again(
     assert rooms(emulator) == ["keynote"]
     clock.set(3)
     assert outcomes(sweep(stack, code=1)) == [("keynote", "lost")]
+    assert "`pulumi up` stops that agent, starts none, and fails" in stack.preview().succeeded().output
     failed: Run = stack.up().failed()
     assert "rtcai_pulumi.EndPassed" in failed.output
     assert live(emulator) == []
     assert outcomes(sweep(stack, code=0)) == []
+    assert "an agent is not started after its end" in stack.preview().failed().output

@@ -52,8 +52,9 @@ _JOURNAL_ADVICE: Final = (
     "The first `pulumi up` creates it"
 )
 _LOST_ADVICE: Final = (
-    "check the room; if an agent is in it, `rtcai end-room` ends the room and disconnects everyone. Then `rtcai "
-    "forget` with the trace id removes the record"
+    "run `pulumi up`: it finds the agent and stops it, and then says that its end has passed. If no program declares "
+    "the agent, check the room; if an agent is in it, `rtcai end-room` ends the room and disconnects everyone. Then "
+    "`rtcai forget` with the trace id removes the record"
 )
 
 

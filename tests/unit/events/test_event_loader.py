@@ -53,23 +53,24 @@ def test_a_room_has_the_default_agent_with_its_changes(tmp_path: Path) -> None:
 
 
 def test_a_room_ends_with_its_event_unless_it_has_an_end_of_its_own(tmp_path: Path) -> None:
-    rooms = {"a": None, "b": {"endsAt": "2026-10-13T20:00:00+08:00"}}
+    rooms = {"a": None, "b": {"endsAt": "2026-10-13T20:00:00+08:00"}, "c": {"endsAt": None}}
     found = inputs(written(tmp_path, event(rooms=rooms, endsAt="2026-10-13T18:00:00+08:00")))
-    assert {key: room["endsAt"] for key, room in found.items()} == {
+    assert {key: room.get("endsAt") for key, room in found.items()} == {
         "a": "2026-10-13T18:00:00+08:00",
         "b": "2026-10-13T20:00:00+08:00",
+        "c": None,
     }
     assert "endsAt" not in inputs(written(tmp_path, event()))["a"]
 
 
 def test_a_wrong_end_is_reported_once_where_it_was_written(tmp_path: Path) -> None:
-    rooms = {"a": None, "b": None, "c": {"endsAt": "18:00"}, "d": {"endsAt": None}}
+    rooms = {"a": None, "b": None, "c": {"endsAt": "18:00"}}
     found = mistakes(tmp_path, event(rooms=rooms, endsAt="2026-10-13T18:00:00"))
     assert found == {
         "endsAt": "has no offset from UTC; add one, as in 2026-10-13T18:00:00+08:00, or Z for UTC",
         "rooms.c.endsAt": "must be a date and a time in ISO 8601 with an offset, as in 2026-10-13T18:00:00+08:00",
-        "rooms.d.endsAt": "must not be null; leave it out",
     }
+    assert mistakes(tmp_path, event(endsAt=None)) == {"endsAt": "must not be null; leave it out"}
 
 
 def test_a_room_of_another_mode_takes_the_default_s_blocks_away(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from rtcai_pulumi.config.canonical import DesiredAgent
+from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, RoomRecord, StackState, StateAgent
 from rtcai_pulumi.lifecycle.close import close_task, close_task_unless_changed
@@ -19,7 +20,7 @@ from rtcai_pulumi.lifecycle.diff import Difference, diff
 from rtcai_pulumi.lifecycle.end_time import describe_end, describe_span, has_ended, may_stop
 from rtcai_pulumi.lifecycle.foresee import foresee
 from rtcai_pulumi.lifecycle.read import read
-from rtcai_pulumi.lifecycle.room import create_room, diff_room, read_room, update_room
+from rtcai_pulumi.lifecycle.room import create_room, diff_room, foresee_room, read_room, update_room
 from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.service.errors import EndBeforeStart, EndPassed, RtcAiError, TakenOver
 from tests.samples import parameters
@@ -236,10 +237,27 @@ def test_an_agent_that_is_over_and_still_runs_is_reported_with_the_command(runs:
     assert "may still be running; `rtcai sweep --over --all` stops it" in runs.reports[-1]
 
 
+def test_an_agent_that_no_sweep_stops_is_not_reported(runs: Runs) -> None:
+    outputs = started(runs)
+    run = at(AFTER, runs.next(Service()))
+    run.journal.claim("7/t", owner=OWNER, kept=KeepReason.REFUSED, ends_at=END)
+    difference(outputs, inputs(), run)
+    assert not any("may still be running" in line for line in runs.reports)
+
+
 @pytest.mark.parametrize("ends_at", [LATER, None], ids=["extended", "removed"])
 def test_an_extended_end_starts_an_agent_if_it_was_stopped(runs: Runs, ends_at: str | None) -> None:
     outputs = stopped(runs)
     assert difference(outputs, inputs(ends_at), at(AFTER, runs.next(Service()))).replaces == ("taskId",)
+
+
+@pytest.mark.parametrize("stop", [True, False], ids=["stopped", "still running"])
+def test_an_end_that_is_not_known_yet_is_an_update(runs: Runs, stop: bool) -> None:
+    outputs = stopped(runs) if stop else started(runs)
+    service = Service()
+    found = difference(outputs, {**inputs(None), "endsAt": UNKNOWN}, at(AFTER, runs.next(service)))
+    assert (found.replaces, found.needs_recovery) == ((), True)
+    assert service.calls == []
 
 
 @pytest.mark.parametrize("ends_at", [LATER, None], ids=["extended", "removed"])
@@ -333,6 +351,16 @@ def test_an_update_that_loses_against_a_sweep_fails(runs: Runs) -> None:
     assert difference(outputs, inputs(LATER), run).replaces == ("taskId",)
 
 
+def test_an_update_that_loses_against_a_sweep_fails_if_the_journal_alone_has_the_end(runs: Runs) -> None:
+    outputs = {name: value for name, value in started(runs).items() if name != "endsAt"}
+    sweeper = runs.next(Service(close=CLOSED))
+    (record,) = sweeper.journal.records()
+    run = at(AFTER, runs.concurrent(Service()))
+    assert close_task_unless_changed(record, sweeper)
+    with pytest.raises(TakenOver, match="stopped while its end was being moved"):
+        update("7/t", outputs, inputs(None), run)
+
+
 def test_a_sweep_that_loses_against_an_update_sends_nothing(runs: Runs) -> None:
     outputs = started(runs)
     service = Service()
@@ -374,14 +402,21 @@ def test_a_delete_of_an_agent_that_was_stopped_sends_nothing(runs: Runs) -> None
     assert service.calls == []
 
 
-def test_a_preview_warns_of_an_agent_that_up_would_refuse_to_start(runs: Runs) -> None:
-    foresee(inputs(), at(BEFORE, runs.next(Service())))
+def test_a_first_create_of_an_agent_that_is_over_fails_its_check(runs: Runs) -> None:
+    assert foresee(inputs(), at(BEFORE, runs.next(Service()))) == []
+    run = at(AFTER, runs.next(Service()))
+    (problem,) = foresee(inputs(), run)
+    assert str(problem).startswith("endsAt: is 2026-10-13T18:00:00Z (over for 1 h), and an agent is not started after")
+    run.destroys_stack = True
+    assert foresee(inputs(), run) == []
     assert runs.reports == []
-    foresee(inputs(), at(AFTER, runs.next(Service())))
+
+
+def test_a_lost_create_of_an_agent_that_is_over_is_left_to_create(runs: Runs) -> None:
+    add_lost_create(runs.next(Service()), OWNER)
+    assert foresee(inputs(), at(AFTER, runs.next(Service()))) == []
     (line,) = runs.reports
-    assert line.startswith(
-        "warning: room keynote: endsAt is 2026-10-13T18:00:00Z (over for 1 h). `pulumi up` starts no"
-    )
+    assert line.startswith("warning: room keynote: endsAt is 2026-10-13T18:00:00Z (over for 1 h), and an earlier")
 
 
 @pytest.mark.parametrize("in_state", [True, False])
@@ -392,10 +427,8 @@ def test_a_replacement_of_an_agent_that_is_over_is_refused_before_anything_is_de
     run = at(AFTER, runs.next(Service()))
     run.state = lambda _: StackState(agents=[agent] if in_state else [])
     problems = [str(problem) for problem in foresee(inputs(), run)]
-    assert [problem.startswith("endsAt: was 2026-10-13T18:00:00Z (over for 1 h)") for problem in problems] == (
-        [True] if in_state else []
-    )
-    assert len(runs.reports) == (0 if in_state else 1)
+    assert [problem.startswith("endsAt: was 2026-10-13T18:00:00Z (over for 1 h)") for problem in problems] == [in_state]
+    assert runs.reports == []
     assert foresee(inputs(), at(BEFORE, run)) == []
 
 
@@ -415,6 +448,13 @@ def test_a_room_whose_agent_is_over_is_not_opened(runs: Runs) -> None:
     assert service.calls == []
 
 
+def test_a_first_create_of_a_room_whose_agent_is_over_fails_its_check(runs: Runs) -> None:
+    run = at(AFTER, runs.next(Service()))
+    (problem,) = foresee_room(ROOM, run)
+    assert str(problem).startswith("endsAt: is 2026-10-13T18:00:00Z (over for 1 h), and a room is not opened after")
+    assert foresee_room(ROOM, at(BEFORE, run)) == []
+
+
 def end_room(run: Run) -> None:
     room = RoomRecord(app_key="the-key", room_endpoint="http://service.test", cid=7, cname="keynote", owner=NOBODY)
     run.journal.record_room(room)
@@ -425,6 +465,7 @@ def test_a_room_that_was_ended_after_its_agent_stays_ended(runs: Runs) -> None:
     end_room(run)
     assert diff_room("7", OPENED, ROOM, run) == (False, [])
     assert not read_room(OPENED, run).gone
+    assert diff_room("7", OPENED, {**ROOM, "endsAt": UNKNOWN}, run) == (True, [])
     assert diff_room("7", OPENED, {**ROOM, "endsAt": LATER}, run) == (True, ["cid"])
     assert diff_room("7", OPENED, ROOM, at(BEFORE, run)) == (True, ["cid"])
     assert read_room(OPENED, run).gone
