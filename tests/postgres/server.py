@@ -58,6 +58,7 @@ class Server:
         self.port = free_port()
         self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:  # the server refuses to run as root
             self._user = {"user": pwd.getpwnam("nobody").pw_uid, "group": pwd.getpwnam("nobody").pw_gid}
@@ -97,6 +98,9 @@ class Server:
             self._process = subprocess.Popen(
                 [*command, *self.settings], cwd=self.folder, stdout=log, stderr=log, env=_environment(), **self._user
             )
+        # If the tests are killed, their end of this pipe is closed, and the server is stopped.
+        watch = ["sh", "-c", "cat > /dev/null; kill -QUIT $0", str(self._process.pid)]
+        self._watcher = subprocess.Popen(watch, stdin=subprocess.PIPE, **self._user)
         until = time.monotonic() + PATIENCE
         while True:
             try:
@@ -181,6 +185,9 @@ class Server:
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
+            if self._watcher is not None:
+                self._watcher.kill()
+                self._watcher.communicate()
             children = _children(self._process.pid)
             self._process.send_signal(number)
             self._process.wait(PATIENCE)
