@@ -6,10 +6,9 @@ while another run or another sweep works: `lifecycle.close.close_task_unless_cha
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from rtcai_pulumi.journal.owner import urn_of
 from rtcai_pulumi.journal.record import NOBODY, Record, RecordState, RoomRecord
@@ -19,6 +18,7 @@ from rtcai_pulumi.lifecycle.end_time import describe_end, has_ended, may_stop
 from rtcai_pulumi.lifecycle.room_end import is_empty, record_end
 from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.maintenance.agents import make_line
+from rtcai_pulumi.maintenance.parallel import work_in_parallel
 from rtcai_pulumi.maintenance.records import read_records
 from rtcai_pulumi.service.errors import RoomNotFound, RtcAiError
 from rtcai_pulumi.service.retry import HARMLESS, QUERY
@@ -34,10 +34,7 @@ if TYPE_CHECKING:
     from rtcai_pulumi.lifecycle.context import Run
 
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
-_AT_ONCE: Final = 8
-"""How many agents are stopped at the same time."""
+_INTERRUPTED: Final = "interrupted: nothing further is stopped; waiting for the requests in progress"
 
 
 class OverOutcome(StrEnum):
@@ -211,7 +208,7 @@ def stop_agents(items: Iterable[OverItem], run: Run, report: Callable[[str], Non
         Each agent as soon as it is done, so in no particular order.
     """
     to_stop = [item for item in items if item.outcome is OverOutcome.TO_STOP]
-    yield from _for_each(to_stop, lambda item: _stop(item, run), report)
+    yield from work_in_parallel(to_stop, lambda item: _stop(item, run), lambda: report(_INTERRUPTED))
 
 
 def end_rooms(rooms: Iterable[RoomItem], run: Run, report: Callable[[str], None]) -> Iterator[RoomItem]:
@@ -220,21 +217,8 @@ def end_rooms(rooms: Iterable[RoomItem], run: Run, report: Callable[[str], None]
     Yields:
         Each room as soon as it is done; a room that has ended by itself is recorded, and not yielded.
     """
-    yield from filter(None, _for_each(list(rooms), lambda item: _end_if_empty(item, run), report))
-
-
-def _for_each(items: list[_T], work: Callable[[_T], _R], report: Callable[[str], None]) -> Iterator[_R]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            report("interrupted: nothing further is stopped; waiting for the requests in progress")
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+    ended = work_in_parallel(rooms, lambda item: _end_if_empty(item, run), lambda: report(_INTERRUPTED))
+    yield from filter(None, ended)
 
 
 def _stop(item: OverItem, run: Run) -> OverItem:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.maintenance import AgentInUse, CommandError
 from rtcai_pulumi.maintenance.agents import Mark, belongs_to_stack, make_line, mark_of
+from rtcai_pulumi.maintenance.parallel import AT_ONCE, work_in_parallel
 from rtcai_pulumi.maintenance.pending import create_to_json, find_unknown_creates
 from rtcai_pulumi.maintenance.records import read_records, take_over
 from rtcai_pulumi.maintenance.rooms import end_room, query_room_number
@@ -206,24 +206,16 @@ def _find_neighbours(items: Iterable[SweepItem], records: Iterable[Record], stat
 
 
 def carry_out(
-    items: Iterable[SweepItem], run: Run, report: Callable[[str], None], *, at_once: int = 8
+    items: Iterable[SweepItem], run: Run, report: Callable[[str], None], *, at_once: int = AT_ONCE
 ) -> Iterator[SweepItem]:
     """Carry out a plan, with several records at the same time. A failure affects only its own record.
 
     Yields:
         Each record as soon as it is done, so in no particular order. It is safe to run the remaining records again.
     """
-    with ThreadPoolExecutor(at_once) as pool:
-        futures = {pool.submit(_carry_out_one, item, run) for item in items if item.to_do}
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            report("interrupted: nothing further is closed; waiting for the requests in progress")
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+    to_do = (item for item in items if item.to_do)
+    message = "interrupted: nothing further is closed; waiting for the requests in progress"
+    yield from work_in_parallel(to_do, lambda item: _carry_out_one(item, run), lambda: report(message), at_once=at_once)
 
 
 def _carry_out_one(item: SweepItem, run: Run) -> SweepItem:
