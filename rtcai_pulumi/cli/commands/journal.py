@@ -33,12 +33,12 @@ def _journal() -> None:
 def copy(source: _Source, target: _Target = None, *, as_json: AsJson = False) -> None:
     """Copy a journal: a file into a database, or back.
 
-    The journal to copy stays as it is. Records that the target has already are skipped, so the command may be
-    repeated, and the files of several machines may be copied into one database. No run may be at work on either
-    journal.
+    The journal to copy stays as it is. Records that the target has already stay as they are, unless FROM has changed
+    them since. So the command may be repeated, and the files of several machines may be copied into one database. No
+    run may be at work on either journal.
 
     --json prints an object with from, to, and the numbers of copied records: agents (which may be running), closed,
-    rooms; and present (records that the target had already).
+    rooms; and present (records that were not copied, because the target has them).
 
     Exit codes:
 
