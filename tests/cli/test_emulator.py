@@ -16,9 +16,14 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.location import parse_location
+from tests.cli.journals import note
+from tests.cli.test_ls import in_hours
 from tests.emulator.api import body, sha1
 from tests.emulator.raw import until
 from tests.network import free_port
+from tests.postgres.server import Server
 
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
 
@@ -315,3 +320,37 @@ def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
         "--max-rps",
     ):
         assert word in shown
+
+
+@pytest.mark.parametrize("storage", ["file", "database"])
+def test_its_page_shows_the_end_that_the_journal_knows(
+    start: Start, tmp_path: Path, database_server: Server, monkeypatch: pytest.MonkeyPatch, storage: str
+) -> None:
+    journal_variable = str(tmp_path / "journal.db") if storage == "file" else database_server.url()
+    location = parse_location(journal_variable)
+    monkeypatch.setenv("RTCAI_JOURNAL", journal_variable)
+    running = start()
+    running.create()
+    [task] = [f"{task['cid']}/{task['taskId']}" for task in running.tasks()]
+    assert "ends in" not in running.http.get("/").text
+    with Journal(location) as journal:
+        note(journal, task, url=running.url, ends_at=in_hours(2.1))
+    until(lambda: "ends in 2 h" in running.http.get("/").text)
+    assert running.end()[2].count("WARNING") == 0
+
+
+def test_a_page_leaves_a_missing_journal_missing(start: Start, tmp_path: Path) -> None:
+    running = start("--journal", str(tmp_path / "missing" / "journal.db"))
+    for _ in range(3):
+        assert running.http.get("/").status_code == 200
+    assert running.end()[0] == 0
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_journal_that_cannot_be_read_is_a_warning(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_text("not a database, but long enough to be read as one" * 40)
+    running = start("--journal", str(tmp_path / "journal.db"))
+    assert running.http.get("/").status_code == 200
+    assert running.process.stderr is not None
+    warning = next(line for line in running.process.stderr if "WARNING" in line)
+    assert "The live page cannot show when agents end: The journal" in warning

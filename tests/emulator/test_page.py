@@ -12,6 +12,7 @@ import pytest
 from rtcai_pulumi.config.emulator import EmulatorSettings
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.emulator.clock import Clock
+from rtcai_pulumi.emulator.page.ends import EndTimes
 from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
 from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.page.rooms import KEPT_ROWS, SHOWN_AGENTS, room_id
@@ -319,7 +320,8 @@ def test_the_end_of_the_emulator_ends_the_events_in_good_order() -> None:
 def test_a_slow_reader_lets_nothing_grow() -> None:
     async def heard() -> tuple[list[str], int]:
         service = EmulatedService.load(EmulatorSettings(), Clock(), None)
-        feed = Feed(service, PageRenderer(service))
+        ends = EndTimes(service, None)
+        feed = Feed(service, PageRenderer(service, ends), ends)
         stream = feed.events(f"{service.instance}:{service.changes.number}")
         await anext(stream)
         for number in range(3 * KEPT_CHANGES):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from rtcai_pulumi.emulator import Emulator
 from tests.emulator.api import Api, body
+from tests.emulator.raw import until
 from tests.page.rooms import DATA, HOSTILE, HOSTILE_NAME, agent, changed, many
 from tests.page.view import View
 
@@ -473,3 +475,99 @@ def test_two_hundred_rooms_and_five_thousand_requests_are_changed_piece_by_piece
     expect(view.calls.first).to_contain_text("/new")
     untouched = "[...document.querySelectorAll('#rooms > li, #calls > tr')].filter(row => row.seen).length"
     assert page.evaluate(untouched) == 200 + 99
+
+
+# --- ends ---
+
+
+class Ends:
+    """When agents are to end, as a journal would say it."""
+
+    def __init__(self) -> None:
+        self.by_task: dict[tuple[int, str], str] = {}
+        self.failure: str | None = None
+        self.reads = 0
+
+    def read(self) -> dict[tuple[int, str], str]:
+        self.reads += 1
+        if self.failure:
+            raise OSError(self.failure)
+        return self.by_task
+
+    def set(self, emulator: Emulator, cname: str, **distance: float) -> None:
+        """Give the newest agent of a room an end at this distance from the emulator's time."""
+        [*_, task] = [task for task in emulator.tasks() if task["cname"] == cname]
+        end = datetime.fromtimestamp(emulator.clock.now(), UTC) + timedelta(**distance)
+        self.by_task = {**self.by_task, (int(task["cid"]), task["taskId"]): end.isoformat()}
+
+
+@pytest.fixture
+def ends() -> Ends:
+    return Ends()
+
+
+@pytest.fixture
+def ending(ends: Ends) -> Iterator[Emulator]:
+    with Emulator(read_ends=ends.read) as emulator:
+        yield emulator
+
+
+def test_an_end_is_shown_and_counts_down_to_over(ending: Emulator, ends: Ends, page: Page) -> None:
+    staged(ending)
+    ends.set(ending, "keynote", hours=2, minutes=10, seconds=30)
+    ends.set(ending, "workshop", hours=-3)
+    ends.set(ending, "lobby", hours=-1)
+    view = View(page, ending).opened()
+    end = view.room("keynote").locator(".row .end")
+    expect(end).to_have_text("ends in 2 h 10 min")
+    expect(view.room("workshop").locator(".row .over")).to_have_text("over for 3 h")
+    expect(view.room("lobby").locator(".row .end")).to_have_count(0)
+    expect(view.room(HOSTILE_NAME).locator(".row .end")).to_have_count(0)
+    ending.clock.offset += 3 * 3600
+    page.reload()
+    expect(end).to_have_text(re.compile("^over for 49 min "))
+    expect(end).to_have_class("end over")
+
+
+def test_the_end_of_each_agent_is_among_its_facts(ending: Emulator, ends: Ends, page: Page) -> None:
+    staged(ending)
+    ends.set(ending, "keynote", hours=1, seconds=30)
+    ends.set(ending, "lobby", hours=-1)
+    view = View(page, ending).opened()
+    expect(view.room("keynote").locator(".row .end")).to_have_text("ends in 1 h")
+    facts = view.opened_room("keynote").locator(".agent").first.locator("dl.facts")
+    expect(facts).to_contain_text("Is to end")
+    expect(facts.locator(".end")).to_have_text("ends in 1 h")
+    expect(view.opened_room("lobby").locator("dl.facts")).to_contain_text("Was to end")
+
+
+def test_a_moved_or_removed_end_is_shown_without_reloading(ending: Emulator, ends: Ends, page: Page) -> None:
+    staged(ending)
+    ends.set(ending, "keynote", hours=1, seconds=30)
+    view = View(page, ending).opened()
+    end = view.room("keynote").locator(".row .end")
+    expect(end).to_have_text("ends in 1 h")
+    ends.set(ending, "keynote", hours=5, seconds=30)
+    expect(end).to_have_text("ends in 5 h")
+    ends.by_task = {}
+    expect(end).to_have_count(0)
+
+
+def test_ends_that_cannot_be_read_are_a_warning_in_the_log(
+    ending: Emulator, ends: Ends, page: Page, caplog: pytest.LogCaptureFixture
+) -> None:
+    staged(ending)
+    ends.set(ending, "keynote", hours=1, seconds=30)
+    view = View(page, ending).opened()
+    end = view.room("keynote").locator(".row .end")
+    expect(end).to_have_text("ends in 1 h")
+    ends.failure = "the journal is locked"
+    reads = ends.reads
+    until(lambda: ends.reads >= reads + 3)  # it is reported once, not at each read
+    assert [record.getMessage() for record in caplog.records if record.name.endswith("page.ends")] == [
+        "The live page cannot show when agents end: the journal is locked"
+    ]
+    expect(end).to_have_text(re.compile("^ends in "))  # the last known one
+    ends.failure = None
+    ends.by_task = {}
+    expect(end).to_have_count(0)

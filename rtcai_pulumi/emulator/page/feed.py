@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 from rtcai_pulumi.emulator.errors import RequestDropped
+from rtcai_pulumi.emulator.page.ends import EndTimes
 from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.page.requests import PAGE_ROWS
 from rtcai_pulumi.emulator.page.rooms import room_id
@@ -31,8 +32,9 @@ _KEEP_ALIVE_SECONDS: Final = 10.0
 class Feed:
     """The events of one emulator."""
 
-    def __init__(self, service: EmulatedService, renderer: PageRenderer) -> None:
+    def __init__(self, service: EmulatedService, renderer: PageRenderer, ends: EndTimes) -> None:
         self._service = service
+        self._ends = ends
         self._renderer = renderer
         self.readers = 0
         """How many readers are connected now."""
@@ -81,6 +83,7 @@ class Feed:
         except RequestDropped:
             return  # the emulator was reset, which counts as a change, or has ended
         self._service.advance()
+        self._ends.refresh()
 
     def _collect_update(self, changes: list[Change], sent: dict[str, str]) -> dict[str, Any]:
         """Return the changed pieces; of requests, only as many as the page shows."""
