@@ -172,7 +172,7 @@ def test_what_its_options_say_can_be_seen_and_changed_while_it_runs(start: Start
         "--dedup", "refuse", "--max-rps", "50", "--retry-after", "--rooms", "required", "--start-seconds", "0.5",
         "--end-seconds", "9", "--tasks-outlive-rooms",
     )  # fmt: skip
-    stated = {
+    settings = {
         "rooms": "required",
         "dedup": "refuse",
         "maxRps": 50,
@@ -181,8 +181,8 @@ def test_what_its_options_say_can_be_seen_and_changed_while_it_runs(start: Start
         "endSeconds": 9.0,
         "tasksEndWithRoom": False,
     }
-    assert running.http.get("/-/settings").json() == stated
-    assert running.http.patch("/-/settings", json={"rooms": "auto"}).json() == {**stated, "rooms": "auto"}
+    assert running.http.get("/-/settings").json() == settings
+    assert running.http.patch("/-/settings", json={"rooms": "auto"}).json() == {**settings, "rooms": "auto"}
     assert running.create()["code"] == 200
 
 
@@ -304,7 +304,7 @@ def test_a_wrong_value_is_a_usage_error_that_names_the_option(wrong: list[str]) 
 
 
 def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
-    shown = failing("--help").stdout
+    help_text = failing("--help").stdout
     for word in (
         "/-/tasks",
         "/-/requests",
@@ -314,4 +314,4 @@ def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
         "/-/faults",
         "--max-rps",
     ):
-        assert word in shown
+        assert word in help_text

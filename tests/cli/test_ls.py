@@ -90,8 +90,8 @@ def test_it_lists_what_is_unfinished_and_with_all_also_what_is_closed(path: Path
         for state in (RecordState.OPEN, RecordState.CLOSING, RecordState.CLOSED):
             note(journal, f"1/{state}", state=state)
         note(journal, None)
-    shown = [agent["state"] for agent in list_agents(RTCAI_JOURNAL=str(path))]
-    assert shown == ["open", "closing", "lost"]
+    states = [agent["state"] for agent in list_agents(RTCAI_JOURNAL=str(path))]
+    assert states == ["open", "closing", "lost"]
     assert [agent["state"] for agent in list_agents("--all", RTCAI_JOURNAL=str(path))] == [
         "open",
         "closing",

@@ -30,8 +30,8 @@ class Pending:
     def state(self, inputs: dict[str, Any], *resources: Any) -> None:
         """The create that a killed run had begun, in addition to the resources in the state."""
         # The engine adds the provider's reference, which is not part of the request.
-        begun = {"urn": urn(), "type": resource(None)["type"], "inputs": {**inputs, "__provider": "reference"}}
-        export(self.file, resources, pending=[begun])
+        create = {"urn": urn(), "type": resource(None)["type"], "inputs": {**inputs, "__provider": "reference"}}
+        export(self.file, resources, pending=[create])
 
     def knows(self, inputs: dict[str, Any], task: str | None = None, *, handed: bool = False, **how: Any) -> None:
         """A record of an earlier run's request."""
@@ -117,8 +117,8 @@ def test_for_a_secret_configuration_a_record_speaks_that_is_newer_than_the_state
 
 
 def test_two_creates_of_one_room_are_named_once(pending: Pending) -> None:
-    begun = [{"urn": urn(), "type": resource(None)["type"], "inputs": inputs} for inputs in (ASKED_FOR, OTHER)]
-    export(pending.file, pending=begun)
+    creates = [{"urn": urn(), "type": resource(None)["type"], "inputs": inputs} for inputs in (ASKED_FOR, OTHER)]
+    export(pending.file, pending=creates)
     assert pending.rooms == ["keynote"]
 
 

@@ -46,9 +46,9 @@ def test_its_url_is_one_of_this_machine_only() -> None:
 def test_its_methods_show_what_the_admin_path_shows(api: Api) -> None:
     api.create()
     api.create(body(cname=None))
-    shown = {name: api.http.get(f"/-/{name}").json()[name] for name in ("tasks", "rooms", "requests")}
+    answers = {name: api.http.get(f"/-/{name}").json()[name] for name in ("tasks", "rooms", "requests")}
     emulator = api.emulator
-    assert shown == {"tasks": emulator.tasks(), "rooms": emulator.rooms(), "requests": emulator.requests()}
+    assert answers == {"tasks": emulator.tasks(), "rooms": emulator.rooms(), "requests": emulator.requests()}
     assert len(emulator.requests()) == 2
 
 

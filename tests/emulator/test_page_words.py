@@ -47,8 +47,8 @@ def test_the_same_configuration_has_the_same_colour() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.one_of(st.none(), st.integers(0, 20))), max_size=12))
-def test_no_two_in_one_lane_are_there_at_once(stated: list[tuple[int, int | None]]) -> None:
-    line = make_timeline([task(start, None if length is None else start + length) for start, length in stated])
+def test_no_two_in_one_lane_are_there_at_once(lengths: list[tuple[int, int | None]]) -> None:
+    line = make_timeline([task(start, None if length is None else start + length) for start, length in lengths])
     for lane in range(line.lanes):
         spans = [bar.span for bar in line.bars if bar.lane == lane]
         assert all(before.end_ms <= after.start_ms for before, after in pairwise(spans))

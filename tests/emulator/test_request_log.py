@@ -28,6 +28,6 @@ def test_the_oldest_requests_are_forgotten_first() -> None:
     record = RequestLog()
     for number in range(KEPT_REQUESTS + 1):
         record.begin(CALL, float(number), 0.0)
-    shown = record.to_json()
-    assert len(shown) == KEPT_REQUESTS
-    assert shown[0]["startedAt"] == "1970-01-01T00:00:01.000000Z"
+    requests = record.to_json()
+    assert len(requests) == KEPT_REQUESTS
+    assert requests[0]["startedAt"] == "1970-01-01T00:00:01.000000Z"

@@ -32,8 +32,8 @@ def replaying(emulator: Emulator) -> None:
 
 
 def program(cname: str = "keynote", more: str = "", **opts: Any) -> str:
-    stated = ", ".join(f"{name}={value}" for name, value in opts.items())
-    return f"import pulumi\n{one_room(cname=cname, more=f'{more}, opts=pulumi.ResourceOptions({stated})')}"
+    options = ", ".join(f"{name}={value}" for name, value in opts.items())
+    return f"import pulumi\n{one_room(cname=cname, more=f'{more}, opts=pulumi.ResourceOptions({options})')}"
 
 
 RETAINED = program(retain_on_delete=True)

@@ -21,10 +21,10 @@ pulumi.export("token", room_token(pulumi.Output.from_input("keynote"), 7, ttl=60
 @pytest.mark.shows("promise 3")
 def test_a_token_is_a_secret_output(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM)
-    shown = stack.up().succeeded().output
+    printed = stack.up().succeeded().output
     token = json.loads(stack.pulumi("stack", "output", "--json", "--show-secrets").succeeded().output)["token"]
     assert len(token) > 40
-    assert token not in shown
+    assert token not in printed
     assert token not in stack.state_text()
     assert "[secret]" in stack.pulumi("stack", "output").output
     assert emulator.requests() == []

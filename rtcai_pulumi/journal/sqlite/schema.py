@@ -259,7 +259,7 @@ def journal_error(path: Path, error: Exception) -> JournalError:
 
 def _find_foreign_files(path: Path) -> Iterator[str]:
     """The journal's files and its folder, as far as they belong to another user and cannot be written."""
-    files = [path.with_name(f"{path.name}{ending}") for ending in ("", "-processes", "-wal", "-shm")]
+    files = [path.with_name(f"{path.name}{suffix}") for suffix in ("", "-processes", "-wal", "-shm")]
     for each in (*files, path.parent):
         with suppress(OSError, KeyError, NotImplementedError):
             if each.stat().st_uid != getattr(os, "geteuid", int)() and not os.access(each, os.W_OK):

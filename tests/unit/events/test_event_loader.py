@@ -217,9 +217,9 @@ def test_what_is_wrong_with_the_default_agent_is_told_once(tmp_path: Path) -> No
 def test_what_the_default_agent_lacks_is_told_there_only_where_every_room_lacks_it(tmp_path: Path) -> None:
     agent = {"asr": {"asrVendor": 6}, "llm": {"llmVendor": 1}}
     assert list(mistakes(tmp_path, event(agent, {"a": {}, "b": {}}))) == ["agent.tts"]
-    stated = {"agent": {"tts": {"ttsVendor": 6}}}
-    assert mistakes(tmp_path, event(agent, {"a": stated, "b": stated})) == {}
-    assert list(mistakes(tmp_path, event(agent, {"a": stated, "b": {}}))) == ["rooms.b.agent.tts"]
+    changes = {"agent": {"tts": {"ttsVendor": 6}}}
+    assert mistakes(tmp_path, event(agent, {"a": changes, "b": changes})) == {}
+    assert list(mistakes(tmp_path, event(agent, {"a": changes, "b": {}}))) == ["rooms.b.agent.tts"]
 
 
 def test_what_a_room_makes_wrong_is_told_at_the_room(tmp_path: Path) -> None:
@@ -283,16 +283,16 @@ rooms:
 
 def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     fields = "agent, asr, llm, tts, pipeline, requestId, replaceStrategy, waitForRoom"
-    beside = " (a field that the service's API documentation does not list belongs in extra)"
+    not_listed = " (a field that the service's API documentation does not list belongs in extra)"
     assert told(tmp_path, MANY) == [
         "1: name: must be one word without the characters :, / or |, because it is part of resource names",
         "2: roomPrefix: must be a string",
         "3: creatRooms: unknown field; did you mean createRooms?",
         "5: agent.asr.asrVendor: must be a whole number",
-        f"8: agent.llm.temprature: unknown field; did you mean temperature?{beside}",
+        f"8: agent.llm.temprature: unknown field; did you mean temperature?{not_listed}",
         "9: agent.llm.customPromptKeyWord.age: must not be null; leave it out",
         "10: agent.tts.speed: out of range (0.8 to 2); the nearest valid value is 2",
-        f"11: agent.cname: unknown field; the fields here are {fields}{beside}",
+        f"11: agent.cname: unknown field; the fields here are {fields}{not_listed}",
         "15: rooms.b.cname: the same room as rooms.a. Two agents in one room talk to each other. Set another cname",
         "16: rooms.b: already set in line 15; remove one of the two",
         "17: rooms.c/d: must be one word without the characters :, / or |, because it is part of resource names",
