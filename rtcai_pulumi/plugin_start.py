@@ -1,7 +1,7 @@
 """Answers `pulumi import` for resources of this package; loaded at the start of every plugin process.
 
 To import a resource, the engine calls ``Read`` with only an id. The SDK looks for the provider in the resource's
-properties. There are no properties, so it fails before any code of this package is called. For this reason the
+properties. An import has no properties, so it fails before any code of this package is called. For this reason the
 package's ``.pth`` file loads this module in processes of ``pulumi.dynamic``, and in no other processes.
 """
 

@@ -58,7 +58,7 @@ def copy_journal(source: Location, target: Location, waits: Waits) -> CopyReport
         JournalError: one of them cannot be used.
     """
     if not journal_exists(source):
-        raise NotInJournal(f"There is no journal {source}.", advice="name an existing file or database")
+        raise NotInJournal(f"The journal {source} does not exist.", advice="name an existing file or database")
     if _is_same(source, target):
         raise CommandError(f"The journal {source} cannot be copied to itself.", advice="name another file or database")
     with ExitStack() as opened:

@@ -68,7 +68,7 @@ _STOP_OVER: Final = (
     "`rtcai sweep --over --all` stops them; run it on a schedule, see docs/operations.md; `rtcai ls --over` lists them"
 )
 _OTHER_PLACE: Final = "set RTCAI_JOURNAL to a file on a local disk that you may write to"
-_NO_CREDENTIALS: Final = "there are no valid credentials"
+_NO_CREDENTIALS: Final = "the credentials are missing or not valid"
 _NO_ENDPOINT: Final = "the endpoint is not valid; see the check of the credentials"
 
 
@@ -110,7 +110,7 @@ def report_skip(check: str, reason: str, advice: str | None = None) -> Finding:
 
 
 def run_checks(env: Mapping[str, str], find_journal: Callable[[], Location]) -> Iterator[Finding]:
-    """Run all checks, ordered so that an earlier one explains a later one. All of them are run, even if some fail.
+    """Run all checks, even if some fail. An earlier check may explain the failure of a later one.
 
     Args:
         env: the environment.

@@ -33,7 +33,7 @@ def project_file_in(folder: Path) -> Path | None:
 
 
 def project_in(folder: Path) -> Project:
-    """Return the project whose file is in a folder; an empty one if there is no file.
+    """Return the project whose file is in a folder; an empty one if the file does not exist.
 
     Raises:
         OSError: the file cannot be read.

@@ -99,7 +99,7 @@ def test_a_clock_ten_minutes_off(service: Service, offset: float, way: str) -> N
     assert "signature" in find_failures(found)
 
 
-def test_an_endpoint_where_nobody_answers(service: Service) -> None:
+def test_an_endpoint_that_does_not_answer(service: Service) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         found = run_doctor(service, code=1, RTCAI_ENDPOINT=f"http://127.0.0.1:{free.getsockname()[1]}")
@@ -251,7 +251,7 @@ PROJECT = "name: rooms\nruntime: {{name: python, options: {{{options}}}}}\n{more
         ),
     ],
 )
-def test_a_python_that_the_plugin_cannot_find_is_told(
+def test_a_python_that_the_plugin_cannot_find_is_reported(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, more: str, said: str, advice: str
 ) -> None:
     (tmp_path / "src").mkdir()
@@ -275,7 +275,7 @@ def test_no_python_on_path_is_told_and_what_to_set(
 
 
 @pytest.mark.parametrize("options", ["virtualenv: good", "toolchain: uv", ""])
-def test_the_python_that_the_project_names_is_told(
+def test_the_python_that_the_project_names_is_reported(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str
 ) -> None:
     (tmp_path / "sub").mkdir()

@@ -205,7 +205,7 @@ def test_accounts_that_make_no_sense_are_one_line_without_a_secret(
     assert "canary" not in run.stderr
 
 
-def test_it_starts_from_a_seed_and_a_restarted_one_goes_on_without_it(start: Start, tmp_path: Path) -> None:
+def test_it_starts_from_a_seed_and_a_restarted_one_ignores_it(start: Start, tmp_path: Path) -> None:
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"tasks": [{"cname": "keynote", "data": body()["data"]}]}))
     options = ["--state", str(tmp_path / "state.json"), "--seed", str(seed)]
@@ -240,7 +240,7 @@ def test_a_seed_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in run.stderr
 
 
-def test_a_restarted_emulator_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
+def test_a_restarted_emulator_continues_where_it_stopped(start: Start, tmp_path: Path) -> None:
     state = str(tmp_path / "state.json")
     first = start("--state", state)
     first.create()

@@ -83,13 +83,13 @@ def test_a_journal_in_which_a_stopped_agent_still_runs_speaks_for_nothing(pendin
     assert pending.rooms == ["keynote"]
 
 
-def test_an_agent_that_was_handed_over_when_its_run_was_killed_is_known(pending: Pending) -> None:
+def test_an_agent_that_a_killed_run_had_returned_is_known(pending: Pending) -> None:
     pending.state(ASKED_FOR)
     pending.knows(ASKED_FOR, "1/a", handed=True)
     assert pending.rooms == []
 
 
-def test_a_create_that_was_settled_stays_known_until_it_is_cleared(pending: Pending) -> None:
+def test_a_create_with_a_known_outcome_is_not_pending(pending: Pending) -> None:
     pending.state(ASKED_FOR, resource("1/a"))
     pending.knows(ASKED_FOR, "1/a", handed=True)
     assert pending.rooms == []

@@ -108,7 +108,7 @@ def test_a_wait_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/release"), ("GET", "/held")])
 def test_a_fault_that_is_not_set_is_named(api: Api, method: str, path: str) -> None:
-    assert "no fault 999" in error(api.http.request(method, f"/-/faults/999{path}"), 404)
+    assert "fault 999 does not exist" in error(api.http.request(method, f"/-/faults/999{path}"), 404)
 
 
 def test_settings_are_shown_and_changed_one_by_one(api: Api) -> None:

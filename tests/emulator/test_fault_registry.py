@@ -87,7 +87,7 @@ def test_a_released_fault_takes_nothing_more(faults: FaultList) -> None:
     assert fault.to_json()["left"] == 0
 
 
-def test_a_fault_is_shown_as_it_was_stated_and_how_far_it_has_come(faults: FaultList) -> None:
+def test_a_fault_is_listed_as_it_was_set_and_with_its_progress(faults: FaultList) -> None:
     add(faults, "answer", status=503, headers={"Retry-After": "1"}, times=3, cname="r")
     add(faults, "hold", "*", times=None)
     taken(faults)
@@ -122,5 +122,5 @@ def test_numbers_are_never_used_again(faults: FaultList) -> None:
 
 @pytest.mark.parametrize("verb", ["get", "remove"])
 def test_a_fault_that_is_not_there_is_named(faults: FaultList, verb: str) -> None:
-    with pytest.raises(LookupError, match="there is no fault 7"):
+    with pytest.raises(LookupError, match="fault 7 does not exist"):
         getattr(faults, verb)(7)

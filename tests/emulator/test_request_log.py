@@ -18,7 +18,7 @@ def test_latency_is_in_milliseconds() -> None:
     assert record.to_json()[0]["latencyMs"] == 12.5
 
 
-def test_a_header_that_is_no_text_is_shown_all_the_same() -> None:
+def test_a_header_that_is_not_text_is_listed_too() -> None:
     record = RequestLog()
     record.begin(CALL, 0.0, 0.0)
     assert record.to_json()[0]["headers"] == {"Nonce": "\\xff"}

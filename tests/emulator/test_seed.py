@@ -39,7 +39,7 @@ def test_a_running_task_opens_its_room_and_can_be_closed(api: Api) -> None:
     assert api.close(closing)["code"] == 200
 
 
-def test_what_is_left_out_is_made_up_and_what_is_stated_stays(emulator: Emulator) -> None:
+def test_omitted_fields_are_filled_in_and_given_ones_stay(emulator: Emulator) -> None:
     given = {
         "cname": "keynote",
         "cid": 7,

@@ -23,7 +23,7 @@ IN_THE_PLUGIN = (
     "after the intent",
     "the answer has arrived",
     "the journal has it",
-    "the engine is about to be told",
+    "the engine is about to get the result",
     "closing is noted",
     "closed is noted",
     "the room is known",

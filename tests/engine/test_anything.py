@@ -105,7 +105,7 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def state(stack: Stack, cases: list[Case]) -> None:
+def write_cases(stack: Stack, cases: list[Case]) -> None:
     Path(stack.folder, "program", "case.json").write_text(json.dumps(cases), encoding="utf-8")
 
 
@@ -122,20 +122,20 @@ def some(exhaustive: bool, few: int, many: int) -> settings:
 
 
 @pytest.mark.parametrize("exhaustive", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
-def test_what_is_right_is_started_and_what_is_wrong_is_told(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
+def test_valid_cases_are_started_and_others_are_reported(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
     stack.program(PROGRAM)
 
     @some(exhaustive, 1, 50)
     @given(st.lists(cases, min_size=20, max_size=40))
-    def judged(cases: list[Case]) -> None:
-        right = [case for case in cases if is_right(case)]
-        wrong = [case for case in cases if not is_right(case)]
-        state(stack, right)
+    def try_batch(batch: list[Case]) -> None:
+        right = [case for case in batch if is_right(case)]
+        wrong = [case for case in batch if not is_right(case)]
+        write_cases(stack, right)
         stack.preview().succeeded()
         stack.up().succeeded()
         assert len(live(emulator)) == len([kind for kind, _ in right if kind == "conversation"])
         stack.destroy().succeeded()
-        state(stack, wrong)
+        write_cases(stack, wrong)
         stack.preview()
         told = stack.up()
         assert "Traceback" not in told.output
@@ -143,17 +143,17 @@ def test_what_is_right_is_started_and_what_is_wrong_is_told(stack: Stack, emulat
         assert live(emulator) == []
         stack.destroy().succeeded()
 
-    judged()
+    try_batch()
 
 
 @pytest.mark.parametrize("exhaustive", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
-def test_an_event_is_started_or_its_mistakes_are_told(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
+def test_an_event_is_started_or_its_mistakes_are_reported(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
     stack.program(PROGRAM)
 
     @some(exhaustive, 5, 200)
     @given(events)
-    def judged(case: Case) -> None:
-        state(stack, [case])
+    def try_event(case: Case) -> None:
+        write_cases(stack, [case])
         preview = stack.preview()
         assert "Traceback" not in preview.output
         if preview.code:
@@ -165,4 +165,4 @@ def test_an_event_is_started_or_its_mistakes_are_told(stack: Stack, emulator: Em
             up.succeeded()
         stack.destroy().succeeded()
 
-    judged()
+    try_event()

@@ -279,7 +279,7 @@ def test_a_datetime_with_a_zone_and_an_output_are_in_utc_in_state_and_journal(
 @pytest.mark.shows("safety over-in-mid-up")
 def test_a_sweep_leaves_alone_what_an_up_has_just_started(stack: Stack, emulator: Emulator, clock: Clock) -> None:
     stack.program(program(2))
-    with interrupted(stack, emulator, UP, "the engine is about to be told") as run:
+    with interrupted(stack, emulator, UP, "the engine is about to get the result") as run:
         clock.set(3)
         assert outcomes(sweep(stack, code=0)) == [("keynote", "in use")]
         run.finish()

@@ -173,7 +173,7 @@ def test_a_file_that_became_wrong_touches_no_room_that_runs(stack: Stack, emulat
     assert set(stack.conversations()) == {"staging-a", "staging-b"}
 
 
-def test_problems_of_an_event_and_of_other_conversations_are_told_together(stack: Stack, emulator: Emulator) -> None:
+def test_problems_of_an_event_and_of_others_are_reported_together(stack: Stack, emulator: Emulator) -> None:
     event(stack, SMALL.replace("temperature: 0.2", "temperature: 2"))
     stack.program(
         """

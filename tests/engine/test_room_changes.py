@@ -193,7 +193,7 @@ def creators(emulator: Emulator) -> list[Any]:
 
 
 @pytest.mark.shows("safety creator-changed")
-def test_the_creator_s_number_is_sent_and_a_change_opens_the_room_anew(stack: Stack, emulator: Emulator) -> None:
+def test_the_creator_s_number_is_sent_and_a_change_reopens_the_room(stack: Stack, emulator: Emulator) -> None:
     stack.program(program(host=False, room=", uid=41"))
     stack.up().succeeded()
     assert creators(emulator) == [41]

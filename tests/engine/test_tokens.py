@@ -48,7 +48,7 @@ def test_a_preview_without_credentials_does_not_know_it_and_an_up_says_what_is_m
         ]
     ),
 )
-def test_a_token_that_nobody_could_use_is_told_at_preview(stack: Stack, arguments: str, said: str) -> None:
+def test_a_token_that_is_of_no_use_is_reported_at_preview(stack: Stack, arguments: str, said: str) -> None:
     late = "pulumi.Output.from_input('keynote')"
     stack.program(f"import pulumi\nfrom rtcai_pulumi import room_token\nlate = {late}\nroom_token({arguments})\n")
     told = stack.preview().failed().output

@@ -184,7 +184,7 @@ for name in {VALID!r}:
     assert sent == {name: load(f"samples/{name}.json") | {"cname": name} for name in VALID}
 
 
-def test_extra_reaches_the_wire_beside_the_others(stack: Stack) -> None:
+def test_extra_is_sent_with_the_other_fields(stack: Stack) -> None:
     with Emulator(allow_unknown_fields=True) as emulator:
         stack.environment["RTCAI_ENDPOINT"] = emulator.url
         stack.program(one_room(llm=", extra={'new': 3}", more=", extra={'newBlock': {'on': True}}"))

@@ -189,7 +189,12 @@ KINDS: Final = (
     *("hall_or_none", "rename_hall", "force_hall"),
 )
 EDITS: Final = st.lists(st.tuples(st.sampled_from(KINDS), INDEX), max_size=2)
-MOMENTS: Final = ["before the intent", "after the intent", "the create has been done", "the engine is about to be told"]
+MOMENTS: Final = [
+    "before the intent",
+    "after the intent",
+    "the create has been done",
+    "the engine is about to get the result",
+]
 VICTIMS: Final = ["engine", "plugin", "both", "SIGINT"]
 
 
@@ -359,14 +364,14 @@ class Walk(RuleBasedStateMachine):
         assert self.left <= running, "a retained agent was stopped"
         others = running - set(known.agents.values()) - self.left
         kept = {before.agents.get(name) for each in self.plan.agents if each.retained for name in each.names}
-        assert others <= before.retained | kept, "an agent runs that neither a state nor a journal names"
+        assert others <= before.retained | kept, "an agent runs that the state does not name"
         self.left |= others
         opened, kept_open = {str(room["cid"]) for room in self.emulator.rooms()}, set(known.rooms.values())
         assert kept_open <= opened, "the state names a room that is not open"
         self.opened |= kept_open
         inhabited = {task.partition("/")[0] for task in running}
         assert opened & self.opened <= kept_open | inhabited, (
-            "an empty room of ours is open that neither a state nor a journal names"
+            "an empty room of ours is open that the state does not name"
         )
 
     def known(self) -> Known:

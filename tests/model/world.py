@@ -247,7 +247,7 @@ class World:
         return made
 
     def actor(self, procedure: Procedure, *values: Any) -> Actor:
-        """The procedure at its first step."""
+        """Return the procedure at its first step."""
         actor = self.actors.get((procedure, values))
         if actor is None:
             actor = self.actors[procedure, values] = Actor(partial(procedure, *values))
@@ -320,7 +320,7 @@ class World:
 
 
 def stored(world: World, process: int) -> None:
-    """`Journal.record_stored`: the engine of a process has in its state what was returned to it."""
+    """`Journal.record_stored`: the state of a process's engine has what was returned to it."""
     world.records = tuple(
         the_one(replace(record, stored=True))
         if record.process == process and record.handed and record.kept is KeepReason.RETAINED

@@ -184,7 +184,7 @@ def test_a_process_that_is_stopped_in_the_middle_of_a_write_does_not_block_the_t
         assert len(journal.records()) == 1
 
 
-def test_the_server_is_told_to_look_for_dead_machines(url: DatabaseUrl) -> None:
+def test_the_server_looks_for_dead_machines(url: DatabaseUrl) -> None:
     """Idle for 10 seconds, then three questions 5 seconds apart: within half a minute."""
     with Journal(url) as journal:
         session = storage_of(journal)._registration._link.get()
@@ -199,7 +199,7 @@ def test_the_server_is_told_to_look_for_dead_machines(url: DatabaseUrl) -> None:
 # A server that restarts, or does not
 
 
-def test_a_server_that_restarts_is_waited_for_and_the_user_is_told_once(own_server: Server) -> None:
+def test_a_server_that_restarts_is_waited_for_and_reported_once(own_server: Server) -> None:
     told: list[str] = []
     waits = Waits(time.sleep, told.append)
     with Journal(at(own_server.url()), waits) as journal:

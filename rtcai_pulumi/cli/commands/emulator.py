@@ -23,8 +23,7 @@ _State = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
-        help="File that stores rooms and tasks, so that a restarted emulator continues with them. "
-        "Default: nothing is stored.",
+        help="File that stores rooms and tasks; a restarted emulator continues with them. Default: nothing is stored.",
     ),
 ]
 _Seed = Annotated[

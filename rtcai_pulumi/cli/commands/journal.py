@@ -17,8 +17,8 @@ _Target = Annotated[
     str | None,
     typer.Argument(
         metavar="TO",
-        help="Where to copy it: a file, or the URL of a database. Default: RTCAI_JOURNAL, where a password is not seen "
-        "in the list of processes.",
+        help="The target: a file, or the URL of a database. Default: the value of RTCAI_JOURNAL. Prefer that for a URL "
+        "with a password: other users can see arguments in the list of processes.",
         show_default=False,
     ),
 ]

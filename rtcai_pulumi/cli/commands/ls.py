@@ -79,7 +79,7 @@ def ls(
 
     Exit codes:
 
-    - 0: listed, also if there is nothing to list, or if there is no journal and --journal is not given
+    - 0: listed, also if there is nothing to list, or if the default journal does not exist yet
     - 1: the journal or a state cannot be read
     - 2: wrong usage
     """
