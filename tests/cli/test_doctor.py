@@ -13,6 +13,7 @@ from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import KeepReason, RecordState
 from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.maintenance import health
+from rtcai_pulumi.maintenance.finding import report_pass
 from tests.cli.journals import note
 from tests.cli.service import Service
 from tests.cli.test_ls import in_hours
@@ -195,7 +196,7 @@ def test_one_fault_of_the_surroundings_fails_its_own_checks_and_no_other(
     service: Service, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: list[str]
 ) -> None:
     # Two processes that take most of the time, and on which the surroundings have no effect.
-    monkeypatch.setattr(health, "_run_command", lambda check, *_, **__: health.report_pass(check, "not asked here"))
+    monkeypatch.setattr(health, "_run_command", lambda check, *_, **__: report_pass(check, "not asked here"))
     found = run_doctor(service, code=int(bool(expected)), **environment)
     assert set(find_failures(found)) - {"signature", "room API"} == set(expected) - {"signature", "room API"}
     assert found["plugin"]["verdict"] == "passed"

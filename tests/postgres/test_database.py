@@ -280,11 +280,12 @@ def test_a_lost_lock_is_taken_again_while_the_process_waits_for_something_else(
 
 
 def test_closing_ends_the_wait_for_a_server_that_is_gone(own_server: Server) -> None:
-    journal = Journal(at(own_server.url()))
+    is_waiting = threading.Event()
+    journal = Journal(at(own_server.url()), Waits(time.sleep, lambda _: is_waiting.set()))
     own_server.kill()
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(journal.add, a_record(journal))
-        time.sleep(1)
+        assert is_waiting.wait(30)
         began = time.monotonic()
         journal.close()
         assert time.monotonic() - began < 5

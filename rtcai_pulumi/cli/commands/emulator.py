@@ -102,7 +102,7 @@ def _add_options() -> None:
     """Let typer see one option for each setting in place of ``**options``."""
     *own, log_level, _ = signature(emulator).parameters.values()
     options = [_option(name, field) for name, field in _SETTINGS.items()]
-    emulator.__signature__ = Signature([*own, *options, log_level])  # type: ignore[attr-defined]
+    emulator.__signature__ = Signature([*own, *options, log_level])  # type: ignore[attr-defined]  # typer reads it
 
 
 _add_options()

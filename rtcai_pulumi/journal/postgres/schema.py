@@ -107,8 +107,8 @@ def deletions_of_old_records() -> list[Statement]:
     limit = "to_char(now() AT TIME ZONE 'UTC' - make_interval(days => ?), 'YYYY-MM-DD')"
     days = CLOSED_KEPT_DAYS
     return [
-        Statement(f"DELETE FROM records WHERE state = ? AND changed_at < {limit}", (RecordState.CLOSED, days)),  # noqa: S608
-        Statement(f"DELETE FROM rooms WHERE owner = '' AND changed_at < {limit}", (days,)),  # noqa: S608
+        Statement(f"DELETE FROM records WHERE state = ? AND changed_at < {limit}", (RecordState.CLOSED, days)),  # noqa: S608  the limit above
+        Statement(f"DELETE FROM rooms WHERE owner = '' AND changed_at < {limit}", (days,)),  # noqa: S608  the limit above
         Statement(
             "DELETE FROM processes WHERE began_at < now() - make_interval(days => ?) AND NOT EXISTS "
             "(SELECT FROM records WHERE records.process = processes.number)",
