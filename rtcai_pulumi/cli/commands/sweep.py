@@ -171,17 +171,25 @@ def sweep(
         selection = Selection(stack=stack, project=project_name, backend=backend, folder=cwd)
         raise typer.Exit(sweep_over(selection, journal, parse_duration(grace), dry_run=dry_run, as_json=as_json))
     source = require_one_stack(StateSource(stack, cwd, stack_export, stack_name, project_name, backend))
+    others = other_export or []
+    raise typer.Exit(_sweep_stack(source, others, journal, yes=yes, end_room=end_room, as_json=as_json))
+
+
+def _sweep_stack(
+    source: StateSource, other_exports: list[str], journal: str | None, *, yes: bool, end_room: bool, as_json: bool
+) -> int:
+    """Close the agents of a stack that are not in its state; returns the exit code of the command."""
     began = datetime.now(UTC)
     with exit_on_error("sweep"), open_for_reading(journal) as opened:
-        plan = plan_sweep(opened, source, os.environ, began, other_exports=other_export or [], end_room=end_room)
+        plan = plan_sweep(opened, source, os.environ, began, other_exports=other_exports, end_room=end_room)
         _print_stack(plan)
         require_unlocked(plan, source, os.environ)
         _print_plan(plan, to_stderr=as_json)
-        is_confirmed = _confirm(plan, yes=yes, can_ask=stack_export != STDIN)
+        is_confirmed = _confirm(plan, yes=yes, can_ask=source.export != STDIN)
         items = _carry_out(plan, opened, to_stderr=as_json) if opened and is_confirmed else plan.items
     if as_json:
         print_json(plan.as_json(items, datetime.now(UTC)))
-    raise typer.Exit(_exit_code(items, plan))
+    return _exit_code(items, plan)
 
 
 def _require_over_options(*, over: bool, all_: bool, stack: str | None, others: bool) -> None:
