@@ -58,7 +58,7 @@ def _check_database(url: DatabaseUrl) -> Finding:
     )
     detail = ", ".join(details)
     if abs(found.skew) > CLOCK_SECONDS:
-        return report_failure(check, detail, "set the clock of this machine, or of the database server")
+        return report_failure(check, detail, "correct the clock of this machine or of the database server")
     return report_pass(check, detail)
 
 
@@ -118,4 +118,4 @@ def _describe_over(records: Iterable[Record], now: datetime) -> str:
     if not over:
         return ""
     number = f"{format_count(len(over), 'agent')} {'is' if len(over) == 1 else 'are'} over and not stopped"
-    return f"; {number} (room {over[0].cname} is {describe_end(over[0].ends_at, now)})"
+    return f"; {number} (room {over[0].cname}: {describe_end(over[0].ends_at, now)})"

@@ -139,4 +139,6 @@ def take_over(record: Record, journal: Journal) -> Record | None:
         return None
     if current == record and not journal.is_running(record.process) and (taken := journal.take_over(record)):
         return taken
-    raise AgentInUse("Another run has just started to work on this agent; nothing was sent.", advice="run it again")
+    raise AgentInUse(
+        "Another run has just started to work on this agent; nothing was sent.", advice="run the command again"
+    )

@@ -106,7 +106,9 @@ class ServiceChecks:
         if abs(skew) > CHECK_SUM_SECONDS:
             direction = "ahead of" if skew > 0 else "behind"
             detail = f"this machine's clock is {abs(skew) / 60:.0f} minutes {direction} the service's"
-            return report_failure("clock", detail, "set the clock: a signature is valid for five minutes")
+            return report_failure(
+                "clock", detail, "correct the clock of this machine: a signature is valid for five minutes"
+            )
         return report_pass("clock", f"differs by {format_count(round(abs(skew)), 'second')} from the service's clock")
 
     def signature(self) -> Finding:

@@ -162,7 +162,7 @@ def test_agents_that_are_over_and_not_stopped_are_a_warning(service: Service) ->
         note(journal, "4/d", ends_at=in_hours(-5), kept=KeepReason.REFUSED)
         note(journal, None, ends_at=in_hours(-5))
     finding = run_doctor(service, code=0)["journal"]
-    over = "1 agent is over and not stopped (room hall is over for 2 h 59 min)"
+    over = "1 agent is over and not stopped (room hall: over for 2 h 59 min)"
     assert f"3 agents, 1 lost create; {over}" in finding["detail"]
     assert "`rtcai sweep --over --all` stops them" in finding["advice"]
 

@@ -102,7 +102,7 @@ def test_a_run_at_work_is_not_copied(filled: Service, database_server: Server, b
     run = filled.run("journal", "copy", str(filled.journal), url)
     at_work.communicate("")
     assert run.exit_code == 1
-    assert "A run is at work on the journal" in run.stderr
+    assert "A run is using the journal" in run.stderr
     assert len(content(parse_location(url))[0]) == (busy == "target")
 
 

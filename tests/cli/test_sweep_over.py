@@ -1,4 +1,4 @@
-"""``rtcai sweep --over``: agents whose time is over, from the journal alone."""
+"""``rtcai sweep --over``: stops the agents whose time is over; it reads only the journal."""
 
 import json
 import os

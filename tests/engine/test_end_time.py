@@ -219,7 +219,7 @@ def test_replace_and_taint_of_an_agent_that_is_over_are_refused_with_the_reason(
 def test_a_first_up_after_the_end_fails_in_its_check(stack: Stack, emulator: Emulator, clock: Clock) -> None:
     clock.set(3)
     stack.program(program(2))
-    reason = f"endsAt: is {in_hours(2)} (over for 1 h), and an agent is not started after its end; set a later time"
+    reason = f"endsAt: is {in_hours(2)} (over for 1 h), and an agent is not started after its end; to start it, set"
     for run in (stack.preview(), stack.pulumi("up", "--yes"), stack.up()):
         assert reason in run.failed().output
     assert calls(emulator) == []

@@ -157,7 +157,7 @@ def test_a_session_of_somebody_else_is_not_ended(
         registration = storage_of(journal)._registration
         end_sessions(database_server, "rtcai lock", journal)
         other.execute("SELECT pg_advisory_lock(%s, %s)", [registration.lock_class, registration.number])
-        with pytest.raises(JournalError, match="Another session has the lock of this run"):
+        with pytest.raises(JournalError, match="Another session holds this run's lock"):
             registration.restore()
 
 
@@ -261,7 +261,7 @@ def test_a_write_that_waits_too_long_fails_once_for_all_that_wait(
         other.execute("SELECT pg_advisory_lock(%s, 0)", [lock_class])
         began = time.monotonic()
         adds = [threads.submit(journal.add, a_record(journal, f"t-{number}")) for number in range(16)]
-        assert all("holds the journal" in str(add.exception(60)) for add in adds)
+        assert all("another session blocks the journal" in str(add.exception(60)) for add in adds)
         assert time.monotonic() - began < 4
         other.execute("SELECT pg_advisory_unlock(%s, 0)", [lock_class])
         journal.add(a_record(journal))
@@ -319,7 +319,7 @@ def test_a_database_that_went_back_to_an_earlier_state_is_an_error(
             admin.execute(f"SET search_path = {url.schema}".encode())
             admin.execute(f"{change} WHERE number = {journal.process}".encode())
         for _ in range(2):
-            with pytest.raises(JournalError, match="no longer knows this run: its database went back"):
+            with pytest.raises(JournalError, match="has no record of this run any more: its database was set back"):
                 journal.add(a_record(journal, "t-2"))
         other.add(a_record(other, "t-3"))  # nothing of the failed writes is left, nor the lock of all writes
         assert [record.trace_id for record in other.records()] == ["t-1", "t-3"]

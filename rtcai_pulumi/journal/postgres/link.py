@@ -72,7 +72,7 @@ class Outage:
             self._report()
             if self._waits.sleep(_AGAIN_SECONDS):
                 summary = f"The run was interrupted while it waited for the journal {self.url}."
-                raise JournalError(summary, advice="run it again")
+                raise JournalError(summary, advice="run the command again")
 
     def _report(self) -> None:
         with self._lock:
@@ -80,7 +80,7 @@ class Outage:
         if not is_reported:
             self._waits.report(
                 f"The connection to the journal {self.url} was lost. Waiting for its server, at most "
-                f"{OUTAGE_SECONDS:.0f} s; no request is sent until then."
+                f"{OUTAGE_SECONDS:.0f} s. No request is sent in the meantime."
             )
 
     def _end(self) -> None:

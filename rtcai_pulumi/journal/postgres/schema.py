@@ -96,7 +96,9 @@ def read_version(read: Callable[[Statement], list[Row]], url: DatabaseUrl) -> in
     version = int(read(Statement("SELECT max(number) FROM version"))[0][0] or 0)
     if version > VERSION:
         summary = f"The journal {url} has format {version}, which this release of rtcai-pulumi cannot read."
-        raise JournalError(summary, advice="upgrade rtcai-pulumi; only this journal shows which agents still run")
+        raise JournalError(
+            summary, advice="upgrade rtcai-pulumi, and keep this journal: only it shows which agents still run"
+        )
     return version
 
 
