@@ -79,7 +79,7 @@ def ls(
 
     Exit codes:
 
-    - 0: listed, also if there is nothing to list, or if the default journal does not exist yet
+    - 0: listed, also if there is nothing to list, or if the journal does not exist and --journal is not given
     - 1: the journal or a state cannot be read
     - 2: wrong usage
     """

@@ -130,8 +130,8 @@ def sweep(
     journal (--all). A room that an event has opened for such an agent (createRooms) is ended too, if no one is in it.
     This reads only the journal: it needs no state and no Pulumi CLI, and does not ask for confirmation. It is meant for
     a schedule. It may run at any time, also during a run or another sweep: it skips agents that a running process works
-    on. --stack names the stack as in rtcai ls, NAME or PROJECT/NAME; if the journal knows several
-    stacks of that name, add --project-name or --backend.
+    on. --stack names the stack as in rtcai ls, NAME or PROJECT/NAME; if the journal knows several stacks of that name,
+    add --project-name or --backend.
 
     --json prints an object:
 
