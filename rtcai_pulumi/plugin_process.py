@@ -218,7 +218,7 @@ def on_cancel(listener: Callable[[], None]) -> bool:
 
 def _cancel(self: Any, request: Any, context: Any) -> Any:
     """Replaces the code of the SDK's ``Cancel``, and so must not use a global of this module."""
-    from rtcai_pulumi.plugin_process import cancel  # noqa: PLC0415
+    from rtcai_pulumi.plugin_process import cancel  # noqa: PLC0415  not a global, see above
 
     return cancel(self, request, context)
 

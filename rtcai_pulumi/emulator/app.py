@@ -66,6 +66,6 @@ def application(service: EmulatedService, read_ends: ReadEnds | None = None) -> 
         Mount("/-", routes=admin_routes(Admin(service), service.clock)),
     ]
     routes += [Route(path, Exchange(service, operation), methods=[method]) for method, path, operation in _OPERATIONS]
-    # Unknown paths are recorded like the others, so that a client with a wrong endpoint can be found.
+    # Unknown paths are recorded like the others: they show a client with a wrong endpoint.
     routes.append(_AnyOtherRoute(Exchange(service, None)))
     return Starlette(routes=routes)

@@ -40,7 +40,7 @@ class Emulator:
         **settings: the fields of `EmulatorSettings`; ``docs/emulator.md`` has a table of them.
 
     Raises:
-        TypeError: there is no such setting; the message names the nearest one.
+        TypeError: unknown setting; the message names the nearest one.
         ValueError: a setting is not valid; the message names it.
         CannotStart: on entering the block: the port is in use, or the state file cannot be used.
     """
@@ -199,7 +199,7 @@ class Emulator:
         """Remove a fault; the requests that it holds continue.
 
         Raises:
-            LookupError: there is no fault with this number.
+            LookupError: no fault has this number.
         """
         self._run(lambda admin: admin.remove_fault(number))
 
@@ -237,7 +237,7 @@ class Emulator:
         """Open a room, as if a user had joined; return its number, also if it was open already.
 
         Raises:
-            LookupError: there is no such account.
+            LookupError: the account is unknown.
             ValueError: the name is not a valid room name.
         """
         return self._run(lambda admin: admin.open_room(cname, app_key))
@@ -251,7 +251,7 @@ class Emulator:
             app_key: account of the room; None: the first account.
 
         Raises:
-            LookupError: no such room is open, or there is no such account.
+            LookupError: the room is not open, or the account is unknown.
         """
         self._run(lambda admin: admin.end_room(cname, app_key, end_tasks=end_tasks))
 

@@ -177,7 +177,7 @@ def test_what_its_options_say_can_be_seen_and_changed_while_it_runs(start: Start
         "--dedup", "refuse", "--max-rps", "50", "--retry-after", "--rooms", "required", "--start-seconds", "0.5",
         "--end-seconds", "9", "--tasks-outlive-rooms",
     )  # fmt: skip
-    stated = {
+    settings = {
         "rooms": "required",
         "dedup": "refuse",
         "maxRps": 50,
@@ -186,8 +186,8 @@ def test_what_its_options_say_can_be_seen_and_changed_while_it_runs(start: Start
         "endSeconds": 9.0,
         "tasksEndWithRoom": False,
     }
-    assert running.http.get("/-/settings").json() == stated
-    assert running.http.patch("/-/settings", json={"rooms": "auto"}).json() == {**stated, "rooms": "auto"}
+    assert running.http.get("/-/settings").json() == settings
+    assert running.http.patch("/-/settings", json={"rooms": "auto"}).json() == {**settings, "rooms": "auto"}
     assert running.create()["code"] == 200
 
 
@@ -210,7 +210,7 @@ def test_accounts_that_make_no_sense_are_one_line_without_a_secret(
     assert "canary" not in run.stderr
 
 
-def test_it_starts_from_a_seed_and_a_restarted_one_goes_on_without_it(start: Start, tmp_path: Path) -> None:
+def test_it_starts_from_a_seed_and_a_restarted_one_ignores_it(start: Start, tmp_path: Path) -> None:
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"tasks": [{"cname": "keynote", "data": body()["data"]}]}))
     options = ["--state", str(tmp_path / "state.json"), "--seed", str(seed)]
@@ -245,7 +245,7 @@ def test_a_seed_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in run.stderr
 
 
-def test_a_restarted_emulator_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
+def test_a_restarted_emulator_continues_where_it_stopped(start: Start, tmp_path: Path) -> None:
     state = str(tmp_path / "state.json")
     first = start("--state", state)
     first.create()
@@ -309,7 +309,7 @@ def test_a_wrong_value_is_a_usage_error_that_names_the_option(wrong: list[str]) 
 
 
 def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
-    shown = failing("--help").stdout
+    help_text = failing("--help").stdout
     for word in (
         "/-/tasks",
         "/-/requests",
@@ -319,7 +319,7 @@ def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
         "/-/faults",
         "--max-rps",
     ):
-        assert word in shown
+        assert word in help_text
 
 
 @pytest.mark.parametrize("storage", ["file", "database"])

@@ -44,9 +44,9 @@ def test_every_setting_is_an_option_or_an_environment_variable() -> None:
 
 
 def test_help_of_the_class_lists_every_setting_with_its_default() -> None:
-    shown = inspect.signature(Emulator).parameters
-    assert list(shown) == ["port", "state", "clock", "read_ends", *FIELDS]
-    assert all(shown[name].default == field.default for name, field in FIELDS.items())
+    parameters = inspect.signature(Emulator).parameters
+    assert list(parameters) == ["port", "state", "clock", "read_ends", *FIELDS]
+    assert all(parameters[name].default == field.default for name, field in FIELDS.items())
 
 
 def test_a_misspelt_keyword_is_refused_with_the_nearest_name() -> None:

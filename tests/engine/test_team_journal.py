@@ -203,7 +203,7 @@ def test_a_database_that_cannot_be_reached_at_the_start_sends_nothing_and_is_one
     assert PASSWORD not in run.output
 
 
-def test_a_server_that_is_gone_when_the_answer_arrives_leaves_no_agent_that_nobody_knows(
+def test_a_server_that_is_gone_when_the_answer_arrives_loses_no_agent(
     stack: Stack, emulator: Emulator, own_server: Server
 ) -> None:
     stack.environment["RTCAI_JOURNAL"] = own_server.url()

@@ -33,11 +33,11 @@ def rooms(**speeds: float) -> str:
     return "".join(blocks)
 
 
-def kept(shown: Page | Locator, name: str) -> None:
+def save_screenshot(part: Page | Locator, name: str) -> None:
     """Save a screenshot for the README if requested. The tests themselves do not change the checkout."""
     if SCREENSHOTS:
         IMAGES.mkdir(exist_ok=True)
-        shown.screenshot(path=IMAGES / f"{name}.png")
+        part.screenshot(path=IMAGES / f"{name}.png")
 
 
 @pytest.mark.everyday
@@ -160,7 +160,7 @@ def test_a_day_at_an_event_for_the_readme(
     for room in ROOMS:
         expect(view.state(room)).to_have_text("Running")
     expect(view.calls.filter(has=view.page.locator(".code", has_text="611"))).to_have_count(1)
-    kept(page, name)
+    save_screenshot(page, name)
     if name == "page":
         view.opened_room("keynote")
-        kept(view.room("keynote"), "page-agent")
+        save_screenshot(view.room("keynote"), "page-agent")

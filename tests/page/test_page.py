@@ -75,7 +75,7 @@ def test_bars_stand_where_their_times_are(emulator: Emulator, page: Page) -> Non
     assert (running["x"] - line["x"]) / line["width"] == pytest.approx(180 / 240, abs=0.06)
 
 
-def test_time_goes_on_without_a_bar_being_drawn_anew(emulator: Emulator, page: Page) -> None:
+def test_time_passes_without_redrawing_a_bar(emulator: Emulator, page: Page) -> None:
     emulator.seed(tasks=[agent("r", 10)])
     view = View(page, emulator).opened()
     line, bar = view.room("r").locator(".line"), view.bars("r").element_handle()
@@ -111,7 +111,7 @@ def test_a_task_that_starts_and_ends_by_itself_shows_without_a_request(
     expect(view.state("r")).to_have_text("Open, no agent")
 
 
-def test_an_agent_whose_room_is_gone_is_told(emulator: Emulator, api: Api, view: View) -> None:
+def test_an_agent_whose_room_is_gone_is_reported(emulator: Emulator, api: Api, view: View) -> None:
     api.create(body(cname="r"))
     emulator.end_room("r", end_tasks=False)
     expect(view.state("r")).to_have_text("Running, its room has ended")
@@ -203,11 +203,11 @@ def test_secrets_are_masked(emulator: Emulator, api: Api, view: View) -> None:
                 Api(one, http).create(body(cname="r", data=data), headers if one is emulator else None)
         expect(view.calls.locator(".code")).to_have_text(["601", "200"])
         view.calls.first.locator("button").click()
-        shown = view.page.locator(".message")
-        expect(shown).to_contain_text("CheckSum")
+        messages = view.page.locator(".message")
+        expect(messages).to_contain_text("CheckSum")
         assert headers["CheckSum"] not in view.page.content()
         view.calls.last.locator("button").click()
-        expect(shown).to_have_count(2)
+        expect(messages).to_have_count(2)
         expect(view.calls.last).to_contain_text("token=••••••")
         text = view.page.content()
         other = View(view.page, loose).opened()
@@ -350,9 +350,7 @@ def test_a_reset_empties_it(emulator: Emulator, view: View) -> None:
     view.live()
 
 
-def test_a_tab_that_nobody_looks_at_gives_its_connection_back_and_goes_on_where_it_was(
-    emulator: Emulator, view: View
-) -> None:
+def test_a_hidden_tab_disconnects_and_later_continues(emulator: Emulator, view: View) -> None:
     # Headless tabs are never hidden, so the test replaces what the browser reports to the page.
     hide = """hidden => {
         Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
@@ -409,7 +407,7 @@ def test_everything_can_be_done_with_the_keyboard(emulator: Emulator, page: Page
 def test_a_question_that_is_asked_again_at_once_is_answered(emulator: Emulator, page: Page) -> None:
     emulator.seed(tasks=[agent("keynote", 5)])
     view = View(page, emulator).opened()
-    # In one task of the browser, so that the event of the first close comes after the second question.
+    # In one task of the browser: the event of the first close must come after the second question.
     page.evaluate(
         """() => {
             const button = document.querySelector("[data-act=end-room]");

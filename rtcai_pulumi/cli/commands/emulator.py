@@ -29,8 +29,7 @@ _State = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
-        help="File that stores rooms and tasks, so that a restarted emulator continues with them. "
-        "Default: nothing is stored.",
+        help="File that stores rooms and tasks; a restarted emulator continues with them. Default: nothing is stored.",
     ),
 ]
 _Seed = Annotated[
@@ -132,7 +131,7 @@ def _add_options() -> None:
     """Let typer see one option for each setting in place of ``**options``."""
     *own, journal, log_level, _ = signature(emulator).parameters.values()
     options = [_option(name, field) for name, field in _SETTINGS.items()]
-    emulator.__signature__ = Signature([*own, *options, journal, log_level])  # type: ignore[attr-defined]
+    emulator.__signature__ = Signature([*own, *options, journal, log_level])  # type: ignore[attr-defined]  # typer reads it
 
 
 _add_options()

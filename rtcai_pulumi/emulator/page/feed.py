@@ -1,6 +1,6 @@
 """Sends page changes as server-sent events.
 
-There are no queues: each reader gets what has changed since its last event, in its newest form. A browser that
+Readers have no queues: each one gets what has changed since its last event, in its newest form. A browser that
 reconnects sends its last position (``Last-Event-ID``) and continues from there. If that is too long ago, or belongs to
 another emulator, the browser is asked to reload everything.
 """
@@ -26,7 +26,7 @@ _BATCH_SECONDS: Final = 0.05
 _CHECK_SECONDS: Final = 0.5
 """Seconds between checks whether a task has started or ended by itself."""
 _KEEP_ALIVE_SECONDS: Final = 10.0
-"""Seconds after which something is sent, so that a disconnected browser is noticed."""
+"""Seconds after which something is sent, to notice a disconnected browser."""
 
 
 class Feed:
