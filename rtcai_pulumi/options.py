@@ -100,6 +100,7 @@ def resolve_options(opts: ResourceOptions | None, kind: ResourceKind) -> Resolve
         _resolve_deleted_with(opts.deleted_with, kind, resolved)
     if kind.ends_with_a_room:
         resolved.hidden |= _read_order_and_retention(opts)
+    resolved.hidden |= _read_error_hook(opts)
     if resolved.opts.replace_on_changes:
         resolved.hidden["replaceOnChanges"] = list(resolved.opts.replace_on_changes)
     resolved.may_change = opts.parent is not None or bool(opts.transforms or _transformations(opts))
@@ -139,6 +140,10 @@ def _read_order_and_retention(opts: ResourceOptions) -> dict[str, Any]:
     if opts.delete_before_replace is not None:
         hidden["deleteBeforeReplace"] = opts.delete_before_replace
     return hidden
+
+
+def _read_error_hook(opts: ResourceOptions) -> dict[str, Any]:
+    return {"errorHook": True} if getattr(getattr(opts, "hooks", None), "on_error", None) else {}
 
 
 def _resolve_deleted_with(other: pulumi.Resource, kind: ResourceKind, resolved: ResolvedOptions) -> None:
@@ -228,6 +233,7 @@ async def _read_effective_options(args: ResourceTransformArgs, kind: ResourceKin
     hidden = {name: value for name, value in from_program.items() if name not in _EFFECTIVE}
     if kind.ends_with_a_room:
         hidden |= _read_order_and_retention(opts)
+    hidden |= _read_error_hook(opts)
     if opts.replace_on_changes:
         hidden["replaceOnChanges"] = list(opts.replace_on_changes)
     if opts.import_:

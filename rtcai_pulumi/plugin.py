@@ -24,7 +24,7 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
-from rtcai_pulumi.config.conversation import former_owners
+from rtcai_pulumi.config.conversation import former_owners, options_of
 from rtcai_pulumi.config.end_time import ENDS_AT, normalize_end_time
 from rtcai_pulumi.config.validation import check
 from rtcai_pulumi.config.values import UNKNOWN, map_nested
@@ -48,6 +48,7 @@ from rtcai_pulumi.lifecycle.room import (
 from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.plugin_process import (
     Engine,
+    add_thread,
     cli,
     engine_address,
     exported_state,
@@ -66,6 +67,7 @@ from rtcai_pulumi.stack.state import stack_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from rtcai_pulumi.journal.journal import Journal
     from rtcai_pulumi.journal.reader import JournalReader, ReadOnlyJournal
@@ -112,11 +114,11 @@ class PluginProcess:
             state=self._read_state,
             destroys_stack=self._cli.destroys_all,
         )
-        self.replacements = Replacements(self._cli.ends_at_error, self._has_ended, _report)
+        self.replacements = Replacements(self._cli.ends_at_error, self._has_ended, _report, self._replace_thread)
         print_without_frames()
         if not on_cancel(self._is_cancelled):
             self.engine.debug("rtcai: the plugin's Cancel was not found; a Ctrl-C does not end waits")
-        widen_pool(concurrency_of(os.environ, config), self.engine.debug)
+        self._pool = widen_pool(concurrency_of(os.environ, config), self.engine.debug)
 
     def warn_of_missing_credentials(self) -> None:
         """Warn once that `pulumi up` will fail. Only this process can know: the program may run somewhere else."""
@@ -153,6 +155,11 @@ class PluginProcess:
         if journal is not None and self.engine.idle:
             with suppress(JournalError):
                 journal.record_stored()
+
+    def _replace_thread(self) -> None:
+        """Give other calls a thread for the one that waits: they may be what it waits for."""
+        if self._pool is not None:
+            add_thread(self._pool)
 
     def _has_ended(self) -> bool:
         """Whether the engine creates nothing any more: it has requested a stop, or it is gone."""
@@ -245,17 +252,22 @@ class _Verbs:
         self._replacements = process.replacements
 
     @contextmanager
-    def _call(self) -> Iterator[None]:
+    def _call(self, verb: str, props: dict[str, Any], id_: str = "") -> Iterator[None]:
         """Mark a call that must be finished, within the time that ``custom_timeouts`` allows."""
         timeout = getattr(request_of_call(), "timeout", None)
-        with self._process.engine.call(), self._replacements.holding_errors(), limit_time(timeout):
+        with self._process.engine.call(), self._guard(verb, props, id_), limit_time(timeout):
             yield
+
+    def _guard(self, verb: str, props: dict[str, Any], id_: str = "") -> AbstractContextManager[None]:
+        """Let an error of a call silence no other room."""
+        name = f"{verb} {id_ or props.get('owner')}"
+        return self._replacements.call(name, may_be_repeated=bool(options_of(props).get("errorHook")))
 
     def _check_result(self, news: dict[str, Any], problems: Iterable[object]) -> CheckResult:
         """The result of a check; the property name is empty, because the engine would print the value."""
         failures = [CheckFailure("", str(problem)) for problem in problems]
         if failures:
-            self._replacements.hold()
+            self._replacements.fail(f"check {news.get('owner')}")
         return CheckResult(_with_end_in_utc(news), failures)
 
     def _inputs(self, props: Any) -> Any:
@@ -278,15 +290,17 @@ class ConversationVerbs(_Verbs):
         if not _olds and not problems:
             inputs = self._inputs(news)
             problems = foresee(inputs, self._run)
-            self._replacements.note_announced(str(inputs.get("owner")))
+            if (owner := inputs.get("owner")) is not None:
+                self._replacements.note_announced(owner)
         return self._check_result(news, problems)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the agent if the canonical forms differ, or if the journal says that it has ended."""
-        with self._replacements.holding_errors():
+        with self._guard("diff", _news, _id):
             news = self._inputs(_news)
             difference = diff(_id, _to_properties(_olds), news, self._run)
-        self._replacements.note_compared(_id, str(news.get("owner")))
+        if (owner := news.get("owner")) is not None:
+            self._replacements.note_compared(_id, owner)
         return DiffResult(
             changes=bool(difference.replaces) or difference.needs_recovery,
             replaces=list(difference.replaces),
@@ -295,25 +309,27 @@ class ConversationVerbs(_Verbs):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Start the agent."""
-        inputs = self._inputs(props)
-        with self._call(), self._replacements.creating(str(inputs.get("owner"))):
-            created = create(inputs, self._run)
+        with self._call("create", props):
+            inputs = self._inputs(props)
+            with self._replacements.creating(inputs.get("owner")):
+                created = create(inputs, self._run)
         return CreateResult(created.id, created.outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Remove the agent from the state if its room is definitely gone."""
-        with self._replacements.holding_errors():
+        with self._guard("read", props, id_):
             return _read_result(read(id_, _to_properties(props), self._run), id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Close other agents of this resource that an earlier run left next to the agent."""
-        with self._call():
+        with self._call("update", _news, _id):
             return UpdateResult(update(_id, _to_properties(_olds), self._inputs(_news), self._run))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Stop the agent."""
         props = _to_properties(_props)
-        with self._call(), self._replacements.deleting(_id, str(props.get("owner")), str(props.get("cname"))):
+        deleting = self._replacements.deleting(_id, props.get("owner"), str(props.get("cname")))
+        with self._call("delete", props, _id), deleting:
             delete(_id, props, self._run)
 
 
@@ -330,29 +346,29 @@ class RoomVerbs(_Verbs):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the room if its name differs; the new room is opened before the old one is ended."""
-        with self._replacements.holding_errors():
+        with self._guard("diff", _news, _id):
             changes, replaces = diff_room(_id, _to_properties(_olds), self._inputs(_news), self._run)
         return DiffResult(changes=changes, replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Open the room."""
-        with self._call():
+        with self._call("create", props):
             id_, outputs = create_room(self._inputs(props), self._run)
         return CreateResult(id_, outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Remove the room from the state if it is definitely gone."""
-        with self._replacements.holding_errors():
+        with self._guard("read", props, id_):
             return _read_result(read_room(_to_properties(props), self._run), id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Store the inputs that only the provider reads; no request is sent."""
-        with self._call():
+        with self._call("update", _news, _id):
             return UpdateResult(update_room(_id, _to_properties(_olds), self._inputs(_news), self._run))
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """End the room if no one is in it."""
-        with self._call():
+        with self._call("delete", _props, _id):
             delete_room(_to_properties(_props), self._run)
 
 

@@ -82,8 +82,8 @@ class Cli:
         """Whether an error of a resource ends the run; None if this is not known."""
         if not self.arguments:
             return None
-        option = next((each for each in self.arguments if each.partition("=")[0] == "--continue-on-error"), None)
-        value = os.environ.get("PULUMI_CONTINUE_ON_ERROR", "") if option is None else option.partition("=")[2] or "true"
+        given = [each for each in self.arguments if each.partition("=")[0] == "--continue-on-error"]
+        value = given[-1].partition("=")[2] or "true" if given else os.environ.get("PULUMI_CONTINUE_ON_ERROR", "")
         return value.lower() not in _TRUE
 
 
@@ -287,7 +287,7 @@ def _servicer() -> type:
     return servicer if isinstance(servicer, type) else type(None)
 
 
-def widen_pool(places: int, debug: Callable[[str], None]) -> None:
+def widen_pool(places: int, debug: Callable[[str], None]) -> ThreadPoolExecutor | None:
     """Allow this many calls at the same time: the plugin process starts with a pool of four threads.
 
     The pool is the one whose thread runs this call; if it cannot be found, there are four calls at a time.
@@ -295,14 +295,28 @@ def widen_pool(places: int, debug: Callable[[str], None]) -> None:
     Args:
         places: the number of calls at the same time.
         debug: called if the pool cannot be found.
+
+    Returns:
+        The pool; None if it cannot be found.
     """
     thread = threading.current_thread()
     for candidate in gc.get_objects():
         if isinstance(candidate, ThreadPoolExecutor) and thread in getattr(candidate, "_threads", ()):
             candidate._max_workers = max(places, getattr(candidate, "_max_workers", 0))
             _start_threads(candidate, places)
-            return
+            return candidate
     debug("rtcai: the plugin's thread pool was not found; four calls run at a time")
+    return None
+
+
+def add_thread(pool: ThreadPoolExecutor) -> None:
+    """Start one more thread, for calls that are waiting in the pool already."""
+    with suppress(AttributeError, RuntimeError):  # the pool has changed, or the process is ending
+        pool._max_workers += 1
+        # A pool starts no thread as long as it counts an idle one, which it also does for threads that are not idle.
+        while pool._idle_semaphore.acquire(timeout=0):
+            pass
+        pool._adjust_thread_count()
 
 
 def _start_threads(pool: ThreadPoolExecutor, count: int) -> None:

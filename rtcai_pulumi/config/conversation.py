@@ -110,8 +110,8 @@ def options_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """The Pulumi options among the inputs; empty if there are none.
 
     Possible keys: ``retainOnDelete``, ``deleteBeforeReplace``, ``replaceOnChanges``, ``deletedWith`` and ``import`` for
-    the options of these names; ``formerOwners`` for ``aliases``; ``roommates``, if the input ``adopt`` is set; and
-    ``problems``, a list of the options that are not supported.
+    the options of these names; ``errorHook``, if there is a hook ``on_error``; ``formerOwners`` for ``aliases``;
+    ``roommates``, if the input ``adopt`` is set; and ``problems``, a list of the options that are not supported.
     """
     options = inputs.get("options")
     return options if isinstance(options, Mapping) else {}

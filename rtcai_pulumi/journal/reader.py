@@ -43,6 +43,10 @@ class JournalReader(ABC):
         """The records of one owner, or all, oldest first."""
         return self._select("owner = ?", owner) if owner is not None else self._select("1 = 1")
 
+    def records_with_end(self) -> list[Record]:
+        """The records of the agents that have an end, oldest first."""
+        return self._select("ends_at != ''")
+
     def record(self, trace_id: str) -> Record | None:
         """The record of one create."""
         return next(iter(self._select("trace_id = ?", trace_id)), None)

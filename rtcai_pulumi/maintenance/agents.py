@@ -176,7 +176,7 @@ def read_ends(reader: JournalReader) -> dict[tuple[int, str], str]:
         JournalError: the journal cannot be read.
     """
     ends: dict[tuple[int, str], str] = {}
-    for record in reader.records():
+    for record in reader.records_with_end():
         end = parse_end_time(record.ends_at)
         if end is not None and record.cid is not None and record.task_id is not None:
             key = record.cid, record.task_id

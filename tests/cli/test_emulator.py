@@ -284,6 +284,7 @@ def test_a_kill_in_the_middle_of_many_writes_loses_no_answered_task(
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(create_until_killed, range(8)))
+    running.process.wait(30)  # it holds the lock of the file until it is gone
     with Emulator(state=state) as again:
         kept = {task["taskId"] for task in again.tasks()}
     assert len(told) >= answered
@@ -354,3 +355,9 @@ def test_a_journal_that_cannot_be_read_is_a_warning(start: Start, tmp_path: Path
     assert running.process.stderr is not None
     warning = next(line for line in running.process.stderr if "WARNING" in line)
     assert "The live page cannot show when agents end: The journal" in warning
+
+
+def test_a_journal_that_the_option_does_not_name_is_an_error_at_the_start() -> None:
+    run = failing("--journal", "mysql://host/journal")
+    assert run.returncode == 1
+    assert "rtcai emulator: The URL of the journal is not valid." in run.stderr

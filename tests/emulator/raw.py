@@ -30,9 +30,9 @@ def until_end(client: socket.socket) -> bytes:
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool], seconds: float = 30) -> None:
     """Return once a condition is true for which no event exists."""
-    patience = time.monotonic() + 30
+    patience = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < patience
 

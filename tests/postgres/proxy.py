@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from tests.postgres.server import free_port
+from tests.network import free_port
 
 COMMIT = b"COMMIT"
 

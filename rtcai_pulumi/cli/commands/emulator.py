@@ -23,6 +23,7 @@ from rtcai_pulumi.config.emulator import (
 from rtcai_pulumi.journal.reader import ReadOnlyJournal
 from rtcai_pulumi.journal.stores import open_read_only
 from rtcai_pulumi.maintenance.agents import read_ends
+from rtcai_pulumi.service.errors import JournalError
 
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1 to listen on; 0 chooses a free port.")]
 _State = Annotated[
@@ -72,14 +73,19 @@ def _settings_of(options: Mapping[str, Any]) -> EmulatorSettingsArguments:
 
 
 class _Ends:
-    """Reads from the journal when agents end, without changing it: it need not exist."""
+    """Reads from the journal when agents end, without changing it: it need not exist.
 
-    def __init__(self, journal: str | None) -> None:
-        self._journal = journal
+    Raises:
+        JournalError: the option does not name a journal.
+    """
+
+    def __init__(self, option: str | None) -> None:
+        # RTCAI_JOURNAL is read later: an emulator also works where it is wrong, or where no home folder is known.
+        self._location = get_journal_location(option) if option else None
 
     @cached_property
     def _reader(self) -> ReadOnlyJournal:
-        return open_read_only(get_journal_location(self._journal))
+        return open_read_only(self._location or get_journal_location(None))
 
     def read(self) -> Mapping[tuple[int, str], str]:
         """Return the end of each task that has one.
@@ -122,7 +128,7 @@ def emulator(
     try:
         settings = serve.settings_from(os.environ, **_settings_of(options))
         serve.run(settings, port, state, seed, log_level=log_level, read_ends=_Ends(journal).read)
-    except CannotStart as error:
+    except (CannotStart, JournalError) as error:
         print_error(f"rtcai emulator: {error}")
         raise typer.Exit(1) from None
 

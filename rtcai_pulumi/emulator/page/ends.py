@@ -22,7 +22,9 @@ ReadEnds = Callable[[], Mapping[TaskKey, str]]
 _PAUSE_SECONDS: Final = 1.0
 """Seconds between two reads while a page is open."""
 _MAX_SHARE: Final = 0.05
-"""The largest share of the time in which the ends are read: a long journal is read less often."""
+"""The largest share of a processor that reads may take: a long journal is read less often."""
+_MAX_PAUSE_SECONDS: Final = 30.0
+"""The longest pause between two reads."""
 
 _logger = logging.getLogger(__name__)
 
@@ -57,13 +59,13 @@ class EndTimes:
             threading.Thread(target=self._run, args=arguments, name="rtcai-ends", daemon=True).start()
 
     def _run(self, read: ReadEnds, loop: asyncio.AbstractEventLoop) -> None:
-        begin = time.monotonic()
+        begin = time.thread_time()
         failure, ends = "", None
         try:
             ends = {key: int(end.timestamp() * 1000) for key, text in read().items() if (end := parse_end_time(text))}
         except Exception as error:  # the page must work without the ends
             failure = str(error) or type(error).__name__
-        pause = max(_PAUSE_SECONDS, (time.monotonic() - begin) / _MAX_SHARE)
+        pause = min(max(_PAUSE_SECONDS, (time.thread_time() - begin) / _MAX_SHARE), _MAX_PAUSE_SECONDS)
         with suppress(RuntimeError):  # the emulator has ended meanwhile
             loop.call_soon_threadsafe(self._finish, ends, failure, pause)
 

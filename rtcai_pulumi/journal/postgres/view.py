@@ -72,7 +72,7 @@ class DatabaseView(ReadOnlyJournal):
     def _connect(self) -> Connection:
         """Connect once; a failure is repeated for a while without another attempt."""
         if self._failure is not None and time.monotonic() - self._failure[0] < _FAILED_SECONDS:
-            raise self._failure[1]
+            raise self._failure[1].with_traceback(None)  # else each raise would add to the last traceback
         try:
             return connect_to_read(self._url)
         except JournalError as error:

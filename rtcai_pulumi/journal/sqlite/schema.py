@@ -176,7 +176,7 @@ def read_snapshot_with_locks(path: Path) -> Snapshot:
         JournalError: as by `read_snapshot`.
     """
     try:
-        return _describe(_load(open_reader(path)), path)
+        return _describe(_load(_connect_read_only(path)), path)
     except sqlite3.Error as error:
         raise journal_error(path, error) from None
 
@@ -268,6 +268,12 @@ def _find_foreign_files(path: Path) -> Iterator[str]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that creates no file, and does not move a log into the database when it is closed."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def _use_wal(database: sqlite3.Connection, path: Path) -> None:

@@ -78,7 +78,7 @@ class JournalSnapshot(ReadOnlyJournal):
             if signature is not None:
                 self._snapshot, self._signature = self._read_unchanged(signature)
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # else each raise would add to the traceback of the last one
         return self._snapshot
 
     def _read_unchanged(self, signature: tuple[Any, ...]) -> tuple[Snapshot | None, tuple[Any, ...] | None]:

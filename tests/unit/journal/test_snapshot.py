@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import traceback
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.sqlite.schema import read_snapshot_with_locks
 from rtcai_pulumi.journal.sqlite.snapshot import JournalSnapshot
 from rtcai_pulumi.service.errors import JournalError
 from tests.unit.journal.records import a_record
@@ -152,6 +154,7 @@ def test_a_journal_of_an_older_release_is_read_and_then_migrated(path: Path, ver
         database.execute(f"PRAGMA user_version = {version}")
     with closing(JournalSnapshot(path)) as snapshot:
         assert snapshot.records() == [written]
+        assert snapshot.records_with_end() == []
         assert snapshot.room(1, app_key="a", room_endpoint="e") is None
     with Journal(path) as journal:
         assert journal.records() == [written]
@@ -161,12 +164,14 @@ def test_a_journal_of_an_older_release_is_read_and_then_migrated(path: Path, ver
 def test_a_file_that_cannot_be_read_is_tried_again_only_when_it_has_changed(path: Path) -> None:
     path.write_text("not a journal")
     snapshot = JournalSnapshot(path)
-    errors = []
-    for _ in range(2):
+    errors, frames = [], []
+    for _ in range(3):
         with pytest.raises(JournalError) as raised:
             traces(snapshot)
         errors.append(raised.value)
+        frames.append(len(list(traceback.walk_tb(raised.value.__traceback__))))
     assert errors[0] is errors[1]
+    assert frames[1] == frames[2], "the same error grows with each raise"
     path.unlink()
     assert traces(snapshot) == []
 
@@ -183,6 +188,32 @@ def test_a_snapshot_needs_no_temporary_folder(path: Path, monkeypatch: pytest.Mo
         assert traces(snapshot) == ["first"]
     if has_log:
         journal.close()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from rtcai_pulumi.journal.journal import Journal
+from tests.unit.journal.test_snapshot import add
+add(Journal(Path(sys.argv[1])), "first")
+os._exit(1)
+"""
+
+
+def test_a_read_with_locks_leaves_the_files_of_a_killed_writer(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, timeout=30)
+    before = {file: file.read_bytes() for file in (path, log_of(path))}
+    snapshot = read_snapshot_with_locks(path)
+    assert snapshot.records
+    assert len(snapshot.database.execute(snapshot.records).fetchall()) == 1
+    snapshot.database.close()
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_a_read_with_locks_creates_no_file(path: Path) -> None:
+    with pytest.raises(JournalError, match="unable to open"):
+        read_snapshot_with_locks(path)
+    assert not path.exists()
 
 
 def test_a_file_that_disappears_counts_as_missing_and_is_not_created(path: Path) -> None:
