@@ -10,6 +10,7 @@ import pytest
 from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import Record, RecordState
 from rtcai_pulumi.maintenance import CommandError
+from rtcai_pulumi.service.errors import JournalError
 from tools.dev import __main__ as commands
 from tools.dev.stack import Stack, dev, live
 
@@ -41,8 +42,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
 
 
 @pytest.fixture
-def status(capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, str]]:
-    return lambda: (commands.status(), capsys.readouterr().out)
+def status(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    def text() -> str:
+        commands.status()
+        return capsys.readouterr().out
+
+    return text
 
 
 def test_down_reports_that_the_other_stack_has_agents(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,41 +76,33 @@ def test_down_of_the_service_reports_agents_on_the_emulator(
     ],
 )
 def test_status_lists_each_agent_that_may_run(
-    checkout: Checkout, status: Callable[[], tuple[int, str]], state: RecordState, shown: list[str]
+    checkout: Checkout, status: Callable[[], str], state: RecordState, shown: list[str]
 ) -> None:
     checkout.has_journaled(checkout.live, "keynote", state)
-    code, text = status()
-    assert code == 0
-    assert shown in [line.split() for line in text.splitlines()]
+    assert shown in [line.split() for line in status().splitlines()]
 
 
-def test_status_does_not_list_an_agent_that_is_stopped(
-    checkout: Checkout, status: Callable[[], tuple[int, str]]
-) -> None:
+def test_status_does_not_list_an_agent_that_is_stopped(checkout: Checkout, status: Callable[[], str]) -> None:
     checkout.has_journaled(checkout.live, "over", RecordState.CLOSED)
-    code, text = status()
-    assert (code, text.count("No agents.")) == (0, 2)
+    assert status().count("No agents.") == 2
 
 
-def test_a_long_task_is_not_cut_and_a_room_takes_no_markup(
-    checkout: Checkout, status: Callable[[], tuple[int, str]]
-) -> None:
+def test_a_long_task_is_not_cut_and_a_room_takes_no_markup(checkout: Checkout, status: Callable[[], str]) -> None:
     room = f"[red]房间{'9' * 64}"
     checkout.has_journaled(checkout.live, room)
-    assert [room, f"7/t-{room}", "open"] in [line.split() for line in status()[1].splitlines()]
+    assert [room, f"7/t-{room}", "open"] in [line.split() for line in status().splitlines()]
 
 
-def test_a_journal_that_cannot_be_read_is_reported_and_the_other_stack_is_listed(
-    checkout: Checkout, status: Callable[[], tuple[int, str]]
+def test_a_journal_that_cannot_be_read_is_an_error_after_the_agents_of_the_service(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = checkout.dev.folder / "journal.db"
     journal.parent.mkdir(parents=True)
     journal.write_text("no database, and long enough to be looked at")
     checkout.has_journaled(checkout.live, "keynote")
-    code, text = status()
-    assert code == 1
-    assert str(journal) in text
-    assert "t-keynote" in text
+    with pytest.raises(JournalError, match=str(journal)):
+        commands.status()
+    assert "t-keynote" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("has_state", [True, False])

@@ -128,8 +128,10 @@ def test_up_brings_back_an_emulator_that_has_ended(checkout: Checkout) -> None:
 
 def test_interrupted_it_can_be_run_again(checkout: Checkout) -> None:
     # A session of its own: as on a terminal, the interrupt reaches make, the tool and the engine at the same time.
+    # Tests in the background of a shell have inherited an ignored interrupt.
+    command = ["env", "--default-signal=INT", "make", "up"]
     with subprocess.Popen(
-        ["make", "up"], cwd=checkout.root, env=checkout.environ, stdin=subprocess.DEVNULL, start_new_session=True,
+        command, cwd=checkout.root, env=checkout.environ, stdin=subprocess.DEVNULL, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         assert child.stdout

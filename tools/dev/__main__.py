@@ -4,12 +4,11 @@ On the service, Pulumi shows a preview and asks before it changes anything.
 """
 
 import os
-import signal
 import sys
 
 from rtcai_pulumi.cli.output import print_table
 from rtcai_pulumi.maintenance import CommandError
-from rtcai_pulumi.service.errors import JournalError, RtcAiError
+from rtcai_pulumi.service.errors import RtcAiError
 from tools.dev.emulator import Emulator
 from tools.dev.stack import Stack, choose, dev, live
 
@@ -63,21 +62,16 @@ def down(stack: Stack) -> None:
         print(f"Stack {other.name} still has agents: `make status` lists them.")
 
 
-def status() -> int:
+def status() -> None:
     """List the agents of both stacks; no request is sent to the service."""
-    code = 0
-    for stack, how in ((dev(os.environ), "unset all"), (live(os.environ), "set the")):
-        where = "the real service"
-        if not stack.is_live:
-            running = Emulator(stack.folder, stack.environment).running()
-            where = f"the emulator on {running[1]}, process {running[0]}" if running else "the emulator is not running"
-        print(f"Stack {stack.name}: {where}. To work on it, {how} RTCAI_ credentials.", flush=True)
-        try:
-            _print_agents(stack)
-        except JournalError as error:  # the other stack is listed all the same
-            print(error, flush=True)
-            code = 1
-    return code
+    print("Stack live, on the real service; the targets work on it if the RTCAI_ credentials are set:")
+    stack = live(os.environ)
+    _print_agents(stack)
+    stack = dev(os.environ)
+    running = Emulator(stack.folder, stack.environment).running()
+    where = f"on the emulator, {running[1]}, process {running[0]}" if running else "the emulator is not running"
+    print(f"Stack dev, {where}:")
+    _print_agents(stack)
 
 
 def _print_agents(stack: Stack) -> None:
@@ -120,13 +114,11 @@ def _set_room(stack: Stack) -> None:
 def main() -> int:
     """Run the target that the Makefile names, and return its exit code."""
     name = sys.argv[1]
-    # A background job of a shell inherits an ignored SIGINT, and so would the engine's plugins: they would shut down
-    # slowly.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if name == "status":
-            return status()
-        {"up": up, "preview": preview, "down": down}[name](choose(os.environ))
+            status()
+        else:
+            {"up": up, "preview": preview, "down": down}[name](choose(os.environ))
     except (CommandError, RtcAiError) as error:
         print(error, file=sys.stderr)
         return 1

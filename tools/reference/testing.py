@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,6 @@ class CollectedTest(NamedTuple):
     name: str
     target: Target
     shows: Sequence[str]
-    reason: str | None
 
 
 @cache
@@ -70,7 +69,7 @@ def testing_page() -> str:
     """Return the page in Markdown."""
     tests = collect_tests()
     head, mark, _ = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8").partition(_MARK)
-    return "\n".join([head + mark, *_subjects(tests), *_safety(tests), *_left_to_full(tests)])
+    return "\n".join([head + mark, *_subjects(tests), *_safety(tests)])
 
 
 def _subjects(tests: Sequence[CollectedTest]) -> Iterator[str]:
@@ -100,13 +99,4 @@ def _safety(tests: Sequence[CollectedTest]) -> Iterator[str]:
             by_file[test.file][f"`{test.name}`"] = None
         names = "; ".join(f"`{file}`: {', '.join(names)}" for file, names in by_file.items())
         yield f'| <a id="{line}"></a>`{line}` | `{target}` | {names} |'
-    yield ""
-
-
-def _left_to_full(tests: Sequence[CollectedTest]) -> Iterator[str]:
-    yield "## What waits for `make test-full`, and why\n"
-    yield "| file | tests | why |\n|---|---|---|"
-    waiting = {(test.file, test.name): test.reason for test in tests if test.target is Target.FULL}
-    for file, count in Counter(file for file, _ in waiting).items():
-        yield f"| `{file}` | {count} | {next(reason for (each, _), reason in waiting.items() if each == file)} |"
     yield ""
