@@ -190,6 +190,13 @@ def test_the_lock_of_a_run_that_is_gone_is_removed(stack: Stack) -> None:
     assert stack.checkpoint.exists()
 
 
+def test_a_lock_that_was_half_written_is_removed(stack: Stack) -> None:
+    lock = lock_of(stack, 1, "any")
+    lock.write_text('{"pid": 1')
+    stack.recover()
+    assert not lock.exists()
+
+
 def test_a_half_written_state_gives_way_to_the_last_good_one(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     write_state(stack, '{"version": 3, "checkpo', '{"version": 3}')
     stack.recover()

@@ -22,9 +22,7 @@ def up(stack: Stack) -> None:
         else:
             emulator = Emulator(stack.folder, stack.environment)
             emulator.start()
-            print(
-                f"No RTC AI credentials are set: the agents run on the local emulator, {emulator.endpoint}", flush=True
-            )
+            print("No RTC AI credentials are set: the agents run on the local emulator,", emulator.endpoint, flush=True)
         try:
             stack.run("pulumi", "up", "--refresh", *_confirmations(stack))
         finally:
@@ -50,7 +48,8 @@ def down(stack: Stack) -> None:
             stack.run("pulumi", "destroy", *_confirmations(stack))
             # The engine stops only the agents in the state. A crash may have kept others out of it.
             if stack.agents():
-                stack.run("rtcai", "sweep", "--stack", stack.name, *_confirmations(stack)[:1])
+                print("The journal has more agents. If some remain, run `make up`, then `make down`.", flush=True)
+                stack.run("rtcai", "sweep", "--stack", stack.name, *([] if stack.is_live else ["--yes"]))
             stack.run("pulumi", "stack", "rm", "--yes")
     else:
         print(f"Nothing to stop: stack {stack.name} is empty.")
@@ -105,7 +104,7 @@ def _set_room(stack: Stack) -> None:
     """Tell the program the room on the real service: without one it starts its three demo rooms."""
     room = stack.environment.get("RTCAI_ROOM", "").strip()
     if not room:
-        raise CommandError("No room was given; nothing was done.", advice="set RTCAI_ROOM=<room>")
+        raise CommandError("No room was given; nothing was started.", advice="set RTCAI_ROOM=<room>")
     print("RTC AI credentials are set: this is the real service.")
     print(f"  room {room!r}, stack {stack.name}, state and journal in {stack.folder}", flush=True)
     stack.run("pulumi", "config", "set", "room", room)
@@ -120,7 +119,7 @@ def main() -> int:
         else:
             {"up": up, "preview": preview, "down": down}[name](choose(os.environ))
     except (CommandError, RtcAiError) as error:
-        print(error, file=sys.stderr)
+        print(error.describe(names_config=False) if isinstance(error, RtcAiError) else error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. Run `make {name}` again.", file=sys.stderr)

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,9 +80,10 @@ class Stack:
         agent, or contain one that has been stopped. The journal has both: `up` recovers them, and `down` sweeps them.
         """
         for lock in (self.backend / ".pulumi" / "locks").rglob(f"{self.name}/*.json"):
-            holder = json.loads(lock.read_text())
-            if holder["hostname"] != socket.gethostname() or _is_process(holder["pid"]):
-                return  # Pulumi names the holder and refuses to run; that run may be writing the state at this moment
+            with suppress(ValueError):  # its run was killed while it wrote the lock
+                holder = json.loads(lock.read_text())
+                if holder["hostname"] != socket.gethostname() or _is_process(holder["pid"]):
+                    return  # Pulumi names the holder and refuses to run; that run may be writing the state now
             lock.unlink()
         try:
             json.loads(self.checkpoint.read_bytes())
