@@ -45,10 +45,14 @@ def main() -> None:
 
 @contextmanager
 def wait_for_others(lock: Path) -> Iterator[None]:
-    """Hold a lock, so that only one setup runs in its folder at a time."""
+    """Hold a lock, so that only one target works in its folder at a time."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting for another make target, which holds {lock} ...", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

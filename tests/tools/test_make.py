@@ -163,6 +163,8 @@ def test_a_second_target_at_the_same_time_waits(checkout: Checkout) -> None:
     ) as child:  # fmt: skip
         assert child.stdout
         child.stdout.readline()
-        assert "- 4 deleted" in succeeded(checkout.make("down"))
+        second = succeeded(checkout.make("down"))
         child.communicate()
     assert child.returncode == 0
+    assert "Waiting for another make target" in second
+    assert "- 4 deleted" in second

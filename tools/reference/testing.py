@@ -55,14 +55,10 @@ def with_tests(page: str, tests: Sequence[CollectedTest]) -> str:
     """Return a page whose lines have the number of their tests in the last column, linked to docs/testing.md."""
 
     def fill(row: re.Match[str]) -> str:
-        count = len({(test.file, test.name) for test in _tests_of(row[2], tests)})
+        count = len({(test.file, test.name) for test in tests if safety_subject(row[2]) in test.shows})
         return f"{row[1]} [{count}](testing.md#{row[2]}) |"
 
     return _ROW.sub(fill, page)
-
-
-def _tests_of(line: str, tests: Sequence[CollectedTest]) -> Sequence[CollectedTest]:
-    return [test for test in tests if safety_subject(line) in test.shows]
 
 
 def testing_page() -> str:
@@ -92,7 +88,7 @@ def _safety(tests: Sequence[CollectedTest]) -> Iterator[str]:
     yield "The tests of each line of [safety.md](safety.md), and the target that first runs one of them.\n"
     yield "| line | first run by | tests |\n|---|---|---|"
     for line in safety_lines():
-        tests_of_line = _tests_of(line, tests)
+        tests_of_line = [test for test in tests if safety_subject(line) in test.shows]
         target = min((test.target for test in tests_of_line), key=list(Target).index)
         by_file: dict[str, dict[str, None]] = defaultdict(dict)
         for test in tests_of_line:
