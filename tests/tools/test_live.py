@@ -182,7 +182,7 @@ def test_down_repairs_a_half_written_state(checkout: Checkout, service: Service)
 
     code, written = checkout.runs_on_a_terminal("down", "yes")
     assert code == 0, written
-    assert "The state file of stack live is incomplete; restoring the last complete copy." in written
+    assert "The state file of stack live is incomplete; restoring the engine's copy." in written
     assert service.rooms() == []
 
 

@@ -148,6 +148,19 @@ def test_interrupted_it_can_be_run_again(checkout: Checkout) -> None:
     succeeded(checkout.make("down"))
 
 
+def test_killed_it_can_be_run_again(checkout: Checkout) -> None:
+    with subprocess.Popen(
+        ["make", "up"], cwd=checkout.root, env=checkout.environ, stdin=subprocess.DEVNULL, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout
+        assert any("creating" in line for line in child.stdout)
+        os.killpg(child.pid, signal.SIGKILL)  # make, the tool and the engine; the stack stays locked
+    succeeded(checkout.make("up"))
+    assert checkout.rooms() == ROOMS
+    succeeded(checkout.make("down"))
+
+
 def test_agents_on_another_port_are_not_given_up(checkout: Checkout) -> None:
     succeeded(checkout.make("up"))
     other = checkout.make("down", RTCAI_DEV_PORT=str(free_port()))

@@ -201,7 +201,7 @@ def test_a_half_written_state_gives_way_to_the_last_good_one(stack: Stack, capsy
     write_state(stack, '{"version": 3, "checkpo', '{"version": 3}')
     stack.recover()
     assert stack.checkpoint.read_text() == '{"version": 3}'
-    assert "The state file of stack dev is incomplete; restoring the last complete copy.\n" in capsys.readouterr().out
+    assert "The state file of stack dev is incomplete; restoring the engine's copy.\n" in capsys.readouterr().out
 
 
 def test_a_good_state_is_left_alone(stack: Stack) -> None:
@@ -210,7 +210,20 @@ def test_a_good_state_is_left_alone(stack: Stack) -> None:
     assert stack.checkpoint.read_text() == '{"version": 3}'
 
 
-def test_a_first_state_that_was_half_written_is_removed_so_that_the_stack_is_made_again(stack: Stack) -> None:
-    write_state(stack, "")
+def test_an_empty_file_of_attributes_is_removed(stack: Stack) -> None:
+    write_state(stack, "{}")
+    empty, whole = (stack.checkpoint.with_suffix(suffix) for suffix in (".json.attrs", ".json.bak.attrs"))
+    empty.touch()
+    whole.write_text("{}")
     stack.recover()
-    assert not stack.checkpoint.exists()
+    assert (empty.exists(), whole.exists()) == (False, True)
+
+
+def test_the_lock_of_a_killed_process_that_is_not_collected_yet_is_removed(
+    stack: Stack, other_run: subprocess.Popen[bytes]
+) -> None:
+    other_run.kill()
+    os.waitid(os.P_PID, other_run.pid, os.WEXITED | os.WNOWAIT)
+    lock = lock_of(stack, other_run.pid, socket.gethostname())
+    stack.recover()
+    assert not lock.exists()

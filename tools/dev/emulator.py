@@ -34,14 +34,12 @@ class Emulator:
 
     def running(self) -> tuple[int, str] | None:
         """Return process id and URL of this checkout's emulator; None if it is not running."""
-        try:
-            with self._lock.open() as lock:
+        with suppress(FileNotFoundError), self._lock.open() as lock:
+            try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return None
-        except BlockingIOError:
-            pid, _, endpoint = self._lock.read_text().partition(" ")
-            return (int(pid), endpoint) if endpoint else None
+            except BlockingIOError:
+                pid, _, endpoint = lock.read().partition(" ")
+                return (int(pid), endpoint) if endpoint else None
         return None
 
     def start(self) -> None:

@@ -74,10 +74,10 @@ class Stack:
             yield
 
     def recover(self) -> None:
-        """Repair what a killed run left: its lock, and a half-written state.
+        """Repair what a killed run left: its lock, an empty `.attrs` file, and an incomplete state.
 
-        The file backend does not write the state in one step. The engine's copy is one write older, so it may lack an
-        agent, or contain one that has been stopped. The journal has both: `up` recovers them, and `down` sweeps them.
+        The engine's copy of the state is one write older, so it may lack an agent, or contain a stopped one. The
+        journal has both: `up` recovers them, and `down` sweeps them.
         """
         for lock in (self.backend / ".pulumi" / "locks").rglob(f"{self.name}/*.json"):
             with suppress(ValueError):  # its run was killed while it wrote the lock
@@ -85,17 +85,17 @@ class Stack:
                 if holder["hostname"] != socket.gethostname() or _is_process(holder["pid"]):
                     return  # Pulumi names the holder and refuses to run; that run may be writing the state now
             lock.unlink()
+        # The file backend does not write these in one step. It needs none, but cannot read a file whose own is empty.
+        for attributes in self.backend.rglob("*.attrs"):
+            if attributes.stat().st_size == 0:
+                attributes.unlink()
         try:
             json.loads(self.checkpoint.read_bytes())
         except FileNotFoundError:
             pass
         except ValueError:
-            print(f"The state file of stack {self.name} is incomplete; restoring the last complete copy.", flush=True)
-            copy = self.checkpoint.with_suffix(".json.bak")
-            if copy.exists():
-                shutil.copyfile(copy, self.checkpoint)
-            else:
-                self.checkpoint.unlink()  # this was the first write, of an empty stack
+            print(f"The state file of stack {self.name} is incomplete; restoring the engine's copy.", flush=True)
+            shutil.copyfile(self.checkpoint.with_suffix(".json.bak"), self.checkpoint)
 
     def run(self, *command: str) -> None:
         """Run a command in the stack's folder, on our terminal.
@@ -180,5 +180,7 @@ def _is_process(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it belongs to another user
-    return True
+        return True  # it belongs to another user
+    # A killed process that its parent has not collected yet has no command line.
+    line = Path(f"/proc/{pid}/cmdline")
+    return not line.exists() or bool(line.read_bytes())
