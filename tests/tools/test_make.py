@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.crash import end_session
 from tests.network import free_port
 from tests.tools.conftest import tasks_of
 from tools.dev.emulator import Emulator
@@ -155,7 +156,7 @@ def test_killed_it_can_be_run_again(checkout: Checkout) -> None:
     ) as child:  # fmt: skip
         assert child.stdout
         assert any("creating" in line for line in child.stdout)
-        os.killpg(child.pid, signal.SIGKILL)  # make, the tool and the engine; the stack stays locked
+        end_session(child.pid)  # make, the tool, the engine and its plugins; the stack stays locked
     succeeded(checkout.make("up"))
     assert checkout.rooms() == ROOMS
     succeeded(checkout.make("down"))
