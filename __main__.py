@@ -40,7 +40,7 @@ pipeline = Pipeline(
 
 own_room = pulumi.Config().get("room")
 
-# Mode "parameters": every setting is stated here.
+# Mode "parameters": every setting is set here.
 conversations = [
     RealtimeConversation(
         "parameters",

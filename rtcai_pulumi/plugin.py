@@ -35,6 +35,7 @@ from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
 from rtcai_pulumi.lifecycle.foresee import foresee
 from rtcai_pulumi.lifecycle.read import Reading, read
+from rtcai_pulumi.lifecycle.replacements import Replacements
 from rtcai_pulumi.lifecycle.room import (
     check_room,
     create_room,
@@ -64,7 +65,7 @@ from rtcai_pulumi.stack.project import project_folder, project_in
 from rtcai_pulumi.stack.state import stack_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rtcai_pulumi.journal.journal import Journal
     from rtcai_pulumi.journal.reader import JournalReader, ReadOnlyJournal
@@ -111,6 +112,7 @@ class PluginProcess:
             state=self._read_state,
             destroys_stack=self._cli.destroys_all,
         )
+        self.replacements = Replacements(self._cli.ends_at_error, self._has_ended, _report)
         print_without_frames()
         if not on_cancel(self._is_cancelled):
             self.engine.debug("rtcai: the plugin's Cancel was not found; a Ctrl-C does not end waits")
@@ -151,6 +153,10 @@ class PluginProcess:
         if journal is not None and self.engine.idle:
             with suppress(JournalError):
                 journal.record_stored()
+
+    def _has_ended(self) -> bool:
+        """Whether the engine creates nothing any more: it has requested a stop, or it is gone."""
+        return self.engine.stopping.is_set() or not self.engine.lives()
 
     def _connect(self) -> Client:
         """The one client of this process, created at the first request."""
@@ -236,13 +242,21 @@ class _Verbs:
     def __init__(self, process: PluginProcess) -> None:
         self._process = process
         self._run = process.run
+        self._replacements = process.replacements
 
     @contextmanager
     def _call(self) -> Iterator[None]:
         """Mark a call that must be finished, within the time that ``custom_timeouts`` allows."""
-        request = request_of_call()
-        with self._process.engine.call(), limit_time(getattr(request, "timeout", None)):
+        timeout = getattr(request_of_call(), "timeout", None)
+        with self._process.engine.call(), self._replacements.holding_errors(), limit_time(timeout):
             yield
+
+    def _check_result(self, news: dict[str, Any], problems: Iterable[object]) -> CheckResult:
+        """The result of a check; the property name is empty, because the engine would print the value."""
+        failures = [CheckFailure("", str(problem)) for problem in problems]
+        if failures:
+            self._replacements.hold()
+        return CheckResult(_with_end_in_utc(news), failures)
 
     def _inputs(self, props: Any) -> Any:
         """The inputs of a program in the lifecycle's form: with the owner as in journal and state."""
@@ -258,16 +272,21 @@ class ConversationVerbs(_Verbs):
     """The verbs of a conversation."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
+        """Report every problem of the inputs."""
         self._process.warn_of_missing_credentials()
         problems = check(_to_properties(news))
         if not _olds and not problems:
-            problems = foresee(self._inputs(news), self._run)
-        return CheckResult(_with_end_in_utc(news), [CheckFailure("", str(problem)) for problem in problems])
+            inputs = self._inputs(news)
+            problems = foresee(inputs, self._run)
+            self._replacements.note_announced(str(inputs.get("owner")))
+        return self._check_result(news, problems)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the agent if the canonical forms differ, or if the journal says that it has ended."""
-        difference = diff(_id, _to_properties(_olds), self._inputs(_news), self._run)
+        with self._replacements.holding_errors():
+            news = self._inputs(_news)
+            difference = diff(_id, _to_properties(_olds), news, self._run)
+        self._replacements.note_compared(_id, str(news.get("owner")))
         return DiffResult(
             changes=bool(difference.replaces) or difference.needs_recovery,
             replaces=list(difference.replaces),
@@ -276,13 +295,15 @@ class ConversationVerbs(_Verbs):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Start the agent."""
-        with self._call():
-            created = create(self._inputs(props), self._run)
+        inputs = self._inputs(props)
+        with self._call(), self._replacements.creating(str(inputs.get("owner"))):
+            created = create(inputs, self._run)
         return CreateResult(created.id, created.outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Remove the agent from the state if its room is definitely gone."""
-        return _read_result(read(id_, _to_properties(props), self._run), id_, props)
+        with self._replacements.holding_errors():
+            return _read_result(read(id_, _to_properties(props), self._run), id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Close other agents of this resource that an earlier run left next to the agent."""
@@ -291,24 +312,26 @@ class ConversationVerbs(_Verbs):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Stop the agent."""
-        with self._call():
-            delete(_id, _to_properties(_props), self._run)
+        props = _to_properties(_props)
+        with self._call(), self._replacements.deleting(_id, str(props.get("owner")), str(props.get("cname"))):
+            delete(_id, props, self._run)
 
 
 class RoomVerbs(_Verbs):
     """The verbs of a room."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Report every problem of the inputs; the property name is empty, because the engine would print the value."""
+        """Report every problem of the inputs."""
         self._process.warn_of_missing_credentials()
         problems = check_room(_to_properties(news))
         if not _olds and not problems:
             problems = foresee_room(self._inputs(news), self._run)
-        return CheckResult(_with_end_in_utc(news), [CheckFailure("", str(problem)) for problem in problems])
+        return self._check_result(news, problems)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Replace the room if its name differs; the new room is opened before the old one is ended."""
-        changes, replaces = diff_room(_id, _to_properties(_olds), self._inputs(_news), self._run)
+        with self._replacements.holding_errors():
+            changes, replaces = diff_room(_id, _to_properties(_olds), self._inputs(_news), self._run)
         return DiffResult(changes=changes, replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -319,7 +342,8 @@ class RoomVerbs(_Verbs):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Remove the room from the state if it is definitely gone."""
-        return _read_result(read_room(_to_properties(props), self._run), id_, props)
+        with self._replacements.holding_errors():
+            return _read_result(read_room(_to_properties(props), self._run), id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Store the inputs that only the provider reads; no request is sent."""

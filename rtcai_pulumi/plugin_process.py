@@ -77,7 +77,17 @@ class Cli:
         flags = {argument.partition("=")[0] for argument in self.arguments}
         return bool(flags & _DESTROY) and not flags & _EXCLUDES
 
+    @property
+    def ends_at_error(self) -> bool | None:
+        """Whether an error of a resource ends the run; None if this is not known."""
+        if not self.arguments:
+            return None
+        option = next((each for each in self.arguments if each.partition("=")[0] == "--continue-on-error"), None)
+        value = os.environ.get("PULUMI_CONTINUE_ON_ERROR", "") if option is None else option.partition("=")[2] or "true"
+        return value.lower() not in _TRUE
 
+
+_TRUE: Final = {"1", "t", "true"}
 _DESTROY: Final = {"destroy", "down", "dn"}
 _EXCLUDES: Final = {"--target", "-t", "--exclude", "-x", "--exclude-protected", "--preview-only"}
 
@@ -208,7 +218,7 @@ def on_cancel(listener: Callable[[], None]) -> bool:
 
 def _cancel(self: Any, request: Any, context: Any) -> Any:
     """Replaces the code of the SDK's ``Cancel``, and so must not use a global of this module."""
-    from rtcai_pulumi.plugin_process import cancel  # noqa: PLC0415
+    from rtcai_pulumi.plugin_process import cancel  # noqa: PLC0415  not a global, see above
 
     return cancel(self, request, context)
 

@@ -1,7 +1,7 @@
 """Answers `pulumi import` for resources of this package; loaded at the start of every plugin process.
 
 To import a resource, the engine calls ``Read`` with only an id. The SDK looks for the provider in the resource's
-properties. There are no properties, so it fails before any code of this package is called. For this reason the
+properties. An import has no properties, so it fails before any code of this package is called. For this reason the
 package's ``.pth`` file loads this module in processes of ``pulumi.dynamic``, and in no other processes.
 """
 
@@ -13,7 +13,7 @@ _TYPES: Final = "pulumi-python:dynamic/rtcai:"
 
 def _answer_imports() -> None:
     import grpc  # noqa: PLC0415  the process needs both, but nothing may fail here
-    from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415
+    from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415  as above
 
     add = provider_pb2_grpc.add_ResourceProviderServicer_to_server
 
@@ -24,7 +24,7 @@ def _answer_imports() -> None:
             named = request.urn.partition(_TYPES)[2]
             if named and not request.properties.fields and not request.inputs.fields:
                 # Only here, because every plugin process loads this module, also for other packages' resources.
-                from rtcai_pulumi.config.rules import (  # noqa: PLC0415
+                from rtcai_pulumi.config.rules import (  # noqa: PLC0415  as above
                     HOW_TO_ADOPT_A_ROOM,
                     HOW_TO_ADOPT_AN_AGENT,
                 )

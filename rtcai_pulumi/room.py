@@ -68,7 +68,7 @@ class Room(Resource, module="rtcai", name="Room"):
             force: whether to end a room that still has members when the resource is deleted, which disconnects
                 everyone; by default it is left open, with a warning.
             ends_at: when the agent of the room is to end: a text in ISO 8601 with an offset, or a ``datetime`` with a
-                time zone. Give it the end of the conversation in it, so that a room that has ended is not opened again.
+                time zone. Give it the end of the conversation in it: then a room that has ended is not opened again.
             opts: Pulumi's options.
             misspelt: rejected.
         """

@@ -1,6 +1,6 @@
 """Keeps the wait at the end of a program short.
 
-When a program has declared everything, Pulumi's SDK waits for all outputs of all resources at once, and starts again
+When a program has declared everything, Pulumi's SDK waits for all outputs of all resources together, and starts again
 whenever one of them has a value. A conversation has more than twenty outputs, which get their values together, so the
 time grows with the square of the number of conversations: at 600 of them it was half of the time of the program's
 process. This module has the SDK wait for one output instead, which has a value as soon as all of them are registered.

@@ -30,7 +30,7 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
         ttl: how long it is valid, in seconds, 1 to 86400; a day by default.
 
     Raises:
-        RunError: there are no credentials, or a setting is wrong.
+        RunError: the credentials are not set, or a setting is wrong.
         ValueError: `ttl` or `uid` is out of range, or the name is not valid for a room. It is raised once the values
             are known, and then fails the preview.
     """

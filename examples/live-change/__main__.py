@@ -13,6 +13,6 @@ for name in ("host", "help-desk"):
         asr=Asr(asr_vendor=6),
         llm=Llm(llm_vendor=1),
         tts=Tts(tts_vendor=6, speed=config.get_float("speed") or 1.0),
-        # The new agent starts before the old one stops: there is no silence, but for a moment there are two agents.
+        # The new agent starts before the old one stops: the room always has an agent, for a moment two.
         replace_strategy="start-first",
     )

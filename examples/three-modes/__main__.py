@@ -5,8 +5,8 @@ import pulumi
 from rtcai_pulumi import Agent, AgentParam, Asr, Llm, RealtimeConversation, Tts
 
 # Mode "parameters": every setting is set here.
-stated = RealtimeConversation(
-    "stated", cname="stated", asr=Asr(asr_vendor=6), llm=Llm(llm_vendor=1), tts=Tts(tts_vendor=6)
+configured = RealtimeConversation(
+    "configured", cname="configured", asr=Asr(asr_vendor=6), llm=Llm(llm_vendor=1), tts=Tts(tts_vendor=6)
 )
 
 # Mode "agent": a Yunxin agent provides every setting.
@@ -20,5 +20,5 @@ adapted = RealtimeConversation(
     tts=Tts(tts_vendor=6, speed=1.2),
 )
 
-for conversation in (stated, ready_made, adapted):
+for conversation in (configured, ready_made, adapted):
     pulumi.export(conversation.pulumi_resource_name, conversation.mode)

@@ -1,6 +1,6 @@
 """Prints the output of the commands: lines, tables, JSON, errors and questions.
 
-Names and texts from other sources are printed so that no character in them can control the terminal.
+Names and texts from other sources are escaped, so they cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def print_error(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print the result as ``--json`` does; in ASCII, so that it is the same in every locale."""
+    """Print the result as ``--json`` does; in ASCII, to be the same in every locale."""
     typer.echo(json.dumps(value, indent=2))
 
 

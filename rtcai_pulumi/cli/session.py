@@ -30,28 +30,30 @@ def get_journal_location(option: str | None) -> Location:
         option: the value of --journal.
 
     Raises:
-        JournalError: there is no place for it, or its URL is not valid.
+        JournalError: its place cannot be determined, or its URL is not valid.
     """
     return parse_location(option) if option else journal_location(os.environ)
 
 
 @contextmanager
 def open_for_reading(option: str | None) -> Iterator[Journal | None]:
-    """Open the journal for a command that only reads. If there is none yet, print a message and yield None.
+    """Open the journal for a command that only reads. If it does not exist yet, print a message and yield None.
 
     Args:
         option: the value of --journal.
 
     Raises:
         NotInJournal: --journal names a journal that does not exist.
-        JournalError: the journal cannot be used, or there is no place for it.
+        JournalError: the journal cannot be used, or its place cannot be determined.
     """
     location = get_journal_location(option)
     with open_journal(location, WAITS) as journal:
         if journal is None:
             if option is not None:
-                raise NotInJournal(f"There is no journal {location}.", advice="name an existing one, or omit --journal")
-            print_message(f"There is no journal {location}: no agent has been started with this journal.")
+                raise NotInJournal(
+                    f"The journal {location} does not exist.", advice="name an existing one, or omit --journal"
+                )
+            print_message(f"The journal {location} does not exist: no agent has been started with it.")
         yield journal
 
 
@@ -63,12 +65,12 @@ def open_for_writing(
 
     Args:
         option: the value of --journal.
-        may_create: whether the journal is created if there is none.
-        advice: what to do if there is none.
+        may_create: whether the journal is created if it does not exist.
+        advice: what to do if it does not exist.
 
     Raises:
-        NotInJournal: there is no journal, and it may not be created.
-        JournalError: the journal cannot be used, or there is no place for it.
+        NotInJournal: the journal does not exist, and may not be created.
+        JournalError: the journal cannot be used, or its place cannot be determined.
     """
     location = get_journal_location(option)
     if may_create:
@@ -77,7 +79,7 @@ def open_for_writing(
         return
     with open_journal(location, WAITS) as existing:
         if existing is None:
-            raise NotInJournal(f"There is no journal {location}.", advice=advice)
+            raise NotInJournal(f"The journal {location} does not exist.", advice=advice)
         yield existing
 
 

@@ -43,7 +43,7 @@ def to_wire_path(path: str, root: type[Block], outputs: Mapping[str, str]) -> st
             name in Python.
 
     Raises:
-        ValueError: there is no such property; the message names the nearest one.
+        ValueError: unknown property; the message names the nearest one.
     """
     parts = split_path(path)
     if parts is None:

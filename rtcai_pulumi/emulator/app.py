@@ -11,6 +11,7 @@ from rtcai_pulumi.emulator.admin.routes import admin_routes
 from rtcai_pulumi.emulator.api import rooms as room_api
 from rtcai_pulumi.emulator.api import tasks as task_api
 from rtcai_pulumi.emulator.http.request import AuthScheme
+from rtcai_pulumi.emulator.page.ends import ReadEnds
 from rtcai_pulumi.emulator.page.routes import page_routes
 from rtcai_pulumi.emulator.pipeline import Exchange, Operation
 from rtcai_pulumi.emulator.state.service import EmulatedService
@@ -52,11 +53,19 @@ class _AnyOtherRoute(BaseRoute):
         await self._exchange(scope, receive, send)
 
 
-def application(service: EmulatedService) -> Starlette:
-    """Return the emulator as an ASGI application."""
+def application(service: EmulatedService, read_ends: ReadEnds | None = None) -> Starlette:
+    """Return the emulator as an ASGI application.
+
+    Args:
+        service: what it emulates.
+        read_ends: reads when agents are to end, for the live page.
+    """
     # These come before the admin path, which takes everything below its own.
-    routes: list[BaseRoute] = [*page_routes(service), Mount("/-", routes=admin_routes(Admin(service), service.clock))]
+    routes: list[BaseRoute] = [
+        *page_routes(service, read_ends),
+        Mount("/-", routes=admin_routes(Admin(service), service.clock)),
+    ]
     routes += [Route(path, Exchange(service, operation), methods=[method]) for method, path, operation in _OPERATIONS]
-    # Unknown paths are recorded like the others, so that a client with a wrong endpoint can be found.
+    # Unknown paths are recorded like the others: they show a client with a wrong endpoint.
     routes.append(_AnyOtherRoute(Exchange(service, None)))
     return Starlette(routes=routes)

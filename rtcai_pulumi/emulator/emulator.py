@@ -19,6 +19,7 @@ from rtcai_pulumi.emulator.app import application
 from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.faults.model import At, FaultArguments
 from rtcai_pulumi.emulator.http.server import Server, format_url, listen
+from rtcai_pulumi.emulator.page.ends import ReadEnds
 from rtcai_pulumi.emulator.state.file import StateFile
 from rtcai_pulumi.emulator.state.service import EmulatedService
 from rtcai_pulumi.emulator.strict_model import parse_strict
@@ -34,10 +35,12 @@ class Emulator:
         port: port of 127.0.0.1; 0 picks a free one.
         state: file that keeps rooms and tasks from one emulator to the next; None keeps them in memory.
         clock: the source of the time of day; the real time by default.
+        read_ends: reads when agents are to end, for the live page: no request contains it. It returns, for a task's
+            room number and id, a time in ISO 8601. It is called in a thread, again and again while a page is open.
         **settings: the fields of `EmulatorSettings`; ``docs/emulator.md`` has a table of them.
 
     Raises:
-        TypeError: there is no such setting; the message names the nearest one.
+        TypeError: unknown setting; the message names the nearest one.
         ValueError: a setting is not valid; the message names it.
         CannotStart: on entering the block: the port is in use, or the state file cannot be used.
     """
@@ -50,6 +53,7 @@ class Emulator:
         port: int = 0,
         state: Path | str | None = None,
         clock: Clock | None = None,
+        read_ends: ReadEnds | None = None,
         **settings: Unpack[EmulatorSettingsArguments],
     ) -> None:
         known = signature(type(self)).parameters
@@ -62,6 +66,7 @@ class Emulator:
         self.url = ""
         """URL of the emulator, as in ``http://127.0.0.1:40123``; empty until the block is entered."""
         self._port = port
+        self._read_ends = read_ends
         self._state_path = None if state is None else Path(state)
         self._thread: EmulatorThread | None = None
         self._resources = ExitStack()
@@ -77,7 +82,8 @@ class Emulator:
             service = EmulatedService.load(self._settings, self.clock, state_file)
             self.url = format_url(listener)
             self._thread = EmulatorThread(
-                Admin(service), lambda ready: Server(application(service), listener, ready, service.end)
+                Admin(service),
+                lambda ready: Server(application(service, self._read_ends), listener, ready, service.end),
             )
             self._resources = stack.pop_all()
         return self
@@ -193,7 +199,7 @@ class Emulator:
         """Remove a fault; the requests that it holds continue.
 
         Raises:
-            LookupError: there is no fault with this number.
+            LookupError: no fault has this number.
         """
         self._run(lambda admin: admin.remove_fault(number))
 
@@ -231,7 +237,7 @@ class Emulator:
         """Open a room, as if a user had joined; return its number, also if it was open already.
 
         Raises:
-            LookupError: there is no such account.
+            LookupError: the account is unknown.
             ValueError: the name is not a valid room name.
         """
         return self._run(lambda admin: admin.open_room(cname, app_key))
@@ -245,7 +251,7 @@ class Emulator:
             app_key: account of the room; None: the first account.
 
         Raises:
-            LookupError: no such room is open, or there is no such account.
+            LookupError: the room is not open, or the account is unknown.
         """
         self._run(lambda admin: admin.end_room(cname, app_key, end_tasks=end_tasks))
 

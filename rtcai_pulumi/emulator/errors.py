@@ -29,7 +29,7 @@ class NoAnswer(Exception):
 
 
 class ClientGone(NoAnswer):
-    """The client disconnected while its request was held; there is no client to answer."""
+    """The client disconnected while its request was held: nothing can be sent to it any more."""
 
     def __init__(self) -> None:
         super().__init__("client gone")

@@ -14,6 +14,7 @@ from rtcai_pulumi.emulator.clock import Clock
 from rtcai_pulumi.emulator.errors import CannotStart, InvalidInput, Rejection, SeedUnusable
 from rtcai_pulumi.emulator.http.request import parse_json
 from rtcai_pulumi.emulator.http.server import Server, format_url, listen
+from rtcai_pulumi.emulator.page.ends import ReadEnds
 from rtcai_pulumi.emulator.state.file import StateFile
 from rtcai_pulumi.emulator.state.seed import Seed, add_seed
 from rtcai_pulumi.emulator.state.service import EmulatedService
@@ -42,7 +43,15 @@ def _parse_accounts(text: str) -> dict[str, str]:
     return {key: secret for key, _, secret in pairs}
 
 
-def run(settings: EmulatorSettings, port: int, state: Path | None, seed: Path | None, log_level: str) -> None:
+def run(
+    settings: EmulatorSettings,
+    port: int,
+    state: Path | None,
+    seed: Path | None,
+    *,
+    log_level: str,
+    read_ends: ReadEnds | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT; print a line on stdout when connections are accepted.
 
     Args:
@@ -51,6 +60,7 @@ def run(settings: EmulatorSettings, port: int, state: Path | None, seed: Path | 
         state: file for rooms and tasks; None keeps them in memory.
         seed: file with initial rooms, tasks and requests; ignored if the state file has content.
         log_level: level of the log on stderr, as a lower-case name of `logging`.
+        read_ends: reads when agents are to end, for the live page.
 
     Raises:
         CannotStart: the port is in use, or the state file or the seed cannot be used.
@@ -67,7 +77,7 @@ def run(settings: EmulatorSettings, port: int, state: Path | None, seed: Path | 
             sys.stdout.write(f"rtcai emulator ready on {format_url(listener)}\n")
             sys.stdout.flush()
 
-        asyncio.run(Server(application(service), listener, ready, service.end).serve_until_end())
+        asyncio.run(Server(application(service, read_ends), listener, ready, service.end).serve_until_end())
 
 
 def _add_seed_file(service: EmulatedService, path: Path) -> None:

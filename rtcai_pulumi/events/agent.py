@@ -37,7 +37,7 @@ def read_prompt(folder: Path, name: Any) -> str:
         if not file.is_relative_to(folder.resolve()):
             raise PromptFileError("must be inside the event file's folder")
         if not file.is_file():
-            raise PromptFileError("there is no such file in the event file's folder")
+            raise PromptFileError("the event file's folder has no such file")
         text = file.read_text(encoding="utf-8-sig").rstrip("\n")
     except UnicodeDecodeError:
         raise PromptFileError("the file is not valid UTF-8") from None
@@ -188,7 +188,7 @@ def merge(default: Any, changes: Any) -> Any:
     """Merge changes into the default: objects are merged at any depth, None removes a field, any other value replaces.
 
     Neither argument is changed. Anything except a plain object is one value: a list, a secret reference, a Pulumi
-    output. This is a recursion of its own, because it goes through two values at once.
+    output. This is a recursion of its own, because it goes through two values at the same time.
     """
     if not isinstance(changes, dict):
         return changes

@@ -119,8 +119,8 @@ _PYTHON_NAMES = {**Conversation.wire_names(), "extra": "extra"}
 
 
 def _to_data(event: Event | Mapping[str, Any]) -> Any:
-    """Return an event as data. In a program, None means omitted, except in a room, where it removes the event's end,
-    and in a room's changes, where it removes a field.
+    """Return an event as data. In a program, None means omitted. In a room, it removes the event's end instead; in a
+    room's changes, it removes a field.
     """
     data = as_data(event)
     if not isinstance(data, dict):

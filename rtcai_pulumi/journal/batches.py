@@ -1,4 +1,4 @@
-"""Collects what several threads request at the same moment, so that it shares one round trip to a storage."""
+"""Collects what several threads request at the same moment; one round trip to the storage serves them all."""
 
 from __future__ import annotations
 

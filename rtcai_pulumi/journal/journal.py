@@ -30,7 +30,7 @@ _COPY: Final = f"{_ADD} ON CONFLICT (trace_id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in COLUMNS if name != "trace_id"
 )
 _RECORD_ROOM: Final = (
-    f"INSERT INTO rooms ({', '.join(ROOM_COLUMNS)}) VALUES ({', '.join('?' * len(ROOM_COLUMNS))}) "  # noqa: S608
+    f"INSERT INTO rooms ({', '.join(ROOM_COLUMNS)}) VALUES ({', '.join('?' * len(ROOM_COLUMNS))}) "  # noqa: S608  as above
     f"ON CONFLICT ({', '.join(_ROOM_KEY)}) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in ROOM_COLUMNS if name not in _ROOM_KEY)
 )
@@ -168,7 +168,7 @@ class Journal(JournalReader):
         """
         named = TaskReference.parse(task)
         changes = "changed_at = ?, owner = ?, kept = ?, ends_at = ?, stored = ?"
-        statement = f"UPDATE records SET {changes} WHERE task_id = ? AND cid = ? AND state != ?"  # noqa: S608
+        statement = f"UPDATE records SET {changes} WHERE task_id = ? AND cid = ? AND state != ?"  # noqa: S608  the line above
         self._write(statement, _now(), owner, kept, ends_at, True, named.task_id, named.cid, RecordState.CLOSED)
 
     def adopt(self, record: Record, *, owner: str, kept: KeepReason, ends_at: str = "") -> Record | None:

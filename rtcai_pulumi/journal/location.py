@@ -36,7 +36,7 @@ class DatabaseUrl:
 
     url: str = field(repr=False)
     """The URL for libpq; it may have a password."""
-    shown: str
+    printable: str
     """The URL for messages, without a password."""
     schema: str
     secrets: frozenset[str] = field(repr=False)
@@ -65,13 +65,13 @@ class DatabaseUrl:
         of_schema = "" if schema == _DEFAULT_SCHEMA else f"?schema={schema}"
         return cls(
             url=text.partition("?")[0] + (f"?{query}" if query else ""),
-            shown=f"{found['scheme']}://{user}{found['place']}{of_schema}",
+            printable=f"{found['scheme']}://{user}{found['place']}{of_schema}",
             schema=schema,
             secrets=frozenset(form for password in passwords for form in (password, unquote(password)) if form),
         )
 
     def __str__(self) -> str:
-        return self.shown
+        return self.printable
 
 
 Location = Path | DatabaseUrl

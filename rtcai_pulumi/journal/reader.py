@@ -174,7 +174,7 @@ class ReadOnlyJournal(JournalReader):
         """Report once that the journal cannot be read.
 
         Raises:
-            JournalError: there is no callback to report it to.
+            JournalError: it cannot be reported, because no callback was given.
         """
         if self._on_unreadable is None:
             raise error

@@ -45,7 +45,7 @@ class KeepReason(StrEnum):
     """Why a task that no state has any more is left alone."""
 
     NO = ""
-    """There is no reason: a later run closes it."""
+    """No reason: a later run closes it."""
     RETAINED = "retained"
     """Its resource has Pulumi's option ``retain_on_delete``."""
     REFUSED = "refused"
@@ -220,5 +220,5 @@ class StackState:
 
 
 def keep_reason_of(inputs: Mapping[str, Any]) -> KeepReason:
-    """Whether a task is left alone when its resource is no longer declared."""
+    """Whether a task keeps running when its resource is removed from the program."""
     return KeepReason.RETAINED if options_of(inputs).get("retainOnDelete") is True else KeepReason.NO

@@ -42,7 +42,7 @@ def open_read_only(location: Location, on_unreadable: Callable[[JournalError], N
 
 
 def find_location_warning(location: Location) -> str | None:
-    """Return why a journal that works should still be in another place; None if there is no reason."""
+    """Return why a journal that works should still be in another place; or None."""
     if not isinstance(location, Path):
         return None
     from rtcai_pulumi.journal.sqlite.schema import find_shared_file_system  # noqa: PLC0415  only what is used

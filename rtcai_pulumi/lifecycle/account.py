@@ -30,7 +30,7 @@ def require_account(item: Record | RoomRecord, settings: Settings, *, room_api: 
     Args:
         item: the agent or the room.
         settings: the settings of this run.
-        room_api: whether the room API is asked about an agent's room, so that it has to be the same one, too.
+        room_api: whether the room API is asked about an agent's room. Then it has to be the same one, too.
 
     Raises:
         OtherAccount: the settings name another AppKey, endpoint or room API.

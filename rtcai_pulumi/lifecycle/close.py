@@ -72,8 +72,8 @@ def close_task_unless_changed(record: Record, run: Run) -> bool:
 def close_unrecorded_task(record: Record, run: Run) -> None:
     """Close a task that only the user knows.
 
-    The room is the user's statement. So if the service answers that there is no such room, the name may be wrong: this
-    counts as success only if the room API confirms it.
+    The user names the room. If the service answers that this room does not exist, the name may be wrong: this counts as
+    success only if the room API confirms it.
 
     Args:
         record: a new record of the task, with the state "closing".

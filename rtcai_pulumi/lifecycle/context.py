@@ -54,7 +54,7 @@ class Run:
     """One plugin process: one phase (preview, update, refresh, destroy) of one stack."""
 
     connect: Callable[[], Client]
-    """Returns the client; raises SettingsError if there are no credentials."""
+    """Returns the client; raises SettingsError if the credentials are not set."""
     open_journal: Callable[[], Journal]
     """Returns the journal; raises JournalError if it cannot be used."""
     engine_lives: Callable[[], bool] = lambda: True

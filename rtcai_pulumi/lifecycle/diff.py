@@ -92,7 +92,7 @@ def diff(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], run
 def _is_gone(
     resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], records: list[Record], run: Run
 ) -> bool:
-    """Whether the agent in the state definitely does not run any more, so that an unchanged program needs another one.
+    """Whether the agent in the state definitely does not run any more, and has to be started again.
 
     If an end that has passed was moved into the future, the agent may have been stopped on another machine, and a
     refresh has kept it in the state although its room is gone.

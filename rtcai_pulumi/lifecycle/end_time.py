@@ -165,8 +165,8 @@ def warn_of_lost_create(inputs: Mapping[str, Any], run: Run) -> None:
 def explain_refused_start(ends_at: str, now: datetime, *, what: str = "an agent is not started") -> str:
     """Return why an agent, or a room, that is over is not started, and what to do."""
     return (
-        f"is {ends_at} ({describe_end(ends_at, now)}), and {what} after its end; set a later time, or remove it, to "
-        "start it; or remove the resource (in an event, the room) from the program"
+        f"is {ends_at} ({describe_end(ends_at, now)}), and {what} after its end; to start it, set a later time, or "
+        "remove the end; otherwise remove the resource (in an event, the room) from the program"
     )
 
 

@@ -161,9 +161,7 @@ def close_leftover(record: Record, run: Run) -> None:
     if record.task in run.gone_tasks:
         run.journal.record_close(str(record.task))
         return
-    run.report(
-        f"room {record.cname}: stopping task {record.task}, which an earlier run started and which is no longer needed"
-    )
+    run.report(f"room {record.cname}: stopping task {record.task} of an earlier run: it is not needed any more")
     try:
         close_task(record, run)
     except (NotAuthenticated, RateLimited, WrongEndpoint):
@@ -215,7 +213,7 @@ def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | No
     this service does so; so the user gets a warning that says what to check.
 
     Returns:
-        The record with its task; None if there is no task, because its room is gone.
+        The record with its task; None if its room is gone, and with it the task.
 
     Raises:
         TakenOver: no engine waits for the result any more; the task has been closed again.

@@ -150,7 +150,7 @@ def is_over(records: Iterable[Record], task: str) -> bool:
 
 
 def is_closed(records: Iterable[Record], task: str) -> bool:
-    """Whether the journal has a task as closed, so that no request is needed to close it."""
+    """Whether the journal has a task as closed. No request is needed to close it."""
     return any(record.task == task and record.state is RecordState.CLOSED for record in records)
 
 

@@ -66,7 +66,7 @@ def record_return(record: Record, kept: KeepReason, ends_at: str, run: Run) -> N
 
     Args:
         record: the task's record.
-        kept: whether the task is left alone when its resource is no longer declared.
+        kept: whether the task keeps running when its resource is removed from the program.
         ends_at: when the agent is to end; empty if it has no end.
         run: the journal.
 

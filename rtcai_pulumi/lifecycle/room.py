@@ -167,7 +167,7 @@ def _belongs_to_other_stack(known: RoomRecord, owner: str, inputs: Mapping[str, 
 
 
 def _needs_new_owner(known: RoomRecord | None, owner: object, inputs: Mapping[str, Any], run: Run) -> bool:
-    """Whether the journal names another owner than the state, so that the journal must be updated.
+    """Whether the journal must be updated because it names another owner than the state.
 
     It does not have to be if two resources of the stack hold the room: the room belongs to the one that took it.
     """
@@ -292,8 +292,8 @@ def _creator(inputs: Mapping[str, Any]) -> int:
 def _creator_marks(owners: list[str], cname: str) -> set[int]:
     """The creator numbers that mark a room as opened by this stack, regardless of the journal.
 
-    The mark is that of the stack, not of the resource, so that a renamed resource finds its room even with a new
-    journal. Earlier releases used a mark of the resource.
+    The mark is that of the stack, not of the resource: a renamed resource must find its room even with a new journal.
+    Earlier releases used a mark of the resource.
     """
     return {_number(f"room {cname} of {stack_part_of(owner)}") for owner in owners} | {
         _number(f"room of {owner or cname}") for owner in owners

@@ -201,7 +201,7 @@ def _describe_members(room: RoomInfo, agents: list[Record]) -> str:
 
 
 def _end(room: RoomInfo, agents: list[Record], cname: str, run: Run) -> None:
-    """End a room; the known agents in it are stopped first, so that the journal has them as closed."""
+    """Stop the known agents in a room, which records them as closed, and end the room."""
     run.ended_rooms.add(room.cid)
     for record in agents:
         _close(_ensure_record(record, run), run)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from rtcai_pulumi.config.end_time import parse_end_time
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.owner import make_owner, urn_of
 from rtcai_pulumi.journal.record import KeepReason, RecordState
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rtcai_pulumi.journal.journal import Journal
+    from rtcai_pulumi.journal.reader import JournalReader
     from rtcai_pulumi.journal.record import Record
     from rtcai_pulumi.stack.source import ExportedState
 
@@ -165,6 +167,23 @@ def find_agent(name: str, journal: Journal | None, state: ExportedState | None, 
             return line
     summary = f"Neither the journal nor the state knows {name}." if state else f"The journal does not know {name}."
     raise NotInJournal(summary, advice="`rtcai ls --all` lists all known agents")
+
+
+def read_ends(reader: JournalReader) -> dict[tuple[int, str], str]:
+    """Return the end of each task that has one, running or closed, by the room's number and the task's id.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    ends: dict[tuple[int, str], str] = {}
+    for record in reader.records():
+        end = parse_end_time(record.ends_at)
+        if end is not None and record.cid is not None and record.task_id is not None:
+            key = record.cid, record.task_id
+            other = parse_end_time(ends.get(key))
+            # If journals were copied into one, a task may have two records. The later end counts, as for the sweep.
+            ends[key] = ends[key] if other is not None and other > end else record.ends_at
+    return ends
 
 
 def make_line(record: Record, *, is_running: bool, now: datetime, mark: Mark | None = None) -> AgentLine:

@@ -79,7 +79,7 @@ def _require_room(cname: str, cid: int, run: Run) -> None:
     advice = "if the task's room has ended, its agent has ended too; otherwise give the right room with --cname"
     current = query_room_number(cname, run)
     if current is None:
-        raise CommandError(f"Nothing was closed: there is no room {cname}.", advice=advice)
+        raise CommandError(f"Nothing was closed: room {cname} does not exist.", advice=advice)
     if current != cid:
         summary = f"Nothing was closed: room {cname} has the number {current} now, not {cid}."
         raise CommandError(summary, advice=advice)

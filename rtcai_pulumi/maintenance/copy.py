@@ -54,11 +54,11 @@ def copy_journal(source: Location, target: Location, waits: Waits) -> CopyReport
 
     Raises:
         NotInJournal: the source does not exist.
-        CommandError: both are the same, or a run is at work on one of them.
+        CommandError: both are the same, or a run uses one of them.
         JournalError: one of them cannot be used.
     """
     if not journal_exists(source):
-        raise NotInJournal(f"There is no journal {source}.", advice="name an existing file or database")
+        raise NotInJournal(f"The journal {source} does not exist.", advice="name an existing file or database")
     if _is_same(source, target):
         raise CommandError(f"The journal {source} cannot be copied to itself.", advice="name another file or database")
     with ExitStack() as opened:
@@ -68,8 +68,8 @@ def copy_journal(source: Location, target: Location, waits: Waits) -> CopyReport
         _require_idle(new)
         total = len(read_records(old))
         records, rooms = new.copy_from(old)
-        _require_idle(old, "All of it was copied, but that run may add more.")
-        _require_idle(new, "All of it was copied, but that run began meanwhile.")
+        _require_idle(old, "Everything was copied, but that run may add more records.")
+        _require_idle(new, "Everything was copied, but that run started in the meantime.")
     unfinished = sum(record.is_unfinished for record in records)
     return CopyReport(str(source), str(target), unfinished, len(records) - unfinished, len(rooms), total - len(records))
 
@@ -82,5 +82,5 @@ def _is_same(source: Location, target: Location) -> bool:
 
 def _require_idle(journal: Journal, note: str = "Nothing was copied.") -> None:
     if journal.running_processes():
-        summary = f"A run is at work on the journal {journal.location}. {note}"
-        raise CommandError(summary, advice="wait until it has ended, then copy again")
+        summary = f"A run is using the journal {journal.location}. {note}"
+        raise CommandError(summary, advice="wait until the run has ended, then run the command again")

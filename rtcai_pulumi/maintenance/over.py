@@ -1,7 +1,7 @@
 """Stops the agents whose time is over, and ends the rooms that an event has opened for them.
 
-This works from the journal alone: it needs neither a stack's state nor the Pulumi CLI. It may run at any time, also
-while another run or another sweep works: `lifecycle.close.close_task_unless_changed` and `_end_room` say why.
+This reads only the journal: it needs neither a stack's state nor the Pulumi CLI. It may run at any time, also during
+another run or another sweep: `lifecycle.close.close_task_unless_changed` and `_end_room` say why.
 """
 
 from __future__ import annotations

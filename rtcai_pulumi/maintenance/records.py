@@ -26,10 +26,10 @@ _GRANT_ACCESS: Final = (
 
 @contextmanager
 def open_journal(location: Location, waits: Waits = QUIET_WAITS) -> Iterator[Journal | None]:
-    """Open the journal; yields None if there is none yet.
+    """Open the journal; yields None if it does not exist yet.
 
     Args:
-        location: where it is.
+        location: its place.
         waits: how to wait for a database that is restarting.
 
     Raises:
@@ -47,7 +47,7 @@ def open_journal(location: Location, waits: Waits = QUIET_WAITS) -> Iterator[Jou
 
 
 def read_records(journal: Journal | None) -> list[Record]:
-    """Return all records, oldest first; none if there is no journal yet.
+    """Return all records, oldest first; none if the journal does not exist yet.
 
     Raises:
         JournalError: the journal cannot be read, or contains records that no release has written.
@@ -139,4 +139,6 @@ def take_over(record: Record, journal: Journal) -> Record | None:
         return None
     if current == record and not journal.is_running(record.process) and (taken := journal.take_over(record)):
         return taken
-    raise AgentInUse("Another run has just started to work on this agent; nothing was sent.", advice="run it again")
+    raise AgentInUse(
+        "Another run has just started to work on this agent; nothing was sent.", advice="run the command again"
+    )

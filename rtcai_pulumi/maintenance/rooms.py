@@ -21,7 +21,7 @@ class RoomStatus(StrEnum):
 
     OPEN = "open"
     GONE = "gone"
-    """There is no room of this name any more."""
+    """No room has this name any more."""
     ANOTHER = "another one now"
     """The room has ended, and was opened again with another number."""
     NOT_QUERIED = "not asked"
@@ -29,7 +29,7 @@ class RoomStatus(StrEnum):
 
 
 def query_room_number(cname: str, run: Run) -> int | None:
-    """Return the current number of a room; None if there is no room of this name."""
+    """Return the current number of a room; None if no room has this name."""
     try:
         return run.retrier.run(lambda: run.client.query_room(cname).cid, QUERY)
     except RoomNotFound:
@@ -40,7 +40,7 @@ def query_room_status(record: Record, run: Run) -> RoomStatus:
     """Compare the room of a task with the room that has its name now.
 
     Raises:
-        RtcAiError: the settings name another account or room API, or there is no clear answer.
+        RtcAiError: the settings name another account or room API, or the answer is not clear.
     """
     require_account(record, run.client.settings, room_api=True)
     try:

@@ -231,6 +231,6 @@ def _not_found_error(verb: str, answer: Answer, facts: Facts) -> RtcAiError | No
     if not says_missing or (_SOMETHING_ELSE.search(text) and not (about_room or about_task)):
         return None
     if facts.task is not None and (about_task or not about_room):
-        return errors.TaskNotFound(f"The service did not {verb}: there is no such task.", facts)
+        return errors.TaskNotFound(f"The service did not {verb}: the task does not exist.", facts)
     advice = "have someone join the room, declare a Room in the program, or set wait_for_room"
     return errors.RoomNotFound(f"The service did not {verb}: the room does not exist.", facts, advice)

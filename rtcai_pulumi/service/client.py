@@ -119,7 +119,7 @@ class Client:
             before_sending: called when it is this request's turn, immediately before its first byte; raises to stop it.
 
         Returns:
-            The started task. The service returns its ids only here; there is no way to query them later.
+            The started task. The service returns its ids only here; they cannot be queried later.
 
         Raises:
             RoomNotFound: the room has not been opened yet.
@@ -145,8 +145,8 @@ class Client:
         """The room that has a name now (room API, ``GET /v3/api/rooms``).
 
         Raises:
-            RoomNotFound: there is no room with that name.
-            SettingsError: there is no AppSecret, which the room API requires.
+            RoomNotFound: no room has that name.
+            SettingsError: the AppSecret is not set; the room API requires it.
         """
         verb, facts = "find the room", Facts(room=cname)
         answer = self._room_call("GET", f"/v3/api/rooms?cname={quote(cname, safe='')}", verb, facts)
@@ -169,7 +169,7 @@ class Client:
 
         Raises:
             OutcomeUnknown: the room may or may not exist; `query_room` shows which.
-            SettingsError: there is no AppSecret, which the room API requires.
+            SettingsError: the AppSecret is not set; the room API requires it.
         """
         verb, facts = "create the room", Facts(room=cname)
         answer = self._room_call("POST", "/v2/api/room", verb, facts, {"channelName": cname, "mode": 2, "uid": uid})
@@ -187,7 +187,7 @@ class Client:
 
         Raises:
             RoomNotFound: the room no longer exists, which counts as success.
-            SettingsError: there is no AppSecret, which the room API requires.
+            SettingsError: the AppSecret is not set; the room API requires it.
         """
         self._room_call("DELETE", f"/v2/api/rooms/{cid}", "end the room", Facts(room=cname, cid=cid))
 
@@ -196,7 +196,7 @@ class Client:
 
         Raises:
             ConnectionFailed: no connection was made.
-            AnswerLost: a connection was made, but there was no response.
+            AnswerLost: a connection was made, but no response arrived.
         """
         url = f"{self.settings.endpoint}/v1/api/task/close"
         return self._send("GET", url, {}, Facts(endpoint=self.settings.endpoint))

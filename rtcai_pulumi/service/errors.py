@@ -8,6 +8,7 @@
     ├── OtherAccount           the task belongs to another AppKey or endpoint than the settings name
     ├── RoomExists             the room is open already, and this stack did not open it
     ├── EndPassed              the end of an agent or a room has passed, so it is not started
+    ├── NotReplaced            another resource of the run has failed, so this agent keeps running
     ├── EndBeforeStart         the end of an agent is before its start
     ├── ConnectionFailed       no connection was made; nothing was sent
     │   └── UntrustedCertificate   the server's certificate is not trusted
@@ -156,6 +157,10 @@ class RoomInUse(RtcAiError):
 
 class EndPassed(RtcAiError):
     """The end of an agent or a room, ``ends_at``, has passed, so it is not started. Set a later end, or none."""
+
+
+class NotReplaced(RtcAiError):
+    """Another resource of the run has failed, so this agent keeps running and is not replaced. Fix that error first."""
 
 
 class EndBeforeStart(RtcAiError):

@@ -17,7 +17,7 @@ any other refusal             no      no     no
 Opening a room and ending a room may both be repeated, like a close.
 
 The waits grow from a quarter of a second to five seconds. Each has a random part, so many rooms do not retry at the
-same moment. A longer ``Retry-After`` of the service is respected. If there is no connection, six attempts are made in a
+same moment. A longer ``Retry-After`` of the service is respected. Without a connection, six attempts are made in a
 row; if each is refused immediately, they take four to eight seconds. "The room does not exist" is retried until
 ``wait_for_room`` has passed, everything else for two minutes (a query: fifteen seconds, because a query without a
 result is not an error). The count and the time start again after a wait for the room: if many rooms open at the same

@@ -60,7 +60,7 @@ def room_token_of(settings: Settings, cname: str, uid: int, ttl: int, now: float
         now: the time, in seconds since 1970.
 
     Raises:
-        SettingsError: there is no AppSecret.
+        SettingsError: the AppSecret is not set.
         ValueError: `ttl` or `uid` is out of range, or the name is not valid for a room.
     """
     if settings.app_secret is None:

@@ -259,7 +259,7 @@ def _times(source: str, resource: dict[str, Any]) -> Iterator[datetime]:
 
 
 def _id(source: str, stacks: frozenset[StackId], stack: str | None, project: str | None) -> StackId:
-    """Return the stack from the URNs, or from the options if there are no URNs; the two must not contradict each
+    """Return the stack from the URNs, or from the options if the state is empty; the two must not contradict each
     other.
     """
     if not stacks and stack and project:

@@ -16,7 +16,7 @@ class Project:
     """The backend's URL; it may contain a password."""
 
 
-_ENDINGS: Final = ("yaml", "yml", "json")
+_SUFFIXES: Final = ("yaml", "yml", "json")
 
 
 def project_folder(start: Path) -> Path:
@@ -28,12 +28,12 @@ def project_folder(start: Path) -> Path:
 
 def project_file_in(folder: Path) -> Path | None:
     """Return the project file in a folder; None if there is none."""
-    files = (folder / f"Pulumi.{ending}" for ending in _ENDINGS)
+    files = (folder / f"Pulumi.{suffix}" for suffix in _SUFFIXES)
     return next((file for file in files if file.is_file()), None)
 
 
 def project_in(folder: Path) -> Project:
-    """Return the project whose file is in a folder; an empty one if there is no file.
+    """Return the project whose file is in a folder; an empty one if the file does not exist.
 
     Raises:
         OSError: the file cannot be read.

@@ -28,7 +28,7 @@ class StateSource:
     """The options that select a stack."""
 
     stack: str | None
-    """Name of the stack whose state the CLI exports."""
+    """The stack, by name. The CLI exports its state."""
     folder: Path
     """A folder of the project, for the CLI."""
     export: str | None
@@ -126,7 +126,7 @@ def _organization(source: StateSource, env: Mapping[str, str]) -> str:
         return organization
     try:
         default = _run_cli(["org", "get-default"], source, env).strip()
-        # If there is no default organization, the CLI prints a sentence.
+        # Without a default organization, the CLI prints a sentence.
         return default if default and " " not in default else _run_cli(["whoami"], source, env).strip()
     except UnreadableExport as error:
         why = str(error).partition("\n")[0]

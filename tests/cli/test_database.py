@@ -23,7 +23,7 @@ def service(tmp_path: Path, database_server: Server) -> Iterator[Service]:
 @pytest.mark.shows("rtcai ls", "rtcai show", "rtcai close", "rtcai forget", "rtcai release")
 def test_agents_are_listed_shown_closed_released_and_forgotten(service: Service) -> None:
     empty = service.run("ls")
-    assert (empty.exit_code, "There is no journal postgresql://rtcai@127.0.0.1" in empty.stderr) == (0, True)
+    assert (empty.exit_code, "The journal postgresql://rtcai@127.0.0.1" in empty.stderr) == (0, True)
     closed, released, trace = service.leave_agent("one"), service.leave_agent("two"), service.lose_create()
     listed = json.loads(service.run("ls", "--json").stdout)
     assert [each["state"] for each in listed] == ["open", "open", "lost"]

@@ -13,6 +13,7 @@ from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import KeepReason, RecordState
 from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.maintenance import health
+from rtcai_pulumi.maintenance.finding import report_pass
 from tests.cli.journals import note
 from tests.cli.service import Service
 from tests.cli.test_ls import in_hours
@@ -99,7 +100,7 @@ def test_a_clock_ten_minutes_off(service: Service, offset: float, way: str) -> N
     assert "signature" in find_failures(found)
 
 
-def test_an_endpoint_where_nobody_answers(service: Service) -> None:
+def test_an_endpoint_that_does_not_answer(service: Service) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         found = run_doctor(service, code=1, RTCAI_ENDPOINT=f"http://127.0.0.1:{free.getsockname()[1]}")
@@ -161,7 +162,7 @@ def test_agents_that_are_over_and_not_stopped_are_a_warning(service: Service) ->
         note(journal, "4/d", ends_at=in_hours(-5), kept=KeepReason.REFUSED)
         note(journal, None, ends_at=in_hours(-5))
     finding = run_doctor(service, code=0)["journal"]
-    over = "1 agent is over and not stopped (room hall is over for 2 h 59 min)"
+    over = "1 agent is over and not stopped (room hall: over for 2 h 59 min)"
     assert f"3 agents, 1 lost create; {over}" in finding["detail"]
     assert "`rtcai sweep --over --all` stops them" in finding["advice"]
 
@@ -195,7 +196,7 @@ def test_one_fault_of_the_surroundings_fails_its_own_checks_and_no_other(
     service: Service, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: list[str]
 ) -> None:
     # Two processes that take most of the time, and on which the surroundings have no effect.
-    monkeypatch.setattr(health, "_run_command", lambda check, *_, **__: health.report_pass(check, "not asked here"))
+    monkeypatch.setattr(health, "_run_command", lambda check, *_, **__: report_pass(check, "not asked here"))
     found = run_doctor(service, code=int(bool(expected)), **environment)
     assert set(find_failures(found)) - {"signature", "room API"} == set(expected) - {"signature", "room API"}
     assert found["plugin"]["verdict"] == "passed"
@@ -251,7 +252,7 @@ PROJECT = "name: rooms\nruntime: {{name: python, options: {{{options}}}}}\n{more
         ),
     ],
 )
-def test_a_python_that_the_plugin_cannot_find_is_told(
+def test_a_python_that_the_plugin_cannot_find_is_reported(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, more: str, said: str, advice: str
 ) -> None:
     (tmp_path / "src").mkdir()
@@ -275,7 +276,7 @@ def test_no_python_on_path_is_told_and_what_to_set(
 
 
 @pytest.mark.parametrize("options", ["virtualenv: good", "toolchain: uv", ""])
-def test_the_python_that_the_project_names_is_told(
+def test_the_python_that_the_project_names_is_reported(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str
 ) -> None:
     (tmp_path / "sub").mkdir()

@@ -16,9 +16,14 @@ import httpx
 import pytest
 
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.location import parse_location
+from tests.cli.journals import note
+from tests.cli.test_ls import in_hours
 from tests.emulator.api import body, sha1
 from tests.emulator.raw import until
 from tests.network import free_port
+from tests.postgres.server import Server
 
 RTCAI = str(Path(sys.executable).with_name("rtcai"))
 
@@ -172,7 +177,7 @@ def test_what_its_options_say_can_be_seen_and_changed_while_it_runs(start: Start
         "--dedup", "refuse", "--max-rps", "50", "--retry-after", "--rooms", "required", "--start-seconds", "0.5",
         "--end-seconds", "9", "--tasks-outlive-rooms",
     )  # fmt: skip
-    stated = {
+    settings = {
         "rooms": "required",
         "dedup": "refuse",
         "maxRps": 50,
@@ -181,8 +186,8 @@ def test_what_its_options_say_can_be_seen_and_changed_while_it_runs(start: Start
         "endSeconds": 9.0,
         "tasksEndWithRoom": False,
     }
-    assert running.http.get("/-/settings").json() == stated
-    assert running.http.patch("/-/settings", json={"rooms": "auto"}).json() == {**stated, "rooms": "auto"}
+    assert running.http.get("/-/settings").json() == settings
+    assert running.http.patch("/-/settings", json={"rooms": "auto"}).json() == {**settings, "rooms": "auto"}
     assert running.create()["code"] == 200
 
 
@@ -205,7 +210,7 @@ def test_accounts_that_make_no_sense_are_one_line_without_a_secret(
     assert "canary" not in run.stderr
 
 
-def test_it_starts_from_a_seed_and_a_restarted_one_goes_on_without_it(start: Start, tmp_path: Path) -> None:
+def test_it_starts_from_a_seed_and_a_restarted_one_ignores_it(start: Start, tmp_path: Path) -> None:
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps({"tasks": [{"cname": "keynote", "data": body()["data"]}]}))
     options = ["--state", str(tmp_path / "state.json"), "--seed", str(seed)]
@@ -240,7 +245,7 @@ def test_a_seed_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in run.stderr
 
 
-def test_a_restarted_emulator_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
+def test_a_restarted_emulator_continues_where_it_stopped(start: Start, tmp_path: Path) -> None:
     state = str(tmp_path / "state.json")
     first = start("--state", state)
     first.create()
@@ -304,7 +309,7 @@ def test_a_wrong_value_is_a_usage_error_that_names_the_option(wrong: list[str]) 
 
 
 def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
-    shown = failing("--help").stdout
+    help_text = failing("--help").stdout
     for word in (
         "/-/tasks",
         "/-/requests",
@@ -314,4 +319,38 @@ def test_help_says_where_to_look_and_which_credentials_it_knows() -> None:
         "/-/faults",
         "--max-rps",
     ):
-        assert word in shown
+        assert word in help_text
+
+
+@pytest.mark.parametrize("storage", ["file", "database"])
+def test_its_page_shows_the_end_that_the_journal_knows(
+    start: Start, tmp_path: Path, database_server: Server, monkeypatch: pytest.MonkeyPatch, storage: str
+) -> None:
+    journal_variable = str(tmp_path / "journal.db") if storage == "file" else database_server.url()
+    location = parse_location(journal_variable)
+    monkeypatch.setenv("RTCAI_JOURNAL", journal_variable)
+    running = start()
+    running.create()
+    [task] = [f"{task['cid']}/{task['taskId']}" for task in running.tasks()]
+    assert "ends in" not in running.http.get("/").text
+    with Journal(location) as journal:
+        note(journal, task, url=running.url, ends_at=in_hours(2.1))
+    until(lambda: "ends in 2 h" in running.http.get("/").text)
+    assert running.end()[2].count("WARNING") == 0
+
+
+def test_a_page_leaves_a_missing_journal_missing(start: Start, tmp_path: Path) -> None:
+    running = start("--journal", str(tmp_path / "missing" / "journal.db"))
+    for _ in range(3):
+        assert running.http.get("/").status_code == 200
+    assert running.end()[0] == 0
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_journal_that_cannot_be_read_is_a_warning(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_text("not a database, but long enough to be read as one" * 40)
+    running = start("--journal", str(tmp_path / "journal.db"))
+    assert running.http.get("/").status_code == 200
+    assert running.process.stderr is not None
+    warning = next(line for line in running.process.stderr if "WARNING" in line)
+    assert "The live page cannot show when agents end: The journal" in warning

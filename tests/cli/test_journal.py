@@ -102,7 +102,7 @@ def test_a_run_at_work_is_not_copied(filled: Service, database_server: Server, b
     run = filled.run("journal", "copy", str(filled.journal), url)
     at_work.communicate("")
     assert run.exit_code == 1
-    assert "A run is at work on the journal" in run.stderr
+    assert "A run is using the journal" in run.stderr
     assert len(content(parse_location(url))[0]) == (busy == "target")
 
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_copied_is_one_clear_error(filled: Service, tmp_path: Pat
     same = filled.run("journal", "copy", str(filled.journal), str(tmp_path / "." / filled.journal.name))
     assert (same.exit_code, "cannot be copied to itself" in same.stderr) == (1, True)
     missing = filled.run("journal", "copy", str(tmp_path / "none.db"), str(tmp_path / "new.db"))
-    assert (missing.exit_code, "There is no journal" in missing.stderr) == (1, True)
+    assert (missing.exit_code, " does not exist." in missing.stderr) == (1, True)
     assert not (tmp_path / "new.db").exists()
     text = filled.run("journal", "copy", str(filled.journal), str(tmp_path / "new.db"))
     assert "2 agents and lost creates, 1 closed tasks, 1 rooms" in text.stdout

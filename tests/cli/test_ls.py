@@ -63,7 +63,7 @@ def path(tmp_path: Path) -> Path:
 def test_without_a_journal_it_says_so_and_makes_none(path: Path) -> None:
     run = ls("--json", RTCAI_JOURNAL=str(path))
     assert (run.exit_code, run.stdout) == (0, "[]\n")
-    assert run.stderr == f"There is no journal {path}: no agent has been started with this journal.\n"
+    assert run.stderr == f"The journal {path} does not exist: no agent has been started with it.\n"
     assert list(path.parent.iterdir()) == []
 
 
@@ -90,8 +90,8 @@ def test_it_lists_what_is_unfinished_and_with_all_also_what_is_closed(path: Path
         for state in (RecordState.OPEN, RecordState.CLOSING, RecordState.CLOSED):
             note(journal, f"1/{state}", state=state)
         note(journal, None)
-    shown = [agent["state"] for agent in list_agents(RTCAI_JOURNAL=str(path))]
-    assert shown == ["open", "closing", "lost"]
+    states = [agent["state"] for agent in list_agents(RTCAI_JOURNAL=str(path))]
+    assert states == ["open", "closing", "lost"]
     assert [agent["state"] for agent in list_agents("--all", RTCAI_JOURNAL=str(path))] == [
         "open",
         "closing",
@@ -137,7 +137,7 @@ def test_the_table_shows_short_names_and_whole_tasks(path: Path) -> None:
 
 
 def in_hours(hours: float) -> str:
-    """A time from now, as the journal stores it; half a minute later, so that the test may take its time."""
+    """A time from now, as the journal stores it; half a minute later, because the test takes time."""
     return str(normalize_end_time(datetime.now(UTC) + timedelta(hours=hours, seconds=30)))
 
 

@@ -56,7 +56,7 @@ def test_an_unknown_agent_is_one_clear_error(service: Service, command: list[str
     for journal in ("none yet", "there"):
         run = service.run(*command, "1/unknown")
         assert run.exit_code == 1, journal
-        assert "1/unknown" in run.stderr or "There is no journal" in run.stderr
+        assert "1/unknown" in run.stderr or " does not exist." in run.stderr
         assert service.journal.exists() == (journal == "there")
         assert "to do: " in run.stderr
         service.lose_create()
@@ -157,7 +157,7 @@ def test_close_of_a_task_that_the_journal_does_not_know_takes_its_room(service: 
 def test_close_of_an_unknown_task_in_a_room_that_is_not_its_own_says_so_and_sends_nothing(service: Service) -> None:
     task = start_agent(service.emulator, "by hand")
     start_agent(service.emulator, "other")
-    for cname, words in (("misspelt", "there is no room misspelt"), ("other", "room other has the number ")):
+    for cname, words in (("misspelt", "room misspelt does not exist"), ("other", "room other has the number ")):
         run = service.run("close", task, "--cname", cname, "--yes")
         assert (run.exit_code, run.stdout) == (1, "")
         assert f"Nothing was closed: {words}" in run.stderr
@@ -250,16 +250,16 @@ def test_no_command_advises_a_stack_s_config_which_it_does_not_read(
 def test_a_close_while_the_service_is_down_says_so_and_the_agent_stays_known(service: Service) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+        unused = f"http://127.0.0.1:{free.getsockname()[1]}"
         with Journal(service.journal) as journal:
-            note(journal, "1/a", url=nobody)
-        run = service.run("close", "1/a", "--yes", RTCAI_ENDPOINT=nobody)
+            note(journal, "1/a", url=unused)
+        run = service.run("close", "1/a", "--yes", RTCAI_ENDPOINT=unused)
     assert run.exit_code == 1
-    assert f"Could not connect to {nobody}" in run.stderr
+    assert f"Could not connect to {unused}" in run.stderr
     assert service.records[0].is_unfinished
 
 
-def test_a_released_agent_runs_on_and_nobody_sweeps_it(service: Service) -> None:
+def test_a_released_agent_keeps_running_and_is_not_swept(service: Service) -> None:
     task = service.leave_agent()
     run = service.run("release", task, "--yes")
     assert run.exit_code == 0, run.output

@@ -30,8 +30,8 @@ class Pending:
     def state(self, inputs: dict[str, Any], *resources: Any) -> None:
         """The create that a killed run had begun, in addition to the resources in the state."""
         # The engine adds the provider's reference, which is not part of the request.
-        begun = {"urn": urn(), "type": resource(None)["type"], "inputs": {**inputs, "__provider": "reference"}}
-        export(self.file, resources, pending=[begun])
+        create = {"urn": urn(), "type": resource(None)["type"], "inputs": {**inputs, "__provider": "reference"}}
+        export(self.file, resources, pending=[create])
 
     def knows(self, inputs: dict[str, Any], task: str | None = None, *, handed: bool = False, **how: Any) -> None:
         """A record of an earlier run's request."""
@@ -83,13 +83,13 @@ def test_a_journal_in_which_a_stopped_agent_still_runs_speaks_for_nothing(pendin
     assert pending.rooms == ["keynote"]
 
 
-def test_an_agent_that_was_handed_over_when_its_run_was_killed_is_known(pending: Pending) -> None:
+def test_an_agent_that_a_killed_run_had_returned_is_known(pending: Pending) -> None:
     pending.state(ASKED_FOR)
     pending.knows(ASKED_FOR, "1/a", handed=True)
     assert pending.rooms == []
 
 
-def test_a_create_that_was_settled_stays_known_until_it_is_cleared(pending: Pending) -> None:
+def test_a_create_with_a_known_outcome_is_not_pending(pending: Pending) -> None:
     pending.state(ASKED_FOR, resource("1/a"))
     pending.knows(ASKED_FOR, "1/a", handed=True)
     assert pending.rooms == []
@@ -117,8 +117,8 @@ def test_for_a_secret_configuration_a_record_speaks_that_is_newer_than_the_state
 
 
 def test_two_creates_of_one_room_are_named_once(pending: Pending) -> None:
-    begun = [{"urn": urn(), "type": resource(None)["type"], "inputs": inputs} for inputs in (ASKED_FOR, OTHER)]
-    export(pending.file, pending=begun)
+    creates = [{"urn": urn(), "type": resource(None)["type"], "inputs": inputs} for inputs in (ASKED_FOR, OTHER)]
+    export(pending.file, pending=creates)
     assert pending.rooms == ["keynote"]
 
 

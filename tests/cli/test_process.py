@@ -89,4 +89,4 @@ def test_what_an_unset_variable_leaves_empty_is_wrong_usage(service: Service, ar
 def test_a_journal_that_is_named_must_be_there(service: Service, command: list[str], tmp_path: Path) -> None:
     done = service.run(*command, "--journal", str(tmp_path / "typo.db"))
     assert done.exit_code == 1
-    assert f"There is no journal {tmp_path / 'typo.db'}." in done.stderr
+    assert f"The journal {tmp_path / 'typo.db'} does not exist." in done.stderr

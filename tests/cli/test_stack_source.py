@@ -1,4 +1,4 @@
-"""Where a stack's state is read. No decision uses the state of another backend."""
+"""The places from which a stack's state is read. No decision uses the state of another backend."""
 
 import json
 from pathlib import Path

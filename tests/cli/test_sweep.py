@@ -173,7 +173,7 @@ def test_without_a_usable_journal_nothing_is_done(sweep: Sweep, journal: str) ->
         assert run.stderr.startswith(f"rtcai sweep: The journal {sweep.journal} cannot be used: ")
     else:
         assert (run.exit_code, json.loads(run.stdout)["agents"]) == (0, [])
-        assert f"There is no journal {sweep.journal}" in run.stderr
+        assert f"The journal {sweep.journal} does not exist" in run.stderr
         assert not sweep.journal.exists()
 
 
@@ -310,7 +310,7 @@ def test_a_lost_create_is_reported_with_its_ids_and_does_not_pass_for_good(sweep
     assert sweep.outcomes("--yes", code=3) == ["lost"]
 
 
-def test_a_record_of_another_account_fails_and_the_others_go_on(sweep: Sweep) -> None:
+def test_a_record_of_another_account_fails_and_the_others_continue(sweep: Sweep) -> None:
     sweep.leave_agent("foreign", app_key="another-key")
     sweep.leave_agent("orphan")
     with Journal(sweep.journal) as journal:

@@ -1,4 +1,4 @@
-"""``rtcai sweep --over``: agents whose time is over, from the journal alone."""
+"""``rtcai sweep --over``: stops the agents whose time is over; it reads only the journal."""
 
 import json
 import os
@@ -49,7 +49,7 @@ EVENT = "rtcai:index:EventRooms$pulumi-python:dynamic/rtcai"
 
 
 class Sweep:
-    """A journal, an emulator, and ``rtcai sweep --over`` with both. There is no Pulumi CLI on its PATH."""
+    """A journal, an emulator, and ``rtcai sweep --over`` with both. The Pulumi CLI is not on its PATH."""
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.emulator = emulator
@@ -331,7 +331,7 @@ def test_without_a_journal_it_fails(sweep: Sweep, tmp_path: Path) -> None:
     for arguments in (["--all"], ["--all", "--dry-run"]):
         run = sweep.run(*arguments)
         assert run.exit_code == 1
-        assert f"There is no journal {sweep.journal}." in run.stderr
+        assert f"The journal {sweep.journal} does not exist." in run.stderr
         assert "the user that run `pulumi up`: set RTCAI_JOURNAL" in run.stderr
     assert not (tmp_path / "journal.db").exists()
 
@@ -360,7 +360,7 @@ def test_of_two_records_of_a_task_the_later_end_counts(sweep: Sweep, emulator: E
 # the rooms of an event
 
 
-def test_the_room_of_an_event_ends_when_nobody_is_left(sweep: Sweep, emulator: Emulator) -> None:
+def test_the_room_of_an_event_ends_when_it_is_empty(sweep: Sweep, emulator: Emulator) -> None:
     cid = sweep.start_in_event("hall")
     kept = sweep.start_in_event("later", 2)
     sweep.start("plain")

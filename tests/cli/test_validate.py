@@ -66,7 +66,7 @@ def test_what_a_file_says_steers_no_terminal(tmp_path: Path) -> None:
     assert done.stdout.count("\n") == 1
 
 
-def test_a_missing_file_is_told_and_two_files_are_wrong_usage(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_and_two_files_are_wrong_usage(tmp_path: Path) -> None:
     done = rtcai(tmp_path, "validate")
     assert done.returncode == 1
     assert done.stdout.startswith("event.yaml: (root): the event file cannot be read: No such file")
@@ -81,7 +81,7 @@ def test_the_schema_is_printed_or_written(tmp_path: Path, arguments: tuple[str, 
     assert json.loads(written) == event_schema()
 
 
-def test_a_schema_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_schema_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     done = rtcai(tmp_path, "schema", "--output", "missing/event.schema.json")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("rtcai schema: missing/event.schema.json cannot be written: No such file")

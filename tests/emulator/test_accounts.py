@@ -67,7 +67,7 @@ def test_the_rate_limit_is_each_account_s(api: Api, second: Api) -> None:
     assert [api.create()["code"], second.create()["code"], api.create()["code"]] == [200, 200, 429]
 
 
-def test_appkeys_that_nobody_has_share_one_window(api: Api) -> None:
+def test_unknown_appkeys_share_one_window(api: Api) -> None:
     api.emulator.change_settings(max_rps=1)
     frozen = api.emulator.clock.now()
     api.emulator.clock.source = lambda: frozen

@@ -26,27 +26,27 @@ EVERY_PATH = [
 ]
 
 
-def shown(api: Api, path: str) -> Any:
+def get(api: Api, path: str) -> Any:
     return api.http.get(path).json()
 
 
 def test_health_names_the_process_and_the_instance(api: Api) -> None:
-    health = shown(api, "/-/health")
+    health = get(api, "/-/health")
     assert (health["status"], health["pid"]) == ("ok", os.getpid())
-    assert shown(api, "/-/health")["instance"] == health["instance"]
+    assert get(api, "/-/health")["instance"] == health["instance"]
 
 
 def test_two_emulators_have_different_instances(api: Api) -> None:
     with Emulator() as other:
         theirs = api.http.get(f"{other.url}/-/health").json()["instance"]
-    assert theirs != shown(api, "/-/health")["instance"]
+    assert theirs != get(api, "/-/health")["instance"]
 
 
 def test_tasks_are_shown_in_order_of_start_with_all_that_is_known(api: Api) -> None:
     first = api.create(body("agent", cname="one"), api.signed(**{"X-custom-traceid": "trace"}))
     api.create(body(cname="two"))
     api.close(close_body(first))
-    ended, running = shown(api, "/-/tasks")["tasks"]
+    ended, running = get(api, "/-/tasks")["tasks"]
     assert ended == {
         "taskId": first["result"]["taskId"],
         "cid": first["cid"],
@@ -68,19 +68,19 @@ def test_tasks_are_shown_in_order_of_start_with_all_that_is_known(api: Api) -> N
 
 def test_rooms_are_shown_while_they_are_open(api: Api) -> None:
     cid = api.create(body(cname="one"))["cid"]
-    (room,) = shown(api, "/-/rooms")["rooms"]
+    (room,) = get(api, "/-/rooms")["rooms"]
     assert (room["cid"], room["cname"]) == (cid, "one")
     api.http.delete("/-/rooms/one")
-    assert shown(api, "/-/rooms") == {"rooms": []}
+    assert get(api, "/-/rooms") == {"rooms": []}
 
 
 def test_reset_forgets_tasks_rooms_requests_and_nonces(api: Api) -> None:
     headers = api.signed()
     api.create(headers=headers)
     assert api.http.post("/-/reset").status_code == 200
-    assert shown(api, "/-/tasks") == {"tasks": []}
-    assert shown(api, "/-/rooms") == {"rooms": []}
-    assert shown(api, "/-/requests") == {"requests": []}
+    assert get(api, "/-/tasks") == {"tasks": []}
+    assert get(api, "/-/rooms") == {"rooms": []}
+    assert get(api, "/-/requests") == {"requests": []}
     assert api.create(headers=headers)["code"] == 200
 
 
@@ -92,14 +92,14 @@ def test_a_room_can_be_opened_by_anyone_on_this_machine(api: Api) -> None:
 def test_ending_a_room_ends_its_tasks(api: Api) -> None:
     api.create()
     assert api.http.delete(f"/-/rooms/{body()['cname']}").status_code == 200
-    assert [task["state"] for task in shown(api, "/-/tasks")["tasks"]] == ["ended"]
+    assert [task["state"] for task in get(api, "/-/tasks")["tasks"]] == ["ended"]
 
 
 def test_ending_a_room_can_leave_its_tasks_running(api: Api) -> None:
     api.create()
     api.http.delete(f"/-/rooms/{body()['cname']}?endTasks=false")
-    assert [task["state"] for task in shown(api, "/-/tasks")["tasks"]] == ["running"]
-    assert shown(api, "/-/rooms") == {"rooms": []}
+    assert [task["state"] for task in get(api, "/-/tasks")["tasks"]] == ["running"]
+    assert get(api, "/-/rooms") == {"rooms": []}
 
 
 @pytest.mark.parametrize("query", ["endTasks=False", "endTasks=", "endTask=false", "app_key=first"])
@@ -108,10 +108,10 @@ def test_a_query_of_a_room_that_makes_no_sense_is_an_error_and_nothing_ends(api:
     answer = api.http.delete(f"/-/rooms/{body()['cname']}?{query}")
     assert answer.status_code == 400
     assert query.partition("=")[0] in answer.json()["error"]
-    assert [task["state"] for task in shown(api, "/-/tasks")["tasks"]] == ["running"]
-    assert len(shown(api, "/-/rooms")["rooms"]) == 1
+    assert [task["state"] for task in get(api, "/-/tasks")["tasks"]] == ["running"]
+    assert len(get(api, "/-/rooms")["rooms"]) == 1
     assert api.http.put("/-/rooms/another?appkey=first").status_code == 400
-    assert len(shown(api, "/-/rooms")["rooms"]) == 1
+    assert len(get(api, "/-/rooms")["rooms"]) == 1
 
 
 @pytest.mark.parametrize("cname", ["", "r" * 65, "%E4%BC%9A" * 22])
@@ -119,7 +119,7 @@ def test_what_cannot_be_a_room_s_name_opens_none(api: Api, cname: str) -> None:
     answer = api.http.put(f"/-/rooms/{cname}")
     assert answer.status_code == 400
     assert answer.json()["error"] == "cname: must be 1 to 64 bytes of UTF-8"
-    assert shown(api, "/-/rooms") == {"rooms": []}
+    assert get(api, "/-/rooms") == {"rooms": []}
 
 
 def test_a_task_can_be_ended_behind_the_clients_back(api: Api) -> None:
@@ -189,16 +189,16 @@ def test_what_is_not_there_is_said_with_the_emulators_date(api: Api, method: str
 def test_stats_are_those_since_the_last_reset(api: Api) -> None:
     api.create()
     api.get("/v3/api/rooms", cname="r")
-    assert shown(api, "/-/stats") == {
+    assert get(api, "/-/stats") == {
         "inFlight": 0,
         "maxInFlight": 1,
         "requests": 1,
         "byVerb": {"create": 1, "query": 1},
         "throttled": 0,
     }
-    assert shown(api, "/-/stats") == api.emulator.stats()
+    assert get(api, "/-/stats") == api.emulator.stats()
     api.http.post("/-/reset")
-    assert shown(api, "/-/stats") == {"inFlight": 0, "maxInFlight": 0, "requests": 0, "byVerb": {}, "throttled": 0}
+    assert get(api, "/-/stats") == {"inFlight": 0, "maxInFlight": 0, "requests": 0, "byVerb": {}, "throttled": 0}
 
 
 def test_a_page_of_its_own_may_ask(api: Api) -> None:

@@ -15,9 +15,9 @@ def error(answer: httpx.Response, status: int = 400) -> str:
 
 
 def test_a_fault_is_set_shown_and_removed(api: Api) -> None:
-    stated = {"verb": "create", "kind": "answer", "status": 503, "code": 514, "headers": {"Retry-After": "2"}}
-    fault = api.http.post("/-/faults", json=stated).json()
-    assert fault == {"id": fault["id"], **stated, "times": 1, "left": 1, "applied": 0}
+    sent = {"verb": "create", "kind": "answer", "status": 503, "code": 514, "headers": {"Retry-After": "2"}}
+    fault = api.http.post("/-/faults", json=sent).json()
+    assert fault == {"id": fault["id"], **sent, "times": 1, "left": 1, "applied": 0}
     assert api.http.get("/-/faults").json() == {"faults": [fault]}
     assert api.http.get(f"/-/faults/{fault['id']}").json() == fault
     answer = api.post("/v1/api/task/create", body())
@@ -108,7 +108,7 @@ def test_a_wait_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/release"), ("GET", "/held")])
 def test_a_fault_that_is_not_set_is_named(api: Api, method: str, path: str) -> None:
-    assert "no fault 999" in error(api.http.request(method, f"/-/faults/999{path}"), 404)
+    assert "fault 999 does not exist" in error(api.http.request(method, f"/-/faults/999{path}"), 404)
 
 
 def test_settings_are_shown_and_changed_one_by_one(api: Api) -> None:
@@ -143,7 +143,7 @@ def test_settings_outlive_a_reset(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "reason"),
+    ("value", "reason"),
     [
         ({"dedup": "always"}, "dedup: .*'ignore', 'replay' or 'refuse', not 'always'"),
         ({"rooms": None}, "rooms: "),
@@ -158,9 +158,9 @@ def test_settings_outlive_a_reset(api: Api) -> None:
         ([], "must be an object"),
     ],
 )
-def test_a_setting_that_makes_no_sense_changes_none(api: Api, stated: Any, reason: str) -> None:
+def test_a_setting_that_makes_no_sense_changes_none(api: Api, value: Any, reason: str) -> None:
     before = api.emulator.settings()
-    content = {"retryAfter": True, **stated} if isinstance(stated, dict) else stated
+    content = {"retryAfter": True, **value} if isinstance(value, dict) else value
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(error(api.http.patch("/-/settings", json=content)))
     assert api.emulator.settings() == before
@@ -186,8 +186,8 @@ def test_a_clock_that_is_off_refuses_signatures_and_says_the_time(api: Api) -> N
 
 
 @pytest.mark.parametrize(
-    "stated", [{}, {"offset": "1"}, {"offset": None}, {"offset": 1e10}, {"now": 1}, {"offset": 1, "x": 1}]
+    "value", [{}, {"offset": "1"}, {"offset": None}, {"offset": 1e10}, {"now": 1}, {"offset": 1, "x": 1}]
 )
-def test_a_time_that_makes_no_sense_is_refused(api: Api, stated: Any) -> None:
-    assert error(api.http.put("/-/clock", json=stated))
+def test_a_time_that_makes_no_sense_is_refused(api: Api, value: Any) -> None:
+    assert error(api.http.put("/-/clock", json=value))
     assert api.emulator.clock.offset == 0

@@ -3,7 +3,7 @@ import asyncio
 from rtcai_pulumi.emulator.state.changes import KEPT_CHANGES, Change, Changes
 
 
-def test_only_what_changed_after_a_number_is_told_each_thing_once() -> None:
+def test_only_what_changed_after_a_number_is_sent_each_thing_once() -> None:
     changes = Changes()
     changes.touch("room", "a")
     seen = changes.number
@@ -13,7 +13,7 @@ def test_only_what_changed_after_a_number_is_told_each_thing_once() -> None:
     assert changes.since(changes.number) == []
 
 
-def test_who_has_missed_more_than_is_remembered_has_to_look_at_everything_anew() -> None:
+def test_a_reader_that_missed_more_than_is_kept_reloads_everything() -> None:
     changes = Changes()
     for number in range(KEPT_CHANGES + 1):
         changes.touch("request", number)
@@ -21,7 +21,7 @@ def test_who_has_missed_more_than_is_remembered_has_to_look_at_everything_anew()
     assert len(changes.since(1) or ()) == KEPT_CHANGES
 
 
-def test_after_a_reset_everybody_has_to_look_at_everything_anew() -> None:
+def test_after_a_reset_every_reader_reloads_everything() -> None:
     changes = Changes()
     changes.touch("room", "a")
     seen = changes.number

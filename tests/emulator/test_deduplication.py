@@ -34,7 +34,7 @@ def in_flight(api: Api, count: int) -> None:
     until(lambda: api.emulator.stats()["inFlight"] == count)
 
 
-def test_a_trace_id_means_nothing_unless_it_is_told_to(api: Api) -> None:
+def test_a_trace_id_means_nothing_unless_it_is_configured(api: Api) -> None:
     assert create(api)["result"] != create(api)["result"]
     assert len(api.emulator.tasks()) == 2
 
@@ -236,7 +236,7 @@ def test_a_reset_forgets_the_ids(api: Api) -> None:
     assert create(api)["result"] != first["result"]
 
 
-def test_ids_that_came_before_it_was_told_to_look_count_too(api: Api) -> None:
+def test_ids_that_came_before_the_setting_was_changed_count_too(api: Api) -> None:
     first = create(api)
     create(api)
     api.emulator.change_settings(dedup="replay")

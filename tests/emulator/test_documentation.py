@@ -73,10 +73,10 @@ def test_every_example_is_found() -> None:
 def test_every_option_of_the_command_exists() -> None:
     (line,) = blocks("console")
     rtcai = str(Path(sys.executable).with_name("rtcai"))
-    shown = subprocess.run([rtcai, "emulator", "--help"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([rtcai, "emulator", "--help"], capture_output=True, text=True, check=True).stdout
     options = re.findall(r"--[a-z-]+", line)
     assert options
-    assert all(re.search(rf"{option}\b", shown) for option in options)
+    assert all(re.search(rf"{option}\b", printed) for option in options)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -46,9 +46,9 @@ def test_its_url_is_one_of_this_machine_only() -> None:
 def test_its_methods_show_what_the_admin_path_shows(api: Api) -> None:
     api.create()
     api.create(body(cname=None))
-    shown = {name: api.http.get(f"/-/{name}").json()[name] for name in ("tasks", "rooms", "requests")}
+    answers = {name: api.http.get(f"/-/{name}").json()[name] for name in ("tasks", "rooms", "requests")}
     emulator = api.emulator
-    assert shown == {"tasks": emulator.tasks(), "rooms": emulator.rooms(), "requests": emulator.requests()}
+    assert answers == {"tasks": emulator.tasks(), "rooms": emulator.rooms(), "requests": emulator.requests()}
     assert len(emulator.requests()) == 2
 
 
@@ -119,7 +119,7 @@ def test_requests_that_wait_leave_no_thread_and_no_open_file() -> None:
     assert left() == before
 
 
-def test_nobody_listens_after_the_end() -> None:
+def test_the_port_is_closed_after_the_end() -> None:
     with Emulator() as emulator:
         address = urlsplit(emulator.url)
     with pytest.raises(ConnectionRefusedError):
@@ -153,7 +153,7 @@ def test_a_port_can_be_used_again_at_once() -> None:
         assert second.url == first.url
 
 
-def test_it_goes_on_where_its_state_file_was(tmp_path: Path) -> None:
+def test_it_continues_from_its_state_file(tmp_path: Path) -> None:
     with Emulator(state=tmp_path / "state.json") as first:
         created = started(first, 2)
         first.end_task(created[0]["cid"], created[0]["result"]["taskId"])
@@ -217,7 +217,7 @@ def test_faults_are_set_by_keyword_and_removed_by_number(api: Api) -> None:
     ]
     api.emulator.remove_fault(number)
     assert api.emulator.faults() == []
-    with pytest.raises(LookupError, match=f"there is no fault {number}"):
+    with pytest.raises(LookupError, match=f"fault {number} does not exist"):
         api.emulator.remove_fault(number)
 
 

@@ -17,7 +17,7 @@ def add(faults: FaultList, kind: str = "reset", verb: str = "create", **parts: A
 
 
 def taken(faults: FaultList, verb: Verb = "create", cname: str | None = "r") -> list[int]:
-    return [shown["id"] for shown in faults.take(verb, lambda: cname).to_json()]
+    return [fault["id"] for fault in faults.take(verb, lambda: cname).to_json()]
 
 
 def test_without_faults_nothing_is_taken(faults: FaultList) -> None:
@@ -44,7 +44,7 @@ def test_a_request_takes_one_fault_of_each_sort(faults: FaultList) -> None:
     assert took.outcome == outcome.fault
     assert (took.gate("arrived"), took.gate("worked")) == (stop.gate, None)
     assert (took.seconds("arrived"), took.seconds("worked")) == (1, 2)
-    assert [shown["id"] for shown in took.to_json()] == [delay.number, stop.number, outcome.number]
+    assert [fault["id"] for fault in took.to_json()] == [delay.number, stop.number, outcome.number]
     assert taken(faults) == [others[2].number, others[1].number, others[0].number]
 
 
@@ -87,7 +87,7 @@ def test_a_released_fault_takes_nothing_more(faults: FaultList) -> None:
     assert fault.to_json()["left"] == 0
 
 
-def test_a_fault_is_shown_as_it_was_stated_and_how_far_it_has_come(faults: FaultList) -> None:
+def test_a_fault_is_listed_as_it_was_set_and_with_its_progress(faults: FaultList) -> None:
     add(faults, "answer", status=503, headers={"Retry-After": "1"}, times=3, cname="r")
     add(faults, "hold", "*", times=None)
     taken(faults)
@@ -110,7 +110,7 @@ def test_a_fault_is_shown_as_it_was_stated_and_how_far_it_has_come(faults: Fault
 def test_a_fault_that_is_used_up_stays_to_be_looked_at(faults: FaultList) -> None:
     add(faults)
     taken(faults)
-    assert [(shown["left"], shown["applied"]) for shown in faults.to_json()] == [(0, 1)]
+    assert [(fault["left"], fault["applied"]) for fault in faults.to_json()] == [(0, 1)]
 
 
 def test_numbers_are_never_used_again(faults: FaultList) -> None:
@@ -122,5 +122,5 @@ def test_numbers_are_never_used_again(faults: FaultList) -> None:
 
 @pytest.mark.parametrize("verb", ["get", "remove"])
 def test_a_fault_that_is_not_there_is_named(faults: FaultList, verb: str) -> None:
-    with pytest.raises(LookupError, match="there is no fault 7"):
+    with pytest.raises(LookupError, match="fault 7 does not exist"):
         getattr(faults, verb)(7)

@@ -54,7 +54,7 @@ def test_what_makes_no_sense_is_refused_at_its_key(kind: str, wrong: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("stated", "reason"),
+    ("keys", "reason"),
     [
         ({"kind": "answer"}, "status, code: at least one must be set"),
         ({"kind": "answer-after"}, "status, code: at least one must be set"),
@@ -99,9 +99,9 @@ def test_what_makes_no_sense_is_refused_at_its_key(kind: str, wrong: dict[str, A
         ({}, "kind: must be one of "),
     ],
 )
-def test_what_belongs_to_no_such_kind_is_refused_at_its_key(stated: dict[str, Any], reason: str) -> None:
+def test_what_belongs_to_no_such_kind_is_refused_at_its_key(keys: dict[str, Any], reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
-        parse_fault({"verb": "create", **stated})
+        parse_fault({"verb": "create", **keys})
 
 
 @pytest.mark.parametrize("content", [None, [], "reset", 1])
@@ -121,9 +121,9 @@ def test_a_statement_that_makes_no_sense_is_a_value_error() -> None:
         parse_fault({})
 
 
-@pytest.mark.parametrize(("stated", "point"), [({}, "arrived"), ({"work": True}, "worked")])
-def test_a_hang_is_before_the_work_unless_it_says_otherwise(stated: dict[str, Any], point: str) -> None:
-    fault = parse_fault({"verb": "create", "kind": "hang", **stated})
+@pytest.mark.parametrize(("keys", "point"), [({}, "arrived"), ({"work": True}, "worked")])
+def test_a_hang_is_before_the_work_unless_it_says_otherwise(keys: dict[str, Any], point: str) -> None:
+    fault = parse_fault({"verb": "create", "kind": "hang", **keys})
     assert isinstance(fault, Stop)
     assert fault.point == point
 

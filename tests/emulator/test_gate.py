@@ -32,7 +32,8 @@ def test_an_open_gate_holds_nothing_up() -> None:
     async def scene() -> None:
         gate = Gate()
         gate.open()
-        await gate.hold(Waits(), Somebody())
+        await asyncio.wait_for(gate.hold(Waits(), Somebody()), 10)
+        assert (gate.arrivals, gate.held) == (1, 0)
 
     run(scene())
 

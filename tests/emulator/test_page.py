@@ -12,6 +12,7 @@ import pytest
 from rtcai_pulumi.config.emulator import EmulatorSettings
 from rtcai_pulumi.emulator import Emulator
 from rtcai_pulumi.emulator.clock import Clock
+from rtcai_pulumi.emulator.page.ends import EndTimes
 from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
 from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.page.rooms import KEPT_ROWS, SHOWN_AGENTS, room_id
@@ -51,7 +52,7 @@ def events(api: Api, since: str = "", **headers: str) -> Iterator[Iterator[Event
 def _parsed(lines: Iterator[str]) -> Iterator[Event]:
     fields: dict[str, str] = {}
     for line in lines:
-        assert not line.startswith(":"), "nothing was told for so long that the connection was tried"
+        assert not line.startswith(":"), "nothing was sent for so long that the connection was tried"
         if line:
             name, _, value = line.partition(": ")
             fields[name] = value
@@ -172,7 +173,7 @@ def test_so_many_agents_of_a_room_are_drawn_and_those_that_run_always(api: Api) 
     assert "10 earlier agents are not listed" in text
 
 
-def test_every_fault_and_setting_is_told_in_words(api: Api) -> None:
+def test_every_fault_and_setting_is_described_in_words(api: Api) -> None:
     emulator = api.emulator
     emulator.change_settings(dedup="replay", max_rps=50)
     emulator.clock.offset = 90
@@ -203,7 +204,7 @@ def test_every_fault_and_setting_is_told_in_words(api: Api) -> None:
 # --- events ---
 
 
-def test_a_change_is_told_with_the_pieces_that_it_concerns_and_no_others(api: Api) -> None:
+def test_a_change_sends_only_the_pieces_that_it_concerns(api: Api) -> None:
     api.create(body(cname="one"))
     with events(api, cursor(api)) as heard:
         api.create(body(cname="two"))
@@ -214,7 +215,7 @@ def test_a_change_is_told_with_the_pieces_that_it_concerns_and_no_others(api: Ap
     assert 'id="call-2"' in update["requests"][0]["html"]
 
 
-def test_what_was_missed_is_told_from_the_last_event_that_was_heard(api: Api) -> None:
+def test_missed_changes_are_sent_from_the_last_received_event(api: Api) -> None:
     with events(api, cursor(api)) as heard:
         api.emulator.open_room("one")
         seen, _, _ = next(heard)
@@ -225,7 +226,7 @@ def test_what_was_missed_is_told_from_the_last_event_that_was_heard(api: Api) ->
     assert ['data-name="two"' in room["html"] for room in update["rooms"]] == [True]
 
 
-def test_many_changes_of_one_thing_are_told_once_in_its_newest_form(api: Api) -> None:
+def test_many_changes_of_one_thing_are_sent_once_in_its_newest_form(api: Api) -> None:
     seen = cursor(api)
     created = api.create(body(cname="r"))
     api.close(close_body(created))
@@ -237,7 +238,7 @@ def test_many_changes_of_one_thing_are_told_once_in_its_newest_form(api: Api) ->
     assert [request["number"] for request in update["requests"]] == [1, 2, 3]
 
 
-def test_a_room_that_is_forgotten_is_told_to_be_gone(api: Api) -> None:
+def test_a_room_that_is_forgotten_is_sent_as_gone(api: Api) -> None:
     api.emulator.open_room("r")
     seen = cursor(api)
     api.emulator.end_room("r")
@@ -246,7 +247,7 @@ def test_a_room_that_is_forgotten_is_told_to_be_gone(api: Api) -> None:
     assert update["rooms"] == [{"id": room_id((api.emulator.app_key, "r")), "html": None}]
 
 
-def test_faults_and_settings_are_told_where_they_have_changed(api: Api) -> None:
+def test_faults_and_settings_that_have_changed_are_described(api: Api) -> None:
     with events(api, cursor(api)) as heard:
         api.emulator.fault("create", "reset")
         _, _, first = next(heard)
@@ -258,21 +259,21 @@ def test_faults_and_settings_are_told_where_they_have_changed(api: Api) -> None:
 
 
 @pytest.mark.parametrize("since", ["", "x", "x:1", "another:5", f"another:{'9' * 5000}", ":", "0"])
-def test_who_has_seen_nothing_of_this_emulator_looks_at_everything_anew(api: Api, since: str) -> None:
+def test_a_new_reader_loads_everything(api: Api, since: str) -> None:
     with events(api, since) as heard:
         seen, name, content = next(heard)
     assert (name, content) == ("reload", {})
     assert seen == cursor(api)
 
 
-def test_who_has_missed_too_much_looks_at_everything_anew(api: Api) -> None:
+def test_a_reader_that_missed_too_much_reloads_everything(api: Api) -> None:
     seen = cursor(api)
     api.emulator.seed(requests=[{"path": "/x"} for _ in range(KEPT_CHANGES + 1)])
     with events(api, seen) as heard:
         assert next(heard)[1] == "reload"
 
 
-def test_no_more_requests_are_told_at_once_than_the_page_shows(api: Api) -> None:
+def test_a_page_gets_only_as_many_requests_as_it_shows(api: Api) -> None:
     seen = cursor(api)
     api.emulator.seed(requests=[{"path": "/x"} for _ in range(1000)])
     with events(api, seen) as heard:
@@ -281,7 +282,7 @@ def test_no_more_requests_are_told_at_once_than_the_page_shows(api: Api) -> None
     assert update["newest"] == 1000
 
 
-def test_after_a_reset_everything_is_looked_at_anew_over_the_same_connection(api: Api) -> None:
+def test_after_a_reset_a_reader_reloads_over_the_same_connection(api: Api) -> None:
     api.create()
     with events(api, cursor(api)) as heard:
         api.emulator.reset()
@@ -319,7 +320,8 @@ def test_the_end_of_the_emulator_ends_the_events_in_good_order() -> None:
 def test_a_slow_reader_lets_nothing_grow() -> None:
     async def heard() -> tuple[list[str], int]:
         service = EmulatedService.load(EmulatorSettings(), Clock(), None)
-        feed = Feed(service, PageRenderer(service))
+        ends = EndTimes(service, None)
+        feed = Feed(service, PageRenderer(service, ends), ends)
         stream = feed.events(f"{service.instance}:{service.changes.number}")
         await anext(stream)
         for number in range(3 * KEPT_CHANGES):

@@ -37,7 +37,7 @@ def test_two_at_once_are_two_lanes_with_an_overlap() -> None:
     assert line.gaps == ()
 
 
-def test_an_overlap_that_goes_on_has_no_end() -> None:
+def test_an_overlap_that_continues_has_no_end() -> None:
     assert make_timeline([task(0, None), task(5, None), task(7, None)]).overlaps == (Span(5, inf),)
 
 
@@ -47,8 +47,8 @@ def test_the_same_configuration_has_the_same_colour() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.one_of(st.none(), st.integers(0, 20))), max_size=12))
-def test_no_two_in_one_lane_are_there_at_once(stated: list[tuple[int, int | None]]) -> None:
-    line = make_timeline([task(start, None if length is None else start + length) for start, length in stated])
+def test_no_two_in_one_lane_are_there_at_once(lengths: list[tuple[int, int | None]]) -> None:
+    line = make_timeline([task(start, None if length is None else start + length) for start, length in lengths])
     for lane in range(line.lanes):
         spans = [bar.span for bar in line.bars if bar.lane == lane]
         assert all(before.end_ms <= after.start_ms for before, after in pairwise(spans))
@@ -94,7 +94,7 @@ def test_a_length_of_time_in_words(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
 
 
-def test_what_has_changed_is_told_field_by_field() -> None:
+def test_changes_are_listed_field_by_field() -> None:
     before = {"llm": {"temperature": 0.8, "role": 1}, "tts": {"speed": 1}, "asr": {}}
     after = {"llm": {"temperature": 0.2, "role": 1}, "pipeline": {"interruptWords": ["a"]}, "asr": {}}
     assert compare_fields(before, after) == [
@@ -104,7 +104,7 @@ def test_what_has_changed_is_told_field_by_field() -> None:
     ]
 
 
-def test_that_a_secret_has_changed_is_told_and_the_secret_is_not() -> None:
+def test_a_changed_secret_is_reported_without_its_value() -> None:
     assert compare_fields({"llm": {"apiKey": "old"}}, {"llm": {"apiKey": "new"}}) == [("llm.apiKey", MASK, MASK)]
 
 

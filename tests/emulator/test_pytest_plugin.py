@@ -143,7 +143,7 @@ def test_one_emulator_for_a_module_or_a_session_as_the_page_shows(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
-    (shown,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def service(" in block]
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def service(" in block]
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     source = """
@@ -157,5 +157,5 @@ def test_one_emulator_for_a_module_or_a_session_as_the_page_shows(
         def test_second(service):
             assert len(service.tasks()) == 1
         """
-    ended = run(pytester, shown + dedent(source))
+    ended = run(pytester, example + dedent(source))
     ended.assert_outcomes(passed=2)

@@ -55,7 +55,7 @@ def test_a_limit_that_was_lowered_holds_at_once() -> None:
     assert limiter.admit("create", 2, 10.5) == pytest.approx(0.7)
 
 
-def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
+def test_a_clock_that_is_set_back_locks_no_client_out() -> None:
     limiter = RateLimiter()
     limiter.admit("create", 1, 1000.0)
     assert limiter.admit("create", 1, 10.0) == 0.0

@@ -69,7 +69,7 @@ def test_a_body_of_50_levels_is_judged_by_its_fields(api: Api) -> None:
     assert "(root)" in refusal(api, b"[" * 50 + b"]" * 50)
 
 
-def test_a_body_that_is_too_large_is_refused_and_its_connection_goes_on(api: Api) -> None:
+def test_a_too_large_body_is_refused_and_its_connection_is_kept(api: Api) -> None:
     large = body()
     large["data"]["llm"]["customPrompt"] = "p" * MAX_BODY
     assert f"larger than {MAX_BODY} bytes" in refusal(api, large)

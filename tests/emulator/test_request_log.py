@@ -18,7 +18,7 @@ def test_latency_is_in_milliseconds() -> None:
     assert record.to_json()[0]["latencyMs"] == 12.5
 
 
-def test_a_header_that_is_no_text_is_shown_all_the_same() -> None:
+def test_a_header_that_is_not_text_is_listed_too() -> None:
     record = RequestLog()
     record.begin(CALL, 0.0, 0.0)
     assert record.to_json()[0]["headers"] == {"Nonce": "\\xff"}
@@ -28,6 +28,6 @@ def test_the_oldest_requests_are_forgotten_first() -> None:
     record = RequestLog()
     for number in range(KEPT_REQUESTS + 1):
         record.begin(CALL, float(number), 0.0)
-    shown = record.to_json()
-    assert len(shown) == KEPT_REQUESTS
-    assert shown[0]["startedAt"] == "1970-01-01T00:00:01.000000Z"
+    requests = record.to_json()
+    assert len(requests) == KEPT_REQUESTS
+    assert requests[0]["startedAt"] == "1970-01-01T00:00:01.000000Z"

@@ -39,8 +39,8 @@ def test_a_running_task_opens_its_room_and_can_be_closed(api: Api) -> None:
     assert api.close(closing)["code"] == 200
 
 
-def test_what_is_left_out_is_made_up_and_what_is_stated_stays(emulator: Emulator) -> None:
-    stated = {
+def test_omitted_fields_are_filled_in_and_given_ones_stay(emulator: Emulator) -> None:
+    given = {
         "cname": "keynote",
         "cid": 7,
         "taskId": "t",
@@ -52,10 +52,10 @@ def test_what_is_left_out_is_made_up_and_what_is_stated_stays(emulator: Emulator
         "requestId": "q",
         "traceId": "trace",
     }
-    emulator.seed(tasks=[stated])
+    emulator.seed(tasks=[given])
     (task,) = emulator.tasks()
-    shown = {name: value for name, value in task.items() if name in stated}
-    assert shown | {"startedAt": "", "endedAt": ""} == stated | {"startedAt": "", "endedAt": ""}
+    returned = {name: value for name, value in task.items() if name in given}
+    assert returned | {"startedAt": "", "endedAt": ""} == given | {"startedAt": "", "endedAt": ""}
     assert (task["startedAt"], task["endedAt"]) == ("2026-01-02T03:04:05.000000Z", "2026-01-02T03:04:06.500000Z")
     assert emulator.rooms() == []
 
@@ -98,7 +98,7 @@ def test_a_duplicate_of_a_seeded_task_is_one(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "reason"),
+    ("seed", "reason"),
     [
         ([], "must be an object"),
         ({"agents": []}, "agents: unknown field; the fields here are rooms, tasks, requests"),
@@ -126,8 +126,8 @@ def test_a_duplicate_of_a_seeded_task_is_one(api: Api) -> None:
         ({"requests": [{"path": "/", "headers": {"CheckSum": "canary"}}]}, "requests.0.headers.CheckSum"),
     ],
 )
-def test_a_seed_that_makes_no_sense_is_refused_and_nothing_of_it_is_added(api: Api, stated: Any, reason: str) -> None:
-    content = {"tasks": [{"cname": "good", "data": AGENT}], **stated} if isinstance(stated, dict) else stated
+def test_a_seed_that_makes_no_sense_is_refused_and_nothing_of_it_is_added(api: Api, seed: Any, reason: str) -> None:
+    content = {"tasks": [{"cname": "good", "data": AGENT}], **seed} if isinstance(seed, dict) else seed
     answer = api.http.post("/-/seed", json=content)
     assert answer.status_code == 400
     assert reason in answer.json()["error"]

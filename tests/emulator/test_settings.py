@@ -40,13 +40,13 @@ def test_every_setting_has_a_default_and_a_description(name: str) -> None:
 def test_every_setting_is_an_option_or_an_environment_variable() -> None:
     options = [OFF_OPTIONS[name].name if name in OFF_OPTIONS else name for name in FIELDS]
     expected = {name for name in options if name not in ENVIRONMENT_VARIABLES}
-    assert inspect.signature(command).parameters.keys() - {"port", "state", "seed", "log_level"} == expected
+    assert inspect.signature(command).parameters.keys() - {"port", "state", "seed", "journal", "log_level"} == expected
 
 
 def test_help_of_the_class_lists_every_setting_with_its_default() -> None:
-    shown = inspect.signature(Emulator).parameters
-    assert list(shown) == ["port", "state", "clock", *FIELDS]
-    assert all(shown[name].default == field.default for name, field in FIELDS.items())
+    parameters = inspect.signature(Emulator).parameters
+    assert list(parameters) == ["port", "state", "clock", "read_ends", *FIELDS]
+    assert all(parameters[name].default == field.default for name, field in FIELDS.items())
 
 
 def test_a_misspelt_keyword_is_refused_with_the_nearest_name() -> None:

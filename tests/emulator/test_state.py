@@ -113,7 +113,7 @@ def test_each_account_has_rooms_of_its_own() -> None:
     assert list(state.rooms.values()) == [second]
 
 
-def test_what_belongs_to_nobody_is_given_to_an_account_and_the_rest_stays() -> None:
+def test_what_has_no_account_gets_one_and_the_rest_stays() -> None:
     state = ServiceState()
     owned = state.open_room("r", 0, 1, "other")
     task = start(state)
@@ -165,7 +165,7 @@ def test_a_room_ends_also_the_agents_that_are_starting() -> None:
     assert (state.tasks[task.key].ended_ms, state.tasks[task.key].ended_by) == (150, "room")
 
 
-def test_the_tasks_of_a_state_file_go_on_to_their_end() -> None:
+def test_the_tasks_of_a_state_file_continue_to_their_end() -> None:
     state = ServiceState()
     task = coming(state, 200, 300)
     again = ServiceState(state.rooms.values(), state.tasks.values())
@@ -173,7 +173,7 @@ def test_the_tasks_of_a_state_file_go_on_to_their_end() -> None:
     assert not again.tasks[task.key].running
 
 
-def test_each_stage_is_told_to_those_who_look_on() -> None:
+def test_each_stage_is_sent_to_subscribers() -> None:
     state = ServiceState()
     coming(state, 200, 300)
     for now_ms, told in ((199, 0), (200, 1), (201, 0), (300, 1), (301, 0)):

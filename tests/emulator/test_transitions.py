@@ -64,7 +64,7 @@ def test_a_task_ends_by_itself_so_many_seconds_after_it_has_started(still: Api) 
     assert still.close(close_body(created))["errmsg"] == "任务不存在"
 
 
-def test_a_close_finds_out_that_a_task_has_ended_though_nobody_has_looked(still: Api) -> None:
+def test_a_close_notices_a_task_that_has_ended_by_itself(still: Api) -> None:
     still.emulator.change_settings(end_seconds=10)
     created = still.create()
     still.emulator.clock.offset = 11

@@ -23,7 +23,7 @@ IN_THE_PLUGIN = (
     "after the intent",
     "the answer has arrived",
     "the journal has it",
-    "the engine is about to be told",
+    "the engine is about to get the result",
     "closing is noted",
     "closed is noted",
     "the room is known",
@@ -214,7 +214,7 @@ def interrupted(
             ends.callback(hold.release)
             release = hold.release
 
-            def reached() -> None:
+            def wait_for_moment() -> None:
                 hold.wait(count=count, timeout=PATIENCE)
 
         else:
@@ -222,13 +222,13 @@ def interrupted(
             ends.callback(stops.release)
             release = stops.release
 
-            def reached() -> None:
+            def wait_for_moment() -> None:
                 stops.wait(count)
 
             environment |= {"TEST_MOMENT": moment, "TEST_MOMENTS": str(stops.path), "PYTHONPATH": str(HOOK)}
         process, output = ends.enter_context(running(stack, command, **environment))
         try:
-            reached()
+            wait_for_moment()
         except TimeoutError:
             process.kill()
             message = f"the run never came to {moment!r}: {output.ended()}"

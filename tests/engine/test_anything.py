@@ -43,25 +43,25 @@ class Later(Resource):
 
 later = Later()
 
-def stated(value):
+def inputs(value):
     if isinstance(value, list):
-        return [stated(item) for item in value]
+        return [inputs(item) for item in value]
     if not isinstance(value, dict):
         return value
     if set(value) == {"$output"}:
-        return pulumi.Output.from_input(stated(value["$output"]))
+        return pulumi.Output.from_input(inputs(value["$output"]))
     if set(value) == {"$later"}:
-        inner = stated(value["$later"])
+        inner = inputs(value["$later"])
         return later.said.apply(lambda _: inner)
-    return {key: stated(item) for key, item in value.items()}
+    return {key: inputs(item) for key, item in value.items()}
 
 for number, (kind, value) in enumerate(json.loads(pathlib.Path("case.json").read_text())):
     if kind == "conversation":
-        RealtimeConversation(f"host-{number}", **stated(value))
+        RealtimeConversation(f"host-{number}", **inputs(value))
     elif kind == "room":
-        Room(f"room-{number}", **stated(value))
+        Room(f"room-{number}", **inputs(value))
     elif kind == "event":
-        EventRooms(f"event-{number}", stated(value))
+        EventRooms(f"event-{number}", inputs(value))
     else:
         pathlib.Path("event.yaml").write_text(json.dumps(value))
         run()
@@ -95,8 +95,8 @@ def is_right(case: Case) -> bool:
         value = {"adoptExisting" if name == "adopt_existing" else name: item for name, item in value.items()}
         return not check_room({name: item for name, item in value.items() if item is not None})
     names = {python: wire for wire, python in Conversation.wire_names().items()} | {"extra": "extra"}
-    stated = {names[name]: item for name, item in _without_nulls(value).items()}
-    return not check(stated)
+    body = {names[name]: item for name, item in _without_nulls(value).items()}
+    return not check(body)
 
 
 def _without_nulls(value: Any) -> Any:
@@ -105,8 +105,8 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def state(stack: Stack, stated: list[Case]) -> None:
-    Path(stack.folder, "program", "case.json").write_text(json.dumps(stated), encoding="utf-8")
+def write_cases(stack: Stack, cases: list[Case]) -> None:
+    Path(stack.folder, "program", "case.json").write_text(json.dumps(cases), encoding="utf-8")
 
 
 def some(exhaustive: bool, few: int, many: int) -> settings:
@@ -122,20 +122,20 @@ def some(exhaustive: bool, few: int, many: int) -> settings:
 
 
 @pytest.mark.parametrize("exhaustive", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
-def test_what_is_right_is_started_and_what_is_wrong_is_told(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
+def test_valid_cases_are_started_and_others_are_reported(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
     stack.program(PROGRAM)
 
     @some(exhaustive, 1, 50)
     @given(st.lists(cases, min_size=20, max_size=40))
-    def judged(stated: list[Case]) -> None:
-        right = [case for case in stated if is_right(case)]
-        wrong = [case for case in stated if not is_right(case)]
-        state(stack, right)
+    def try_batch(batch: list[Case]) -> None:
+        right = [case for case in batch if is_right(case)]
+        wrong = [case for case in batch if not is_right(case)]
+        write_cases(stack, right)
         stack.preview().succeeded()
         stack.up().succeeded()
         assert len(live(emulator)) == len([kind for kind, _ in right if kind == "conversation"])
         stack.destroy().succeeded()
-        state(stack, wrong)
+        write_cases(stack, wrong)
         stack.preview()
         told = stack.up()
         assert "Traceback" not in told.output
@@ -143,17 +143,17 @@ def test_what_is_right_is_started_and_what_is_wrong_is_told(stack: Stack, emulat
         assert live(emulator) == []
         stack.destroy().succeeded()
 
-    judged()
+    try_batch()
 
 
 @pytest.mark.parametrize("exhaustive", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
-def test_an_event_is_started_or_its_mistakes_are_told(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
+def test_an_event_is_started_or_its_mistakes_are_reported(stack: Stack, emulator: Emulator, exhaustive: bool) -> None:
     stack.program(PROGRAM)
 
     @some(exhaustive, 5, 200)
     @given(events)
-    def judged(case: Case) -> None:
-        state(stack, [case])
+    def try_event(case: Case) -> None:
+        write_cases(stack, [case])
         preview = stack.preview()
         assert "Traceback" not in preview.output
         if preview.code:
@@ -165,4 +165,4 @@ def test_an_event_is_started_or_its_mistakes_are_told(stack: Stack, emulator: Em
             up.succeeded()
         stack.destroy().succeeded()
 
-    judged()
+    try_event()

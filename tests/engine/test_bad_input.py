@@ -132,7 +132,7 @@ def test_an_unreachable_endpoint_is_named_with_what_to_check(stack: Stack) -> No
     assert "in stack config: `pulumi config set rtcai:endpoint …`" in run.output
 
 
-def test_a_wrong_secret_is_told_as_such_and_never_shown(stack: Stack) -> None:
+def test_a_wrong_secret_is_reported_and_never_printed(stack: Stack) -> None:
     stack.program(one_room())
     run = stack.up(RTCAI_APP_SECRET="wrong-canary-secret").failed()
     assert "rtcai_pulumi.NotAuthenticated: The service did not start the agent" in run.output
@@ -174,7 +174,7 @@ def test_two_conversations_in_one_room_are_warned_of(stack: Stack) -> None:
     assert preview.partition("Diagnostics:")[2].count(warning) == 1
 
 
-def test_conversations_of_one_name_under_two_parents_are_told_apart(stack: Stack) -> None:
+def test_conversations_of_one_name_under_two_parents_are_different(stack: Stack) -> None:
     stack.program(
         """
 import pulumi
@@ -235,9 +235,7 @@ def test_another_room_api_is_an_error_and_drops_nothing(stack: Stack, emulator: 
     assert len(emulator.tasks()) == 1
 
 
-def test_an_error_of_the_program_ends_the_run_before_the_creates_that_have_not_begun(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_an_error_of_the_program_ends_the_run_before_further_creates(stack: Stack, emulator: Emulator) -> None:
     running = one_room(cname="else").replace('"host"', '"else"')
     stack.program(running)
     stack.up().succeeded()

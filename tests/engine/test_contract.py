@@ -28,8 +28,8 @@ CHANGED = ", speed=2"
 
 def host(tts: str = "", **opts: str) -> str:
     """A program with one room, with Pulumi options as source text."""
-    stated = ", ".join(f"{name}={value}" for name, value in opts.items())
-    return one_room(tts=tts, more=f", opts=pulumi.ResourceOptions({stated})")
+    options = ", ".join(f"{name}={value}" for name, value in opts.items())
+    return one_room(tts=tts, more=f", opts=pulumi.ResourceOptions({options})")
 
 
 def agent_of(emulator: Emulator, cname: str) -> Any:

@@ -35,7 +35,7 @@ OF_A_CREATE = [
     "the create has been done",
     "the answer has arrived",
     "the journal has it",
-    "the engine is about to be told",
+    "the engine is about to get the result",
 ]
 OF_A_CLOSE = ["closing is noted", "the close has been sent", "the close has been done", "closed is noted"]
 MOMENTS = [
@@ -91,7 +91,7 @@ def lives() -> list[Any]:
     at_once = (1, "with checkpoints", "alone", [Crash(*moment, "both", "same program") for moment in MOMENTS])
     return [
         *(
-            pytest.param(*life, journal, id=f"killed at once, {journal}", marks=pytest.mark.everyday)
+            pytest.param(*life, journal, id=f"killed immediately, {journal}", marks=pytest.mark.everyday)
             for life in everyday
             for journal in journals
         ),
@@ -299,9 +299,7 @@ def test_a_refresh_is_the_first_command_after_a_crash(
 
 
 @pytest.mark.shows("safety half-checkpoint")
-def test_a_half_written_checkpoint_is_put_back_and_what_it_did_not_know_is_settled(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_a_half_written_checkpoint_is_restored_and_recovered(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     stack.up().succeeded()
     stack.program(CHANGED)
@@ -340,7 +338,7 @@ def test_the_program_is_changed_before_the_next_up(stack: Stack, emulator: Emula
 
 
 @pytest.mark.shows("safety orphan-before-send")
-def test_a_plugin_that_would_post_after_the_next_up_has_begun_does_not(stack: Stack, emulator: Emulator) -> None:
+def test_a_plugin_does_not_post_after_the_next_up_has_started(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     with interrupted(stack, emulator, UP, "after the intent") as old:
         old.kill_engine()
@@ -353,9 +351,7 @@ def test_a_plugin_that_would_post_after_the_next_up_has_begun_does_not(stack: St
 
 
 @pytest.mark.shows("safety unlocked-stack")
-def test_an_earlier_run_whose_engine_still_lives_starts_nothing_beside_a_later_run_s_agents(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_an_earlier_run_starts_nothing_next_to_a_later_run_s_agents(stack: Stack, emulator: Emulator) -> None:
     """The stack was unlocked although the run that holds its lock is only waiting."""
     stack.program(many_rooms(2, 1))
     command = [*UP, "--parallel", "1", "--continue-on-error"]
@@ -386,7 +382,7 @@ def test_a_plugin_whose_engine_is_gone_closes_what_it_has_started_and_ends_itsel
 
 
 @pytest.mark.shows("safety two-stacks")
-def test_two_stacks_on_one_journal_are_settled_each_for_itself(
+def test_two_stacks_on_one_journal_are_recovered_each_for_itself(
     stack: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:
     other = started_beside(stack, emulator, tmp_path / "other")

@@ -41,7 +41,7 @@ def in_hours(hours: float) -> str:
     return (START + timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
 
 
-def ending(hours: float | None, tts: str = "") -> str:
+def program(hours: float | None, tts: str = "") -> str:
     """A program with one room, whose agent ends at that time."""
     return one_room(more=f", ends_at={in_hours(hours)!r}" if hours is not None else "", tts=tts)
 
@@ -98,7 +98,7 @@ def journaled_end(stack: Stack) -> str:
 @pytest.mark.everyday
 @pytest.mark.shows("safety over-stays", "rtcai sweep", "pulumi up", "pulumi preview", "promise 2", "promise 8")
 def test_before_at_and_after_its_end(stack: Stack, emulator: Emulator, clock: Clock) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     assert in_hours(2) not in json.dumps(bodies(emulator, "create"))
     assert stack.conversations()["host"]["outputs"]["endsAt"] == journaled_end(stack) == in_hours(2)
@@ -127,11 +127,11 @@ def test_before_at_and_after_its_end(stack: Stack, emulator: Emulator, clock: Cl
 def test_a_later_end_starts_the_agent_again_and_preview_says_so(
     stack: Stack, emulator: Emulator, clock: Clock, hours: float | None
 ) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(3)
     sweep(stack, code=4)
-    stack.program(ending(hours))
+    stack.program(program(hours))
     assert "1 to replace" in stack.preview().succeeded().output
     assert live(emulator) == []
     assert "1 replaced" in stack.up().succeeded().output
@@ -145,10 +145,10 @@ def test_a_later_end_starts_the_agent_again_and_preview_says_so(
 def test_another_end_of_a_running_agent_is_an_update_that_starts_and_stops_nothing(
     stack: Stack, emulator: Emulator, clock: Clock, hours: float | None, now: float
 ) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(now)
-    stack.program(ending(hours))
+    stack.program(program(hours))
     assert "1 to update" in stack.preview().succeeded().output
     assert journaled_end(stack) == in_hours(2)
     assert "1 updated" in stack.up().succeeded().output
@@ -164,7 +164,7 @@ def test_an_end_in_the_past_stops_nothing_by_itself(stack: Stack, emulator: Emul
     stack.program(one_room())
     stack.up().succeeded()
     clock.set(3)
-    stack.program(ending(2))
+    stack.program(program(2))
     assert "1 updated" in stack.up().succeeded().output
     assert rooms(emulator) == ["keynote"]
     assert outcomes(sweep(stack, code=4)) == [("keynote", "stopped")]
@@ -175,10 +175,10 @@ def test_an_end_in_the_past_stops_nothing_by_itself(stack: Stack, emulator: Emul
 def test_a_changed_agent_that_is_over_is_not_started_until_its_end_is_moved(
     stack: Stack, emulator: Emulator, clock: Clock
 ) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(3)
-    changed = ending(2, tts=", speed=2")
+    changed = program(2, tts=", speed=2")
     for stopped in (False, True):
         stack.program(changed)
         run = stack.up("--expect-no-changes").succeeded()
@@ -186,7 +186,7 @@ def test_a_changed_agent_that_is_over_is_not_started_until_its_end_is_moved(
         assert calls(emulator) == ["create"] + ["close"] * stopped
         if not stopped:
             sweep(stack, code=4)
-    stack.program(ending(6, tts=", speed=2"))
+    stack.program(program(6, tts=", speed=2"))
     assert "1 replaced" in stack.up().succeeded().output
     assert bodies(emulator, "create")[-1]["data"]["tts"]["speed"] == 2
     nothing_changes(stack, emulator)
@@ -197,7 +197,7 @@ def test_a_changed_agent_that_is_over_is_not_started_until_its_end_is_moved(
 def test_replace_and_taint_of_an_agent_that_is_over_are_refused_with_the_reason(
     stack: Stack, emulator: Emulator, clock: Clock, stopped: bool
 ) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(3)
     if stopped:
@@ -218,8 +218,8 @@ def test_replace_and_taint_of_an_agent_that_is_over_are_refused_with_the_reason(
 @pytest.mark.shows("safety over-not-started")
 def test_a_first_up_after_the_end_fails_in_its_check(stack: Stack, emulator: Emulator, clock: Clock) -> None:
     clock.set(3)
-    stack.program(ending(2))
-    reason = f"endsAt: is {in_hours(2)} (over for 1 h), and an agent is not started after its end; set a later time"
+    stack.program(program(2))
+    reason = f"endsAt: is {in_hours(2)} (over for 1 h), and an agent is not started after its end; to start it, set"
     for run in (stack.preview(), stack.pulumi("up", "--yes"), stack.up()):
         assert reason in run.failed().output
     assert calls(emulator) == []
@@ -251,10 +251,10 @@ def test_wrong_times_are_errors_at_preview_with_their_path(stack: Stack, emulato
     secret = f", ends_at=__import__('pulumi').Output.secret({in_hours(2)!r})"
     stack.program(one_room(more=secret))
     assert "endsAt: must not be a secret" in stack.preview().failed().output
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(1)
-    stack.program(ending(-24))
+    stack.program(program(-24))
     run = stack.preview().failed()
     assert f"rtcai_pulumi.EndBeforeStart: endsAt: {in_hours(-24)} is before the start of the agent" in run.output
     assert calls(emulator) == ["create"]
@@ -278,8 +278,8 @@ def test_a_datetime_with_a_zone_and_an_output_are_in_utc_in_state_and_journal(
 
 @pytest.mark.shows("safety over-in-mid-up")
 def test_a_sweep_leaves_alone_what_an_up_has_just_started(stack: Stack, emulator: Emulator, clock: Clock) -> None:
-    stack.program(ending(2))
-    with interrupted(stack, emulator, UP, "the engine is about to be told") as run:
+    stack.program(program(2))
+    with interrupted(stack, emulator, UP, "the engine is about to get the result") as run:
         clock.set(3)
         assert outcomes(sweep(stack, code=0)) == [("keynote", "in use")]
         run.finish()
@@ -289,10 +289,10 @@ def test_a_sweep_leaves_alone_what_an_up_has_just_started(stack: Stack, emulator
 
 @pytest.mark.shows("safety over-in-mid-up")
 def test_an_up_that_stops_an_agent_at_the_same_time_wins(stack: Stack, emulator: Emulator, clock: Clock) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(1.99)
-    stack.program(ending(6, tts=", speed=2"))
+    stack.program(program(6, tts=", speed=2"))
     with interrupted(stack, emulator, UP, "closing is noted") as run:
         stack.environment["TEST_CLOCK"] = str(3 * HOUR)  # that of the sweep, which sends nothing
         assert outcomes(sweep(stack, code=0)) == [("keynote", "in use")]
@@ -306,10 +306,10 @@ def test_an_up_that_stops_an_agent_at_the_same_time_wins(stack: Stack, emulator:
 def test_a_sweep_before_an_up_starts_the_new_agent_changes_nothing(
     stack: Stack, emulator: Emulator, clock: Clock
 ) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(3)
-    stack.program(ending(6, tts=", speed=2"))
+    stack.program(program(6, tts=", speed=2"))
     with interrupted(stack, emulator, UP, "closed is noted") as run:
         assert outcomes(sweep(stack, code=0)) == []
         run.finish()
@@ -321,10 +321,10 @@ def test_a_sweep_before_an_up_starts_the_new_agent_changes_nothing(
 def test_an_extension_that_loses_against_a_sweep_fails_cleanly_and_the_next_up_starts_the_agent(
     stack: Stack, emulator: Emulator, clock: Clock
 ) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(3)
-    stack.program(ending(6))
+    stack.program(program(6))
     with interrupted(stack, emulator, UP, "the new end is about to be noted") as run:
         assert outcomes(sweep(stack, code=4)) == [("keynote", "stopped")]
         run.finish()
@@ -427,7 +427,7 @@ RealtimeConversation("host", cname=room.cname, asr={{"asrVendor": 6}}, llm={{"ll
 
 @pytest.mark.shows("safety over-not-stopped")
 def test_a_service_that_is_down_and_comes_back(stack: Stack, emulator: Emulator, clock: Clock) -> None:
-    stack.program(ending(2))
+    stack.program(program(2))
     stack.up().succeeded()
     clock.set(3)
     stack.environment["TEST_PATIENCE"] = "1"
@@ -462,7 +462,7 @@ def test_a_killed_up_whose_agent_is_over_is_stopped_and_not_started_again(
     stack: Stack, emulator: Emulator, clock: Clock
 ) -> None:
     emulator.change_settings(dedup="replay")
-    stack.program(ending(2))
+    stack.program(program(2))
     with interrupted(stack, emulator, UP, "the create has been done") as run:
         run.kill_both()
     stack.pulumi("cancel", "--yes")

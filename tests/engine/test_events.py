@@ -82,9 +82,9 @@ def test_forty_rooms_come_up_from_one_file_and_change_one_by_one(stack: Stack, e
     assert "pipeline" not in sent["staging-interpreting"]
 
     tasks = {task["cname"]: f"{task['cid']}/{task['taskId']}" for task in live(emulator)}
-    shown = output(stack, "tasks")
-    assert len(shown) == 40
-    assert shown["press"] == tasks["press-conference"]
+    exported = output(stack, "tasks")
+    assert len(exported) == 40
+    assert exported["press"] == tasks["press-conference"]
     readme = output(stack, "readme")
     assert f"| keynote | staging-keynote | {tasks['staging-keynote']} | [open](<https://meet." in readme
 
@@ -173,7 +173,7 @@ def test_a_file_that_became_wrong_touches_no_room_that_runs(stack: Stack, emulat
     assert set(stack.conversations()) == {"staging-a", "staging-b"}
 
 
-def test_problems_of_an_event_and_of_other_conversations_are_told_together(stack: Stack, emulator: Emulator) -> None:
+def test_problems_of_an_event_and_of_others_are_reported_together(stack: Stack, emulator: Emulator) -> None:
     event(stack, SMALL.replace("temperature: 0.2", "temperature: 2"))
     stack.program(
         """
@@ -183,15 +183,15 @@ EventRooms("other", {"agent": {"tts": {"ttsVendor": 6, "speed": 9}}, "rooms": {"
 RealtimeConversation("host", cname="keynote", agent=Agent(agent_id="", user_id="u"))
 """
     )
-    shown = told(stack.preview().failed())
+    printed = told(stack.preview().failed())
     for problem in (
         "error: event.yaml:8: rooms.b.agent.llm.temperature: out of range (0 to 1)",
         "error: EventRooms 'other' has a problem: agent.tts.speed: out of range (0.8 to 2)",
         "error: EventRooms 'other' has a problem: agent.llm: required, because neither agent nor llm.enableAgent",
         "error: RealtimeConversation 'host' has a problem: agent.agentId: must not be empty",
     ):
-        assert shown.count(problem) == 1, problem
-    assert "5 problems in the conversations and rooms" in shown
+        assert printed.count(problem) == 1, problem
+    assert "5 problems in the conversations and rooms" in printed
     assert emulator.requests() == []
 
 
@@ -263,12 +263,12 @@ def test_secrets_come_by_reference_and_are_nowhere_but_in_ciphertext(stack: Stac
     stack.pulumi("config", "set", "--secret", "prompt", "CANARY-1").succeeded()
     stack.pulumi("config", "set", "--secret", "other:prompt", "CANARY-2").succeeded()
     stack.environment["VOICE"] = "CANARY-3"
-    shown = [stack.preview("--diff").succeeded().output, stack.up().succeeded().output]
+    printed = [stack.preview("--diff").succeeded().output, stack.up().succeeded().output]
     sent = {body["cname"]: body["data"] for body in bodies(emulator, "create")}
     assert sent["a"]["llm"]["customPrompt"] == "CANARY-1"
     assert sent["b"]["llm"]["customPrompt"] == "CANARY-2"
     assert sent["a"]["tts"]["voice"] == sent["b"]["tts"]["voice"] == "CANARY-3"
-    assert not any("CANARY" in text for text in (*shown, stack.state_text()))
+    assert not any("CANARY" in text for text in (*printed, stack.state_text()))
     assert set(output(stack, "tasks")) == {"a", "b"}
     assert "| a | a | " in output(stack, "readme")
     assert changed(stack.preview().succeeded()) == set()

@@ -77,7 +77,7 @@ def test_three_modes(stack: Stack, emulator: Emulator) -> None:
     up, destroy = example.commands("test_three_modes")
     example.run(up).succeeded()
     outputs = json.loads(stack.pulumi("stack", "output", "--json").succeeded().output)
-    assert outputs == {"stated": "parameters", "ready-made": "agent", "adapted": "agent+parameters"}
+    assert outputs == {"configured": "parameters", "ready-made": "agent", "adapted": "agent+parameters"}
     assert rooms(emulator) == sorted(outputs)
     example.run(destroy).succeeded()
     assert live(emulator) == []

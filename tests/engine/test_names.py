@@ -30,8 +30,8 @@ pulumi.export("task", host.task_id)
 
 
 def host(prompt: str = "one", temperature: float = 0.5, more: str = "", **opts: Any) -> str:
-    stated = ", ".join(f"{name}={value!r}" for name, value in opts.items())
-    return HOST.format(prompt=prompt, temperature=temperature, more=more, opts=stated)
+    options = ", ".join(f"{name}={value!r}" for name, value in opts.items())
+    return HOST.format(prompt=prompt, temperature=temperature, more=more, opts=options)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def host(prompt: str = "one", temperature: float = 0.5, more: str = "", **opts: 
 def test_ignore_changes_takes_the_names_of_the_program(
     stack: Stack, emulator: Emulator, path: str, ignored: dict[str, Any], way: str
 ) -> None:
-    def stated(**values: Any) -> str:
+    def program(**values: Any) -> str:
         if way == "option":
             return host(**values, ignore_changes=[path])
         return host(**values).replace(
@@ -58,11 +58,11 @@ def test_ignore_changes_takes_the_names_of_the_program(
             f"pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(ignore_changes=[{path!r}]))))\nhost = ",
         )
 
-    stack.program(stated())
+    stack.program(program())
     stack.up().succeeded()
     (task,) = live(emulator)
     assert task["data"]["llm"]["customPromptKeyWord"] == {"asr_vendor": "one", "voice": "v"}, "these are not our names"
-    stack.program(stated(**ignored))
+    stack.program(program(**ignored))
     assert "2 unchanged" in stack.up().succeeded().output
     assert calls(emulator) == ["create"]
 
@@ -134,11 +134,11 @@ CANNOT: dict[str, tuple[str, str]] = {
 def test_what_a_dynamic_provider_cannot_do_is_one_sentence_at_preview(
     stack: Stack, emulator: Emulator, option: str, resource: str
 ) -> None:
-    stated, sentence = CANNOT[option]
+    value, sentence = CANNOT[option]
     other = "other = pulumi.ProviderResource('other', 'other', {})\n" if option == "provider" else ""
     room = "from rtcai_pulumi import Room\nRoom('hall', cname='hall', opts=pulumi.ResourceOptions(OPTS))\n"
     source = room if resource == "room" else one_room(more=", opts=pulumi.ResourceOptions(OPTS)")
-    stack.program(f"import pulumi\n{other}{source.replace('OPTS', stated)}")
+    stack.program(f"import pulumi\n{other}{source.replace('OPTS', value)}")
     run = stack.preview().failed()
     assert f"has a problem: {option}: " in run.output
     if resource == "room" and option in {"import_", "id"}:

@@ -90,12 +90,12 @@ def test_in_the_same_room_a_new_stack_of_the_name_stops_the_first_agent(stack: S
     renamed_stack(stack)
     (first,) = live(emulator)
     run = stack.up().succeeded()
-    assert f"stopping task {first['cid']}/{first['taskId']}, which an earlier run started" in run.output
+    assert f"stopping task {first['cid']}/{first['taskId']} of an earlier run" in run.output
     assert calls(emulator) == ["create", "close", "create"]
     assert rooms(emulator) == ["keynote"]
 
 
-def test_a_refused_close_after_another_machine_s_destroy_is_told_once(stack: Stack, emulator: Emulator) -> None:
+def test_a_refused_close_after_a_foreign_destroy_is_reported_once(stack: Stack, emulator: Emulator) -> None:
     first, second = machine(stack, "first"), machine(stack, "second")
     stack.program(one_room())
     stack.up(**first).succeeded()

@@ -39,7 +39,7 @@ def log(line):
         file.write(f"{line}\\n")
 
 def wait(number):
-    """Until the test lets it go on."""
+    """Until the test releases it."""
     while not os.path.exists(os.environ["LOG"] + ".go"):
         time.sleep(0.02)
 

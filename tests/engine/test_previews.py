@@ -144,7 +144,7 @@ def test_a_preview_knows_a_journal_that_cannot_be_written(stack: Stack, before: 
 
 @AFTER_A_KILL
 @pytest.mark.parametrize("damage", some_of(["newer", "no journal", "a directory", "no home"]))
-def test_a_preview_goes_on_without_a_journal_that_cannot_be_read(stack: Stack, before: Path, damage: str) -> None:
+def test_a_preview_continues_without_an_unreadable_journal(stack: Stack, before: Path, damage: str) -> None:
     journal = before / "journal.db"
     environment: dict[str, str] = {}
     if damage == "no journal":

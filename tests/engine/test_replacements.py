@@ -29,8 +29,8 @@ def replaying(emulator: Emulator) -> None:
 
 def program(more: str = "", speed: float = 1, **opts: Any) -> str:
     """A program with one room and with Pulumi options."""
-    stated = ", ".join(f"{name}={value!r}" for name, value in opts.items())
-    return f"import pulumi\n{one_room(tts=f', speed={speed}', more=f'{more}, opts=pulumi.ResourceOptions({stated})')}"
+    options = ", ".join(f"{name}={value!r}" for name, value in opts.items())
+    return f"import pulumi\n{one_room(tts=f', speed={speed}', more=f'{more}, opts=pulumi.ResourceOptions({options})')}"
 
 
 CAUSES = ["change", "--replace", "taint", "trigger"]

@@ -32,8 +32,8 @@ def replaying(emulator: Emulator) -> None:
 
 
 def program(cname: str = "keynote", more: str = "", **opts: Any) -> str:
-    stated = ", ".join(f"{name}={value}" for name, value in opts.items())
-    return f"import pulumi\n{one_room(cname=cname, more=f'{more}, opts=pulumi.ResourceOptions({stated})')}"
+    options = ", ".join(f"{name}={value}" for name, value in opts.items())
+    return f"import pulumi\n{one_room(cname=cname, more=f'{more}, opts=pulumi.ResourceOptions({options})')}"
 
 
 RETAINED = program(retain_on_delete=True)
@@ -265,7 +265,7 @@ def test_an_ignored_adopt_of_a_renamed_resource_leaves_one_agent(stack: Stack, e
 @pytest.mark.parametrize("victim", some_of(["both", "two SIGINTs", "engine", "plugin"]))
 def test_what_a_killed_run_has_started_is_not_taken_for_retained(stack: Stack, emulator: Emulator, victim: str) -> None:
     stack.program(RETAINED)
-    with interrupted(stack, emulator, UP, "the engine is about to be told") as run:
+    with interrupted(stack, emulator, UP, "the engine is about to get the result") as run:
         end(run, victim)
     recover(stack)
     assert rooms(emulator) == ["keynote"]

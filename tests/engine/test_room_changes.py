@@ -34,14 +34,14 @@ def program(
     name: str = "hall", *, host: bool = True, room: str = "", parent: bool = False, before: str = "", **opts: Any
 ) -> str:
     """A program with a room and an agent in it."""
-    stated = ", ".join(f"{key}={value}" for key, value in {**opts, **({"parent": "wing"} if parent else {})}.items())
+    options = ", ".join(f"{key}={value}" for key, value in {**opts, **({"parent": "wing"} if parent else {})}.items())
     agent = 'RealtimeConversation("host", cname=hall.cname, agent=Agent(agent_id="a", user_id="u"))'
     return f"""
 import pulumi
 from rtcai_pulumi import Agent, RealtimeConversation, Room
 {"wing = pulumi.ComponentResource('test:index:Wing', 'wing')" if parent else ""}
 {before}
-hall = Room({name!r}, cname="hall"{room}, opts=pulumi.ResourceOptions({stated}))
+hall = Room({name!r}, cname="hall"{room}, opts=pulumi.ResourceOptions({options}))
 {agent if host else ""}
 """
 
@@ -193,7 +193,7 @@ def creators(emulator: Emulator) -> list[Any]:
 
 
 @pytest.mark.shows("safety creator-changed")
-def test_the_creator_s_number_is_sent_and_a_change_opens_the_room_anew(stack: Stack, emulator: Emulator) -> None:
+def test_the_creator_s_number_is_sent_and_a_change_reopens_the_room(stack: Stack, emulator: Emulator) -> None:
     stack.program(program(host=False, room=", uid=41"))
     stack.up().succeeded()
     assert creators(emulator) == [41]

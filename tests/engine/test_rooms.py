@@ -165,7 +165,7 @@ def test_what_only_the_provider_reads_is_an_update_without_a_request(stack: Stac
 
 @pytest.mark.everyday
 @pytest.mark.shows("verb check")
-def test_every_problem_of_rooms_and_conversations_is_shown_at_once(stack: Stack, emulator: Emulator) -> None:
+def test_all_problems_of_rooms_and_agents_are_reported_together(stack: Stack, emulator: Emulator) -> None:
     more = ", uid=-1, force='yes'"
     stack.program(hall("x" * 65, more) + HOST.replace('user_id="u"', 'user_id=""'))
     run = stack.preview().failed()

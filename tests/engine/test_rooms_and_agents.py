@@ -95,7 +95,7 @@ def test_another_creator_is_refused_for_an_agent_of_the_state_alone(stack: Stack
 
 
 @each_name
-@pytest.mark.parametrize("arguments", some_of([[], ["--parallel", "1"]]), ids=["at once", "one by one"])
+@pytest.mark.parametrize("arguments", some_of([[], ["--parallel", "1"]]), ids=["together", "one by one"])
 def test_destroy_leaves_no_agent_and_no_room(
     stack: Stack, emulator: Emulator, counting: str, cname: str, arguments: list[str]
 ) -> None:

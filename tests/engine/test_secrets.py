@@ -66,18 +66,18 @@ def test_secrets_are_nowhere_but_in_ciphertext_and_on_the_wire(
     if place == "config":
         keep_in_config(stack, *IN_CONFIG[credential])
     stack.program(PROGRAM)
-    shown = [stack.preview("--diff"), stack.up().succeeded(), stack.refresh(), stack.destroy().succeeded()]
+    runs = [stack.preview("--diff"), stack.up().succeeded(), stack.refresh(), stack.destroy().succeeded()]
     assert emulator.tasks()[0]["data"]["llm"]["customPrompt"] == PROMPT
     echoed = f"not allowed: {PROMPT} by {secret}"
     emulator.fault("create", "answer", code=601, errmsg=echoed)
     refused = stack.up().failed()
     assert "service text: not allowed: [secret]" in refused.output
     emulator.fault("create", "answer", status=500, code=500, errmsg=echoed)
-    shown += [refused, stack.up().failed(), stack.up("--json").succeeded()]
+    runs += [refused, stack.up().failed(), stack.up("--json").succeeded()]
     emulator.fault("close", "answer", code=601, errmsg=f"not allowed: {secret}")
-    shown += [stack.destroy().failed(), stack.pulumi("stack", "export").succeeded()]
+    runs += [stack.destroy().failed(), stack.pulumi("stack", "export").succeeded()]
     assert rooms(emulator) == ["keynote"]
-    places = {f"output {number}": run.output for number, run in enumerate(shown)} | files(stack)
+    places = {f"output {number}": run.output for number, run in enumerate(runs)} | files(stack)
     assert {"journal.db", "program/Pulumi.test.yaml"} < places.keys()
     secrets = {"CANARY", secret, emulator.app_secret}
     assert [name for name, text in places.items() if any(hidden in text for hidden in secrets)] == []

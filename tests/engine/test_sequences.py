@@ -102,7 +102,7 @@ def test_a_renamed_stack_keeps_its_agents(stack: Stack, emulator: Emulator) -> N
     stack.up().succeeded()
     stack.pulumi("stack", "rename", "renamed").succeeded()
     stack.name = "renamed"
-    assert "1 updated" in stack.up().succeeded().output, "the journal is told whom the agent belongs to now"
+    assert "1 updated" in stack.up().succeeded().output, "the journal records whom the agent belongs to now"
     assert "2 unchanged" in stack.up().succeeded().output
     assert calls(emulator) == ["create"]
     assert_settled(stack, emulator, ["keynote"])
@@ -268,7 +268,7 @@ def test_a_killed_create_that_the_service_does_not_know_again_is_reported_too(st
 
 @pytest.mark.shows("safety rename-after-kill")
 @pytest.mark.parametrize("how", ["stack", "resource"])
-@pytest.mark.parametrize("moment", ["the create has been done", "the engine is about to be told"])
+@pytest.mark.parametrize("moment", ["the create has been done", "the engine is about to get the result"])
 def test_what_a_killed_run_left_under_an_old_name_is_named(
     stack: Stack, emulator: Emulator, how: str, moment: str
 ) -> None:
@@ -297,9 +297,7 @@ def test_what_a_killed_run_left_under_an_old_name_is_named(
 
 
 @pytest.mark.shows("safety rename-without-alias")
-def test_a_resource_that_is_renamed_without_an_alias_is_told_of_the_agent_that_still_runs(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_a_rename_without_an_alias_reports_the_agent_that_still_runs(stack: Stack, emulator: Emulator) -> None:
     stack.program(ROOM)
     stack.up().succeeded()
     stack.program(ROOM.replace('"host"', '"moderator"'))
@@ -423,7 +421,7 @@ def test_a_lost_create_is_found_again_by_the_next_up(stack: Stack, emulator: Emu
 @pytest.mark.shows("safety room-missing")
 @pytest.mark.everyday
 @pytest.mark.parametrize("code", [404, 400, 601])
-def test_an_agent_waits_for_its_room_where_that_is_stated(stack: Stack, code: int) -> None:
+def test_an_agent_waits_for_its_room_if_the_program_says_so(stack: Stack, code: int) -> None:
     with Emulator(rooms="required", room_missing_code=code) as emulator:
         stack.environment["RTCAI_ENDPOINT"] = emulator.url
         waits_for_its_room(stack, emulator, code)

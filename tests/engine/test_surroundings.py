@@ -219,7 +219,7 @@ EventRooms("halls", {"agent": {"agent": {"agentId": "a", "userId": "u"}}, "rooms
 """
 
 
-def test_slips_are_told_at_preview_with_their_paths(stack: Stack, emulator: Emulator) -> None:
+def test_mistakes_are_reported_at_preview_with_their_paths(stack: Stack, emulator: Emulator) -> None:
     stack.program(TYPED)
     told = stack.preview().failed().output
     for path in ("cname", "llm.customPrompt", "pipeline.welcomeMessage"):
@@ -262,7 +262,7 @@ BLOCKS = {"asr": {"asrVendor": 6}, "llm": {"llmVendor": 1}, "tts": {"ttsVendor":
         often=3,
     ),
 )
-def test_what_an_output_brings_is_told_at_preview_with_its_path(stack: Stack, declared: str, said: str) -> None:
+def test_a_problem_of_an_output_is_reported_at_preview_with_its_path(stack: Stack, declared: str, said: str) -> None:
     stack.program(LATE + declared)
     assert said in stack.preview().failed().output
 

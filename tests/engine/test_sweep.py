@@ -179,8 +179,8 @@ def test_by_its_name_a_stack_is_read_and_swept_from_the_project_s_folder(stack: 
     marks = {agent["cname"]: agent["mark"] for agent in json.loads(listed.stdout)}
     assert marks == {"else": "in state", "keynote": "unclaimed"}
     (room,) = stack.conversations().values()
-    shown = rtcai(stack, "show", room["id"], "--stack", "test", "--json")
-    assert (json.loads(shown.stdout)["mark"], json.loads(shown.stdout)["room"]) == ("in state", "open")
+    printed = rtcai(stack, "show", room["id"], "--stack", "test", "--json")
+    assert (json.loads(printed.stdout)["mark"], json.loads(printed.stdout)["room"]) == ("in state", "open")
     sweep = rtcai(stack, "sweep", "--stack", "test", "--yes")
     assert sweep.returncode == 0, sweep.stderr
     assert "Closed:\n  room keynote, task " in sweep.stdout

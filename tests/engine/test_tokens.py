@@ -21,10 +21,10 @@ pulumi.export("token", room_token(pulumi.Output.from_input("keynote"), 7, ttl=60
 @pytest.mark.shows("promise 3")
 def test_a_token_is_a_secret_output(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM)
-    shown = stack.up().succeeded().output
+    printed = stack.up().succeeded().output
     token = json.loads(stack.pulumi("stack", "output", "--json", "--show-secrets").succeeded().output)["token"]
     assert len(token) > 40
-    assert token not in shown
+    assert token not in printed
     assert token not in stack.state_text()
     assert "[secret]" in stack.pulumi("stack", "output").output
     assert emulator.requests() == []
@@ -48,7 +48,7 @@ def test_a_preview_without_credentials_does_not_know_it_and_an_up_says_what_is_m
         ]
     ),
 )
-def test_a_token_that_nobody_could_use_is_told_at_preview(stack: Stack, arguments: str, said: str) -> None:
+def test_a_token_that_is_of_no_use_is_reported_at_preview(stack: Stack, arguments: str, said: str) -> None:
     late = "pulumi.Output.from_input('keynote')"
     stack.program(f"import pulumi\nfrom rtcai_pulumi import room_token\nlate = {late}\nroom_token({arguments})\n")
     told = stack.preview().failed().output

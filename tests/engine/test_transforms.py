@@ -34,15 +34,15 @@ def changed(args):
 WAYS = {
     "agent": """
 host = RealtimeConversation("host", cname={cname!r}, **DATA,
-    opts=pulumi.ResourceOptions(transforms=[changed]{stated}))
+    opts=pulumi.ResourceOptions(transforms=[changed]{options}))
 """,
     "component": """
-wing = pulumi.ComponentResource("test:index:Wing", "wing", opts=pulumi.ResourceOptions(transforms=[changed]{stated}))
+wing = pulumi.ComponentResource("test:index:Wing", "wing", opts=pulumi.ResourceOptions(transforms=[changed]{options}))
 host = RealtimeConversation("host", cname={cname!r}, **DATA, opts=pulumi.ResourceOptions(parent=wing))
 """,
     "event": """
 event = EventRooms("event", {{"agent": DATA, "rooms": {{"main": {{"cname": {cname!r}}}}}}},
-    opts=pulumi.ResourceOptions(transforms=[changed]{stated}))
+    opts=pulumi.ResourceOptions(transforms=[changed]{options}))
 host = event.conversations["main"]
 """,
 }
@@ -51,10 +51,10 @@ IN_ORDER = {"agent": "", "component": "", "event": ", depends_on=[hall]"}
 
 
 def program(
-    way: str, opts: str, *, prompt: str = "one", cname: str = "keynote", before: str = "", stated: str = ""
+    way: str, opts: str, *, prompt: str = "one", cname: str = "keynote", before: str = "", options: str = ""
 ) -> str:
     """A program with an agent whose options a transform changes."""
-    return PROGRAM.format(opts=opts, prompt=prompt, before=before) + WAYS[way].format(cname=cname, stated=stated)
+    return PROGRAM.format(opts=opts, prompt=prompt, before=before) + WAYS[way].format(cname=cname, options=options)
 
 
 each_way = pytest.mark.parametrize("way", some_of(WAYS))
@@ -65,7 +65,7 @@ some_ways = pytest.mark.parametrize("way", some_of(["agent", "event", "component
 def test_deleted_with_of_a_transform_stops_the_agent_first(stack: Stack, emulator: Emulator, way: str) -> None:
     emulator.change_settings(rooms="required", tasks_end_with_room=False)
     stack.program(
-        program(way, "deleted_with=hall", before='hall = Room("hall", cname="keynote")', stated=IN_ORDER[way])
+        program(way, "deleted_with=hall", before='hall = Room("hall", cname="keynote")', options=IN_ORDER[way])
     )
     stack.up().succeeded()
     assert "unchanged" in stack.preview("--expect-no-changes").succeeded().output
@@ -96,17 +96,17 @@ ORDERS = [
 
 
 @pytest.mark.parametrize(
-    ("way", "kind", "value", "stated", "order"),
+    ("way", "kind", "value", "options", "order"),
     [
         pytest.param(*order, marks=[pytest.mark.exhaustive] if 0 < number < len(WAYS) else [])
         for number, order in enumerate(ORDERS)
     ],
 )
 def test_delete_before_replace_of_a_transform_decides_the_order(
-    stack: Stack, emulator: Emulator, way: str, kind: str, value: bool, stated: str, order: list[str]
+    stack: Stack, emulator: Emulator, way: str, kind: str, value: bool, options: str, order: list[str]
 ) -> None:
     for prompt in ("one", "two"):
-        source = program(way, f"delete_before_replace={value}", prompt=prompt, stated=stated)
+        source = program(way, f"delete_before_replace={value}", prompt=prompt, options=options)
         if kind == "transformations":
             source = source.replace("transforms=", "transformations=").replace(
                 "TransformResult", "TransformationResult"
@@ -145,7 +145,7 @@ def test_a_misspelt_name_of_a_transform_is_refused_with_the_nearest(stack: Stack
 
 @some_ways
 def test_a_transform_may_take_retention_away(stack: Stack, emulator: Emulator, way: str) -> None:
-    stack.program(program(way, "retain_on_delete=False", stated=", retain_on_delete=True"))
+    stack.program(program(way, "retain_on_delete=False", options=", retain_on_delete=True"))
     stack.up().succeeded()
     assert marks(stack) == {"keynote": "in state"}
     stack.program("")
@@ -202,8 +202,8 @@ def test_a_hidden_input_cannot_be_ignored_by_its_name(stack: Stack, emulator: Em
 @pytest.mark.parametrize("way", some_of(["option", "event", "agent", "component"]))
 def test_a_secret_part_makes_its_whole_output_a_secret(stack: Stack, emulator: Emulator, way: str) -> None:
     option = "additional_secret_outputs=['llm.custom_prompt']"
-    stated = program("agent", "", stated=f", {option}") if way == "option" else program(way, option)
-    stack.program(stated.replace("'one'", "'CANARY prompt'") + '\npulumi.export("llm", host.llm)\n')
+    source = program("agent", "", options=f", {option}") if way == "option" else program(way, option)
+    stack.program(source.replace("'one'", "'CANARY prompt'") + '\npulumi.export("llm", host.llm)\n')
     stack.up().succeeded()
     assert json.loads(stack.pulumi("stack", "output", "--json").succeeded().output) == {"llm": "[secret]"}
     assert live(emulator)[0]["data"]["llm"]["customPrompt"] == "CANARY prompt"

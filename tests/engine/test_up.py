@@ -74,20 +74,20 @@ def test_the_outputs_are_what_the_service_answered(stack: Stack, emulator: Emula
     stack.program(f"import pulumi\n{room}{exports}")
     stack.up().succeeded()
     (task,) = live(emulator)
-    shown = json.loads(stack.pulumi("stack", "output", "--json").succeeded().output)
-    assert shown == {
+    outputs = json.loads(stack.pulumi("stack", "output", "--json").succeeded().output)
+    assert outputs == {
         "cid": str(task["cid"]),
         "task_id": task["taskId"],
         "request_id": task["requestId"],
         "trace_id": task["traceId"],
-        "created_at": shown["created_at"],
+        "created_at": outputs["created_at"],
         "app_key": emulator.app_key,
         "endpoint": emulator.url,
         "mode": "parameters",
         "cname": "keynote",
         "asr": {"asrVendor": 6},
     }
-    assert datetime.fromisoformat(shown["created_at"]).tzinfo == UTC
+    assert datetime.fromisoformat(outputs["created_at"]).tzinfo == UTC
     assert stack.conversations()["host"]["id"] == f"{task['cid']}/{task['taskId']}"
 
 
@@ -184,7 +184,7 @@ for name in {VALID!r}:
     assert sent == {name: load(f"samples/{name}.json") | {"cname": name} for name in VALID}
 
 
-def test_extra_reaches_the_wire_beside_the_others(stack: Stack) -> None:
+def test_extra_is_sent_with_the_other_fields(stack: Stack) -> None:
     with Emulator(allow_unknown_fields=True) as emulator:
         stack.environment["RTCAI_ENDPOINT"] = emulator.url
         stack.program(one_room(llm=", extra={'new': 3}", more=", extra={'newBlock': {'on': True}}"))
@@ -216,8 +216,8 @@ def test_the_client_flavour_starts_and_stops_an_agent(stack: Stack, emulator: Em
 @pytest.mark.everyday
 def test_the_readme_s_program_is_the_example_and_starts_an_agent(stack: Stack, emulator: Emulator) -> None:
     program = (PROJECT / "examples" / "one-room" / "__main__.py").read_text(encoding="utf-8")
-    shown = (PROJECT / "README.md").read_text(encoding="utf-8").partition("## A program")[2]
-    assert program.partition('"""\n\n')[2] in shown
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8").partition("## A program")[2]
+    assert program.partition('"""\n\n')[2] in readme
     stack.program(program)
     stack.up().succeeded()
     assert rooms(emulator) == ["keynote"]

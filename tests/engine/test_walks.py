@@ -44,23 +44,23 @@ from rtcai_pulumi import Agent, RealtimeConversation, Room, Tts
 plan = json.loads(Path("plan.json").read_text())
 
 
-def options(stated, **more):
-    return pulumi.ResourceOptions(aliases=[pulumi.Alias(name=name) for name in stated["aliases"]], **more)
+def options(agent, **more):
+    return pulumi.ResourceOptions(aliases=[pulumi.Alias(name=name) for name in agent["aliases"]], **more)
 
 
 hall = plan["hall"] and Room(
     plan["hall"]["name"], cname="hall", force=plan["hall"]["force"], opts=options(plan["hall"])
 )
-for stated in plan["agents"]:
-    more = {"retain_on_delete": True} if stated["retained"] else {}
-    if hall and stated["with_hall"]:
+for agent in plan["agents"]:
+    more = {"retain_on_delete": True} if agent["retained"] else {}
+    if hall and agent["with_hall"]:
         more["deleted_with"] = hall
     RealtimeConversation(
-        stated["name"],
-        cname=hall.cname if hall and stated["cname"] == "hall" else stated["cname"],
-        agent=Agent(agent_id="a" if stated["first"] else "b", user_id="u"),
-        replace_strategy="start-first" if stated["start_first"] else None,
-        opts=options(stated, **more),
+        agent["name"],
+        cname=hall.cname if hall and agent["cname"] == "hall" else agent["cname"],
+        agent=Agent(agent_id="a" if agent["first"] else "b", user_id="u"),
+        replace_strategy="start-first" if agent["start_first"] else None,
+        opts=options(agent, **more),
     )
 """
 NAMES: Final = ("host", "guest", "moderator")
@@ -189,7 +189,12 @@ KINDS: Final = (
     *("hall_or_none", "rename_hall", "force_hall"),
 )
 EDITS: Final = st.lists(st.tuples(st.sampled_from(KINDS), INDEX), max_size=2)
-MOMENTS: Final = ["before the intent", "after the intent", "the create has been done", "the engine is about to be told"]
+MOMENTS: Final = [
+    "before the intent",
+    "after the intent",
+    "the create has been done",
+    "the engine is about to get the result",
+]
 VICTIMS: Final = ["engine", "plugin", "both", "SIGINT"]
 
 
@@ -357,15 +362,17 @@ class Walk(RuleBasedStateMachine):
         running = {f"{task['cid']}/{task['taskId']}" for task in live(self.emulator)}
         assert set(known.agents.values()) <= running, "the state names an agent that does not run"
         assert self.left <= running, "a retained agent was stopped"
-        beside = running - set(known.agents.values()) - self.left
+        others = running - set(known.agents.values()) - self.left
         kept = {before.agents.get(name) for each in self.plan.agents if each.retained for name in each.names}
-        assert beside <= before.retained | kept, "an agent runs that nobody knows"
-        self.left |= beside
+        assert others <= before.retained | kept, "an agent runs that the state does not name"
+        self.left |= others
         opened, kept_open = {str(room["cid"]) for room in self.emulator.rooms()}, set(known.rooms.values())
         assert kept_open <= opened, "the state names a room that is not open"
         self.opened |= kept_open
         inhabited = {task.partition("/")[0] for task in running}
-        assert opened & self.opened <= kept_open | inhabited, "an empty room of ours is open that nobody knows"
+        assert opened & self.opened <= kept_open | inhabited, (
+            "an empty room of ours is open that the state does not name"
+        )
 
     def known(self) -> Known:
         deployment = json.loads(self.stack.state_text())["checkpoint"]["latest"] or {}

@@ -47,12 +47,12 @@ def account(request: pytest.FixtureRequest) -> Iterator[Account]:
         yield ACCOUNT
         return
     with Emulator() as emulator:
-        stated = {
+        environment = {
             "RTCAI_APP_KEY": emulator.app_key,
             "RTCAI_APP_SECRET": emulator.app_secret,
             "RTCAI_ENDPOINT": emulator.url,
         }
-        yield Account(resolve(stated, lambda _: None), "keynote")
+        yield Account(resolve(environment, lambda _: None), "keynote")
 
 
 def test_an_agent_is_started_found_in_its_room_and_stopped(account: Account) -> None:

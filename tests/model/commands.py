@@ -59,9 +59,9 @@ def up(program: Inputs | None, stack: Stack) -> Steps:
             stack = yield from replaced(stack, program, old, stop_first=difference.stop_first)
         elif difference.needs_recovery:
             yield from call(verbs.update, old, program)
-            stack = yield Save(stack._replace(current=kept(old, program)), shown=True)
+            stack = yield Save(stack._replace(current=kept(old, program)), received=True)
         elif old.inputs.retained != program.retained:
-            stack = yield Save(stack._replace(current=kept(old, program)), shown=True)
+            stack = yield Save(stack._replace(current=kept(old, program)), received=True)
     yield from delete_pending(stack)
 
 
@@ -205,7 +205,7 @@ class Invoke(Step):
         plugin, engine = world.plugin(process), world.engine
         if plugin is None or (engine and engine.interrupted):
             return Raised(Failed)
-        verb = world.begun(self.verb, verbs.Me(process, plugin.unrecovered, self.number), *self.values)
+        verb = world.actor(self.verb, verbs.Me(process, plugin.unrecovered, self.number), *self.values)
         deletes = self.values[0].task if self.verb is verbs.delete else None
         updates = self.values[0].task if self.verb is verbs.update else None
         only_looks = self.verb in (verbs.diff, verbs.read)
@@ -253,7 +253,7 @@ class Save(Step):
     stack: Stack
     given: bool = False
     """Whether the current resource has just been created."""
-    shown: bool = False
+    received: bool = False
     """Whether the plugin has just received the current resource and its new inputs."""
 
     def take(self, world: World, process: int, option: str) -> Stack:
@@ -261,7 +261,7 @@ class Save(Step):
         world.engine = world.engine._replace(memory=self.stack)
         if self.given and self.stack.current and self.stack.current.inputs.retained:
             world.engine = world.engine._replace(given=world.engine.given | {self.stack.current.task})
-        if self.shown and self.stack.current:
+        if self.received and self.stack.current:
             task = {self.stack.current.task}
             world.sure = world.sure | task if self.stack.current.inputs.retained else world.sure - task
         if world.engine.command.checkpoints:

@@ -52,7 +52,7 @@ def _by_itself(world: World, stages: Stages) -> list[Next]:
         if found := list(_engine_steps(world, world.engine)):
             return found
     elif world.commands < len(stages) and not world.quiet:
-        return [begun(world, command) for command in stages[world.commands]] + [_over(world, stages)]
+        return [begin_command(world, command) for command in stages[world.commands]] + [_over(world, stages)]
     for plugin in world.plugins:
         if plugin.verb and isinstance(plugin.verb.step, EngineLives | Report | Send | Receive):
             found = list(_plugin_steps(world, plugin))
@@ -73,7 +73,7 @@ def steps(world: World, stages: Stages) -> Iterator[Next]:
         yield from _engine_steps(world, world.engine)
     elif world.commands < len(stages):
         for command in stages[world.commands]:
-            yield begun(world, command)
+            yield begin_command(world, command)
     for plugin in world.plugins:
         yield from _plugin_steps(world, plugin)
     for request in world.requests:
@@ -100,27 +100,27 @@ def _by_the_clock(world: World) -> Iterator[Next]:
         made.over = True
         yield Move("clock", "the end passes"), made
     if world.sweeps:
-        move, made = begun_sweep(world)
+        move, made = begin_sweep(world)
         made.sweeps -= 1
         yield move, made
 
 
-def begun_sweep(world: World) -> Next:
+def begin_sweep(world: World) -> Next:
     """A schedule begins ``rtcai sweep --over``, which has a process of its own and no engine."""
     made = world.copy()
     made.processes = process = world.processes + 1
     made.sweepers = world.sweepers | {process}
-    made.plugins = (*world.plugins, Plugin(process, world.begun(verbs.sweep_over, verbs.Me(process)), False))
+    made.plugins = (*world.plugins, Plugin(process, world.actor(verbs.sweep_over, verbs.Me(process)), False))
     return Move("schedule", "rtcai sweep --over"), made
 
 
-def begun(world: World, command: Command) -> Next:
+def begin_command(world: World, command: Command) -> Next:
     """A user starts a command, which has its own plugin process."""
     made = world.copy()
     made.processes = process = world.processes + 1
     made.commands = world.commands + 1
     made.plugins = (*world.plugins, Plugin(process))
-    made.engine = Engine(command, world.begun(Command.run, command, world.stack), process, world.stack)
+    made.engine = Engine(command, world.actor(Command.run, command, world.stack), process, world.stack)
     return Move("user", command), made
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from tests.model.commands import Command, Invoke
-from tests.model.moves import Move, begun, begun_sweep, describe, moves
+from tests.model.moves import Move, begin_command, begin_sweep, describe, moves
 from tests.model.steps import Send
 from tests.model.world import END, LATER, OTHER, OTHERS_TASK, OWNER, ROOM_2, Inputs, World
 
@@ -116,7 +116,7 @@ def swept(world: World, path: list[Move]) -> World:
     """Run ``rtcai sweep --over`` while nothing else happens."""
     world = world.copy()
     world.faults = world.commands = world.ticks = world.sweeps = 0
-    move, world = begun_sweep(world)
+    move, world = begin_sweep(world)
     path.append(move)
     while found := list(moves(world, ())):
         ((move, world),) = found
@@ -165,7 +165,7 @@ def undisturbed(world: World, command: Command, path: list[Move], *, never_silen
         move, world = opened[0]
         path.append(move)
     closed = {record.task for record in world.records if record.state is RecordState.CLOSED}
-    move, world = begun(world, command)
+    move, world = begin_command(world, command)
     path.append(move)
     while found := list(moves(world, ())):
         ((move, world),) = found

@@ -314,7 +314,7 @@ class Machine:
     def _query(self, cname: str) -> RoomInfo:
         room = next((room for room in self.world.rooms if room.cname == cname), None)
         if room is None:
-            raise RoomNotFound("There is no such room.")
+            raise RoomNotFound("The room does not exist.")
         members = room.people + (self.world.agents.count(room.cid) if self.world.agents_count else 0)
         return RoomInfo(room.cid, ended=False, members=members, creator=room.creator)
 
@@ -330,7 +330,7 @@ class Machine:
         self.changes.append("end")
         self._require_empty(cid)
         if self.world.room(cid) is None:
-            raise RoomNotFound("There is no such room.")
+            raise RoomNotFound("The room does not exist.")
         self.world = ended(self.world, cid)
 
     def _close(self, cid: int) -> None:

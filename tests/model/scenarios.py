@@ -70,7 +70,7 @@ EVERY_COMMAND: Final = (
     preview_refresh(A),
 )
 
-# Commands about a retained agent, and commands by which it leaves the program or is no longer retained.
+# Commands about a retained agent, and commands that remove it from the program or no longer retain it.
 RETAINING: Final = (up(RETAINED), up(A), replace(RETAINED))
 NO_LONGER_RETAINING: Final = (up(A), up(RETAINED_B), up(None), DESTROY)
 

@@ -163,7 +163,7 @@ class CancelClose(Step):
 
 @dataclass(frozen=True, slots=True)
 class RecordReturn(Step):
-    """`Journal.record_return`: from now on, the process is no longer responsible for the record."""
+    """`Journal.record_return`: from now on, the engine is responsible for the record."""
 
     writes = True
     record: Record

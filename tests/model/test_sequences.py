@@ -52,7 +52,7 @@ def test_first_up_lost_edit_up(replays: bool, checkpoints: bool) -> None:
 
 
 @SERVICES
-def test_an_old_plugin_that_would_post_after_the_next_up_has_begun(replays: bool) -> None:
+def test_an_old_plugin_that_would_post_after_the_next_up_has_started(replays: bool) -> None:
     """The plugin reads the journal for the last time when its engine has exited and the next `up` has read it."""
     scenario = Scenario(((up(A),), (up(A), up(B))), replays=replays)
     check(scenario, "kill -9 engine 1", "plugin 2: Records", "plugin 1: Add(x1", "plugin 1: RequireStillWanted(x1)")

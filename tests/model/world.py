@@ -117,7 +117,7 @@ class Actor:
     """A running procedure at one of its steps: a generator that can continue from here more than once.
 
     It is completely determined by its start and by the answers that it has received since. So there is only one `Actor`
-    for each such history (see `World.begun`), and it remembers the next `Actor` for each answer.
+    for each such history (see `World.actor`), and it remembers the next `Actor` for each answer.
     """
 
     __slots__ = ("_answers", "_next", "_procedure", "_running", "outcome", "step")
@@ -246,8 +246,8 @@ class World:
         made.__dict__.update(self.__dict__)
         return made
 
-    def begun(self, procedure: Procedure, *values: Any) -> Actor:
-        """The procedure at its first step."""
+    def actor(self, procedure: Procedure, *values: Any) -> Actor:
+        """Return the procedure at its first step."""
         actor = self.actors.get((procedure, values))
         if actor is None:
             actor = self.actors[procedure, values] = Actor(partial(procedure, *values))
@@ -320,7 +320,7 @@ class World:
 
 
 def stored(world: World, process: int) -> None:
-    """`Journal.record_stored`: the engine of a process has in its state what was returned to it."""
+    """`Journal.record_stored`: the state of a process's engine has what was returned to it."""
     world.records = tuple(
         the_one(replace(record, stored=True))
         if record.process == process and record.handed and record.kept is KeepReason.RETAINED

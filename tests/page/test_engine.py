@@ -1,13 +1,19 @@
 """The page while the real engine works: agents, a replacement, a fault, drift."""
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.journal.stores import open_read_only
+from rtcai_pulumi.maintenance.agents import read_ends
+from tests.cli.test_ls import in_hours
+from tests.engine.service import calls
 from tests.engine.stack import PROJECT, Stack
 from tests.engine.test_up import one_room
 from tests.page.view import View
@@ -27,11 +33,11 @@ def rooms(**speeds: float) -> str:
     return "".join(blocks)
 
 
-def kept(shown: Page | Locator, name: str) -> None:
+def save_screenshot(part: Page | Locator, name: str) -> None:
     """Save a screenshot for the README if requested. The tests themselves do not change the checkout."""
     if SCREENSHOTS:
         IMAGES.mkdir(exist_ok=True)
-        shown.screenshot(path=IMAGES / f"{name}.png")
+        part.screenshot(path=IMAGES / f"{name}.png")
 
 
 @pytest.mark.everyday
@@ -118,6 +124,19 @@ def test_ending_a_room_on_the_page_is_drift_to_refresh(stack: Stack, emulator: E
     expect(view.bars("keynote")).to_have_count(2)
 
 
+def test_the_end_in_a_program_shows_and_moves(tmp_path: Path, page: Page) -> None:
+    journal = open_read_only(tmp_path / "journal.db")
+    with Emulator(read_ends=lambda: read_ends(journal)) as emulator, closing(journal):
+        stack = Stack(tmp_path, emulator)
+        view = View(page, emulator).opened()
+        end = view.room("keynote").locator(".row .end")
+        for hours in (2, 5):
+            stack.program(one_room(more=f", ends_at={in_hours(hours + 0.1)!r}"))
+            stack.up().succeeded()
+            expect(end).to_have_text(re.compile(f"^ends in {hours} h"))
+        assert calls(emulator) == ["create"]
+
+
 @pytest.mark.parametrize(("name", "width", "height"), [("page", 1280, 860), ("page-phone", 390, 780)])
 def test_a_day_at_an_event_for_the_readme(
     stack: Stack, emulator: Emulator, page: Page, tmp_path: Path, name: str, width: int, height: int
@@ -141,7 +160,7 @@ def test_a_day_at_an_event_for_the_readme(
     for room in ROOMS:
         expect(view.state(room)).to_have_text("Running")
     expect(view.calls.filter(has=view.page.locator(".code", has_text="611"))).to_have_count(1)
-    kept(page, name)
+    save_screenshot(page, name)
     if name == "page":
         view.opened_room("keynote")
-        kept(view.room("keynote"), "page-agent")
+        save_screenshot(view.room("keynote"), "page-agent")

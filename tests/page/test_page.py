@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from rtcai_pulumi.emulator import Emulator
 from tests.emulator.api import Api, body
+from tests.emulator.raw import until
 from tests.page.rooms import DATA, HOSTILE, HOSTILE_NAME, agent, changed, many
 from tests.page.view import View
 
@@ -73,7 +75,7 @@ def test_bars_stand_where_their_times_are(emulator: Emulator, page: Page) -> Non
     assert (running["x"] - line["x"]) / line["width"] == pytest.approx(180 / 240, abs=0.06)
 
 
-def test_time_goes_on_without_a_bar_being_drawn_anew(emulator: Emulator, page: Page) -> None:
+def test_time_passes_without_redrawing_a_bar(emulator: Emulator, page: Page) -> None:
     emulator.seed(tasks=[agent("r", 10)])
     view = View(page, emulator).opened()
     line, bar = view.room("r").locator(".line"), view.bars("r").element_handle()
@@ -109,7 +111,7 @@ def test_a_task_that_starts_and_ends_by_itself_shows_without_a_request(
     expect(view.state("r")).to_have_text("Open, no agent")
 
 
-def test_an_agent_whose_room_is_gone_is_told(emulator: Emulator, api: Api, view: View) -> None:
+def test_an_agent_whose_room_is_gone_is_reported(emulator: Emulator, api: Api, view: View) -> None:
     api.create(body(cname="r"))
     emulator.end_room("r", end_tasks=False)
     expect(view.state("r")).to_have_text("Running, its room has ended")
@@ -201,11 +203,11 @@ def test_secrets_are_masked(emulator: Emulator, api: Api, view: View) -> None:
                 Api(one, http).create(body(cname="r", data=data), headers if one is emulator else None)
         expect(view.calls.locator(".code")).to_have_text(["601", "200"])
         view.calls.first.locator("button").click()
-        shown = view.page.locator(".message")
-        expect(shown).to_contain_text("CheckSum")
+        messages = view.page.locator(".message")
+        expect(messages).to_contain_text("CheckSum")
         assert headers["CheckSum"] not in view.page.content()
         view.calls.last.locator("button").click()
-        expect(shown).to_have_count(2)
+        expect(messages).to_have_count(2)
         expect(view.calls.last).to_contain_text("token=••••••")
         text = view.page.content()
         other = View(view.page, loose).opened()
@@ -348,9 +350,7 @@ def test_a_reset_empties_it(emulator: Emulator, view: View) -> None:
     view.live()
 
 
-def test_a_tab_that_nobody_looks_at_gives_its_connection_back_and_goes_on_where_it_was(
-    emulator: Emulator, view: View
-) -> None:
+def test_a_hidden_tab_disconnects_and_later_continues(emulator: Emulator, view: View) -> None:
     # Headless tabs are never hidden, so the test replaces what the browser reports to the page.
     hide = """hidden => {
         Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
@@ -407,7 +407,7 @@ def test_everything_can_be_done_with_the_keyboard(emulator: Emulator, page: Page
 def test_a_question_that_is_asked_again_at_once_is_answered(emulator: Emulator, page: Page) -> None:
     emulator.seed(tasks=[agent("keynote", 5)])
     view = View(page, emulator).opened()
-    # In one task of the browser, so that the event of the first close comes after the second question.
+    # In one task of the browser: the event of the first close must come after the second question.
     page.evaluate(
         """() => {
             const button = document.querySelector("[data-act=end-room]");
@@ -473,3 +473,99 @@ def test_two_hundred_rooms_and_five_thousand_requests_are_changed_piece_by_piece
     expect(view.calls.first).to_contain_text("/new")
     untouched = "[...document.querySelectorAll('#rooms > li, #calls > tr')].filter(row => row.seen).length"
     assert page.evaluate(untouched) == 200 + 99
+
+
+# --- ends ---
+
+
+class Ends:
+    """When agents are to end, as a journal would say it."""
+
+    def __init__(self) -> None:
+        self.by_task: dict[tuple[int, str], str] = {}
+        self.failure: str | None = None
+        self.reads = 0
+
+    def read(self) -> dict[tuple[int, str], str]:
+        self.reads += 1
+        if self.failure:
+            raise OSError(self.failure)
+        return self.by_task
+
+    def set(self, emulator: Emulator, cname: str, **distance: float) -> None:
+        """Give the newest agent of a room an end at this distance from the emulator's time."""
+        [*_, task] = [task for task in emulator.tasks() if task["cname"] == cname]
+        end = datetime.fromtimestamp(emulator.clock.now(), UTC) + timedelta(**distance)
+        self.by_task = {**self.by_task, (int(task["cid"]), task["taskId"]): end.isoformat()}
+
+
+@pytest.fixture
+def ends() -> Ends:
+    return Ends()
+
+
+@pytest.fixture
+def ending(ends: Ends) -> Iterator[Emulator]:
+    with Emulator(read_ends=ends.read) as emulator:
+        yield emulator
+
+
+def test_an_end_is_shown_and_counts_down_to_over(ending: Emulator, ends: Ends, page: Page) -> None:
+    staged(ending)
+    ends.set(ending, "keynote", hours=2, minutes=10, seconds=30)
+    ends.set(ending, "workshop", hours=-3)
+    ends.set(ending, "lobby", hours=-1)
+    view = View(page, ending).opened()
+    end = view.room("keynote").locator(".row .end")
+    expect(end).to_have_text("ends in 2 h 10 min")
+    expect(view.room("workshop").locator(".row .over")).to_have_text("over for 3 h")
+    expect(view.room("lobby").locator(".row .end")).to_have_count(0)
+    expect(view.room(HOSTILE_NAME).locator(".row .end")).to_have_count(0)
+    ending.clock.offset += 3 * 3600
+    page.reload()
+    expect(end).to_have_text(re.compile("^over for 49 min "))
+    expect(end).to_have_class("end over")
+
+
+def test_the_end_of_each_agent_is_among_its_facts(ending: Emulator, ends: Ends, page: Page) -> None:
+    staged(ending)
+    ends.set(ending, "keynote", hours=1, seconds=30)
+    ends.set(ending, "lobby", hours=-1)
+    view = View(page, ending).opened()
+    expect(view.room("keynote").locator(".row .end")).to_have_text("ends in 1 h")
+    facts = view.opened_room("keynote").locator(".agent").first.locator("dl.facts")
+    expect(facts).to_contain_text("Is to end")
+    expect(facts.locator(".end")).to_have_text("ends in 1 h")
+    expect(view.opened_room("lobby").locator("dl.facts")).to_contain_text("Was to end")
+
+
+def test_a_moved_or_removed_end_is_shown_without_reloading(ending: Emulator, ends: Ends, page: Page) -> None:
+    staged(ending)
+    ends.set(ending, "keynote", hours=1, seconds=30)
+    view = View(page, ending).opened()
+    end = view.room("keynote").locator(".row .end")
+    expect(end).to_have_text("ends in 1 h")
+    ends.set(ending, "keynote", hours=5, seconds=30)
+    expect(end).to_have_text("ends in 5 h")
+    ends.by_task = {}
+    expect(end).to_have_count(0)
+
+
+def test_ends_that_cannot_be_read_are_a_warning_in_the_log(
+    ending: Emulator, ends: Ends, page: Page, caplog: pytest.LogCaptureFixture
+) -> None:
+    staged(ending)
+    ends.set(ending, "keynote", hours=1, seconds=30)
+    view = View(page, ending).opened()
+    end = view.room("keynote").locator(".row .end")
+    expect(end).to_have_text("ends in 1 h")
+    ends.failure = "the journal is locked"
+    reads = ends.reads
+    until(lambda: ends.reads >= reads + 3)  # it is reported once, not at each read
+    assert [record.getMessage() for record in caplog.records if record.name.endswith("page.ends")] == [
+        "The live page cannot show when agents end: the journal is locked"
+    ]
+    expect(end).to_have_text(re.compile("^ends in "))  # the last known one
+    ends.failure = None
+    ends.by_task = {}
+    expect(end).to_have_count(0)

@@ -11,7 +11,7 @@ COMMIT = b"COMMIT"
 
 
 class Proxy:
-    """Passes connections on to a port of this machine, until it is told to cut or to freeze them.
+    """Passes connections on to a port of this machine, until the test cuts or freezes them.
 
     Args:
         target: the port of the server.

@@ -175,7 +175,7 @@ class Server:
             os.kill(process, number)
 
     def stop(self) -> None:
-        """Stop the server at once, without waiting for its clients."""
+        """Stop the server immediately, without waiting for its clients."""
         self._signal(signal.SIGINT)
 
     def remove(self) -> None:

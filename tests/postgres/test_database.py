@@ -157,7 +157,7 @@ def test_a_session_of_somebody_else_is_not_ended(
         registration = storage_of(journal)._registration
         end_sessions(database_server, "rtcai lock", journal)
         other.execute("SELECT pg_advisory_lock(%s, %s)", [registration.lock_class, registration.number])
-        with pytest.raises(JournalError, match="Another session has the lock of this run"):
+        with pytest.raises(JournalError, match="Another session holds this run's lock"):
             registration.restore()
 
 
@@ -184,7 +184,7 @@ def test_a_process_that_is_stopped_in_the_middle_of_a_write_does_not_block_the_t
         assert len(journal.records()) == 1
 
 
-def test_the_server_is_told_to_look_for_dead_machines(url: DatabaseUrl) -> None:
+def test_the_server_looks_for_dead_machines(url: DatabaseUrl) -> None:
     """Idle for 10 seconds, then three questions 5 seconds apart: within half a minute."""
     with Journal(url) as journal:
         session = storage_of(journal)._registration._link.get()
@@ -199,7 +199,7 @@ def test_the_server_is_told_to_look_for_dead_machines(url: DatabaseUrl) -> None:
 # A server that restarts, or does not
 
 
-def test_a_server_that_restarts_is_waited_for_and_the_user_is_told_once(own_server: Server) -> None:
+def test_a_server_that_restarts_is_waited_for_and_reported_once(own_server: Server) -> None:
     told: list[str] = []
     waits = Waits(time.sleep, told.append)
     with Journal(at(own_server.url()), waits) as journal:
@@ -261,7 +261,7 @@ def test_a_write_that_waits_too_long_fails_once_for_all_that_wait(
         other.execute("SELECT pg_advisory_lock(%s, 0)", [lock_class])
         began = time.monotonic()
         adds = [threads.submit(journal.add, a_record(journal, f"t-{number}")) for number in range(16)]
-        assert all("holds the journal" in str(add.exception(60)) for add in adds)
+        assert all("another session blocks the journal" in str(add.exception(60)) for add in adds)
         assert time.monotonic() - began < 4
         other.execute("SELECT pg_advisory_unlock(%s, 0)", [lock_class])
         journal.add(a_record(journal))
@@ -280,11 +280,12 @@ def test_a_lost_lock_is_taken_again_while_the_process_waits_for_something_else(
 
 
 def test_closing_ends_the_wait_for_a_server_that_is_gone(own_server: Server) -> None:
-    journal = Journal(at(own_server.url()))
+    is_waiting = threading.Event()
+    journal = Journal(at(own_server.url()), Waits(time.sleep, lambda _: is_waiting.set()))
     own_server.kill()
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(journal.add, a_record(journal))
-        time.sleep(1)
+        assert is_waiting.wait(30)
         began = time.monotonic()
         journal.close()
         assert time.monotonic() - began < 5
@@ -318,7 +319,7 @@ def test_a_database_that_went_back_to_an_earlier_state_is_an_error(
             admin.execute(f"SET search_path = {url.schema}".encode())
             admin.execute(f"{change} WHERE number = {journal.process}".encode())
         for _ in range(2):
-            with pytest.raises(JournalError, match="no longer knows this run: its database went back"):
+            with pytest.raises(JournalError, match="has no record of this run any more: its database was set back"):
                 journal.add(a_record(journal, "t-2"))
         other.add(a_record(other, "t-3"))  # nothing of the failed writes is left, nor the lock of all writes
         assert [record.trace_id for record in other.records()] == ["t-1", "t-3"]

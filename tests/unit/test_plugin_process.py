@@ -62,6 +62,24 @@ def test_a_pool_that_is_not_found_is_logged_and_none_is_changed() -> None:
     assert lines == ["rtcai: the plugin's thread pool was not found; four calls run at a time"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variable", "ends"),
+    [
+        (("up", "--yes"), "", True),
+        (("up", "--continue-on-error"), "", False),
+        (("up", "--continue-on-error=false"), "true", True),
+        (("up",), "true", False),
+        (("up",), "0", True),
+        ((), "", None),
+    ],
+)
+def test_whether_an_error_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], variable: str, ends: bool | None
+) -> None:
+    monkeypatch.setenv("PULUMI_CONTINUE_ON_ERROR", variable)
+    assert Cli(Path(), arguments=arguments).ends_at_error is ends
+
+
 def test_an_engine_lives_as_long_as_its_process() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     began = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]

@@ -8,7 +8,8 @@ import typer
 from rtcai_pulumi.cli.options import AsJson, JournalFile
 from rtcai_pulumi.cli.output import exit_on_error, print_json, print_line
 from rtcai_pulumi.cli.session import get_journal_location
-from rtcai_pulumi.maintenance.health import Finding, Verdict, run_checks
+from rtcai_pulumi.maintenance.finding import Finding, Verdict
+from rtcai_pulumi.maintenance.health import run_checks
 
 _SIGNS: Final = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.NOT_CHECKED: "–"}
 

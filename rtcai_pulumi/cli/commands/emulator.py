@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from functools import cached_property
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, cast
@@ -10,21 +11,25 @@ from typing import Annotated, Any, Final, Literal, cast
 import typer
 from pydantic.fields import FieldInfo
 
+from rtcai_pulumi.cli.options import JournalFile
 from rtcai_pulumi.cli.output import print_error
+from rtcai_pulumi.cli.session import get_journal_location
 from rtcai_pulumi.config.emulator import (
     ENVIRONMENT_VARIABLES,
     OFF_OPTIONS,
     EmulatorSettings,
     EmulatorSettingsArguments,
 )
+from rtcai_pulumi.journal.reader import ReadOnlyJournal
+from rtcai_pulumi.journal.stores import open_read_only
+from rtcai_pulumi.maintenance.agents import read_ends
 
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1 to listen on; 0 chooses a free port.")]
 _State = Annotated[
     Path | None,
     typer.Option(
         dir_okay=False,
-        help="File that stores rooms and tasks, so that a restarted emulator continues with them. "
-        "Default: nothing is stored.",
+        help="File that stores rooms and tasks; a restarted emulator continues with them. Default: nothing is stored.",
     ),
 ]
 _Seed = Annotated[
@@ -66,11 +71,31 @@ def _settings_of(options: Mapping[str, Any]) -> EmulatorSettingsArguments:
     return cast(EmulatorSettingsArguments, values)
 
 
+class _Ends:
+    """Reads from the journal when agents end, without changing it: it need not exist."""
+
+    def __init__(self, journal: str | None) -> None:
+        self._journal = journal
+
+    @cached_property
+    def _reader(self) -> ReadOnlyJournal:
+        return open_read_only(get_journal_location(self._journal))
+
+    def read(self) -> Mapping[tuple[int, str], str]:
+        """Return the end of each task that has one.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        return read_ends(self._reader)
+
+
 def emulator(
     *,
     port: _Port = 8907,
     state: _State = None,
     seed: _Seed = None,
+    journal: JournalFile = None,
     log_level: _LogLevel = "info",
     **options: Any,
 ) -> None:
@@ -80,6 +105,8 @@ def emulator(
     browser for a live page of rooms, agents and requests. The emulator accepts one AppKey: emulator-app-key with the
     AppSecret emulator-app-secret, or those in RTCAI_EMULATOR_APP_KEY and RTCAI_EMULATOR_APP_SECRET. Set
     RTCAI_EMULATOR_ACCOUNTS for further accounts, as in "key=secret key2=secret2".
+
+    The live page also shows when agents end (ends_at). The service never receives that, so it is read from the journal.
 
     GET /-/tasks returns the running and ended tasks; GET /-/requests returns the received requests. /-/faults makes
     requests fail. While the emulator runs, /-/settings changes --rooms, --dedup, --max-rps, --retry-after and when
@@ -93,7 +120,8 @@ def emulator(
             raise
         sys.exit('rtcai emulator needs the extra "emulator": pip install "rtcai-pulumi[emulator]"')
     try:
-        serve.run(serve.settings_from(os.environ, **_settings_of(options)), port, state, seed, log_level)
+        settings = serve.settings_from(os.environ, **_settings_of(options))
+        serve.run(settings, port, state, seed, log_level=log_level, read_ends=_Ends(journal).read)
     except CannotStart as error:
         print_error(f"rtcai emulator: {error}")
         raise typer.Exit(1) from None
@@ -101,9 +129,9 @@ def emulator(
 
 def _add_options() -> None:
     """Let typer see one option for each setting in place of ``**options``."""
-    *own, log_level, _ = signature(emulator).parameters.values()
+    *own, journal, log_level, _ = signature(emulator).parameters.values()
     options = [_option(name, field) for name, field in _SETTINGS.items()]
-    emulator.__signature__ = Signature([*own, *options, log_level])  # type: ignore[attr-defined]
+    emulator.__signature__ = Signature([*own, *options, journal, log_level])  # type: ignore[attr-defined]  # typer reads it
 
 
 _add_options()

@@ -17,17 +17,17 @@ def end_room(cname: Room, *, journal: JournalFile = None, yes: Yes = False, as_j
     This removes every user and every agent from the room. It is the last resort for an agent whose task id is unknown:
     the request to start it got no response, or a run was killed and its journal is lost (rtcai pending lists such
     rooms). The tasks that the journal has in this room are recorded as closed; the next `pulumi up` of their stack
-    starts them again. If the journal has only a lost create in the room, run `rtcai forget`, so that the next
+    starts them again. If the journal has only a lost create in the room, run `rtcai forget`: then the next
     `pulumi up` starts that agent again.
 
     Credentials come from the environment (RTCAI_APP_KEY, RTCAI_APP_SECRET).
 
-    --json prints an object with cname, cid (null if there is no such room), tasks (those recorded as closed) and
+    --json prints an object with cname, cid (null if the room does not exist), tasks (those recorded as closed) and
     outcome (ended, was gone, not confirmed).
 
     Exit codes:
 
-    - 0: the room is ended, also if there is no such room
+    - 0: the room is ended, or did not exist
     - 1: it could not be ended
     - 2: the command was not confirmed, or wrong usage
     """

@@ -60,4 +60,4 @@ def release(task: Task, *, journal: JournalFile = None, yes: Yes = False) -> Non
             raise typer.Exit(NOT_CONFIRMED)
         for record in records:
             opened.drop(record)
-    print_line(f"Task {task} in room {cname} is released: it keeps running, and is no longer in the journal.")
+    print_line(f"Task {task} in room {cname} is released: it keeps running, and the journal does not list it any more.")

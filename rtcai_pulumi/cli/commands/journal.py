@@ -17,8 +17,8 @@ _Target = Annotated[
     str | None,
     typer.Argument(
         metavar="TO",
-        help="Where to copy it: a file, or the URL of a database. Default: RTCAI_JOURNAL, where a password is not seen "
-        "in the list of processes.",
+        help="The target: a file, or the URL of a database. Default: the value of RTCAI_JOURNAL. Prefer that for a URL "
+        "with a password: other users can see arguments in the list of processes.",
         show_default=False,
     ),
 ]
@@ -33,9 +33,9 @@ def _journal() -> None:
 def copy(source: _Source, target: _Target = None, *, as_json: AsJson = False) -> None:
     """Copy a journal: a file into a database, or back.
 
-    The journal to copy stays as it is. Records that the target has already stay as they are, unless FROM has changed
-    them since. So the command may be repeated, and the files of several machines may be copied into one database. No
-    run may be at work on either journal.
+    FROM is not changed. A record that TO already has is replaced only if FROM has changed it since. So the command may
+    be repeated, and the files of several machines may be copied into one database. No run may use either journal while
+    it is copied.
 
     --json prints an object with from, to, and the numbers of copied records: agents (which may be running), closed,
     rooms; and present (records that were not copied, because the target has them).
@@ -43,7 +43,7 @@ def copy(source: _Source, target: _Target = None, *, as_json: AsJson = False) ->
     Exit codes:
 
     - 0: copied, also if there was nothing to copy
-    - 1: a journal cannot be used, or a run is at work on it; nothing was copied, or the message says otherwise
+    - 1: a journal cannot be used, or a run uses it; nothing was copied, unless the message says so
     - 2: wrong usage
     """
     with exit_on_error("journal copy"):
@@ -54,4 +54,4 @@ def copy(source: _Source, target: _Target = None, *, as_json: AsJson = False) ->
     print_line(f"Copied {report.source} to {report.target}:")
     print_line(f"  {report.agents} agents and lost creates, {report.closed} closed tasks, {report.rooms} rooms")
     if report.present:
-        print_line(f"  {report.present} records were there already")
+        print_line(f"  {report.present} records were not copied: the target already has them")

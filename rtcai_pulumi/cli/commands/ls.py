@@ -79,7 +79,7 @@ def ls(
 
     Exit codes:
 
-    - 0: listed, also if there is nothing to list, or if there is no journal and --journal is not given
+    - 0: listed, also if there is nothing to list, or if the journal does not exist and --journal is not given
     - 1: the journal or a state cannot be read
     - 2: wrong usage
     """
@@ -97,10 +97,15 @@ def ls(
     if as_json:
         print_json([line.as_json() for line in lines])
     elif lines:
-        has_ends = any(line.describe_end(now) for line in lines)
-        print_table(_WITH_END if has_ends else _HEADER, (_row(line, now if has_ends else None) for line in lines))
+        _print_agents(lines, now)
     else:
         print_message("No agent is over." if over else "No agents.")
+
+
+def _print_agents(lines: list[AgentLine], now: datetime) -> None:
+    """Print the table of the agents; it has a column for the end if any agent has one."""
+    has_ends = any(line.describe_end(now) for line in lines)
+    print_table(_WITH_END if has_ends else _HEADER, (_row(line, now if has_ends else None) for line in lines))
 
 
 def _row(line: AgentLine, now: datetime | None) -> tuple[str, ...]:

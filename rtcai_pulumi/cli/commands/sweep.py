@@ -44,8 +44,8 @@ _EndRoom = Annotated[
     bool,
     typer.Option(
         "--end-room",
-        help="For each lost create, end its room, which is the room that now has this name. This removes everybody "
-        "from it, even if the room was ended and opened again after the create.",
+        help="For each lost create, end the room that has its name now. This removes everybody from the room, even if "
+        "it was ended and opened again after the create.",
     ),
 ]
 
@@ -53,7 +53,7 @@ _Over = Annotated[
     bool,
     typer.Option(
         "--over",
-        help="Stop the agents whose time (ends_at) is over, from the journal alone; needs --stack or --all.",
+        help="Stop the agents whose time (ends_at) is over. This reads only the journal; it needs --stack or --all.",
     ),
 ]
 _All = Annotated[bool, typer.Option("--all", help="With --over: the agents of all stacks in the journal.")]
@@ -80,7 +80,7 @@ _HEADINGS: Final = {
     SweepOutcome.CLOSED: "Closed",
     SweepOutcome.FAILED: "Not closed",
     SweepOutcome.LIVES: "Skipped, in use by a running process",
-    SweepOutcome.NEWER: "Skipped, changed after the state was exported (repeat this with the current state)",
+    SweepOutcome.NEWER: "Skipped, changed after the state was exported (run the command again with the current state)",
     SweepOutcome.LOST: "Lost: the request to start the agent got no response, so its task is unknown",
     SweepOutcome.TO_END_ROOM: "Lost, and its room would be ended, which removes everybody from the room",
     SweepOutcome.ROOM_ENDED: "Lost, and its room has been ended",
@@ -118,8 +118,8 @@ def sweep(
 
     Prefer --stack to --stack-export. The time of an export is the time of the last change of its file, so a copy of an
     old export appears new. With --stack-export, rtcai does not ask the hosted backend whether the stack is locked. It
-    never checks the lock in an object store. In these cases, make sure that no run has been in progress since before
-    the export was made.
+    never checks the lock in an object store. In these cases, make sure that no run was in progress when the export was
+    made, and that none has started since.
 
     Creates that are in the state and not in the journal (rtcai pending) are listed, but nothing is closed for them.
 
@@ -128,10 +128,10 @@ def sweep(
 
     With --over, this stops every agent whose ends_at has passed, in one stack (--stack) or in all stacks of the
     journal (--all). A room that an event has opened for such an agent (createRooms) is ended too, if no one is in it.
-    This works from the journal alone: it reads no state, needs no Pulumi CLI, and asks for no confirmation. It is meant
-    for a schedule. It may run at any time, also while a run or another sweep is in progress: what a running process
-    works on is left alone. --stack names the stack as in rtcai ls, NAME or PROJECT/NAME; if the journal knows several
-    stacks of that name, add --project-name or --backend.
+    This reads only the journal: it needs no state and no Pulumi CLI, and does not ask for confirmation. It is meant for
+    a schedule. It may run at any time, also during a run or another sweep: it skips agents that a running process works
+    on. --stack names the stack as in rtcai ls, NAME or PROJECT/NAME; if the journal knows several stacks of that name,
+    add --project-name or --backend.
 
     --json prints an object:
 
@@ -160,7 +160,7 @@ def sweep(
 
     Exit codes with --over:
 
-    - 0: nothing to do: no agent is over, or those that are over are left to a running process
+    - 0: nothing to do: no agent is over, or a running process works on those that are over
     - 1: an agent could not be stopped or a room not ended, a lost create is over, the journal does not exist, or the
       journal or the credentials cannot be used
     - 2: wrong usage
@@ -171,17 +171,25 @@ def sweep(
         selection = Selection(stack=stack, project=project_name, backend=backend, folder=cwd)
         raise typer.Exit(sweep_over(selection, journal, parse_duration(grace), dry_run=dry_run, as_json=as_json))
     source = require_one_stack(StateSource(stack, cwd, stack_export, stack_name, project_name, backend))
+    others = other_export or []
+    raise typer.Exit(_sweep_stack(source, others, journal, yes=yes, end_room=end_room, as_json=as_json))
+
+
+def _sweep_stack(
+    source: StateSource, other_exports: list[str], journal: str | None, *, yes: bool, end_room: bool, as_json: bool
+) -> int:
+    """Close the agents of a stack that are not in its state; returns the exit code of the command."""
     began = datetime.now(UTC)
     with exit_on_error("sweep"), open_for_reading(journal) as opened:
-        plan = plan_sweep(opened, source, os.environ, began, other_exports=other_export or [], end_room=end_room)
+        plan = plan_sweep(opened, source, os.environ, began, other_exports=other_exports, end_room=end_room)
         _print_stack(plan)
         require_unlocked(plan, source, os.environ)
         _print_plan(plan, to_stderr=as_json)
-        is_confirmed = _confirm(plan, yes=yes, can_ask=stack_export != STDIN)
+        is_confirmed = _confirm(plan, yes=yes, can_ask=source.export != STDIN)
         items = _carry_out(plan, opened, to_stderr=as_json) if opened and is_confirmed else plan.items
     if as_json:
         print_json(plan.as_json(items, datetime.now(UTC)))
-    raise typer.Exit(_exit_code(items, plan))
+    return _exit_code(items, plan)
 
 
 def _require_over_options(*, over: bool, all_: bool, stack: str | None, others: bool) -> None:
@@ -193,9 +201,9 @@ def _require_over_options(*, over: bool, all_: bool, stack: str | None, others: 
     if not over:
         raise typer.BadParameter("--all, --grace and --dry-run need --over")
     if all_ == (stack is not None):
-        raise typer.BadParameter("with --over, give one of --stack and --all")
+        raise typer.BadParameter("--over needs one of --stack and --all")
     if others:
-        raise typer.BadParameter("--over works without a state: omit --stack-export, --other-export and --end-room")
+        raise typer.BadParameter("--over does not read a state: omit --stack-export, --other-export and --end-room")
 
 
 def _print_stack(plan: SweepPlan) -> None:
@@ -265,7 +273,9 @@ def _carry_out(plan: SweepPlan, journal: Journal, *, to_stderr: bool) -> list[Sw
                 advance()
         except KeyboardInterrupt:
             left = plan.to_do - len(results)
-            raise CommandError(f"Interrupted; {left} records were not processed.", advice="run it again") from None
+            raise CommandError(
+                f"Interrupted; {left} records were not processed.", advice="run the command again"
+            ) from None
     return [results.get(item.record.trace_id, item) for item in plan.items]
 
 

@@ -38,7 +38,7 @@ _HEADINGS: Final = {
     OverOutcome.TO_STOP: "To stop, over",
     OverOutcome.STOPPED: "Stopped",
     OverOutcome.FAILED: "Not stopped",
-    OverOutcome.IN_USE: "Left alone, in use by a running process",
+    OverOutcome.IN_USE: "Skipped, in use by a running process",
     OverOutcome.LOST: "Not stopped: the request to start the agent got no response, so its task is unknown",
 }
 _ROOM_HEADINGS: Final = {
@@ -52,9 +52,9 @@ _JOURNAL_ADVICE: Final = (
     "The first `pulumi up` creates it"
 )
 _LOST_ADVICE: Final = (
-    "run `pulumi up`: it finds the agent and stops it, and then says that its end has passed. If no program declares "
-    "the agent, check the room; if an agent is in it, `rtcai end-room` ends the room and disconnects everyone. Then "
-    "`rtcai forget` with the trace id removes the record"
+    "run `pulumi up`, which finds the agent, stops it and reports that its end has passed. If no program declares the "
+    "agent any more, check the room. If an agent is in it, end the room with `rtcai end-room`, which disconnects "
+    "everyone. Then remove the record: `rtcai forget` with the trace id"
 )
 
 
@@ -112,7 +112,7 @@ def _carry_out(
                 rooms.append(room)
                 _print_rooms([room], to_stderr=to_stderr)
         except KeyboardInterrupt:
-            raise CommandError("Interrupted; not every agent was processed.", advice="run it again") from None
+            raise CommandError("Interrupted; not every agent was processed.", advice="run the command again") from None
     return [results.get(item.record.trace_id, item) for item in plan.items], rooms
 
 

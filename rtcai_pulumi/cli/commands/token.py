@@ -26,7 +26,7 @@ def token(cname: RoomOfToken, uid: _Uid, *, ttl: _Ttl = TTL_DEFAULT, as_json: As
     Exit codes:
 
     - 0: printed
-    - 1: there is no AppSecret, or a setting is wrong
+    - 1: the AppSecret is not set, or a setting is wrong
     - 2: wrong usage
     """
     with exit_on_error("token"):

@@ -59,7 +59,7 @@ _Output = Annotated[
 def schema(*, output: _Output = None) -> None:
     """Print the JSON Schema of event files.
 
-    Editors use it to complete and check event files. Save the schema next to the event file, and make this the first
+    Editors use it to complete and check event files. Store the schema next to the event file, and make this the first
     line of the event file: `# yaml-language-server: $schema=FILE`.
 
     Exit codes:

@@ -123,7 +123,7 @@ class Admin:
         """Return one fault.
 
         Raises:
-            LookupError: there is no fault with this number.
+            LookupError: no fault has this number.
         """
         return self._service.faults.get(number).to_json()
 
@@ -131,7 +131,7 @@ class Admin:
         """Remove a fault; the requests that it holds continue.
 
         Raises:
-            LookupError: there is no fault with this number.
+            LookupError: no fault has this number.
         """
         self._service.faults.remove(number)
 
@@ -143,7 +143,7 @@ class Admin:
         """Release the requests that a fault holds. It holds no further request and stays in the list.
 
         Raises:
-            LookupError: there is no fault with this number.
+            LookupError: no fault has this number.
         """
         return self._service.faults.release(number).to_json()
 
@@ -151,7 +151,7 @@ class Admin:
         """Wait until a fault has held this many requests, including those that have left since; return the fault.
 
         Raises:
-            LookupError: there is no fault with this number, or it was released, removed or reset before.
+            LookupError: no fault has this number, or it was released, removed or reset before.
             TimeoutError: fewer requests were held when the time was over.
         """
         fault = self._service.faults.get(number)
@@ -170,7 +170,7 @@ class Admin:
         """Open a room, as if a user had joined; return its number, also if it was open already.
 
         Raises:
-            LookupError: there is no such account.
+            LookupError: the account is unknown.
             InvalidInput: the name is not a valid room name.
         """
         if not is_room_name(cname):
@@ -182,12 +182,12 @@ class Admin:
         """End a room, as if everyone had left. If the argument is None, the settings decide whether its tasks end too.
 
         Raises:
-            LookupError: no such room is open, or there is no such account.
+            LookupError: the room is not open, or the account is unknown.
         """
         self._service.advance()
         room = self._service.state.rooms.get((self._account(app_key), cname))
         if room is None:
-            message = f"there is no open room {cname!r}"
+            message = f"room {cname!r} is not open"
             raise LookupError(message)
         await self._service.end_room(room, end_tasks=end_tasks)
 

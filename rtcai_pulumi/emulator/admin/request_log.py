@@ -43,7 +43,7 @@ class RequestEntry:
         self.changes.touch("request", self.number)
 
     def break_off(self, end: str, now: float) -> None:
-        """Record that there is no answer, or only part of one, and why."""
+        """Record why no answer was sent, or only a part of one."""
         self.latency, self.end = now - self.began, end
         self.changes.touch("request", self.number)
 

@@ -73,7 +73,7 @@ class ActiveFault:
     applied: int = 0
     """Requests that the fault was applied to."""
     gate: Gate = field(default_factory=Gate)
-    """Where a `Stop` holds requests; the other kinds do not use it."""
+    """The point at which a `Stop` holds requests; the other kinds do not use it."""
     released: bool = False
 
     @property
@@ -152,10 +152,10 @@ class FaultList:
         """Return a fault by its number.
 
         Raises:
-            LookupError: there is no fault with this number.
+            LookupError: no fault has this number.
         """
         if number not in self._active:
-            message = f"there is no fault {number}"
+            message = f"fault {number} does not exist"
             raise LookupError(message)
         return self._active[number]
 
@@ -163,7 +163,7 @@ class FaultList:
         """Remove a fault; the requests that it holds continue.
 
         Raises:
-            LookupError: there is no fault with this number.
+            LookupError: no fault has this number.
         """
         self.release(number)
         del self._active[number]
@@ -172,7 +172,7 @@ class FaultList:
         """Release the requests that a fault holds. It holds no further request and stays in the list.
 
         Raises:
-            LookupError: there is no fault with this number.
+            LookupError: no fault has this number.
         """
         active = self.get(number)
         active.release()

@@ -44,7 +44,7 @@ class Call:
     size: int
     """Bytes of the body."""
     content: Any
-    """The body parsed as JSON; None if there is no body or it could not be parsed."""
+    """The body parsed as JSON; None if it is missing or could not be parsed."""
     body_error: Rejection | None
     """Why the body could not be read."""
 
@@ -87,7 +87,7 @@ class Call:
         return self.content
 
     def require_no_body(self) -> None:
-        """Check that there is no body: the room API documents none for GET and DELETE.
+        """Refuse a body: the room API documents none for GET and DELETE.
 
         Raises:
             Rejection: there is a body.

@@ -32,7 +32,7 @@ _TEXTS: Final = {INVALID: "无效信令", NOT_LOGGED_IN: "用户未登录状态"
 
 _HTTP_STATUS: Final = {INTERNAL: 500, TOO_FAST: 429}
 """HTTP statuses other than 200. It is not documented which status belongs to which code. The emulator refuses with HTTP
-200, so that a client that checks only the status fails its tests.
+200: a client that checks only the status must fail its tests.
 """
 
 
@@ -108,6 +108,6 @@ def to_response(answer: EmulatedAnswer, clock: Clock) -> Response:
     text = isinstance(answer.content, str)
     raw = answer.content if text else json.dumps(answer.content, ensure_ascii=False, allow_nan=False).encode()
     defaults = {"content-type": "text/plain; charset=utf-8" if text else JSON, "date": clock.http_date()}
-    # Names are compared in lower case, so that a given header replaces the default one.
+    # Names are compared in lower case: a given header replaces the default one.
     headers = {name.lower(): value for name, value in answer.headers.items()}
     return Response(raw, answer.status, {**defaults, **headers})

@@ -18,7 +18,7 @@ from rtcai_pulumi.emulator.http.connection import TransportProtocol
 
 HOST: Final = "127.0.0.1"
 _KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than clients keep idle connections, so that no connection is closed while a request is on its way."""
+"""Longer than clients keep idle connections: a connection must not be closed while a request is on its way."""
 _GRACE_SECONDS: Final = 1
 """Seconds that running requests get at shutdown."""
 

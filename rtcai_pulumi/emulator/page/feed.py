@@ -1,6 +1,6 @@
 """Sends page changes as server-sent events.
 
-There are no queues: each reader gets what has changed since its last event, in its newest form. A browser that
+Readers have no queues: each one gets what has changed since its last event, in its newest form. A browser that
 reconnects sends its last position (``Last-Event-ID``) and continues from there. If that is too long ago, or belongs to
 another emulator, the browser is asked to reload everything.
 """
@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 from rtcai_pulumi.emulator.errors import RequestDropped
+from rtcai_pulumi.emulator.page.ends import EndTimes
 from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.page.requests import PAGE_ROWS
 from rtcai_pulumi.emulator.page.rooms import room_id
@@ -25,14 +26,15 @@ _BATCH_SECONDS: Final = 0.05
 _CHECK_SECONDS: Final = 0.5
 """Seconds between checks whether a task has started or ended by itself."""
 _KEEP_ALIVE_SECONDS: Final = 10.0
-"""Seconds after which something is sent, so that a disconnected browser is noticed."""
+"""Seconds after which something is sent, to notice a disconnected browser."""
 
 
 class Feed:
     """The events of one emulator."""
 
-    def __init__(self, service: EmulatedService, renderer: PageRenderer) -> None:
+    def __init__(self, service: EmulatedService, renderer: PageRenderer, ends: EndTimes) -> None:
         self._service = service
+        self._ends = ends
         self._renderer = renderer
         self.readers = 0
         """How many readers are connected now."""
@@ -81,6 +83,7 @@ class Feed:
         except RequestDropped:
             return  # the emulator was reset, which counts as a change, or has ended
         self._service.advance()
+        self._ends.refresh()
 
     def _collect_update(self, changes: list[Change], sent: dict[str, str]) -> dict[str, Any]:
         """Return the changed pieces; of requests, only as many as the page shows."""

@@ -21,6 +21,12 @@ def duration(seconds: float) -> str:
     return " ".join(parts)
 
 
+def describe_end(milliseconds: float) -> str:
+    """Describe how far away an end is, as in ``ends in 2 h 10 min`` or ``over for 3 h``."""
+    seconds = milliseconds / 1000
+    return f"ends in {duration(seconds)}" if seconds > 0 else f"over for {duration(-seconds)}"
+
+
 def describe_fault(fault: Mapping[str, Any]) -> str:
     """Describe what a fault does, from its JSON form."""
     kind = fault["kind"]

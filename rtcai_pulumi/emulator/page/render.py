@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rtcai_pulumi.config.emulator import ChangeableSettings, EmulatorSettings
 from rtcai_pulumi.emulator.api.rate_limit import VERBS
 from rtcai_pulumi.emulator.faults.model import KINDS
-from rtcai_pulumi.emulator.page.format import describe_fault, describe_turns, duration
+from rtcai_pulumi.emulator.page.ends import EndTimes
+from rtcai_pulumi.emulator.page.format import describe_end, describe_fault, describe_turns, duration
 from rtcai_pulumi.emulator.page.requests import request_view, request_views
 from rtcai_pulumi.emulator.page.rooms import RoomView, agent_views, moment, room_id, room_view, room_views
 from rtcai_pulumi.emulator.page.timeline import ENDLESS, HEIGHT, WINDOWS, Scale, fit_scale
@@ -31,7 +32,7 @@ _KINDS: Final = {
 class PageRenderer:
     """Renders the state of one emulator. Use it in the emulator's event loop only."""
 
-    def __init__(self, service: EmulatedService) -> None:
+    def __init__(self, service: EmulatedService, ends: EndTimes) -> None:
         self._service = service
         self._base_ms = service.clock.now_ms()
         # StrictUndefined: a misspelt name in a template must raise an error, not render as empty text.
@@ -41,11 +42,12 @@ class PageRenderer:
         )  # fmt: skip
         self._templates.filters |= {
             "duration": duration,
+            "end": describe_end,
             "moment": moment,
             "fault": describe_fault,
             "turns": describe_turns,
         }
-        self._templates.globals |= {"ENDLESS": ENDLESS, "HEIGHT": HEIGHT}
+        self._templates.globals |= {"ENDLESS": ENDLESS, "HEIGHT": HEIGHT, "find_end": ends.find}
 
     @property
     def cursor(self) -> str:

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from rtcai_pulumi.emulator.http.origin_check import find_foreign_origin
+from rtcai_pulumi.emulator.page.ends import EndTimes, ReadEnds
 from rtcai_pulumi.emulator.page.feed import MAX_READERS, Feed
 from rtcai_pulumi.emulator.page.render import PageRenderer
 from rtcai_pulumi.emulator.state.service import EmulatedService
@@ -32,12 +33,14 @@ _HEADERS: Final = {
 _Answer = Callable[[Request], Response]
 
 
-def page_routes(service: EmulatedService) -> list[Route]:
+def page_routes(service: EmulatedService, read_ends: ReadEnds | None) -> list[Route]:
     """Return the routes of the page."""
-    renderer = PageRenderer(service)
-    feed = Feed(service, renderer)
+    ends = EndTimes(service, read_ends)
+    renderer = PageRenderer(service, ends)
+    feed = Feed(service, renderer, ends)
 
     def page(request: Request) -> Response:
+        ends.refresh()
         return _html(renderer.page(_number(request.query_params.get("before", ""))))
 
     def agents(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Stores rooms and tasks in a file, so that a restarted emulator continues with them.
+"""Stores rooms and tasks in a file; a restarted emulator continues with them.
 
 The new content is written next to the old file, flushed and renamed: after a kill at any moment one of the two is
 complete. The file contains prompts, which may be secret, so only its owner can read it.

@@ -286,5 +286,5 @@ class ServiceState:
 
 
 def generate_number() -> int:
-    """Return a number above 2^53, where a number converted to a float loses digits, and below 2^63."""
+    """Return a number above 2^53 (a float would lose digits of it) and below 2^63."""
     return 2**53 + secrets.randbelow(2**62)

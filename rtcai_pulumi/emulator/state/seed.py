@@ -77,7 +77,7 @@ class SeedRequest(StrictModel):
     path: _Text
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "POST"
     query: Mapping[str, str] = Field(default_factory=dict)
-    headers: Mapping[Literal[LOGGED_HEADERS], str] = Field(default_factory=dict)  # type: ignore[valid-type]
+    headers: Mapping[Literal[LOGGED_HEADERS], str] = Field(default_factory=dict)  # type: ignore[valid-type]  # computed
     body: Any = None
     status: int | None = 200
     code: int | None = 200

@@ -97,7 +97,7 @@ def import_driver() -> Any:
     try:
         import psycopg  # noqa: PLC0415  an extra: a journal in a file does not need it
     except ImportError as error:
-        summary = f"RTCAI_JOURNAL names a PostgreSQL database, and its driver cannot be imported: {error.msg}."
+        summary = f"The journal is in a PostgreSQL database, but its driver cannot be imported: {error.msg}."
         advice = 'install the extra: pip install "rtcai-pulumi[postgres]", in the environment of the program'
         raise JournalError(summary, advice=advice) from None
     return psycopg
@@ -122,17 +122,19 @@ def _default_parameters(url: DatabaseUrl) -> dict[str, Any]:
 def _require_suitable_server(connection: Connection, url: DatabaseUrl) -> None:
     version, encoding = connection.info.server_version, connection.info.parameter_status("server_encoding")
     if version < OLDEST_SERVER * 10_000:
-        summary = f"The journal {url} is on PostgreSQL {version // 10_000}."
+        summary = f"The journal {url} is on PostgreSQL {version // 10_000}, which is too old."
         raise JournalError(summary, advice=f"use PostgreSQL {OLDEST_SERVER} or newer")
     if encoding != "UTF8":
-        summary = f"The journal {url} is in a database with the encoding {encoding}, which cannot hold every name."
+        summary = (
+            f"The journal {url} is in a database with the encoding {encoding}, which cannot store every room name."
+        )
         raise JournalError(summary, advice="create a database with ENCODING 'UTF8'")
 
 
 def _require_sessions(connection: Connection, url: DatabaseUrl, parameters: Mapping[str, Any]) -> None:
     """Refuse a pooler that gives a connection another session for each transaction: it would lose the locks.
 
-    The server itself tells a client the number of its session when it connects, and a pooler tells a number of its own.
+    When a client connects, the server itself gives it the number of its session, and a pooler gives it another number.
     In that case, other connections open transactions, one after the other. With such a pooler, one of them gets the
     session that the first connection had, or the first connection gets another one.
 
@@ -203,7 +205,10 @@ _ADVICE: Final = (
     (("42501", "42P01"), 'grant the rights that docs/operations.md lists under "A team\'s journal"'),
     (("3D000", '" does not exist'), "create the database, or correct its name in RTCAI_JOURNAL"),
     (("53300", "too many clients", "connection slots"), "allow more connections (max_connections): a run needs three"),
-    (("55P03", "57014"), "another run or the server holds the journal (see pg_stat_activity); run the command again"),
+    (
+        ("55P03", "57014"),
+        "another session blocks the journal, or the server is busy (see pg_stat_activity); run the command again",
+    ),
     (("certificate", "SSL was required", "does not support SSL"), "check sslmode and sslrootcert in RTCAI_JOURNAL"),
     (("08", "57"), "check that the server runs and can be reached (`rtcai doctor`), then run the command again"),
 )

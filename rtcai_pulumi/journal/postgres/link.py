@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OUTAGE_SECONDS: Final = 60.0
 """Seconds that a process waits for a server that restarts or fails over."""
 MAX_ATTEMPTS: Final = 10
-"""How many times something is tried on a new connection, if each connection is lost at once."""
+"""How many times something is tried on a new connection, if each connection is lost immediately."""
 _AGAIN_SECONDS: Final = 0.5
 """Seconds between two attempts to connect."""
 
@@ -27,7 +27,7 @@ _AGAIN_SECONDS: Final = 0.5
 class Outage:
     """How all connections of a process wait for a server that cannot be reached.
 
-    The user is told once. If the wait was in vain, later calls try only once, so that a run of many rooms ends soon.
+    The wait is reported once. If it was in vain, later calls try only once: a run of many rooms must end soon.
 
     Args:
         url: the database.
@@ -72,7 +72,7 @@ class Outage:
             self._report()
             if self._waits.sleep(_AGAIN_SECONDS):
                 summary = f"The run was interrupted while it waited for the journal {self.url}."
-                raise JournalError(summary, advice="run it again")
+                raise JournalError(summary, advice="run the command again")
 
     def _report(self) -> None:
         with self._lock:
@@ -80,7 +80,7 @@ class Outage:
         if not is_reported:
             self._waits.report(
                 f"The connection to the journal {self.url} was lost. Waiting for its server, at most "
-                f"{OUTAGE_SECONDS:.0f} s; no request is sent until then."
+                f"{OUTAGE_SECONDS:.0f} s. No request is sent in the meantime."
             )
 
     def _end(self) -> None:
@@ -104,7 +104,7 @@ class Link:
 
     @property
     def is_lost(self) -> bool:
-        """Whether there is no connection that can be used."""
+        """Whether no connection can be used."""
         return self._connection is None or bool(self._connection.closed)
 
     def get(self) -> Connection:

@@ -41,7 +41,7 @@ class Probe:
 
 
 def probe(url: DatabaseUrl) -> Probe:
-    """Open the journal for writing, as a run does, and measure. If there is no journal yet, nothing is created.
+    """Open the journal for writing, as a run does, and measure. If the journal does not exist yet, nothing is created.
 
     Raises:
         JournalError: the database cannot be reached, refuses, or does not fit.
@@ -65,7 +65,7 @@ def probe(url: DatabaseUrl) -> Probe:
 
 
 def _require_tables_or_rights(connection: Connection, url: DatabaseUrl) -> None:
-    """Raise JournalError if there are no tables and they cannot be created."""
+    """Raise JournalError if the tables do not exist and cannot be created."""
     question = (
         "SELECT to_regclass(?) IS NOT NULL OR CASE WHEN to_regnamespace(?) IS NULL "
         "THEN has_database_privilege(current_database(), 'CREATE') ELSE has_schema_privilege(?, 'CREATE') END"

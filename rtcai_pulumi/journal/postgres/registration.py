@@ -34,10 +34,10 @@ _RUNNING: Final = f"SELECT DISTINCT objid::bigint {_LOCKS} AND objid::bigint != 
 
 
 def restored_error(url: DatabaseUrl) -> JournalError:
-    """The error of a run whose database went back to an earlier state, or got other tables."""
-    summary = f"The journal {url} no longer knows this run: its database went back to an earlier state."
+    """The error of a run whose database was set back to an earlier state, or got other tables."""
+    summary = f"The journal {url} has no record of this run any more: its database was set back to an earlier state."
     return JournalError(
-        f"{summary} This happens if a back-up is restored, or if a fail-over loses writes.",
+        f"{summary} This happens if a backup is restored, or if a fail-over loses writes.",
         advice="compare the rooms with `rtcai ls`, then run the command again",
     )
 
@@ -95,7 +95,7 @@ class Registration:
                 if self._session in {session for (session,) in self._rows(self.holders(self.number))}:
                     self._rows(Statement("SELECT pg_terminate_backend(?)", (self._session,)))
                 if time.monotonic() > until:
-                    summary = f"Another session has the lock of this run in the journal {self._url}."
+                    summary = f"Another session holds this run's lock in the journal {self._url}."
                     raise JournalError(summary, advice="run the command again")
                 time.sleep(_AGAIN_SECONDS)
             if self._read_class() != self._class_in_view:

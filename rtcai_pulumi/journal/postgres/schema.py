@@ -96,7 +96,9 @@ def read_version(read: Callable[[Statement], list[Row]], url: DatabaseUrl) -> in
     version = int(read(Statement("SELECT max(number) FROM version"))[0][0] or 0)
     if version > VERSION:
         summary = f"The journal {url} has format {version}, which this release of rtcai-pulumi cannot read."
-        raise JournalError(summary, advice="upgrade rtcai-pulumi; only this journal shows which agents still run")
+        raise JournalError(
+            summary, advice="upgrade rtcai-pulumi, and keep this journal: only it shows which agents still run"
+        )
     return version
 
 
@@ -107,8 +109,8 @@ def deletions_of_old_records() -> list[Statement]:
     limit = "to_char(now() AT TIME ZONE 'UTC' - make_interval(days => ?), 'YYYY-MM-DD')"
     days = CLOSED_KEPT_DAYS
     return [
-        Statement(f"DELETE FROM records WHERE state = ? AND changed_at < {limit}", (RecordState.CLOSED, days)),  # noqa: S608
-        Statement(f"DELETE FROM rooms WHERE owner = '' AND changed_at < {limit}", (days,)),  # noqa: S608
+        Statement(f"DELETE FROM records WHERE state = ? AND changed_at < {limit}", (RecordState.CLOSED, days)),  # noqa: S608  the limit above
+        Statement(f"DELETE FROM rooms WHERE owner = '' AND changed_at < {limit}", (days,)),  # noqa: S608  the limit above
         Statement(
             "DELETE FROM processes WHERE began_at < now() - make_interval(days => ?) AND NOT EXISTS "
             "(SELECT FROM records WHERE records.process = processes.number)",

@@ -188,7 +188,7 @@ class DatabaseStorage:
                 raise
             self._committed = self._count
             return results
-        summary = f"The connection to the journal {self._url} is lost again and again."
+        summary = f"The connection to the journal {self._url} is lost repeatedly."
         raise JournalError(summary, advice="check the network and the server, then run the command again")
 
     def _end_transaction(self, connection: Connection) -> None:

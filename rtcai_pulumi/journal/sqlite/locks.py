@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_QUERIES: Final = 5
-"""How many times a lock is queried on Windows, where a query takes the lock briefly: two queries can collide."""
+"""How many times a lock is queried on Windows: a query takes the lock briefly there, so two queries can collide."""
 _QUERY_AGAIN_SECONDS: Final = 0.01
 """Seconds between two of these queries."""
 
@@ -97,7 +97,7 @@ if sys.platform == "win32":
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
     def _is_held(file: int, byte: int) -> bool:
-        """There is no shared lock here: each query takes the lock briefly, so two queries can collide."""
+        """Windows has no shared lock here: each query takes the lock briefly, so two queries can collide."""
         for _ in range(_MAX_QUERIES):
             try:
                 _lock(file, byte)

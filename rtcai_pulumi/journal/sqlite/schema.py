@@ -72,7 +72,7 @@ def open_locks(path: Path) -> Locks:
 
 
 def find_shared_file_system(path: Path) -> str | None:
-    """Why a journal that works should still be in another place; None if there is no reason."""
+    """Why a journal that works should still be in another place; or None."""
     kind = _file_system(path.parent)
     if kind not in _SHARED_FILE_SYSTEMS:
         return None
@@ -131,7 +131,7 @@ class Snapshot:
 
     database: sqlite3.Connection
     records: str | None
-    """The SELECT of whole records; None if there is no table of records yet."""
+    """The SELECT of whole records; None if the table does not exist yet."""
     has_rooms: bool
     """Whether there is a table of rooms."""
 
@@ -232,7 +232,7 @@ def _describe(memory: sqlite3.Connection, path: Path) -> Snapshot:
 
 
 def _create_for_this_user_only(path: Path) -> None:
-    """Create the file before SQLite does it, so that no other user can read it at any moment.
+    """Create the file before SQLite does it: other users must not be able to read it at any moment.
 
     SQLite gives the files that it puts next to it the same mode. A file that exists is not opened: when a process
     closes a file, it releases all its locks on it, also those of another `Journal` in this process.
@@ -259,7 +259,7 @@ def journal_error(path: Path, error: Exception) -> JournalError:
 
 def _find_foreign_files(path: Path) -> Iterator[str]:
     """The journal's files and its folder, as far as they belong to another user and cannot be written."""
-    files = [path.with_name(f"{path.name}{ending}") for ending in ("", "-processes", "-wal", "-shm")]
+    files = [path.with_name(f"{path.name}{suffix}") for suffix in ("", "-processes", "-wal", "-shm")]
     for each in (*files, path.parent):
         with suppress(OSError, KeyError, NotImplementedError):
             if each.stat().st_uid != getattr(os, "geteuid", int)() and not os.access(each, os.W_OK):

@@ -112,7 +112,7 @@ class JournalSnapshot(ReadOnlyJournal):
 
 
 def _signature_of(path: Path) -> tuple[Any, ...] | None:
-    """Values that change whenever the journal does. None: there is no journal."""
+    """Values that change whenever the journal does. None: the journal does not exist."""
     try:
         file = path.stat()
     except (FileNotFoundError, NotADirectoryError):

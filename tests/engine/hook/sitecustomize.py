@@ -48,7 +48,7 @@ def _install(moment: str) -> None:
         "after the intent": (Journal.add, False),
         "the answer has arrived": (Journal.record_response, True),
         "the journal has it": (Journal.record_response, False),
-        "the engine is about to be told": (Journal.record_return, False),
+        "the engine is about to get the result": (Journal.record_return, False),
         "closing is noted": (Journal.begin_close, False),
         "closed is noted": (Journal.record_close, False),
         "the new end is about to be noted": (Journal.claim, True),

@@ -23,7 +23,7 @@ OUTPUTS = {"taskId": "task_id"}
         ("*", "*"),
     ],
 )
-def test_a_path_is_told_by_the_names_of_the_wire(path: str, expected: str) -> None:
+def test_a_path_has_the_names_of_the_request_body(path: str, expected: str) -> None:
     assert to_wire_path(path, Conversation, OUTPUTS) == expected
 
 

@@ -50,7 +50,7 @@ def test_these_are_the_sdk_s_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", [TEXT, REPR], ids=["str", "repr"])
-def test_a_text_that_was_made_from_an_output_is_told_with_its_path_wherever_it_stands(text: str) -> None:
+def test_a_text_made_from_an_output_is_reported_with_its_path(text: str) -> None:
     found = problems(
         cname=text,
         requestId=text,
@@ -88,7 +88,7 @@ def test_a_text_that_was_made_from_an_output_is_told_with_its_path_wherever_it_s
         ("\x1b[31mred", "contains an invisible character (U+001B) at the beginning; remove it"),
     ],
 )
-def test_a_room_that_nobody_could_type_is_refused_with_the_position(cname: str, said: str) -> None:
+def test_a_room_that_cannot_be_typed_is_refused_with_the_position(cname: str, said: str) -> None:
     assert problems(cname=cname) == {"cname": said}
     assert [str(problem) for problem in check_fields({"cname": cname}, RoomInputs)] == [f"cname: {said}"]
 
@@ -123,7 +123,7 @@ HALF = "contains an incomplete Unicode character (unpaired surrogate)"
         (nested(DEEPEST), "extra.new.in.in", TOO_DEEP),
     ],
 )
-def test_what_the_engine_cannot_carry_is_told_with_its_path(value: Any, path: str, said: str) -> None:
+def test_a_value_that_the_engine_cannot_carry_names_its_path(value: Any, path: str, said: str) -> None:
     found = problems(extra={"new": value})
     assert list(found) == [path]
     assert said in found[path]

@@ -78,12 +78,12 @@ def test_unknown_values_are_left_alone_at_any_depth(inputs: dict[str, Any]) -> N
     assert check(inputs) == []
 
 
-def test_known_values_beside_unknown_ones_are_still_checked() -> None:
+def test_known_values_next_to_unknown_ones_are_still_checked() -> None:
     assert paths(parameters(llm={"role": UNKNOWN, "temperature": 3}, asr=UNKNOWN)) == ["llm.temperature"]
 
 
 @pytest.mark.parametrize("field", ["customPrompt", "customPromptFormat"])
-def test_a_preset_role_beside_an_own_prompt_is_reported(field: str) -> None:
+def test_a_preset_role_next_to_a_custom_prompt_is_reported(field: str) -> None:
     assert paths(parameters(llm={"role": 3, field: "Be kind."})) == ["llm.role"]
 
 
@@ -105,7 +105,7 @@ def test_a_hole_without_a_keyword_is_named() -> None:
     assert "{{age}}" in problem.reason
 
 
-def test_a_hole_that_is_no_keyword_is_counted_instead_of_shown() -> None:
+def test_a_placeholder_that_is_not_a_keyword_is_counted_not_quoted() -> None:
     llm = {"role": 0, "customPromptKeyWord": {"name": "Le"}, "customPromptFormat": "{{name}} {{my secret is 42}}"}
     (problem,) = check(parameters(llm=llm))
     assert "42" not in problem.reason
@@ -192,7 +192,7 @@ def test_nulls_are_found_at_any_depth() -> None:
     assert found == ["data.llm.customPromptKeyWord.a", "data.tts[0]"]
 
 
-def test_the_flat_inputs_of_a_body_are_its_blocks_beside_the_room() -> None:
+def test_the_inputs_of_a_body_are_its_blocks_and_the_room() -> None:
     body = load("samples/agent.json")
     agent = {"agentId": "a261501186xxxxxxcba", "userId": "9527"}
     assert flat_inputs(body) == {"cname": body["cname"], "requestId": body["requestId"], "agent": agent}

@@ -22,7 +22,7 @@ def test_whole_floats_are_sent_as_integers() -> None:
     assert '"speed": 1.2' in sent
 
 
-def test_what_was_not_stated_is_not_sent() -> None:
+def test_an_omitted_field_is_not_sent() -> None:
     body = DesiredAgent(parameters(replaceStrategy="start-first", pipeline=None, requestId="old")).body("id")
     assert body == {
         "cname": "keynote",

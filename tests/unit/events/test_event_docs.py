@@ -25,14 +25,14 @@ def test_the_event_file_is_a_right_one(tmp_path: Path) -> None:
 
 
 def test_the_mistakes_are_those_that_are_shown(tmp_path: Path) -> None:
-    (text,), (shown,) = blocks("yaml"), blocks("console")
+    (text,), (output,) = blocks("yaml"), blocks("console")
     wrong = text.replace("{ttsVendor: 6,", "{ttsVendor: 6, speed: 9,").replace(
         "      pipeline: null", "      llm: {temprature: 1}\n      pipeline: null"
     )
     told = [
         re.sub(r"^.*/event\.yaml:\d+", "", str(mistake)) for mistake in plan_file(written(tmp_path, wrong)).mistakes
     ]
-    assert told == [re.sub(r"^event\.yaml:\d+", "", line) for line in shown.splitlines() if line.startswith("event.")]
+    assert told == [re.sub(r"^event\.yaml:\d+", "", line) for line in output.splitlines() if line.startswith("event.")]
 
 
 def test_the_programs_pass_mypy(tmp_path: Path) -> None:

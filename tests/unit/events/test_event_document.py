@@ -90,7 +90,7 @@ def test_every_place_has_the_line_of_its_key() -> None:
         ("[" * 200 + "]" * 200, 1, "nested too deeply"),
     ],
 )
-def test_a_slip_is_told_with_its_line_and_without_any_text(text: str, line: int, reason: str) -> None:
+def test_a_mistake_is_reported_with_its_line_and_without_any_text(text: str, line: int, reason: str) -> None:
     problems = read(text).problems
     assert any(problem.line == line and reason in problem.reason for problem in problems), problems
     assert not any("SECRET" in problem.reason for problem in problems)

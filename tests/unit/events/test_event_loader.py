@@ -85,7 +85,7 @@ def test_what_is_loaded_is_the_event(tmp_path: Path) -> None:
     assert loaded.rooms == {"a": {"cname": "x", "agent": {}}}
 
 
-def test_prompts_come_from_files_beside_the_event(tmp_path: Path) -> None:
+def test_prompts_come_from_files_next_to_the_event(tmp_path: Path) -> None:
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "host.md").write_bytes("\ufeffYou host.\r\nBe kind.\r\n\n".encode())
     (tmp_path / "format.md").write_text("You are {{who}}.")
@@ -129,7 +129,7 @@ def test_prompts_come_from_files_beside_the_event(tmp_path: Path) -> None:
         ({"$env": "FILE"}, "must be the path"),
     ],
 )
-def test_a_prompt_file_that_cannot_be_used_is_told(tmp_path: Path, name: Any, reason: str) -> None:
+def test_a_prompt_file_that_cannot_be_used_is_reported(tmp_path: Path, name: Any, reason: str) -> None:
     folder = tmp_path / "event"
     (folder / "prompts").mkdir(parents=True)
     (tmp_path / "outside.md").write_text("outside")
@@ -141,7 +141,7 @@ def test_a_prompt_file_that_cannot_be_used_is_told(tmp_path: Path, name: Any, re
     assert reason in found["agent.llm.customPromptFile"]
 
 
-def test_a_prompt_is_stated_once(tmp_path: Path) -> None:
+def test_a_prompt_is_written_once(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("x")
     found = mistakes(tmp_path, event(default(llm={"role": 0, "customPrompt": "x", "customPromptFile": None})))
     assert found == {"agent.llm.customPromptFile": "must not be null; leave it out"}
@@ -149,7 +149,7 @@ def test_a_prompt_is_stated_once(tmp_path: Path) -> None:
     assert found == {"agent.llm.customPromptFile": "set customPrompt or customPromptFile, not both"}
 
 
-def test_a_problem_of_a_prompt_s_text_is_told_at_its_file(tmp_path: Path) -> None:
+def test_a_problem_of_a_prompt_s_text_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "format.md").write_text("You are {{who}}, {{age}}.")
     own = {"role": 0, "customPromptFormatFile": "format.md", "customPromptKeyWord": {"who": "B"}}
     found = mistakes(tmp_path, event(default(llm=own)))
@@ -202,27 +202,27 @@ def test_secrets_are_references(tmp_path: Path) -> None:
         (event(default(tts={"voice": {"env": "X"}})), "agent.tts.voice", "must be a string"),
     ],
 )
-def test_a_reference_that_cannot_be_is_told(tmp_path: Path, content: Any, path: str, reason: str) -> None:
+def test_a_reference_that_is_not_valid_is_reported(tmp_path: Path, content: Any, path: str, reason: str) -> None:
     found = mistakes(tmp_path, content)
     assert reason in found.pop(path)
     assert not any("reference" in other for other in found.values())
 
 
-def test_what_is_wrong_with_the_default_agent_is_told_once(tmp_path: Path) -> None:
+def test_a_mistake_of_the_default_agent_is_reported_once(tmp_path: Path) -> None:
     rooms = {f"r{number}": {"agent": {"tts": {"volume": 1}}} for number in range(40)}
     found = mistakes(tmp_path, event(default(tts={"speed": 9}, llm={"role": 0}), rooms))
     assert list(found) == ["agent.tts.speed", "agent.llm"]
 
 
-def test_what_the_default_agent_lacks_is_told_there_only_where_every_room_lacks_it(tmp_path: Path) -> None:
+def test_a_missing_default_is_reported_there_if_every_room_lacks_it(tmp_path: Path) -> None:
     agent = {"asr": {"asrVendor": 6}, "llm": {"llmVendor": 1}}
     assert list(mistakes(tmp_path, event(agent, {"a": {}, "b": {}}))) == ["agent.tts"]
-    stated = {"agent": {"tts": {"ttsVendor": 6}}}
-    assert mistakes(tmp_path, event(agent, {"a": stated, "b": stated})) == {}
-    assert list(mistakes(tmp_path, event(agent, {"a": stated, "b": {}}))) == ["rooms.b.agent.tts"]
+    changes = {"agent": {"tts": {"ttsVendor": 6}}}
+    assert mistakes(tmp_path, event(agent, {"a": changes, "b": changes})) == {}
+    assert list(mistakes(tmp_path, event(agent, {"a": changes, "b": {}}))) == ["rooms.b.agent.tts"]
 
 
-def test_what_a_room_makes_wrong_is_told_at_the_room(tmp_path: Path) -> None:
+def test_a_mistake_of_a_room_is_reported_at_the_room(tmp_path: Path) -> None:
     agent = default(llm={"role": 11}, pipeline={"interruptMode": 4, "interruptWords": ["x"]})
     rooms = {
         "fine": {},
@@ -247,12 +247,12 @@ def test_a_part_need_not_be_a_whole_agent(tmp_path: Path) -> None:
     assert list(mistakes(tmp_path, event(agent, {"a": {}}))) == ["agent.agent.userId"]
 
 
-def test_what_belongs_to_a_room_is_told_once_where_the_default_agent_states_it(tmp_path: Path) -> None:
+def test_a_field_of_a_room_in_the_default_agent_is_reported_once(tmp_path: Path) -> None:
     agent = {**DEFAULT, "adopt": "x", "owner": 7}
     assert list(mistakes(tmp_path, event(agent, {"a": {}, "b": {}}))) == ["agent.adopt", "agent.owner"]
 
 
-def test_a_wrong_default_is_told_even_where_every_room_states_something_else(tmp_path: Path) -> None:
+def test_a_wrong_default_is_reported_even_if_every_room_overrides_it(tmp_path: Path) -> None:
     found = mistakes(tmp_path, event(default(tts={"speed": 9}), {"a": {"agent": {"tts": {"speed": 1}}}}))
     assert list(found) == ["agent.tts.speed"]
 
@@ -281,18 +281,18 @@ rooms:
 """
 
 
-def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_together_with_their_lines(tmp_path: Path) -> None:
     fields = "agent, asr, llm, tts, pipeline, requestId, replaceStrategy, waitForRoom"
-    beside = " (a field that the service's API documentation does not list belongs in extra)"
+    not_listed = " (a field that the service's API documentation does not list belongs in extra)"
     assert told(tmp_path, MANY) == [
         "1: name: must be one word without the characters :, / or |, because it is part of resource names",
         "2: roomPrefix: must be a string",
         "3: creatRooms: unknown field; did you mean createRooms?",
         "5: agent.asr.asrVendor: must be a whole number",
-        f"8: agent.llm.temprature: unknown field; did you mean temperature?{beside}",
+        f"8: agent.llm.temprature: unknown field; did you mean temperature?{not_listed}",
         "9: agent.llm.customPromptKeyWord.age: must not be null; leave it out",
         "10: agent.tts.speed: out of range (0.8 to 2); the nearest valid value is 2",
-        f"11: agent.cname: unknown field; the fields here are {fields}{beside}",
+        f"11: agent.cname: unknown field; the fields here are {fields}{not_listed}",
         "15: rooms.b.cname: the same room as rooms.a. Two agents in one room talk to each other. Set another cname",
         "16: rooms.b: already set in line 15; remove one of the two",
         "17: rooms.c/d: must be one word without the characters :, / or |, because it is part of resource names",
@@ -322,7 +322,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         (event(default(extra={"llm": {}})), "agent.extra.llm", "is a known field"),
     ],
 )
-def test_an_event_that_cannot_be_is_told(tmp_path: Path, content: Any, path: str, reason: str) -> None:
+def test_an_event_that_is_not_possible_is_reported(tmp_path: Path, content: Any, path: str, reason: str) -> None:
     assert reason in mistakes(tmp_path, content)[path]
 
 
@@ -343,7 +343,7 @@ def test_loading_a_bad_file_lists_everything(tmp_path: Path) -> None:
     assert len(raised.value.mistakes) == 13
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     (missing,) = plan_file(tmp_path / "missing.yaml").mistakes
     assert str(missing) == (
         f"{tmp_path}/missing.yaml: (root): the event file cannot be read: No such file or directory; check its path"

@@ -40,7 +40,7 @@ def test_what_waits_at_the_same_moment_is_served_together() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_fails_leaves_nobody_waiting() -> None:
+def test_a_thread_that_fails_leaves_no_other_waiting() -> None:
     def fail(_: Sequence[int]) -> list[int | Exception]:
         raise MemoryError
 

@@ -74,7 +74,7 @@ def test_a_file_system_that_machines_may_share_is_a_doubt(path: Path, monkeypatc
     assert "shared file system (nfs4)" in str(find_location_warning(path))
 
 
-def test_a_file_system_whose_locks_nobody_sees_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_whose_locks_are_not_visible_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "_passes", lambda _: True)
     with pytest.raises(JournalError, match="is on a file system on which locks do not work"):
         Journal(path)
@@ -132,7 +132,7 @@ def test_a_file_of_somebody_else_is_named(path: Path, monkeypatch: pytest.Monkey
     assert f"{path} belongs to {path.owner()}: change its owner (chown)" in str(error)
 
 
-def test_the_kind_of_the_file_system_is_told() -> None:
+def test_the_kind_of_the_file_system_is_reported() -> None:
     assert database._file_system(Path("/proc/self")) == "proc"
 
 
@@ -150,9 +150,7 @@ def test_records_closed_long_ago_are_dropped(path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"cid": 2**63, "task_id": "a"}, {"cid": 1, "task_id": "\udcff"}])
-def test_a_value_that_the_file_cannot_hold_is_an_error_and_the_journal_goes_on(
-    journal: Journal, wrong: dict[str, Any]
-) -> None:
+def test_a_value_that_the_file_cannot_hold_leaves_the_journal_usable(journal: Journal, wrong: dict[str, Any]) -> None:
     record = journal.add(a_record(journal))
     with pytest.raises(JournalError, match="cannot be used"):
         journal.record_response(record, **wrong)

@@ -64,9 +64,7 @@ def test_a_record_that_was_taken_over_takes_no_answer_from_before(journal: Journ
         assert other.record_response(taken, 7, "mine") is not None
 
 
-def test_a_close_of_a_record_that_has_changed_since_it_was_read_is_not_begun(
-    journal: Journal, location: Location
-) -> None:
+def test_a_record_that_has_changed_since_it_was_read_is_not_closed(journal: Journal, location: Location) -> None:
     record = journal.record_response(journal.add(a_record(journal)), 7, "task")
     assert record is not None
     journal.claim("7/task", owner="owner", kept=KeepReason.NO, ends_at="2026-10-13T18:00:00Z")
@@ -117,7 +115,7 @@ def test_what_another_process_closes_by_now_is_not_left_to_it_without_a_record(
         assert journal.records() == []
 
 
-def test_a_close_that_another_process_has_begun_since_is_not_taken_back(journal: Journal, location: Location) -> None:
+def test_a_close_that_another_process_began_is_not_undone(journal: Journal, location: Location) -> None:
     record = journal.record_response(journal.add(a_record(journal)), 7, "task")
     assert record is not None
     assert journal.begin_close(record)

@@ -7,7 +7,7 @@ from rtcai_pulumi.service.errors import JournalError
 
 
 @pytest.mark.parametrize(
-    ("text", "shown", "url"),
+    ("text", "printable", "url"),
     [
         ("postgresql://me:pw12@db:5432/team", "postgresql://me@db:5432/team", "postgresql://me:pw12@db:5432/team"),
         ("postgres://db", "postgres://db", "postgres://db"),
@@ -22,10 +22,10 @@ from rtcai_pulumi.service.errors import JournalError
         ("postgresql://%2Fvar%2Frun/team", "postgresql://%2Fvar%2Frun/team", None),
     ],
 )
-def test_a_url_is_shown_without_its_passwords(text: str, shown: str, url: str | None) -> None:
+def test_a_url_is_shown_without_its_passwords(text: str, printable: str, url: str | None) -> None:
     location = parse_location(text)
     assert isinstance(location, DatabaseUrl)
-    assert (str(location), location.url) == (shown, url or text)
+    assert (str(location), location.url) == (printable, url or text)
     for secret in ("pw12", "key1"):
         assert secret not in f"{location} {location!r}"
 

@@ -100,8 +100,8 @@ def test_a_reader_from_before_the_journal_was_opened_reads_the_journal(path: Pat
         assert log_of(path).stat().st_ino == before
         add(journal, "second")
         copy = path.with_name("copy")
-        for ending in ("", "-wal"):
-            os.link(f"{path}{ending}", f"{copy}{ending}")
+        for suffix in ("", "-wal"):
+            os.link(f"{path}{suffix}", f"{copy}{suffix}")
         with closing(JournalSnapshot(copy)) as copied:
             assert traces(copied) == ["first", "second"]
 

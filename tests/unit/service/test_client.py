@@ -125,7 +125,7 @@ def test_without_a_secret_the_token_speaks_for_its_user_and_room() -> None:
         (400, {"code": 200}, errors.AnswerUnreadable),
     ],
 )
-def test_a_failure_is_told_by_status_and_code_together(
+def test_a_failure_is_recognized_by_status_and_code_together(
     status: int, body: dict[str, Any], kind: type[errors.RtcAiError]
 ) -> None:
     with pytest.raises(errors.RtcAiError) as caught:
@@ -368,7 +368,7 @@ def test_a_room_is_asked_for_by_its_whole_name() -> None:
     assert "CheckSum" in seen[0].headers
 
 
-def test_a_room_that_the_service_calls_ended_is_told_as_such() -> None:
+def test_a_room_that_the_service_calls_ended_is_reported() -> None:
     assert query(answer(code=200, cid=9, stats=3)).ended
 
 

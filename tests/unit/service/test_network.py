@@ -79,7 +79,7 @@ def test_this_machine_is_asked_directly(url: str) -> None:
         ({**PROXY, "NO_PROXY": "example.com"}, "directly (NO_PROXY contains example.com)"),
     ],
 )
-def test_the_way_is_told_with_its_reason_and_without_a_password(env: dict[str, str], told: str) -> None:
+def test_the_route_is_reported_with_its_reason_without_a_password(env: dict[str, str], told: str) -> None:
     assert route_to("https://example.com", env).description == told
 
 
@@ -113,7 +113,7 @@ def test_a_wrong_proxy_of_macos_is_not_said_to_be_a_variable(scheme: str, monkey
     assert caught.value.advice == f"correct it in the system settings, or set {scheme}_proxy"
 
 
-def test_the_certificates_are_the_stated_ones_or_the_system_s(tmp_path: Path) -> None:
+def test_the_certificates_are_the_configured_ones_or_the_system_s(tmp_path: Path) -> None:
     context, told = load_trusted({})
     assert told == "the system's and certifi's"
     assert context.verify_mode is ssl.CERT_REQUIRED

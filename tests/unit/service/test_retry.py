@@ -99,7 +99,7 @@ def test_retry_after_is_honoured_within_reason(asked: float, waited: float) -> N
     assert clock.waits == [waited]
 
 
-def test_a_missing_room_is_waited_for_just_as_long_as_stated() -> None:
+def test_a_missing_room_is_waited_for_as_long_as_configured() -> None:
     clock = Clock()
     attempts = Attempts(forever=errors.RoomNotFound("?"))
     with pytest.raises(errors.RoomNotFound):
@@ -112,7 +112,7 @@ def test_a_missing_room_is_waited_for_just_as_long_as_stated() -> None:
 
 
 @pytest.mark.parametrize("busy", [errors.RateLimited("?"), errors.ConnectionFailed("?")])
-def test_what_comes_after_the_room_was_waited_for_is_waited_out_as_ever(busy: RtcAiError) -> None:
+def test_an_error_after_the_wait_for_the_room_is_retried_as_usual(busy: RtcAiError) -> None:
     clock = Clock()
     attempts = Attempts(*[errors.RoomNotFound("?")] * 100, busy, busy, busy)
     policy = Policy(repeats_unknown_outcomes=False, wait_for_room=600)
@@ -120,7 +120,7 @@ def test_what_comes_after_the_room_was_waited_for_is_waited_out_as_ever(busy: Rt
     assert clock.waits[-3:] == [0.25, 0.5, 1]
 
 
-def test_each_wait_is_told() -> None:
+def test_each_wait_is_reported() -> None:
     told: list[tuple[str, float]] = []
     attempts = Attempts(errors.RateLimited("busy"))
     Clock().retrier().run(attempts, CREATE, lambda error, wait: told.append((error.summary, wait)))

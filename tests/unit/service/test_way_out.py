@@ -57,7 +57,7 @@ def test_a_proxy_is_asked_to_connect_to_a_tls_endpoint(service: Emulator, port: 
     assert proxy.asked == [f"CONNECT {HOST}:443"]
 
 
-def test_loopback_is_asked_directly_whatever_the_variables_say(service: Emulator, port: int) -> None:
+def test_loopback_never_uses_a_proxy(service: Emulator, port: int) -> None:
     with running(port) as proxy:
         url = f"http://127.0.0.1:{proxy.port}"
         assert ask(service, service.url, http_proxy=url, HTTP_PROXY=url, ALL_PROXY=url, NO_PROXY="localhost,[::1]")

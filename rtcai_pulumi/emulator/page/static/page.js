@@ -93,6 +93,11 @@ function redraw() {
   for (const time of document.querySelectorAll("time[data-since]")) {
     time.textContent = duration((at - Number(time.dataset.since)) / 1000);
   }
+  for (const time of document.querySelectorAll("time[data-end]")) {
+    const left = (Number(time.dataset.end) - at) / 1000;
+    time.textContent = left > 0 ? `ends in ${duration(left)}` : `over for ${duration(-left)}`;
+    time.classList.toggle("over", left <= 0);
+  }
 }
 
 // --- rooms ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""A room that fails in the middle of an `up` silences no other room."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from rtcai_pulumi.emulator import Emulator
+from tests.cli.test_ls import in_hours
+from tests.emulator.raw import until
+from tests.engine.crash import running
+from tests.engine.service import calls, live, overlaps, rooms
+from tests.engine.stack import Run, Stack
+from tests.engine.test_crashes import assert_settled
+from tests.engine.test_sequences import URN
+from tests.engine.test_up import one_room
+
+pytestmark = [
+    pytest.mark.full("one failure is tried every day; tests/unit tries each rule without the engine"),
+    pytest.mark.shows("safety one-room-fails"),
+]
+
+ROOMS = ["keynote", "lobby", "stage", "workshop"]
+OTHERS = ROOMS[1:]
+
+
+def program(tts: str = "", more: str = "", opts: str = "") -> str:
+    """A program with an agent in each room."""
+    options = f", opts=pulumi.ResourceOptions({opts})"
+    texts = [one_room(cname=name, tts=tts, more=options).replace('"host"', f'"{name}"') for name in ROOMS]
+    return "import pulumi\n" + "".join(texts) + more
+
+
+@contextmanager
+def held(emulator: Emulator, verb: str, cnames: list[str]) -> Iterator[None]:
+    """Hold the requests of rooms at the service for the time of the block."""
+    with ExitStack() as holds:
+        for cname in cnames:
+            holds.enter_context(emulator.hold(verb, cname=cname))  # type: ignore[arg-type]  # a verb of the API
+        yield
+
+
+def closes(emulator: Emulator) -> list[str]:
+    return [call for call in calls(emulator) if call == "close"]
+
+
+def agents(emulator: Emulator) -> dict[str, str]:
+    return {task["cname"]: task["taskId"] for task in live(emulator)}
+
+
+def start_all(stack: Stack, emulator: Emulator) -> dict[str, str]:
+    stack.program(program())
+    stack.up().succeeded()
+    return agents(emulator)
+
+
+REPLACE = [option for name in ROOMS for option in ("--replace", URN.replace("host", name))]
+KINDS = [
+    pytest.param(program(tts=", speed=2"), [], id="another configuration", marks=pytest.mark.everyday),
+    pytest.param(program(opts="delete_before_replace=True"), REPLACE, id="--replace"),
+]
+
+
+@pytest.mark.parametrize(("after", "options"), KINDS)
+def test_a_refused_create_silences_only_its_room(
+    stack: Stack, emulator: Emulator, after: str, options: list[str]
+) -> None:
+    before = start_all(stack, emulator)
+    stack.program(after)
+    emulator.fault("create", "answer", code=611, cname="keynote")
+    with ThreadPoolExecutor() as pool:
+        with held(emulator, "close", OTHERS):
+            up = pool.submit(stack.up, "--skip-preview", *options)
+            until(lambda: calls(emulator).count("create") == len(ROOMS) + 1 and len(closes(emulator)) == len(ROOMS))
+        run: Run = up.result().failed()
+    assert rooms(emulator) == OTHERS, run.output
+    assert all(task != before[cname] for cname, task in agents(emulator).items())
+    assert "the agents of these rooms are started: lobby, stage, workshop" in run.output
+    stack.up().succeeded()
+    assert overlaps(emulator) == []
+    assert_settled(stack, emulator, ROOMS)
+
+
+def test_after_a_failure_no_further_agent_is_stopped(stack: Stack, emulator: Emulator) -> None:
+    before = start_all(stack, emulator)
+    stack.program(program(tts=", speed=2"))
+    emulator.fault("create", "answer", code=611, times=None)  # a configuration that the service accepts for no room
+    run = stack.up("--skip-preview", "--parallel", "1").failed()
+    (silent,) = set(ROOMS) - set(rooms(emulator))
+    assert agents(emulator) == {cname: task for cname, task in before.items() if cname != silent}
+    assert run.output.count("service code: 611") >= 1
+    emulator.clear_faults()
+    stack.up().succeeded()
+    assert_settled(stack, emulator, ROOMS)
+
+
+def test_an_agent_whose_turn_comes_after_a_failure_keeps_running(stack: Stack, emulator: Emulator) -> None:
+    before = start_all(stack, emulator)
+    stack.program(program(tts=", speed=2"))
+    emulator.fault("create", "answer", code=611, cname="keynote")
+    holds = {cname: emulator.hold("close", cname=cname) for cname in OTHERS}
+    command = ["up", "--yes", "--skip-preview", "--parallel", "3"]
+    with running(stack, command) as (process, output):
+        until(lambda: calls(emulator).count("create") == len(ROOMS) + 1 and len(closes(emulator)) == 3)
+        first, second = (name for name in OTHERS if re.search(f"{name} deleting original", output.text))
+        holds[first].release()
+        (third,) = set(OTHERS) - {first, second}
+        output.wait_for(f"{third} deleting original")
+        for hold in holds.values():
+            hold.release()
+        assert process.wait(60) != 0
+        text = output.ended()
+    after = agents(emulator)
+    assert after.keys() == set(OTHERS)
+    assert after[third] == before[third], text
+    assert before[first] != after[first]
+    assert before[second] != after[second]
+    assert "keeps running: another resource of this run has failed" in text
+    stack.up().succeeded()
+    assert_settled(stack, emulator, ROOMS)
+
+
+def test_a_configuration_that_no_room_may_have_silences_few(stack: Stack, emulator: Emulator) -> None:
+    """Two replacements at a time: two rooms at most are between their steps when the first create is refused."""
+    before = start_all(stack, emulator)
+    stack.program(program(tts=", speed=2"))
+    emulator.fault("create", "answer", code=611, times=None)
+    run = stack.up("--skip-preview", "--parallel", "2").failed()
+    left = agents(emulator)
+    assert len(left) >= len(ROOMS) - 2, run.output
+    assert left.items() <= before.items()
+    assert all(cname in rooms(emulator) for cname in ROOMS if f"room: {cname}; task" in run.output)
+    emulator.clear_faults()
+    stack.up().succeeded()
+    assert_settled(stack, emulator, ROOMS)
+
+
+def test_a_new_room_whose_end_has_passed_silences_no_other(stack: Stack, emulator: Emulator) -> None:
+    start_all(stack, emulator)
+    late = one_room(cname="late", more=f", ends_at={in_hours(-1)!r}").replace('"host"', '"late"')
+    stack.program(program(tts=", speed=2", more=late))
+    with ThreadPoolExecutor() as pool:
+        with held(emulator, "close", ROOMS):
+            up = pool.submit(stack.up, "--skip-preview")
+            until(lambda: len(closes(emulator)) == len(ROOMS))
+        run: Run = up.result().failed()
+    assert "endsAt" in run.output
+    assert rooms(emulator) == ROOMS, run.output
+    assert "late" not in agents(emulator)
+
+
+def test_with_continue_on_error_all_others_are_replaced(stack: Stack, emulator: Emulator) -> None:
+    before = start_all(stack, emulator)
+    stack.program(program(tts=", speed=2"))
+    emulator.fault("create", "answer", code=611, cname="keynote")
+    for arguments, environment in ((["--continue-on-error"], {}), ([], {"PULUMI_CONTINUE_ON_ERROR": "true"})):
+        run = stack.up("--skip-preview", "--parallel", "1", *arguments, **environment).failed()
+        assert rooms(emulator) == OTHERS, run.output
+        assert all(task != before[cname] for cname, task in agents(emulator).items()), run.output
+        before = agents(emulator)
+        stack.program(program(tts=", speed=1.5"))
+        emulator.fault("create", "answer", code=611, cname="keynote")
