@@ -1,8 +1,6 @@
 # Every target works from a plain shell: the virtual environment need not be activated. `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
-# Before another target a finished set-up has nothing to say.
-QUIET := $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
 # The engine's tests wait for processes, for the disk and for time to pass: with three workers, two cores were idle for
 # two fifths of the time.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
@@ -20,8 +18,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Prepare .venv (package, extras, test tools) and .tools (the Pulumi CLI), and nothing else
-	@$(PYTHON) tools/setup.py $(QUIET)
-	@$(BIN)/python -m tools.pulumi_cli $(QUIET)
+	@$(PYTHON) tools/setup.py
+	@$(BIN)/python -m tools.pulumi_cli
 
 up: setup ## Start the agents of __main__.py: on the local emulator, or on the service if credentials are set
 	@$(BIN)/python -m tools.dev up
@@ -54,19 +52,19 @@ test-rest: setup programs ## Run the checks of `test-full` that `test` does not 
 	@$(MAKE) --no-print-directory test-floor
 
 test-floor: setup ## Check the lowest versions of pulumi, pydantic, httpx and the extras; a part of `test-rest`
-	@$(PYTHON) tools/setup.py --floor --quiet
+	@$(PYTHON) tools/setup.py --floor
 	$(FLOOR) -m pytest $(PARALLEL) $(WITHOUT_ENGINE)
 
 test-engines: setup ## Run the engine tests of `make test` with the oldest engine and SDK; part of `test-all`
-	@$(PYTHON) tools/setup.py --floor --quiet
-	@$(BIN)/python -m tools.pulumi_cli --oldest --quiet
+	@$(PYTHON) tools/setup.py --floor
+	@$(BIN)/python -m tools.pulumi_cli --oldest
 	TESTED_ENGINE=$(CURDIR)/.tools/oldest/bin $(FLOOR) -m pytest $(PARALLEL_ENGINE) -m "full and everyday" tests/engine
 
 test-pythons: setup ## Check each Python of this machine: the tests without the engine, README's program with it
 	@for version in $(PYTHONS); do \
 	    python="env PYENV_VERSION=$$version python$$version"; \
 	    $$python -V || { echo "Python $$version is not on this machine: not tested"; continue; }; \
-	    $$python tools/setup.py --by-version --quiet \
+	    $$python tools/setup.py --by-version \
 	        && .tools/python$$version/bin/python -m pytest $(PARALLEL) $(WITHOUT_ENGINE) \
 	        && $$python tools/try_wheel.py || exit 1; \
 	done

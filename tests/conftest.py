@@ -51,7 +51,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 "name": item.nodeid.partition("[")[0].rpartition("::")[2],
                 "target": target_of(item),
                 "shows": shown_by(item),
-                "reason": full.args[0] if (full := item.get_closest_marker("full")) else None,
             }
             for item in items
         ]

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Prepare an environment. `--quiet` prints nothing if there is nothing to do."""
+    """Prepare an environment."""
     folder, files = ROOT / ".venv", [ROOT / "tools" / "constraints.txt"]
     if "--floor" in sys.argv:
         folder = ROOT / ".tools" / "floor"
@@ -40,15 +40,19 @@ def main() -> None:
     elif "--by-version" in sys.argv:
         folder = ROOT / ".tools" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     with wait_for_others(ROOT / ".tools" / "setup.lock"):
-        _prepare(folder, merge_pins(files), quiet="--quiet" in sys.argv)
+        _prepare(folder, merge_pins(files))
 
 
 @contextmanager
 def wait_for_others(lock: Path) -> Iterator[None]:
-    """Hold a lock, so that only one setup runs in its folder at a time."""
+    """Hold a lock, so that only one target works in its folder at a time."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting for another make target, which holds {lock} ...", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -59,36 +63,32 @@ def merge_pins(files: Iterable[Path]) -> str:
     return "".join(pins.values())
 
 
-def _prepare(folder: Path, constraints: str, *, quiet: bool) -> None:
+def _prepare(folder: Path, constraints: str) -> None:
     name, record, python = folder.relative_to(ROOT), folder / "rtcai-setup", folder / "bin" / "python"
     # The scripts in bin/ start with the absolute path of their Python, so a checkout that was moved needs new ones.
     pinned = (ROOT / "pyproject.toml").read_text() + constraints + str(ROOT)
     wanted = hashlib.sha256(pinned.encode()).hexdigest()
     if python.exists() and record.exists() and record.read_text() == wanted:
-        if not quiet:
-            print(f"setup: {name} is ready: nothing to do", flush=True)
         return
-    print(f"setup: making {name} with Python {sys.version_info[0]}.{sys.version_info[1]} ...", flush=True)
-    if not _succeeds(sys.executable, "-m", "venv", "--clear", str(folder)):
-        sys.exit(
-            "setup: this Python cannot make a virtual environment.\n"
-            "       On Debian and Ubuntu its venv module is a package of its own: apt install python3-venv"
-        )
-    print(f"setup: installing the package, its extras and the test tools into {name} (about a minute) ...", flush=True)
+    print(
+        f"setup: making {name} with Python {sys.version_info[0]}.{sys.version_info[1]}, about a minute ...", flush=True
+    )
+    _run(sys.executable, "-m", "venv", "--clear", str(folder))
     (folder / "constraints.txt").write_text(constraints)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(folder / "constraints.txt")]
     # The build backend is installed first and the build is not isolated, so constraints.txt pins the backend too. pip
     # itself is installed too: the language host uses it to list the packages in every run, and the pip that comes with
     # Python 3.11 takes twice as long for that.
-    is_prepared = _succeeds(*pip, "pip", "hatchling", "editables")
-    if not is_prepared or not _succeeds(*pip, "--no-build-isolation", "--editable", f"{ROOT}[dev]"):
-        sys.exit("setup: pip failed; see its output above, fix the cause, and run `make setup` again")
+    _run(*pip, "pip", "hatchling", "editables")
+    _run(*pip, "--no-build-isolation", "--editable", f"{ROOT}[dev]")
     record.write_text(wanted)
     print(f"setup: {name} is ready", flush=True)
 
 
-def _succeeds(*argv: str) -> bool:
-    return subprocess.run(argv, cwd=ROOT, check=False).returncode == 0
+def _run(*argv: str) -> None:
+    if subprocess.run(argv, cwd=ROOT, check=False).returncode:
+        command = " ".join(argv)
+        sys.exit(f"setup: `{command}` failed; see its output above, fix the cause, and run `make setup` again")
 
 
 if __name__ == "__main__":

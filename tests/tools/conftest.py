@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from tests.network import free_port
@@ -29,3 +31,8 @@ def root() -> Path:
 def a_free_port() -> int:
     """A port of this machine on which no process listens."""
     return free_port()
+
+
+def tasks_of(endpoint: str) -> list[dict[str, Any]]:
+    """All tasks that an emulator knows."""
+    return list(httpx.get(f"{endpoint}/-/tasks", trust_env=False).raise_for_status().json()["tasks"])

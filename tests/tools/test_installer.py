@@ -99,8 +99,7 @@ def test_a_recent_pulumi_on_path_is_taken(machine: Machine, version: str) -> Non
     machine.has_pulumi(version)
     machine.has("pulumi-language-python", "#!/bin/sh\n")
     ended = machine.install()
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert re.search(r"on PATH, .*: nothing to do", ended.stdout)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert machine.leaves_nothing_half_made()
 
 
@@ -123,17 +122,7 @@ def test_another_pulumi_on_path_is_passed_over_with_the_reason(machine: Machine,
 
 def test_a_pulumi_without_a_language_host_is_passed_over(machine: Machine) -> None:
     machine.has_pulumi("v3.259.0")
-    assert "no pulumi-language-python" in machine.install().stdout
-
-
-def test_the_language_host_may_stand_beside_what_a_link_on_path_points_to(machine: Machine, tmp_path: Path) -> None:
-    machine.has_pulumi("v3.259.0")
-    machine.has("pulumi-language-python", "#!/bin/sh\n")
-    linked = tmp_path / "linked"
-    linked.mkdir()
-    (linked / "pulumi").symlink_to(machine.path / "pulumi")
-    machine.environ["PATH"] = str(linked)
-    assert machine.install().returncode == 0
+    assert "PATH has no pulumi-language-python" in machine.install().stdout
 
 
 def test_a_second_run_does_nothing(machine: Machine) -> None:
@@ -142,8 +131,7 @@ def test_a_second_run_does_nothing(machine: Machine) -> None:
     before = (machine.tools / "bin" / "pulumi").stat()
     (machine.path / "go").unlink()
     again = machine.install()
-    assert (again.returncode, again.stderr) == (0, "")
-    assert "nothing to do" in again.stdout
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert (machine.tools / "bin" / "pulumi").stat() == before
 
 

@@ -19,7 +19,7 @@ PAGE = """
 
 
 def collected(name: str, *lines: str) -> CollectedTest:
-    return CollectedTest("tests/test_it.py", name, Target.TEST, [safety_subject(line) for line in lines], None)
+    return CollectedTest("tests/test_it.py", name, Target.TEST, [safety_subject(line) for line in lines])
 
 
 class Item:

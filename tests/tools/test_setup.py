@@ -65,8 +65,7 @@ def test_it_installs_at_the_pinned_versions_and_a_second_run_does_nothing(checko
         for line in first
     )
     again = checkout.setup()
-    assert (again.returncode, again.stdout) == (0, "setup: .venv is ready: nothing to do\n")
-    assert checkout.setup("--quiet").stdout == ""
+    assert (again.returncode, again.stdout) == (0, "")
     assert checkout.calls == first
 
 
@@ -78,15 +77,15 @@ def test_the_floor_is_an_environment_of_its_own_with_the_lowest_pins_over_the_ot
     assert used.read_text() == "pytest==9.0.0\npydantic_core==2.41.1\n"
     assert all(f"--constraint {used} " in line for line in checkout.calls if "install" in line)
     assert not (checkout.root / ".venv").exists()
-    assert checkout.setup("--floor").stdout == "setup: .tools/floor is ready: nothing to do\n"
+    assert checkout.setup("--floor").stdout == ""
 
 
 def test_an_environment_by_version_is_named_for_the_running_python(checkout: Checkout) -> None:
     name = f".tools/python{sys.version_info[0]}.{sys.version_info[1]}"
-    assert checkout.setup("--by-version", "--quiet").returncode == 0
+    assert checkout.setup("--by-version").returncode == 0
     assert any(f"--constraint {checkout.root}/{name}/constraints.txt" in line for line in checkout.calls)
     assert not (checkout.root / ".venv").exists()
-    assert checkout.setup("--by-version").stdout == f"setup: {name} is ready: nothing to do\n"
+    assert checkout.setup("--by-version").stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -105,15 +104,15 @@ def test_a_failed_installation_is_not_taken_for_a_finished_one(checkout: Checkou
     checkout.environ["FAILS"] = "pip"
     ended = checkout.setup()
     assert ended.returncode == 1
-    assert "pip failed" in ended.stderr
+    assert re.search(r"setup: `.*/python -m pip install .*` failed", ended.stderr)
     assert not checkout.record.exists()
 
 
-def test_a_python_without_venv_says_what_to_install(checkout: Checkout) -> None:
+def test_a_python_without_venv_is_an_error(checkout: Checkout) -> None:
     checkout.environ["FAILS"] = "venv"
     ended = checkout.setup()
     assert ended.returncode == 1
-    assert "apt install python3-venv" in ended.stderr
+    assert re.search(r"setup: `.*/python -m venv .*` failed", ended.stderr)
 
 
 def test_an_interrupted_one_is_made_anew(checkout: Checkout) -> None:

@@ -1,4 +1,4 @@
-"""A stack: how its runs are started, repeated, interrupted and recovered."""
+"""A stack: which one the environment selects, the environment of its commands, and how they run and recover."""
 
 import json
 import os
@@ -8,283 +8,222 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pulumi import automation
 
-from tools.dev.stack import Stack
-from tools.dev.target import PROJECT, RefusalError, Target
+from rtcai_pulumi.maintenance import CommandError
+from rtcai_pulumi.service.errors import SettingsError
+from tools.dev.stack import PROJECT, Stack, choose, dev, live
 
-HOST_DIED = "error: failed to discover package requirements: error reading from server: EOF"
+SERVER = {"RTCAI_APP_KEY": "k", "RTCAI_APP_SECRET": "s"}
+CLIENT = {"RTCAI_APP_KEY": "k", "RTCAI_TOKEN": "t", "RTCAI_UID": "1"}
 
-SUMMARY = {"kind": "update", "startTime": "2026-01-01T00:00:00.000Z", "message": "", "environment": {}, "config": {}}
-ANSWERS = {
-    "version": "v3.274.1",
-    "stack select": "",
-    "stack output": "{}",
-    "stack history": json.dumps([{**SUMMARY, "endTime": SUMMARY["startTime"], "result": "succeeded"}]),
-}
+
+def test_without_credentials_it_is_the_emulator() -> None:
+    assert choose({}).name == "dev"
+    assert choose({"RTCAI_APP_KEY": "", "RTCAI_TIMEOUT": "3"}).name == "dev"
+
+
+@pytest.mark.parametrize("credentials", [SERVER, CLIENT, {**SERVER, **CLIENT}])
+def test_with_credentials_it_is_the_service(credentials: dict[str, str]) -> None:
+    chosen = choose(credentials)
+    assert chosen.name == "live"
+    assert {name: chosen.environment[name] for name in credentials} == credentials
+
+
+@pytest.mark.parametrize(
+    ("some", "missing"),
+    [
+        (["RTCAI_APP_KEY"], "RTCAI_APP_SECRET"),
+        (["RTCAI_APP_SECRET"], "RTCAI_APP_KEY"),
+        (["RTCAI_APP_KEY", "RTCAI_TOKEN"], "RTCAI_UID"),
+    ],
+)
+def test_half_of_the_credentials_are_refused_without_showing_them(some: list[str], missing: str) -> None:
+    with pytest.raises(SettingsError, match=missing) as refused:
+        choose(dict.fromkeys(some, "sensitive"))
+    assert "sensitive" not in str(refused.value)
+
+
+def test_the_emulators_stack_sees_nothing_of_the_users_own_stacks() -> None:
+    environ = {
+        "PULUMI_ACCESS_TOKEN": "a", "PULUMI_STACK": "b", "RTCAI_ENDPOINT": "https://x", "RTCAI_JOURNAL": "/j",
+        "RTCAI_ROOM_ENDPOINT": "https://y", "RTCAI_MAX_RPS": "7", "VIRTUAL_ENV": "/v", "PATH": "/bin",
+    }  # fmt: skip
+    seen = dev(environ).environment
+    assert not {"PULUMI_ACCESS_TOKEN", "PULUMI_STACK", "RTCAI_ROOM_ENDPOINT", "VIRTUAL_ENV"} & set(seen)
+    assert seen["RTCAI_JOURNAL"].endswith("dev/journal.db")
+    assert seen["RTCAI_MAX_RPS"] == "7"
+    assert seen["RTCAI_APP_KEY"] == "emulator-app-key"
+
+
+def test_each_stack_has_a_journal_and_a_backend_of_its_own(tmp_path: Path) -> None:
+    two = [make({"RTCAI_DEV_DIR": str(tmp_path)}) for make in (dev, live)]
+    for name in ("RTCAI_JOURNAL", "PULUMI_BACKEND_URL"):
+        assert two[0].environment[name] != two[1].environment[name]
+    assert two[0].backend.is_relative_to(tmp_path)
+
+
+def test_the_checkouts_own_programs_come_first_on_path(root: Path) -> None:
+    first, *_, last = dev({"PATH": "/bin"}).environment["PATH"].split(":")
+    assert (first, last) == (str(root / ".venv" / "bin"), "/bin")
+
+
+def test_the_emulators_stack_sees_no_proxy_and_the_services_sees_them_all() -> None:
+    proxies = {"no_proxy": "example.org", "HTTPS_PROXY": "http://proxy", "all_proxy": "socks5://proxy"}
+    assert not [name for name in dev(proxies).environment if "proxy" in name.lower()]
+    assert proxies.items() <= live(proxies).environment.items()
+
+
+def test_the_default_port_is_fixed() -> None:
+    assert dev({}).environment["RTCAI_ENDPOINT"] == "http://127.0.0.1:8907"
+    assert dev({"RTCAI_DEV_PORT": "9000"}).environment["RTCAI_ENDPOINT"] == "http://127.0.0.1:9000"
+
 
 FAKE_PULUMI = """
 import json, os, pathlib, signal, sys
-arguments = [argument for argument in sys.argv[1:] if argument != "--non-interactive"]
-answer = json.loads(os.environ["ANSWERS"]).get(" ".join(arguments[:2]))
-if answer is not None:
-    print(answer)
-    sys.exit()
-log = pathlib.Path(os.environ["LOG"])
-with log.open("a") as file:
-    file.write(json.dumps(arguments) + "\\n")
-script = pathlib.Path(os.environ["SCRIPT"])
-steps = script.read_text().splitlines()
-if steps:
-    script.write_text("\\n".join(steps[1:]))
-    if steps[0] == "wait":
-        signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
-        lock = pathlib.Path(os.environ["LOCK"])
-        lock.parent.mkdir(parents=True)
-        lock.write_text(json.dumps({"pid": os.getpid()}))
-        pathlib.Path(os.environ["FIFO"]).write_text("waiting")
-        signal.pause()
-    if steps[0].startswith("after a signal: "):
-        pathlib.Path(os.environ["FIFO"]).write_text("waiting")
-        pathlib.Path(os.environ["FIFO"]).read_text()
-    print(steps[0], file=sys.stderr)
-    sys.exit(255)
-print("creating ...")
+with open(os.environ["LOG"], "a") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+if sys.argv[1] == "up":
+    # As the engine: it shuts down by itself after an interrupt.
+    signal.signal(signal.SIGINT, lambda *_: (print("interrupted"), sys.exit(7)))
+    pathlib.Path(os.environ["FIFO"]).write_text(str(os.getpid()))
+    signal.pause()
+print(os.environ["LOG"])
+sys.exit(sys.argv[1] == "preview")
 """
 
 
-@dataclass
-class OwnStack:
-    """A stack with a CLI that only records its calls, and fails with the lines of `script`, one for each call."""
-
-    target: Target
-    folder: Path
-
-    def fails_with(self, *lines: str) -> None:
-        (self.folder / "script").write_text("\n".join(lines))
-
-    @property
-    def calls(self) -> list[list[str]]:
-        log = self.folder / "log"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.target.checkpoint
-
-    @property
-    def copy(self) -> Path:
-        return self.checkpoint.with_suffix(".json.bak")
-
-    @property
-    def lock(self) -> Path:
-        return self.target.backend / ".pulumi" / "locks" / "organization" / PROJECT / "dev" / "1.json"
-
-    def holds(self, state: str) -> None:
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        self.checkpoint.write_text(state)
-
-    def is_locked_by(self, pid: int, host: str) -> Path:
-        self.lock.parent.mkdir(parents=True, exist_ok=True)
-        self.lock.write_text(json.dumps({"pid": pid, "hostname": host}))
-        return self.lock
-
-
 @pytest.fixture
-def stack(tmp_path: Path) -> OwnStack:
+def stack(tmp_path: Path) -> Stack:
+    """A stack with a CLI that only records its calls."""
     program = tmp_path / "path" / "pulumi"
     program.parent.mkdir()
     program.write_text(f"#!{sys.executable}\n{FAKE_PULUMI}")
     program.chmod(0o755)
     os.mkfifo(tmp_path / "fifo")
-    environ = {name.upper(): str(tmp_path / name) for name in ("log", "script", "fifo")}
-    environ |= {"PATH": str(program.parent), "ANSWERS": json.dumps(ANSWERS)}
-    made = OwnStack(Target("dev", tmp_path / "dev", environ), tmp_path)
-    environ["LOCK"] = str(made.lock)
-    made.fails_with()
-    return made
+    environ = {"LOG": str(tmp_path / "log"), "FIFO": str(tmp_path / "fifo"), "PATH": str(program.parent)}
+    return Stack("dev", tmp_path / "dev", environ)
 
 
-def test_the_engines_lines_are_printed_and_nothing_of_the_users_environment_reaches_it(
-    stack: OwnStack, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def calls_of(stack: Stack) -> list[list[str]]:
+    return [json.loads(line) for line in Path(stack.environment["LOG"]).read_text().splitlines()]
+
+
+def test_open_creates_the_stack_and_a_project_that_runs_this_checkout(stack: Stack, root: Path) -> None:
+    with stack.open():
+        assert calls_of(stack) == [["stack", "select", "--create", "dev"]]
+    assert json.loads((stack.folder / "Pulumi.yaml").read_text())["main"] == str(root)
+
+
+def test_the_commands_lines_are_printed_and_nothing_of_the_users_environment_reaches_it(
+    stack: Stack, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ANSWERS", json.dumps({**ANSWERS, "up": "of the user's environment"}))
-    assert Stack(stack.target).run("up")
-    assert capfd.readouterr().out == "creating ...\n"
-    assert "of the user" in os.environ["ANSWERS"]
+    monkeypatch.setenv("LOG", "/of/the/user")
+    with stack.open():
+        stack.run("pulumi", "destroy")
+    assert "/of/the/user" not in capfd.readouterr().out
 
 
-def test_a_run_is_repeated_once_where_the_language_host_died(
-    stack: OwnStack, capfd: pytest.CaptureFixture[str]
-) -> None:
-    stack.fails_with(HOST_DIED)
-    assert Stack(stack.target).run("up", refresh=True)
-    assert len(stack.calls) == 2
-    assert stack.calls[0] == stack.calls[1]
-    said = capfd.readouterr()
-    assert "trying once more" in said.out
-    assert HOST_DIED in said.err
+def test_a_failed_command_is_named(stack: Stack) -> None:
+    with stack.open(), pytest.raises(CommandError, match="`pulumi preview` ended with exit code 1"):
+        stack.run("pulumi", "preview")
 
 
-def test_a_run_is_repeated_no_more_than_once(stack: OwnStack) -> None:
-    stack.fails_with(HOST_DIED, HOST_DIED)
-    assert not Stack(stack.target).run("up")
-    assert len(stack.calls) == 2
-
-
-@pytest.mark.parametrize(
-    "line", ["error: update failed", "error: failed to discover package requirements: no such file", "EOF"]
-)
-def test_no_other_failure_is_repeated(stack: OwnStack, line: str) -> None:
-    stack.fails_with(line)
-    assert not Stack(stack.target).run("up")
-    assert len(stack.calls) == 1
-
-
-def test_a_sigterm_is_a_sigint_to_the_engine_which_is_waited_for(stack: OwnStack) -> None:
-    stack.fails_with("wait")
-
+def test_an_interrupted_run_is_waited_for(stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
     def interrupt() -> None:
-        (stack.folder / "fifo").read_text()
-        os.kill(os.getpid(), signal.SIGTERM)
+        engine = int((stack.folder.parent / "fifo").read_text())
+        os.kill(os.getpid(), signal.SIGINT)  # on a terminal, Ctrl-C reaches both
+        os.kill(engine, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    thread.start()
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt):
-        Stack(stack.target).run("up")
-    thread.join()
-    assert signal.getsignal(signal.SIGTERM) == before
+    with stack.open():
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            stack.run("pulumi", "up")
+        thread.join()
+    assert "interrupted" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_interrupted_before_its_lock_is_not_repeated(stack: OwnStack, number: signal.Signals) -> None:
-    stack.fails_with(f"after a signal: {HOST_DIED}")
-
-    def interrupt() -> None:
-        (stack.folder / "fifo").read_text()
-        os.kill(os.getpid(), number)
-        (stack.folder / "fifo").write_text("sent")
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        Stack(stack.target).run("up")
-    thread.join()
-    assert len(stack.calls) == 1
+def lock_of(stack: Stack, pid: int, host: str) -> Path:
+    lock = stack.backend / ".pulumi" / "locks" / "organization" / PROJECT / "dev" / "1.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"pid": pid, "hostname": host}))
+    return lock
 
 
-def test_a_failed_question_shows_the_clis_reason(stack: OwnStack) -> None:
-    stack.fails_with("error: the reason")
-    with pytest.raises(automation.CommandError, match="the reason"):
-        Stack(stack.target).set_config("room", "x")
+def write_state(stack: Stack, text: str, copy: str | None = None) -> None:
+    stack.checkpoint.parent.mkdir(parents=True)
+    stack.checkpoint.write_text(text)
+    if copy is not None:
+        stack.checkpoint.with_suffix(".json.bak").write_text(copy)
 
 
 @pytest.fixture
-def other_run(stack: OwnStack) -> Iterator[subprocess.Popen[bytes]]:
-    stack.fails_with("wait")
-    environ = dict(stack.target.environment)
-    with subprocess.Popen([stack.folder / "path" / "pulumi", "up"], env=environ) as child:
-        (stack.folder / "fifo").read_text()
+def other_run() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         yield child
-        child.kill()
 
 
-def test_the_lock_of_a_run_at_work_is_respected(stack: OwnStack, other_run: subprocess.Popen[bytes]) -> None:
-    stack.holds("half a st")
-    lock = stack.is_locked_by(other_run.pid, socket.gethostname())
-    with pytest.raises(RefusalError, match=f"process {other_run.pid}") as refused:
-        Stack(stack.target).recover()
-    assert str(lock) in str(refused.value)
+def test_the_lock_of_a_run_at_work_and_its_state_are_left_alone(
+    stack: Stack, other_run: subprocess.Popen[bytes]
+) -> None:
+    write_state(stack, "half a st", "{}")
+    lock = lock_of(stack, other_run.pid, socket.gethostname())
+    stack.recover()
     assert lock.exists()
     assert stack.checkpoint.read_text() == "half a st"
 
 
-def test_the_lock_of_another_machine_is_respected(stack: OwnStack) -> None:
-    lock = stack.is_locked_by(1, "another-machine")
-    with pytest.raises(RefusalError, match="another machine"):
-        Stack(stack.target).recover()
+def test_the_lock_of_another_machine_is_left_alone(stack: Stack) -> None:
+    lock = lock_of(stack, 2**22 + 1, "another-machine")
+    stack.recover()
     assert lock.exists()
 
 
-@pytest.mark.parametrize("pid", [2**22 + 1, os.getpid()], ids=["no such process", "a process that is no engine"])
-def test_the_lock_of_a_run_that_is_gone_is_removed(stack: OwnStack, pid: int) -> None:
-    stack.holds("{}")
-    lock = stack.is_locked_by(pid, socket.gethostname())
-    Stack(stack.target).recover()
+def test_the_lock_of_a_run_that_is_gone_is_removed(stack: Stack) -> None:
+    write_state(stack, "{}")
+    lock = lock_of(stack, 2**22 + 1, socket.gethostname())
+    stack.recover()
     assert not lock.exists()
     assert stack.checkpoint.exists()
 
 
-def test_the_lock_of_a_stack_that_was_never_finished_is_removed(stack: OwnStack) -> None:
-    lock = stack.is_locked_by(2**22 + 1, socket.gethostname())
-    Stack(stack.target).recover()
+def test_a_lock_that_was_half_written_is_removed(stack: Stack) -> None:
+    lock = lock_of(stack, 1, "any")
+    lock.write_text('{"pid": 1')
+    stack.recover()
     assert not lock.exists()
-    assert stack.calls == []
 
 
-def test_a_half_written_state_gives_way_to_the_last_good_one(
-    stack: OwnStack, capsys: pytest.CaptureFixture[str]
+def test_a_half_written_state_gives_way_to_the_last_good_one(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    write_state(stack, '{"version": 3, "checkpo', '{"version": 3}')
+    stack.recover()
+    assert stack.checkpoint.read_text() == '{"version": 3}'
+    assert "The state file of stack dev is incomplete; restoring the engine's copy.\n" in capsys.readouterr().out
+
+
+def test_a_good_state_is_left_alone(stack: Stack) -> None:
+    write_state(stack, '{"version": 3}', '{"version": 2}')
+    stack.recover()
+    assert stack.checkpoint.read_text() == '{"version": 3}'
+
+
+def test_an_empty_file_of_attributes_is_removed(stack: Stack) -> None:
+    write_state(stack, "{}")
+    empty, whole = (stack.checkpoint.with_suffix(suffix) for suffix in (".json.attrs", ".json.bak.attrs"))
+    empty.touch()
+    whole.write_text("{}")
+    stack.recover()
+    assert (empty.exists(), whole.exists()) == (False, True)
+
+
+def test_the_lock_of_a_killed_process_that_is_not_collected_yet_is_removed(
+    stack: Stack, other_run: subprocess.Popen[bytes]
 ) -> None:
-    stack.holds('{"version": 3, "checkpo')
-    stack.copy.write_text('{"version": 3}')
-    Stack(stack.target).recover()
-    assert stack.checkpoint.read_text() == '{"version": 3}'
-    assert "The state file of stack dev is incomplete; restored the last complete copy.\n" in capsys.readouterr().out
-
-
-def state_of(*types: str) -> str:
-    return json.dumps({"version": 3, "checkpoint": {"latest": {"resources": [{"type": type_} for type_ in types]}}})
-
-
-def test_the_resources_are_those_of_the_state(stack: OwnStack) -> None:
-    assert Stack(stack.target).resources() == []
-    stack.holds(state_of("new"))
-    stack.copy.write_text(state_of("old"))
-    assert Stack(stack.target).resources() == [{"type": "new"}]
-    stack.holds('{"version": 3, "checkpoint": {"latest": null}}')
-    assert Stack(stack.target).resources() == []
-
-
-def test_the_resources_of_a_half_written_state_are_those_of_the_last_good_one(stack: OwnStack) -> None:
-    stack.holds(state_of("new")[:-9])
-    assert Stack(stack.target).resources() == []
-    stack.copy.write_text(state_of("old"))
-    assert Stack(stack.target).is_half_written()
-    assert Stack(stack.target).resources() == [{"type": "old"}]
-
-
-def test_a_state_without_any_good_one_is_left_alone_and_named(stack: OwnStack) -> None:
-    stack.holds("half a st")
-    stack.copy.write_text("")
-    engine = Stack(stack.target)
-    engine.recover()
-    assert stack.checkpoint.read_text() == "half a st"
-    with pytest.raises(RefusalError, match="history") as refused:
-        engine.resources()
-    assert str(stack.checkpoint) in str(refused.value)
-
-
-def test_a_good_state_is_left_alone(stack: OwnStack) -> None:
-    stack.holds('{"version": 3}')
-    stack.copy.write_text('{"version": 2}')
-    Stack(stack.target).recover()
-    assert stack.checkpoint.read_text() == '{"version": 3}'
-
-
-def test_a_first_state_that_was_half_written_is_removed_so_that_the_stack_is_made_again(stack: OwnStack) -> None:
-    stack.holds("")
-    Stack(stack.target).recover()
-    assert not stack.checkpoint.exists()
-
-
-def test_a_stack_that_does_not_exist_is_made(stack: OwnStack) -> None:
-    unknown = {name: answer for name, answer in ANSWERS.items() if name != "stack select"}
-    environment = {**stack.target.environment, "ANSWERS": json.dumps(unknown)}
-    stack.fails_with("error: no stack named 'dev' found")
-    assert Stack(Target("dev", stack.target.folder, environment)).run("up")
-    assert stack.calls[1][:3] == ["stack", "init", "dev"]
+    other_run.kill()
+    os.waitid(os.P_PID, other_run.pid, os.WEXITED | os.WNOWAIT)
+    lock = lock_of(stack, other_run.pid, socket.gethostname())
+    stack.recover()
+    assert not lock.exists()

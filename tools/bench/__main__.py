@@ -22,8 +22,9 @@ from rich.progress import Progress
 
 from tools.bench import journals, live_page, one_create, rooms
 from tools.bench.report import IMPORTS, Results, RoomResults, collect_series, draw_chart, write_page, write_text
-from tools.dev.target import ROOT, dev
+from tools.dev.stack import dev
 from tools.programs import CHROMIUM
+from tools.setup import ROOT
 
 CONSOLE = Console(width=None if sys.stdout.isatty() else 160)
 DOCS: Final = ROOT / "docs"

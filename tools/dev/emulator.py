@@ -8,75 +8,70 @@ process is ever ended.
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
-import httpx
+from rtcai_pulumi.maintenance import CommandError
+from tools.dev.stack import BIN
 
-from tools.dev.target import BIN, RefusalError, endpoint
-
-_TAIL = 15
 _COMMAND = (str(BIN / "rtcai"), "emulator")
 
 
 class Emulator:
-    """The emulator with its files in `folder`; a new one is started by `command` with `environment`."""
+    """The emulator at `RTCAI_ENDPOINT` of the environment, with its files in `folder`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], command: Sequence[str] = _COMMAND) -> None:
+        self.endpoint = environment["RTCAI_ENDPOINT"]
         self._folder = folder
         self._environment = environment
         self._command = command
         self._child: subprocess.Popen[str] | None = None
         self._lock = folder / "emulator.lock"
-        self.log = folder / "emulator.log"
 
-    def running(self) -> tuple[int, int] | None:
-        """Return process id and port of this checkout's emulator; None if it is not running."""
-        try:
-            with self._lock.open() as lock:
+    def running(self) -> tuple[int, str] | None:
+        """Return process id and URL of this checkout's emulator; None if it is not running."""
+        with suppress(FileNotFoundError), self._lock.open() as lock:
+            try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return None
-        except BlockingIOError:
-            pid, _, port = self._lock.read_text().partition(" ")
-            return (int(pid), int(port)) if port else None
+            except BlockingIOError:
+                pid, _, endpoint = lock.read().partition(" ")
+                return (int(pid), endpoint) if endpoint else None
         return None
 
-    def start(self, port: int) -> None:
-        """Return when the emulator is ready on `port`: the running one, or a new one.
+    def start(self) -> None:
+        """Return when the emulator is ready: the running one, or a new one. Its state file restores earlier tasks.
 
         Raises:
-            RefusalError: the emulator does not become ready, for example because another program uses the port.
+            CommandError: the emulator does not become ready, for example because another program uses the port.
         """
-        running = self.running()
-        if running is not None and running[1] == port:
-            with suppress(RefusalError):
-                self.tasks(port)
+        port, running = self.endpoint.rpartition(":")[2], self.running()
+        if running and running[1] == self.endpoint:
+            # It does not answer yet if its target was interrupted while it started; then it is replaced.
+            with suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), timeout=5):
                 return
         self.stop()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        state = self._folder / "emulator-state.json"
-        argv = [*self._command, "--port", str(port), "--state", str(state), "--log-level", "warning"]
-        with self._lock.open("w") as lock, self.log.open("wb") as log:
+        log = self._folder / "emulator.log"
+        argv = [*self._command, "--port", port, "--state", "emulator-state.json", "--log-level", "warning"]
+        with self._lock.open("w") as lock, log.open("wb") as errors:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # In its own session, so a Ctrl-C for `make up` does not reach the emulator.
             self._child = subprocess.Popen(
                 argv, cwd=self._folder, env=self._environment, start_new_session=True, pass_fds=[lock.fileno()],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
             )  # fmt: skip
-            lock.write(f"{self._child.pid} {port}")
+            lock.write(f"{self._child.pid} {self.endpoint}")
         # It prints one line when it is ready. If nobody reads that line, because this process has ended, it ends too.
         with cast(IO[str], self._child.stdout) as output:
             if output.readline():
                 return
-        raise RefusalError(
-            f"The emulator did not start: exit code {self._child.wait()}, log {self.log}\n"
-            + "".join(f"  | {line}\n" for line in self.log.read_text(errors="replace").splitlines()[-_TAIL:])
-            + f"  If another program uses port {port}, stop that program. If this checkout has no agents yet, you can\n"
-            f"  set RTCAI_DEV_PORT={port % 65535 + 1} instead."
+        print(log.read_text(errors="replace"), end="")
+        raise CommandError(
+            f"The emulator did not start: exit code {self._child.wait()}, see above.",
+            advice=f"if another program uses port {port}, set RTCAI_DEV_PORT to another one, also for later targets",
         )
 
     def stop(self) -> bool:
@@ -88,17 +83,3 @@ class Emulator:
         if self._child is not None:
             self._child.wait()
         return running is not None
-
-    def tasks(self, port: int) -> list[dict[str, Any]]:
-        """Return all tasks that the emulator knows.
-
-        Raises:
-            RefusalError: the emulator does not answer.
-        """
-        try:
-            # Without the proxies of the environment: they cannot reach the ports of this machine.
-            with httpx.Client(trust_env=False, timeout=5) as client:
-                return list(client.get(f"{endpoint(port)}/-/tasks").raise_for_status().json()["tasks"])
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            reason = type(error).__name__
-            raise RefusalError(f"The emulator does not list its tasks: {reason}. Its log: {self.log}") from None

@@ -1,4 +1,1 @@
-"""Installs a Pulumi CLI for this checkout.
-
-`engine/`, `engine-oldest/` and `language-host/` are the Go modules that pin what a build contains.
-"""
+"""Installs a Pulumi CLI. The folders are the Go modules that pin what a build contains."""

@@ -35,56 +35,45 @@ _PINS = "pins.sha256"
 """The file in an installation that says what it was installed from."""
 
 
-def main() -> int:
-    """Run the installer and return its exit code."""
+def main() -> None:
+    """Run the installer; exit with a message if it failed."""
     parser = argparse.ArgumentParser(prog="python -m tools.pulumi_cli", description=__doc__)
     parser.add_argument("--into", type=Path, help="the folder that gets bin/ (.tools, or .tools/oldest)")
     parser.add_argument("--oldest", action="store_true", help="the oldest supported engine; not from PATH")
-    parser.add_argument("--quiet", action="store_true", help="print nothing if there is nothing to do")
     options = parser.parse_args()
     engine, default = (OLDEST, ".tools/oldest") if options.oldest else (NEWEST, ".tools")
     folder: Path = (options.into or ROOT / default).resolve()
     with wait_for_others(folder / "install.lock"):
-        present = _find(engine, folder / "bin")
-        if present and not options.quiet:
-            print(f"setup: pulumi {present}: nothing to do")
-        if present or _install_from_any_source(engine, folder):
-            return 0
-    print(
-        f"setup: no Pulumi CLI: every source failed, see above. Fix one cause, for example {INSTALL_GO}, and run "
-        "`make setup` again",
-        file=sys.stderr,
-    )
-    return 1
+        if not _is_present(engine, folder / "bin") and not _install_from_any_source(engine, folder):
+            sys.exit(
+                f"setup: no Pulumi CLI: every source failed, see above. Fix one cause, for example {INSTALL_GO}, and "
+                "run `make setup` again"
+            )
 
 
-def _find(engine: str, target: Path) -> str | None:
-    """Return version and place of the CLI in `target`, else of one on PATH; None if there is none that can be used."""
+def _is_present(engine: str, target: Path) -> bool:
+    """Return whether `target` has the CLI or, unless it is the oldest one, PATH has one that can be used."""
     if (target / _PINS).exists() and (target / _PINS).read_text() == _digest_pins(engine):
-        return f"v{engine} in {target}"
+        return True
     if engine == OLDEST:
-        return None
-    folders = [each for each in os.get_exec_path() if each and Path(each).resolve() != target]
-    os.environ["PATH"] = os.pathsep.join(folders)
-    if (pulumi := shutil.which("pulumi")) is None:
-        print("setup: PATH has no pulumi", flush=True)
-        return None
-    next_to_it = os.pathsep.join([str(Path(pulumi).parent), str(Path(pulumi).resolve().parent), *folders])
-    if shutil.which("pulumi-language-python", path=next_to_it) is None:
-        print(f"setup: {pulumi} has no pulumi-language-python next to it or on PATH", flush=True)
-        return None
+        return False
+    os.environ["PATH"] = os.pathsep.join(each for each in os.get_exec_path() if Path(each).resolve() != target)
+    for program in ("pulumi", "pulumi-language-python"):
+        if shutil.which(program) is None:
+            print(f"setup: PATH has no {program}", flush=True)
+            return False
     # Imported only here: it takes longer than everything that a second run does.
     from pulumi.automation import InvalidVersionError, PulumiCommand  # noqa: PLC0415
     from semver import VersionInfo  # noqa: PLC0415
 
     try:
-        version = PulumiCommand(version=VersionInfo.parse(OLDEST)).version
+        PulumiCommand(version=VersionInfo.parse(OLDEST))
     except (OSError, subprocess.CalledProcessError, InvalidVersionError) as error:
-        print(f"setup: {pulumi} cannot be used: {error}", flush=True)
-        return None
+        print(f"setup: the pulumi on PATH cannot be used: {error}", flush=True)
+        return False
     # The targets search `target` first, so an incomplete or outdated copy there must go.
     shutil.rmtree(target, ignore_errors=True)
-    return f"v{version} on PATH, {pulumi}"
+    return True
 
 
 def _digest_pins(engine: str) -> str:
@@ -105,8 +94,7 @@ def _install_from_any_source(engine: str, folder: Path) -> bool:
                 print(f"setup: that failed: {error}", flush=True)
                 continue
             (scratch / "bin" / _PINS).write_text(_digest_pins(engine))
-            if target.exists():
-                target.rename(scratch / "old")
+            shutil.rmtree(target, ignore_errors=True)
             (scratch / "bin").rename(target)
             print(f"setup: pulumi v{engine} is now in {target}", flush=True)
             return True
@@ -164,7 +152,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        sys.exit(main())
+        main()
     except KeyboardInterrupt:
         print("\nsetup: interrupted; run it again", file=sys.stderr)
         sys.exit(130)

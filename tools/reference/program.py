@@ -1,6 +1,7 @@
 """The page of what a program uses: resources, blocks, roles, functions and errors, from their models and docstrings."""
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, get_args, get_origin
 
@@ -64,9 +65,7 @@ def _roles() -> Iterator[str]:
 
 def _functions() -> Iterator[str]:
     yield "## Functions\n"
-    signature = inspect.signature(room_token)
-    bare = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
-    yield f"### `room_token{signature.replace(parameters=bare, return_annotation=signature.empty)}`\n"
+    yield "### `room_token`\n"
     yield f"{inspect.getdoc(room_token)}\n".replace("Args:\n", "Arguments:\n\n").replace("Raises:\n", "Raises:\n\n")
 
 
@@ -113,7 +112,5 @@ def _word(annotation: Any) -> str:
 
 def _text(documented: Any) -> str:
     """Return the docstring up to its first section, with each paragraph on one line."""
-    text = inspect.getdoc(documented) or ""
-    for section in ("\n\nArgs:", "\n\nRaises:", "\n\nReturns:"):
-        text = text.partition(section)[0]
+    text = re.split("\n\n(?:Args|Raises|Returns):", inspect.getdoc(documented) or "")[0]
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n")).replace("``", "`")

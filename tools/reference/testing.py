@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,6 @@ class CollectedTest(NamedTuple):
     name: str
     target: Target
     shows: Sequence[str]
-    reason: str | None
 
 
 @cache
@@ -56,21 +55,17 @@ def with_tests(page: str, tests: Sequence[CollectedTest]) -> str:
     """Return a page whose lines have the number of their tests in the last column, linked to docs/testing.md."""
 
     def fill(row: re.Match[str]) -> str:
-        count = len({(test.file, test.name) for test in _tests_of(row[2], tests)})
+        count = len({(test.file, test.name) for test in tests if safety_subject(row[2]) in test.shows})
         return f"{row[1]} [{count}](testing.md#{row[2]}) |"
 
     return _ROW.sub(fill, page)
-
-
-def _tests_of(line: str, tests: Sequence[CollectedTest]) -> Sequence[CollectedTest]:
-    return [test for test in tests if safety_subject(line) in test.shows]
 
 
 def testing_page() -> str:
     """Return the page in Markdown."""
     tests = collect_tests()
     head, mark, _ = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8").partition(_MARK)
-    return "\n".join([head + mark, *_subjects(tests), *_safety(tests), *_left_to_full(tests)])
+    return "\n".join([head + mark, *_subjects(tests), *_safety(tests)])
 
 
 def _subjects(tests: Sequence[CollectedTest]) -> Iterator[str]:
@@ -93,20 +88,11 @@ def _safety(tests: Sequence[CollectedTest]) -> Iterator[str]:
     yield "The tests of each line of [safety.md](safety.md), and the target that first runs one of them.\n"
     yield "| line | first run by | tests |\n|---|---|---|"
     for line in safety_lines():
-        tests_of_line = _tests_of(line, tests)
+        tests_of_line = [test for test in tests if safety_subject(line) in test.shows]
         target = min((test.target for test in tests_of_line), key=list(Target).index)
         by_file: dict[str, dict[str, None]] = defaultdict(dict)
         for test in tests_of_line:
             by_file[test.file][f"`{test.name}`"] = None
         names = "; ".join(f"`{file}`: {', '.join(names)}" for file, names in by_file.items())
         yield f'| <a id="{line}"></a>`{line}` | `{target}` | {names} |'
-    yield ""
-
-
-def _left_to_full(tests: Sequence[CollectedTest]) -> Iterator[str]:
-    yield "## What waits for `make test-full`, and why\n"
-    yield "| file | tests | why |\n|---|---|---|"
-    waiting = {(test.file, test.name): test.reason for test in tests if test.target is Target.FULL}
-    for file, count in Counter(file for file, _ in waiting).items():
-        yield f"| `{file}` | {count} | {next(reason for (each, _), reason in waiting.items() if each == file)} |"
     yield ""
