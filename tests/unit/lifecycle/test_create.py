@@ -336,6 +336,24 @@ def test_no_request_is_sent_once_a_later_run_has_an_agent_of_its_own(runs: Runs)
     assert [record.task for record in run.journal.records(OWNER) if record.is_unfinished] == ["7/later"]
 
 
+def test_nothing_comes_between_the_check_for_later_runs_and_the_request(runs: Runs) -> None:
+    """Not even a look at the clock: the later run begins while this one compares its end with the time."""
+    run = runs.next(service := Service())
+    later_runs: list[bool] = []
+
+    def now() -> datetime:
+        if not later_runs and run.journal.records(OWNER):
+            later_runs.append(True)
+            start_later(runs)
+        return datetime.now(UTC)
+
+    run.now = now
+    with pytest.raises(TakenOver, match="a later run of this stack manages it now"):
+        create(OWNED, run)
+    assert later_runs
+    assert service.calls == []
+
+
 def test_a_late_task_is_closed_if_a_later_run_has_an_agent(runs: Runs) -> None:
     def answered() -> httpx.Response:
         start_later(runs)
