@@ -63,8 +63,8 @@ def _is_present(engine: str, target: Path) -> bool:
             print(f"setup: PATH has no {program}", flush=True)
             return False
     # Imported only here: it takes longer than everything that a second run does.
-    from pulumi.automation import InvalidVersionError, PulumiCommand  # noqa: PLC0415
-    from semver import VersionInfo  # noqa: PLC0415
+    from pulumi.automation import InvalidVersionError, PulumiCommand  # noqa: PLC0415  as said above
+    from semver import VersionInfo  # noqa: PLC0415  as said above
 
     try:
         PulumiCommand(version=VersionInfo.parse(OLDEST))
@@ -107,8 +107,8 @@ def _run_installer(engine: str, into: Path) -> None:
     Raises:
         OSError, CalledProcessError: the download failed.
     """
-    from pulumi.automation import PulumiCommand  # noqa: PLC0415 - as above
-    from semver import VersionInfo  # noqa: PLC0415
+    from pulumi.automation import PulumiCommand  # noqa: PLC0415  only a download needs it
+    from semver import VersionInfo  # noqa: PLC0415  as above
 
     print(f"setup: downloading pulumi v{engine} ...", flush=True)
     socket.setdefaulttimeout(_SECONDS)
