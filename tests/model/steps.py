@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
 from rtcai_pulumi.lifecycle import end_time, recovery_rules
-from rtcai_pulumi.service.errors import RoomNotFound, TakenOver
+from rtcai_pulumi.service.errors import EndPassed, RoomNotFound, TakenOver
 from tests.model.world import Raised, Request, the_one
 
 if TYPE_CHECKING:
@@ -287,11 +287,17 @@ class WaitForProcess(Step):
 
 @dataclass(frozen=True, slots=True)
 class RequireStillWanted(Step):
-    """`Run.require_still_wanted`."""
+    """`require_time_left` and `Run.require_still_wanted`, in this order, right before a request is sent.
+
+    They are one step: if the end passes between the two, the request is sent some milliseconds after it.
+    """
 
     trace: str
+    ends_at: str = ""
 
     def take(self, world: World, process: int, option: str) -> Raised | None:
+        if not end_time.may_start(self.ends_at, world.now):
+            return Raised(EndPassed)
         lives = engine_lives(world, process)
         record = world.record(self.trace)
         may_send = recovery_rules.may_send(record, process=process, engine_lives=lives)

@@ -104,9 +104,7 @@ def recover_what_was_never_returned(me: Me) -> Steps:
 def start_agent(me: Me, inputs: Inputs) -> Steps:
     record = yield Add(a_record(f"x{me.process}{'.again' * me.number}", OWNER, inputs, me.process, kept=inputs.kept))
     try:
-        if not end_time.may_start(inputs.ends_at, (yield Now())):
-            raise EndPassed("")
-        yield RequireStillWanted(record.trace_id)
+        yield RequireStillWanted(record.trace_id, inputs.ends_at)
         yield Send(
             "create",
             trace=record.trace_id,
