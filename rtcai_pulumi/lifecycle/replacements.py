@@ -60,11 +60,11 @@ class Replacements:
         self._failed: set[str] = set()
         """The calls whose error ends the run."""
         self._compared: dict[str, str] = {}
-        """The owner of each task that was compared with new inputs, and has no successor yet."""
-        self._tasks: dict[str, str] = {}
-        """The same, by owner."""
+        """The owner of each task that was compared with new inputs."""
         self._announced: set[str] = set()
-        """The owners that were checked as new, and are not created yet."""
+        """The owners that were checked as new."""
+        self._created: set[str] = set()
+        """The owners whose create has begun: what is deleted of them afterwards has its successor."""
         self._between: dict[str, str] = {}
         """The room of each owner whose agent is being deleted, or is deleted, and whose next agent is not created."""
         self._reported: set[str] = set()
@@ -81,16 +81,13 @@ class Replacements:
             self._failed.discard(name)
             self._running += 1
         try:
-            yield
+            try:
+                yield
+            finally:
+                self._end_call()
         except Exception:
-            self._end_call()
             self.fail(name, may_be_repeated=may_be_repeated)
             raise
-        except BaseException:
-            self._end_call()
-            raise
-        else:
-            self._end_call()
 
     def fail(self, name: str, *, may_be_repeated: bool = False) -> None:
         """Note that a call has failed, and wait until no room is between two steps."""
@@ -104,7 +101,6 @@ class Replacements:
         """Note that the program still declares a task's resource: if the task is deleted, it is to be replaced."""
         with self._changed:
             self._compared[id_] = owner
-            self._tasks[owner] = id_
 
     def note_announced(self, owner: str) -> None:
         """Note that the engine will create an agent for an owner; for ``--replace`` and a taint it compares nothing."""
@@ -125,6 +121,8 @@ class Replacements:
         """
         with self._changed:
             owner = self._compared.get(id_, owner_in_state if owner_in_state in self._announced else None)
+            if owner in self._created:
+                owner = None
             if owner is not None and self._failed and self._ends_at_error:
                 summary = (
                     "The agent was not replaced, and keeps running: another resource of this run has failed, so its "
@@ -151,9 +149,7 @@ class Replacements:
             return
         with self._changed:
             # If its old agent is deleted after this, the replacement starts first, and its room is never silent.
-            self._announced.discard(owner)
-            if task := self._tasks.pop(owner, None):
-                self._compared.pop(task, None)
+            self._created.add(owner)
         try:
             yield
         finally:
