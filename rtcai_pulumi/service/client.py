@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, Self
 from urllib.parse import quote
-
-import httpx
 
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.config.wire import close_body
 from rtcai_pulumi.service import errors
 from rtcai_pulumi.service.answers import Answer, error_of_answer, parse_whole_number
 from rtcai_pulumi.service.errors import Facts, RateLimited, RtcAiError
+from rtcai_pulumi.service.http_library import httpx
 from rtcai_pulumi.service.network import Route, drop_user, how_to_trust, load_trusted, route_to
 from rtcai_pulumi.service.rate import Pace
 from rtcai_pulumi.service.redaction import redact, texts_in
@@ -30,6 +30,8 @@ from rtcai_pulumi.service.settings import Settings, name_setting
 from rtcai_pulumi.service.signing import check_sum
 
 _CONTENT_TYPE: Final = "application/json;charset=UTF-8"
+_USER_AGENT: Final = (b"User-Agent", b"rtcai-pulumi")
+"""Some gateways refuse a request that does not say what sends it."""
 _NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -88,7 +90,8 @@ class Client:
         """The route of the requests to each endpoint."""
         self._transport = transport
         self._of_thread = threading.local()
-        self._clients: list[httpx.Client] = []
+        self._transports: list[httpx.BaseTransport] = []
+        self._limits = {"timeout": httpx.Timeout(settings.timeout).as_dict()}
         self._trusted = self._load_trusted()
         self._connect()  # a wrong proxy or certificate is an error here
 
@@ -99,8 +102,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        for client in self._clients:
-            client.close()
+        for transport in self._transports:
+            transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -201,40 +204,38 @@ class Client:
         url = f"{self.settings.endpoint}/v1/api/task/close"
         return self._send("GET", url, {}, Facts(endpoint=self.settings.endpoint))
 
-    def _connect(self) -> dict[str, httpx.Client]:
-        """The library's client for each endpoint, of this thread alone.
+    def _connect(self) -> dict[str, httpx.BaseTransport]:
+        """The library's transport to each endpoint, of this thread alone.
 
-        A client that many threads share looks through all connections for each request: with 32 threads, a request
-        took half as long again.
+        One that many threads share looks through all connections for each request: with 32 threads, a request took
+        half as long again. A transport alone, without the library's client, takes half of its processor time for a
+        request; what the client adds (redirects, cookies, a login, default headers) is not used here.
 
         Raises:
             SettingsError: a proxy is wrong, or a package for it is missing.
         """
-        known: dict[str, httpx.Client] | None = getattr(self._of_thread, "by_url", None)
+        known: dict[str, httpx.BaseTransport] | None = getattr(self._of_thread, "by_url", None)
         if known is None:
-            by_proxy = {route.proxy: self._client_for(route) for route in self.routes.values()}
-            self._clients += by_proxy.values()
+            by_proxy = {route.proxy: self._transport or self._open_transport(route) for route in self.routes.values()}
+            self._transports += by_proxy.values()
             known = self._of_thread.by_url = {url: by_proxy[route.proxy] for url, route in self.routes.items()}
         return known
 
-    def _client_for(self, route: Route) -> httpx.Client:
-        """The library's client for a route. The library reads no environment variables; `network` does that."""
-        transport = self._transport
-        if transport is None:
-            connections = len(self.routes)  # one thread sends one request at a time, to one of these endpoints
-            limits = httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
-            )
-            try:
-                transport = httpx.HTTPTransport(verify=self._trusted, limits=limits, proxy=route.proxy, trust_env=False)
-            except ImportError:
-                summary = f"The proxy in {route.reason} is a SOCKS proxy, but SOCKS support is not installed."
-                advice = "run `pip install 'httpx[socks]'` in the program's environment, or set an HTTP proxy"
-                raise errors.SettingsError(summary, advice=advice) from None
-            except (ValueError, httpx.InvalidURL) as error:
-                summary = f"The proxy in {route.reason} is not valid: {self._describe(error)}."
-                raise errors.SettingsError(summary, advice="write it as http://host:port") from None
-        return httpx.Client(timeout=self.settings.timeout, transport=transport, trust_env=False)
+    def _open_transport(self, route: Route) -> httpx.HTTPTransport:
+        """The library's transport for a route. The library reads no environment variables; `network` does that."""
+        connections = len(self.routes)  # one thread sends one request at a time, to one of these endpoints
+        limits = httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
+        )
+        try:
+            return httpx.HTTPTransport(verify=self._trusted, limits=limits, proxy=route.proxy, trust_env=False)
+        except ImportError:
+            summary = f"The proxy in {route.reason} is a SOCKS proxy, but SOCKS support is not installed."
+            advice = "run `pip install 'httpx[socks]'` in the program's environment, or set an HTTP proxy"
+            raise errors.SettingsError(summary, advice=advice) from None
+        except (ValueError, httpx.InvalidURL) as error:
+            summary = f"The proxy in {route.reason} is not valid: {self._describe(error)}."
+            raise errors.SettingsError(summary, advice="write it as http://host:port") from None
 
     def _load_trusted(self) -> ssl.SSLContext:
         """The trusted certificates; none are read if no connection of this client uses TLS, for example on loopback.
@@ -298,10 +299,15 @@ class Client:
         self, method: str, url: str, headers: Mapping[str, str], facts: Facts, content: bytes | None = None
     ) -> Answer:
         # The library only accepts ASCII strings as header values; the name of a room may have any characters.
-        encoded = {name.encode(): value.encode() for name, value in headers.items()}
+        encoded = [_USER_AGENT, *((name.encode(), value.encode()) for name, value in headers.items())]
+        transport = self._connect()[str(facts.endpoint)]
+        request = httpx.Request(method, _parse_url(url), headers=encoded, content=content, extensions=self._limits)
         try:
-            with self._connect()[str(facts.endpoint)].stream(method, url, headers=encoded, content=content) as response:
+            response = transport.handle_request(request)
+            try:
                 content_back = self._read(response)
+            finally:
+                response.close()
         except _NOT_SENT as error:
             raise self._connection_error(error, facts) from None
         except httpx.HTTPError as error:
@@ -387,6 +393,10 @@ def _require_urls(settings: Settings) -> None:
             summary = f"{setting.variable} is not a valid URL: {error}."
             advice = "correct it; it may contain an invisible character"
             raise errors.SettingsError(summary, advice=advice, settings=[setting]) from None
+
+
+_parse_url: Final = lru_cache(maxsize=16)(httpx.URL)
+"""Parses a URL; all task calls of a process use the same few."""
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

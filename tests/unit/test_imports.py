@@ -37,9 +37,22 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
             ("httpx", "sqlite3", "rtcai_pulumi.events", "rtcai_pulumi.plugin"),
         ),
         ("import rtcai_pulumi.plugin", ("httpx", "sqlite3", "rtcai_pulumi.events", "rtcai_pulumi.conversation")),
+        ("import rtcai_pulumi.service.client", ("httpx._main", "click", "pygments", "rich")),
     ],
 )
 def test_an_import_loads_no_more_than_it_needs(statement: str, left_out: tuple[str, ...]) -> None:
     program = f"{statement}\nimport sys\nprint([name for name in {left_out!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_program_that_has_loaded_the_http_library_itself_keeps_its_command_line() -> None:
+    program = """
+import sys
+import httpx
+main, loaded = httpx.main, "httpx._main" in sys.modules
+import rtcai_pulumi.service.client
+assert httpx.main is main
+assert ("httpx._main" in sys.modules) == loaded
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -49,6 +49,22 @@ def answer(status: int = 200, **body: Any) -> httpx.Response:
     return httpx.Response(status, json=body)
 
 
+def test_a_cookie_of_a_gateway_is_not_sent_back_and_a_redirect_is_not_followed() -> None:
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        headers = {"Set-Cookie": "gateway=1", "Location": "http://elsewhere.test/"}
+        return httpx.Response(307, json={"code": 200}, headers=headers)
+
+    with client(handler) as service:
+        for _ in range(2):
+            with pytest.raises(errors.RtcAiError):
+                service.close_task(7, "2a78", cname="room1", trace_id="trace-1")
+    assert [str(request.url) for request in seen] == ["http://task.test/v1/api/task/close"] * 2
+    assert not any("Cookie" in request.headers for request in seen)
+
+
 def test_a_create_is_signed_with_the_secret_and_never_sends_it() -> None:
     seen: list[httpx.Request] = []
 
@@ -63,6 +79,7 @@ def test_a_create_is_signed_with_the_secret_and_never_sends_it() -> None:
     assert request.headers["CurTime"] == "1760000000"
     assert request.headers["CheckSum"] == check_sum("the-app-secret", "nonce-1", "1760000000")
     assert request.headers["X-custom-traceid"] == "trace-1"
+    assert request.headers["User-Agent"] == "rtcai-pulumi"
     assert json.loads(request.content) == BODY
     assert b"the-app-secret" not in request.content + str(request.headers.raw).encode()
 
