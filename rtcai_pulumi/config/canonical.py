@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 
 from pydantic_core import PydanticUndefined
@@ -99,17 +99,23 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
+@cache
+def _defaults(model: type[Block]) -> Mapping[str, Any]:
+    """The documented defaults of a block's own fields, by their names in the request."""
+    inner = nested_blocks(model)
+    return {
+        wire_name: to_json(field.default)
+        for name, field in model.model_fields.items()
+        if (wire_name := field.alias or name) not in inner and field.default not in {None, PydanticUndefined}
+    }
+
+
 def _fill_defaults(model: type[Block], block: dict[str, Any]) -> dict[str, Any]:
     """A block with the documented defaults of the fields that it leaves out, at any depth."""
-    inner = nested_blocks(model)
-    filled = dict(block)
-    for name, field in model.model_fields.items():
-        wire_name = field.alias or name
-        if wire_name in inner:
-            nested = filled.get(wire_name, {})
-            filled[wire_name] = _fill_defaults(inner[wire_name], nested) if isinstance(nested, dict) else nested
-        elif wire_name not in filled and field.default not in {None, PydanticUndefined}:
-            filled[wire_name] = to_json(field.default)
+    filled = {**_defaults(model), **block}
+    for name, inner in nested_blocks(model).items():
+        nested = filled.get(name, {})
+        filled[name] = _fill_defaults(inner, nested) if isinstance(nested, dict) else nested
     if "role" not in block and any(block.get(name) for name in _OWN_PROMPT):
         # It is not documented that no role with an own prompt means role 0: setting it may change something.
         filled.pop("role", None)

@@ -4,6 +4,7 @@ The inputs are flat (``cname``, ``requestId``, the blocks, ``extra``); the servi
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from rtcai_pulumi.config.block import Block
@@ -14,7 +15,8 @@ EXACT_LIMIT: Final = 2**53
 """From this number on, a float cannot represent every whole number."""
 
 
-def nested_blocks(model: type[Block]) -> dict[str, type[Block]]:
+@cache
+def nested_blocks(model: type[Block]) -> Mapping[str, type[Block]]:
     """The fields of a block that are blocks themselves, by their names in the request."""
     return {
         field.alias or name: field.annotation
