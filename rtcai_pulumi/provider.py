@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi.dynamic import ResourceProvider
 
+from rtcai_pulumi.module_loading import load_for_good
+
 if TYPE_CHECKING:
     from pulumi.dynamic import CheckResult, ConfigureRequest, CreateResult, DiffResult, ReadResult, UpdateResult
 
@@ -52,10 +54,11 @@ class _DynamicProvider(ResourceProvider):
 
     def _configure_process(self, req: ConfigureRequest) -> PluginProcess:
         """The one process. It resolves its settings at the first request, because a preview needs none."""
-        from rtcai_pulumi.plugin import PluginProcess  # noqa: PLC0415  a program only names the class
-
         with _DynamicProvider._configuring:
             if _DynamicProvider._process is None:
+                with load_for_good():
+                    from rtcai_pulumi.plugin import PluginProcess  # noqa: PLC0415  a program only names the class
+
                 _DynamicProvider._process = PluginProcess(req.config.get)
             return _DynamicProvider._process
 
@@ -69,9 +72,10 @@ class ConversationProvider(_DynamicProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         """Load what serves the verbs."""
+        process = self._configure_process(req)
         from rtcai_pulumi.plugin import ConversationVerbs  # noqa: PLC0415  as above
 
-        self._verbs = ConversationVerbs(self._configure_process(req))
+        self._verbs = ConversationVerbs(process)
 
 
 class RoomProvider(_DynamicProvider):
@@ -83,6 +87,7 @@ class RoomProvider(_DynamicProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         """Load what serves the verbs."""
+        process = self._configure_process(req)
         from rtcai_pulumi.plugin import RoomVerbs  # noqa: PLC0415  as above
 
-        self._verbs = RoomVerbs(self._configure_process(req))
+        self._verbs = RoomVerbs(process)
