@@ -16,4 +16,4 @@ try:
     import httpx as httpx  # noqa: PLC0414  exported
 finally:
     if _is_new:
-        del sys.modules[_COMMAND_LINE]
+        sys.modules.pop(_COMMAND_LINE, None)

@@ -1,38 +1,52 @@
-"""Loading modules that stay: Python searches for garbage again afterwards."""
+"""Loading modules that stay: Python searches for garbage again afterwards, and the plugin finds its thread pool."""
 
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from rtcai_pulumi.module_loading import load_for_good
+from rtcai_pulumi.module_loading import pause_garbage_collection
+
+CONFIGURE = """
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from rtcai_pulumi.provider import ConversationProvider
+
+pool = ThreadPoolExecutor(max_workers=4)
+pool.submit(ConversationProvider().configure, SimpleNamespace(config={})).result()
+print(pool._max_workers)
+"""
 
 
 @pytest.fixture(autouse=True)
 def collection() -> Iterator[None]:
     yield
     gc.enable()
-    gc.unfreeze()
 
 
-def test_nothing_is_searched_in_the_block_and_what_was_loaded_is_not_searched_later() -> None:
-    with load_for_good():
+def test_a_configured_provider_has_widened_the_pool_that_called_it() -> None:
+    done = subprocess.run([sys.executable, "-c", CONFIGURE], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 32
+
+
+def test_nothing_is_searched_in_the_block() -> None:
+    with pause_garbage_collection():
         assert not gc.isenabled()
-        before = gc.get_freeze_count()
     assert gc.isenabled()
-    assert gc.get_freeze_count() > before
 
 
 def test_a_program_that_searches_for_no_garbage_is_left_as_it_is() -> None:
     gc.disable()
-    with load_for_good():
+    with pause_garbage_collection():
         pass
     assert not gc.isenabled()
 
 
 def test_it_is_enabled_again_after_an_error() -> None:
-    with pytest.raises(ImportError), load_for_good():
+    with pytest.raises(ImportError), pause_garbage_collection():
         raise ImportError
     assert gc.isenabled()
 
@@ -41,13 +55,13 @@ def test_two_threads_may_load_at_the_same_time() -> None:
     both, first_is_over = threading.Barrier(2), threading.Event()
 
     def load_longer() -> None:
-        with load_for_good():
+        with pause_garbage_collection():
             both.wait()
             first_is_over.wait()
 
     other = threading.Thread(target=load_longer)
     other.start()
-    with load_for_good():
+    with pause_garbage_collection():
         both.wait()
     first_is_over.set()
     other.join()

@@ -55,11 +55,11 @@ def test_a_cookie_of_a_gateway_is_not_sent_back_and_a_redirect_is_not_followed()
     def handler(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         headers = {"Set-Cookie": "gateway=1", "Location": "http://elsewhere.test/"}
-        return httpx.Response(307, json={"code": 200}, headers=headers)
+        return httpx.Response(307, text="moved", headers=headers)
 
     with client(handler) as service:
         for _ in range(2):
-            with pytest.raises(errors.RtcAiError):
+            with pytest.raises(errors.WrongEndpoint):
                 service.close_task(7, "2a78", cname="room1", trace_id="trace-1")
     assert [str(request.url) for request in seen] == ["http://task.test/v1/api/task/close"] * 2
     assert not any("Cookie" in request.headers for request in seen)
@@ -80,6 +80,7 @@ def test_a_create_is_signed_with_the_secret_and_never_sends_it() -> None:
     assert request.headers["CheckSum"] == check_sum("the-app-secret", "nonce-1", "1760000000")
     assert request.headers["X-custom-traceid"] == "trace-1"
     assert request.headers["User-Agent"] == "rtcai-pulumi"
+    assert request.headers["Accept-Encoding"] == "gzip, deflate"
     assert json.loads(request.content) == BODY
     assert b"the-app-secret" not in request.content + str(request.headers.raw).encode()
 
