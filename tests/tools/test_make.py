@@ -176,10 +176,12 @@ def test_a_second_interrupt_does_not_wait_for_a_slow_answer(checkout: Checkout) 
     with checkout.starts_up() as child:
         assert child.stdout
         output = []
-        for line in child.stdout:
-            output.append(line)
-            if "RealtimeConversation agent creating" in line or "If you would like to terminate" in line:
-                os.killpg(child.pid, signal.SIGINT)
+        for reason in ("RealtimeConversation agent creating", "If you would like to terminate", "no further interrupt"):
+            for line in child.stdout:
+                output.append(line)
+                if reason in line:
+                    os.killpg(child.pid, signal.SIGINT)
+                    break
         _, errors = child.communicate()
     assert "^C received; terminating\n" in output
     assert "Run `make up` again." in errors
