@@ -1,6 +1,7 @@
 """The fixtures of all tests of the make targets."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def environ(scrubbed_environment: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The scrubbed environment, also without the settings of the `make` that runs the tests."""
+def environ(scrubbed_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The scrubbed environment, also without the settings of the `make` that runs the tests.
+
+    A stack that is opened replaces the environment of its process, so it is restored afterwards.
+    """
     for name in list(os.environ):
-        if name.startswith(("MAKE", "MFLAGS", "PULUMI_")):
+        # Without PYTHONUNBUFFERED, the tests see whether a target prints each line at once.
+        if name.startswith(("MAKE", "MFLAGS", "PULUMI_", "PYTHONUNBUFFERED")):
             monkeypatch.delenv(name)
-    return dict(os.environ)
+    own = dict(os.environ)
+    yield dict(own)
+    os.environ.clear()
+    os.environ.update(own)
 
 
 @pytest.fixture

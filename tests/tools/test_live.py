@@ -61,7 +61,7 @@ class Checkout:
             try:
                 while block := os.read(ours, 65536):
                     written += block
-                    if (questions := written.count(b"  details\r\n") + written.count(b"[y/N]")) > asked:
+                    if (questions := written.count(b'"yes" to continue: ') + written.count(b"[y/N]")) > asked:
                         os.write(ours, f"{answer}\r".encode())
                         asked = questions
             except OSError:
@@ -128,11 +128,14 @@ def test_no_room_is_invented(checkout: Checkout) -> None:
     assert "RTCAI_ROOM" in ended.stderr
 
 
-def test_a_no_starts_nothing(checkout: Checkout, service: Service) -> None:
+@pytest.mark.parametrize("answer", ["", "YES", "yes "])
+def test_all_but_a_yes_starts_nothing(checkout: Checkout, service: Service, answer: str) -> None:
     checkout.environ["RTCAI_ROOM"] = "keynote"
-    code, written = checkout.runs_on_a_terminal("up", "")
+    code, written = checkout.runs_on_a_terminal("up", answer)
     assert code == 1
-    assert "confirmation declined" in written
+    assert "Not confirmed. Nothing was changed." in written
+    assert "Updating (live)" not in written
+    assert "Traceback" not in written
     assert service.rooms() == []
 
 
@@ -146,6 +149,7 @@ def test_a_yes_starts_one_agent_in_the_named_room_and_another_yes_stops_it(
     assert code == 0, written
     assert "real service" in written
     assert "room 'keynote'" in written
+    assert written.index("2 to create") < written.index("Perform this change?") < written.index("2 created")
     assert SECRET not in written
     assert service.rooms() == ["keynote"]
 

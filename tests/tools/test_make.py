@@ -1,19 +1,22 @@
 """`make up`, `status` and `down` as a new user enters them: the real engine, the real emulator, a separate state."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.engine.crash import end_session
 from tests.network import free_port
 from tests.tools.conftest import tasks_of
 from tools.dev.emulator import Emulator
-from tools.dev.stack import dev
+from tools.dev.stack import PROJECT, Stack, dev
 
 pytestmark = pytest.mark.full("more states that a checkout can be in")
 
@@ -26,12 +29,26 @@ class Checkout:
 
     root: Path
     environ: dict[str, str]
+    stack: Stack
     emulator: Emulator
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the engine's locks."""
+        return self.stack.backend / ".pulumi" / "locks" / "organization" / PROJECT / "dev"
 
     def make(self, *targets: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["make", *targets], cwd=self.root, env={**self.environ, **environ}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def starts_up(self) -> subprocess.Popen[str]:
+        """Start `make up` in a session of its own: as on a terminal, an interrupt reaches all of its processes."""
+        # Tests in the background of a shell have inherited an ignored interrupt.
+        return subprocess.Popen(
+            ["env", "--default-signal=INT", "make", "up"], cwd=self.root, env=self.environ, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def tasks(self) -> list[tuple[str, str]]:
@@ -47,7 +64,7 @@ def checkout(root: Path, tmp_path: Path, environ: dict[str, str]) -> Iterator[Ch
     own = {"RTCAI_DEV_DIR": str(tmp_path / "state"), "RTCAI_DEV_PORT": str(free_port())}
     stack = dev({**environ, **own})
     emulator = Emulator(stack.folder, stack.environment)
-    yield Checkout(root, {**environ, **own}, emulator)
+    yield Checkout(root, {**environ, **own}, stack, emulator)
     emulator.stop()
 
 
@@ -78,8 +95,9 @@ def test_alone_it_lists_every_target(checkout: Checkout) -> None:
 @pytest.mark.everyday
 @pytest.mark.shows("make up", "make status", "make down")
 def test_up_then_up_then_down_then_down(checkout: Checkout) -> None:
-    # A kind of proxy that httpx does not support, at an address where no process listens.
-    first = succeeded(checkout.make("up", ALL_PROXY="socks5://127.0.0.1:1"))
+    # A kind of proxy that httpx does not support, at an address where no process listens. With the other setting, the
+    # engine would not find its language host.
+    first = succeeded(checkout.make("up", ALL_PROXY="socks5://127.0.0.1:1", PULUMI_IGNORE_AMBIENT_PLUGINS="true"))
     tasks = checkout.tasks()
     assert sorted(room for room, _ in tasks) == ROOMS
     assert "+ 4 created" in first
@@ -128,25 +146,67 @@ def test_up_brings_back_an_emulator_that_has_ended(checkout: Checkout) -> None:
 
 
 def test_interrupted_it_can_be_run_again(checkout: Checkout) -> None:
-    # A session of its own: as on a terminal, the interrupt reaches make, the tool and the engine at the same time.
-    # Tests in the background of a shell have inherited an ignored interrupt.
-    command = ["env", "--default-signal=INT", "make", "up"]
-    with subprocess.Popen(
-        command, cwd=checkout.root, env=checkout.environ, stdin=subprocess.DEVNULL, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as child:  # fmt: skip
+    with checkout.starts_up() as child:
         assert child.stdout
         for line in child.stdout:
             if "creating" in line:
                 os.killpg(child.pid, signal.SIGINT)
                 break
-        _, errors = child.communicate()
+        output, errors = child.communicate()
     assert child.returncode != 0
+    assert "Error 130" in errors
     assert "Run `make up` again." in errors
+    assert "Traceback" not in errors
+    # The engine has ended by itself: it has reported the end, written its state and removed its lock.
+    assert "Duration:" in output
+    assert "pending_operations" not in checkout.stack.checkpoint.read_text()
+    assert not list(checkout.locks.glob("*.json"))
 
     succeeded(checkout.make("up"))
     assert checkout.rooms() == ROOMS
     succeeded(checkout.make("down"))
+
+
+def test_a_second_interrupt_does_not_wait_for_a_slow_answer(checkout: Checkout) -> None:
+    checkout.stack.folder.mkdir(parents=True)
+    checkout.emulator.start()
+    faults = f"{checkout.emulator.endpoint}/-/faults"
+    fault = {"verb": "create", "kind": "hang", "times": None}
+    httpx.post(faults, json=fault, trust_env=False).raise_for_status()
+    with checkout.starts_up() as child:
+        assert child.stdout
+        output = []
+        for reason in ("RealtimeConversation agent creating", "If you would like to terminate", "no further interrupt"):
+            for line in child.stdout:
+                output.append(line)
+                if reason in line:
+                    os.killpg(child.pid, signal.SIGINT)
+                    break
+        _, errors = child.communicate()
+    assert "^C received; terminating\n" in output
+    assert "Run `make up` again." in errors
+    assert "Traceback" not in errors
+    assert not list(checkout.locks.glob("*.json"))
+
+    httpx.delete(faults, trust_env=False).raise_for_status()
+    succeeded(checkout.make("up"))
+    assert checkout.rooms() == ROOMS
+    succeeded(checkout.make("down"))
+
+
+def test_who_works_on_the_stack_is_named_once(checkout: Checkout) -> None:
+    succeeded(checkout.make("preview"))  # the stack exists
+    checkout.locks.mkdir(parents=True, exist_ok=True)
+    holder = {"pid": os.getpid(), "hostname": socket.gethostname(), "username": "somebody"}
+    (checkout.locks / "1.json").write_text(json.dumps({**holder, "timestamp": "2026-01-02T09:00:00Z"}))
+    refused = checkout.make("up")
+    assert refused.returncode != 0
+    shown = refused.stdout + refused.stderr
+    assert shown.count("the stack is currently locked by") == 1
+    assert f"created by somebody@{socket.gethostname()} (pid {os.getpid()})" in shown
+    assert "Pulumi's `up` failed" in shown
+    assert "Traceback" not in shown
+    assert checkout.rooms() == []
 
 
 def test_killed_it_can_be_run_again(checkout: Checkout) -> None:
@@ -166,7 +226,9 @@ def test_agents_on_another_port_are_not_given_up(checkout: Checkout) -> None:
     succeeded(checkout.make("up"))
     other = checkout.make("down", RTCAI_DEV_PORT=str(free_port()))
     assert other.returncode != 0
-    assert checkout.emulator.endpoint in other.stdout + other.stderr
+    assert checkout.emulator.endpoint in other.stdout
+    assert "Pulumi's `destroy` failed" in other.stderr
+    assert "Traceback" not in other.stdout + other.stderr
     succeeded(checkout.make("down"))
 
 

@@ -1,4 +1,7 @@
-"""A stack: which one the environment selects, the environment of its commands, and how they run and recover."""
+"""A stack: which one the environment selects, the environment of its commands, and how they run and recover.
+
+Here a program replaces Pulumi; `test_make.py` and `test_live.py` have the real one.
+"""
 
 import json
 import os
@@ -14,7 +17,7 @@ import pytest
 
 from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.service.errors import SettingsError
-from tools.dev.stack import PROJECT, Stack, choose, dev, live
+from tools.dev.stack import PROJECT, Stack, choose, dev, live, run
 
 SERVER = {"RTCAI_APP_KEY": "k", "RTCAI_APP_SECRET": "s"}
 CLIENT = {"RTCAI_APP_KEY": "k", "RTCAI_TOKEN": "t", "RTCAI_UID": "1"}
@@ -83,16 +86,21 @@ def test_the_default_port_is_fixed() -> None:
 
 FAKE_PULUMI = """
 import json, os, pathlib, signal, sys
+command = next(argument for argument in sys.argv[1:] if argument != "--non-interactive")
 with open(os.environ["LOG"], "a") as file:
-    file.write(json.dumps(sys.argv[1:]) + "\\n")
-if sys.argv[1] == "up":
+    file.write(json.dumps([sys.argv[1:], dict(os.environ)]) + "\\n")
+if command == "version":
+    print("v3.274.1")
+if command == "up":
     # As the engine: it shuts down by itself after an interrupt.
     signal.signal(signal.SIGINT, lambda *_: (print("interrupted"), sys.exit(7)))
     pathlib.Path(os.environ["FIFO"]).write_text(str(os.getpid()))
     signal.pause()
-print(os.environ["LOG"])
-sys.exit(sys.argv[1] == "preview")
+if command == "destroy":
+    print("a line of the engine")
+    sys.exit("error: the reason")
 """
+OF_THE_AUTOMATION_API = {"PULUMI_AUTOMATION_API", "PULUMI_DEBUG_COMMANDS", "PULUMI_SKIP_UPDATE_CHECK"}
 
 
 @pytest.fixture
@@ -104,46 +112,57 @@ def stack(tmp_path: Path) -> Stack:
     program.chmod(0o755)
     os.mkfifo(tmp_path / "fifo")
     environ = {"LOG": str(tmp_path / "log"), "FIFO": str(tmp_path / "fifo"), "PATH": str(program.parent)}
-    return Stack("dev", tmp_path / "dev", environ)
+    return Stack("dev", tmp_path / "dev", {**environ, "LC_ALL": "C.UTF-8"})
 
 
-def calls_of(stack: Stack) -> list[list[str]]:
+def calls_of(stack: Stack) -> list[tuple[list[str], dict[str, str]]]:
+    """Arguments and environment of each call."""
     return [json.loads(line) for line in Path(stack.environment["LOG"]).read_text().splitlines()]
 
 
-def test_open_creates_the_stack_and_a_project_that_runs_this_checkout(stack: Stack, root: Path) -> None:
-    with stack.open():
-        assert calls_of(stack) == [["stack", "select", "--create", "dev"]]
+def test_open_selects_the_stack_and_a_project_that_runs_this_checkout(stack: Stack, root: Path) -> None:
+    with stack.open() as pulumi:
+        assert calls_of(stack)[-1][0] == ["--non-interactive", "stack", "select", "--stack", "dev"]
+    assert pulumi.workspace.work_dir == str(stack.folder)
+    assert pulumi.workspace.program is None
     assert json.loads((stack.folder / "Pulumi.yaml").read_text())["main"] == str(root)
 
 
-def test_the_commands_lines_are_printed_and_nothing_of_the_users_environment_reaches_it(
-    stack: Stack, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commands_get_nothing_of_the_users_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG", "/of/the/user")
-    with stack.open():
-        stack.run("pulumi", "destroy")
-    assert "/of/the/user" not in capfd.readouterr().out
+    monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "of-the-user")
+    with stack.open() as pulumi:
+        run(pulumi.workspace.remove_stack, "dev")
+        run(subprocess.call, ["pulumi", "about"])
+    called = calls_of(stack)
+    assert [call[-1] for call, _ in called] == ["version", "dev", "dev", "about"]
+    for _, environment in called:
+        seen = {name: value for name, value in environment.items() if name not in OF_THE_AUTOMATION_API}
+        assert seen == stack.environment
 
 
-def test_a_failed_command_is_named(stack: Stack) -> None:
-    with stack.open(), pytest.raises(CommandError, match="`pulumi preview` ended with exit code 1"):
-        stack.run("pulumi", "preview")
+def test_a_failure_is_named_and_its_reason_is_printed_once(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    lines: list[str] = []
+    with stack.open() as pulumi, pytest.raises(CommandError, match="Pulumi's `destroy` failed"):
+        run(pulumi.destroy, on_output=lines.append)
+    assert lines == ["a line of the engine"]
+    assert capsys.readouterr() == ("", "error: the reason\n")
 
 
-def test_an_interrupted_run_is_waited_for(stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_run_is_waited_for(stack: Stack) -> None:
     def interrupt() -> None:
         engine = int((stack.folder.parent / "fifo").read_text())
         os.kill(os.getpid(), signal.SIGINT)  # on a terminal, Ctrl-C reaches both
         os.kill(engine, signal.SIGINT)
 
+    lines: list[str] = []
     thread = threading.Thread(target=interrupt)
-    with stack.open():
+    with stack.open() as pulumi:
         thread.start()
         with pytest.raises(KeyboardInterrupt):
-            stack.run("pulumi", "up")
+            run(pulumi.up, on_output=lines.append)
+        assert lines == ["interrupted"]
         thread.join()
-    assert "interrupted" in capfd.readouterr().out
 
 
 def lock_of(stack: Stack, pid: int, host: str) -> Path:

@@ -1,62 +1,71 @@
 """`python -m tools.dev up|preview|down|status`: the program of this checkout, on the emulator or the real service.
 
-On the service, Pulumi shows a preview and asks before it changes anything.
+On the service, it shows Pulumi's preview and asks before it changes anything.
 """
 
 import os
+import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
+
+from pulumi import automation
 
 from rtcai_pulumi.cli.output import print_table
 from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.service.errors import RtcAiError
 from tools.dev.emulator import Emulator
-from tools.dev.stack import Stack, choose, dev, live
+from tools.dev.stack import Stack, choose, dev, live, run
+
+_show = partial(print, flush=True)
 
 
 def up(stack: Stack) -> None:
     """Start the agents that `__main__.py` declares, and list them."""
     _require_terminal(stack, "up")
-    with stack.open():
+    with stack.open() as pulumi:
         if stack.is_live:
-            _set_room(stack)
+            _set_room(stack, pulumi)
         else:
             emulator = Emulator(stack.folder, stack.environment)
             emulator.start()
             print("No RTC AI credentials are set: the agents run on the local emulator,", emulator.endpoint, flush=True)
         try:
-            stack.run("pulumi", "up", "--refresh", *_confirmations(stack))
+            _change(stack, pulumi.preview, pulumi.up, refresh=True)
         finally:
             _print_agents(stack)
 
 
 def preview(stack: Stack) -> None:
     """Show what `up` would change, based on the state; no request is sent to the service or the emulator."""
-    with stack.open():
+    with stack.open() as pulumi:
         if stack.is_live:
-            _set_room(stack)
-        stack.run("pulumi", "preview")
+            _set_room(stack, pulumi)
+        run(pulumi.preview, on_output=_show)
 
 
 def down(stack: Stack) -> None:
     """Stop the agents and, for the stack on the emulator, the emulator."""
     emulator = None if stack.is_live else Emulator(stack.folder, stack.environment)
+    # The credentials, set or not, select only one stack.
+    other = dev(os.environ) if stack.is_live else live(os.environ)
     if stack.checkpoint.exists() or stack.agents():
         _require_terminal(stack, "down")
-        with stack.open():
+        with stack.open() as pulumi:
             if emulator:
                 emulator.start()
-            stack.run("pulumi", "destroy", *_confirmations(stack))
+            _change(stack, pulumi.preview_destroy, pulumi.destroy)
             # The engine stops only the agents in the state. A crash may have kept others out of it.
             if stack.agents():
                 print("The journal has more agents. If some remain, run `make up`, then `make down`.", flush=True)
-                stack.run("rtcai", "sweep", "--stack", stack.name, *([] if stack.is_live else ["--yes"]))
-            stack.run("pulumi", "stack", "rm", "--yes")
+                sweep = ["rtcai", "sweep", "--stack", stack.name, *([] if stack.is_live else ["--yes"])]
+                if code := run(subprocess.call, sweep, cwd=stack.folder):
+                    raise CommandError(f"`{' '.join(sweep)}` ended with exit code {code}: see its output above.")
+            run(pulumi.workspace.remove_stack, stack.name)
     else:
         print(f"Nothing to stop: stack {stack.name} is empty.")
     if emulator and emulator.stop():
         print("The emulator is stopped.")
-    # The credentials, set or not, select only one stack.
-    other = dev(os.environ) if stack.is_live else live(os.environ)
     if other.agents():
         print(f"Stack {other.name} still has agents: `make status` lists them.")
 
@@ -83,9 +92,14 @@ def _print_agents(stack: Stack) -> None:
     print(flush=True)
 
 
-def _confirmations(stack: Stack) -> list[str]:
-    """Return Pulumi's options for a run without a question; none on the service, where it asks."""
-    return [] if stack.is_live else ["--yes", "--skip-preview"]
+def _change(stack: Stack, preview: Callable[..., object], change: Callable[..., object], **options: bool) -> None:
+    """Change the stack; on the real service, only if the user agrees to the preview."""
+    if stack.is_live:
+        run(preview, on_output=_show, **options)
+        print('Perform this change? Enter "yes" to continue: ', end="", flush=True)
+        if sys.stdin.readline() != "yes\n":
+            raise CommandError("Not confirmed. Nothing was changed.")
+    run(change, on_output=_show, **options)
 
 
 def _require_terminal(stack: Stack, name: str) -> None:
@@ -100,14 +114,14 @@ def _require_terminal(stack: Stack, name: str) -> None:
         )
 
 
-def _set_room(stack: Stack) -> None:
+def _set_room(stack: Stack, pulumi: automation.Stack) -> None:
     """Tell the program the room on the real service: without one it starts its three demo rooms."""
     room = stack.environment.get("RTCAI_ROOM", "").strip()
     if not room:
         raise CommandError("No room was given; nothing was started.", advice="set RTCAI_ROOM=<room>")
     print("RTC AI credentials are set: this is the real service.")
     print(f"  room {room!r}, stack {stack.name}, state and journal in {stack.folder}", flush=True)
-    stack.run("pulumi", "config", "set", "room", room)
+    run(pulumi.set_config, "room", automation.ConfigValue(room))
 
 
 def main() -> int:

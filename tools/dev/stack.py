@@ -4,13 +4,16 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+from pulumi import automation
 
 from rtcai_pulumi.journal.location import journal_location
 from rtcai_pulumi.maintenance import CommandError
@@ -24,6 +27,7 @@ PROJECT = "rtcai-pulumi-demo"
 
 _TUNING = ("RTCAI_TIMEOUT", "RTCAI_MAX_RPS", "RTCAI_CONCURRENCY")
 _CREDENTIALS = ("RTCAI_APP_KEY", "RTCAI_APP_SECRET", "RTCAI_TOKEN", "RTCAI_UID")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ class Stack:
             return list_agents(journal, None, frozenset(), include_closed=False, now=datetime.now(UTC))
 
     @contextmanager
-    def open(self) -> Iterator[None]:
-        """Wait for other make targets on this stack, and make it ready for `run`: create it, or recover it."""
+    def open(self) -> Iterator[automation.Stack]:
+        """Wait for other make targets on this stack, and make it ready: create it, or recover it."""
         with wait_for_others(self.folder / "lock"):
             self.backend.mkdir(parents=True, exist_ok=True)
             # A project file of its own keeps the stack's configuration out of the checkout's root.
@@ -70,8 +74,10 @@ class Stack:
             project = {"name": PROJECT, "main": str(ROOT), "runtime": {"name": "python", "options": options}}
             (self.folder / "Pulumi.yaml").write_text(json.dumps(project))
             self.recover()
-            self.run("pulumi", "stack", "select", "--create", self.name)
-            yield
+            # The Automation API adds variables to this environment for its commands, but cannot remove any.
+            os.environ.clear()
+            os.environ.update(self.environment)
+            yield run(automation.create_or_select_stack, self.name, work_dir=str(self.folder))
 
     def recover(self) -> None:
         """Repair what a killed run left: its lock, an empty `.attrs` file, and an incomplete state.
@@ -97,21 +103,31 @@ class Stack:
             print(f"The state file of stack {self.name} is incomplete; restoring the engine's copy.", flush=True)
             shutil.copyfile(self.checkpoint.with_suffix(".json.bak"), self.checkpoint)
 
-    def run(self, *command: str) -> None:
-        """Run a command in the stack's folder, on our terminal.
 
-        Raises:
-            CommandError: the command failed, or the user did not confirm it.
-            KeyboardInterrupt: the user interrupted the command; it has ended.
-        """
-        with subprocess.Popen(command, cwd=self.folder, env=self.environment) as process:
+def run(action: Callable[..., _Result], *arguments: object, **options: object) -> _Result:
+    """Run a function that waits for a command, such as `up` of the Automation API, and return its result.
+
+    Raises:
+        CommandError: Pulumi failed.
+        KeyboardInterrupt: the user interrupted the command; it has ended.
+    """
+    interrupted = False
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        future = thread.submit(action, *arguments, **options)
+        while not future.done():
+            # Each Ctrl-C reaches the command, too: at the first, the engine writes its state and removes its lock.
             try:
-                code = process.wait()
+                wait([future])
             except KeyboardInterrupt:
-                process.wait()  # Ctrl-C has reached it, too; the engine then writes its state and removes its lock
-                raise
-        if code:
-            raise CommandError(f"`{' '.join(command)}` ended with exit code {code}: see its output above.")
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    try:
+        return future.result()
+    except automation.CommandError as error:
+        # The standard output is on the terminal already. The standard error is at the end of this text.
+        print(str(error).partition("\n stderr: ")[2], file=sys.stderr)
+        raise CommandError(f"Pulumi's `{action.__name__}` failed: see its output above.") from None
 
 
 def choose(environ: Mapping[str, str]) -> Stack:
