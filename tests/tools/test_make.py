@@ -113,7 +113,7 @@ def test_up_then_up_then_down_then_down(checkout: Checkout) -> None:
 
     stopped = succeeded(checkout.make("down"))
     assert "- 4 deleted" in stopped
-    assert "The emulator is stopped." in stopped
+    assert "Stack dev is removed.\nThe emulator is stopped." in stopped
     assert checkout.emulator.running() is None
     assert "Nothing to stop" in succeeded(checkout.make("down"))
 

@@ -62,6 +62,7 @@ def down(stack: Stack) -> None:
                 if code := run(subprocess.call, sweep, cwd=stack.folder):
                     raise CommandError(f"`{' '.join(sweep)}` ended with exit code {code}: see its output above.")
             run(pulumi.workspace.remove_stack, stack.name)
+            print(f"Stack {stack.name} is removed.")
     else:
         print(f"Nothing to stop: stack {stack.name} is empty.")
     if emulator and emulator.stop():
