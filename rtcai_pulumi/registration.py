@@ -25,10 +25,6 @@ from rtcai_pulumi.options import ResolvedOptions, foreign_transforms, watch_tran
 from rtcai_pulumi.stack.owner import NO_ORGANIZATION, program_owner
 from rtcai_pulumi.stack.project import project_in
 
-_PASSES_TO_PREPARE: Final = 8
-"""How many passes of the event loop a resource gets before the next one begins. The SDK needs seven to prepare one; if
-it needs more, the preparations overlap, which only takes more time."""
-
 
 class InvalidProgram(pulumi.RunError):
     """Conversations or rooms of the program have problems; each was reported as an error of its own before this one."""
@@ -52,19 +48,6 @@ class _Run:
     """The latest registration of the transform that reads the options, once it has begun."""
     watched: frozenset[str] = frozenset()
     """The program's own transforms at that moment; ours runs after them."""
-
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the resource whose registration begins next."""
-
-    async def take_turn(self) -> None:
-        """Begin one registration after the other, in the order in which the program declares the resources.
-
-        If all of them began at once, the SDK would prepare all before it sends the first to the engine. So the engine
-        and the plugin would only start when the program has done most of its work: 300 agents took a fifth longer.
-        """
-        async with self.turn:
-            for _ in range(_PASSES_TO_PREPARE):
-                await asyncio.sleep(0)
 
     async def watch_transforms(self, *, wanted: bool) -> None:
         """Have options read that a parent or a transform may change.
@@ -123,8 +106,6 @@ def delay_registration(
 
     async def delayed_owner() -> str | None:
         _report_problems(run)
-        await run.take_turn()
-        _report_problems(run)  # of what the program has declared meanwhile
         await run.watch_transforms(wanted=options.may_change)
         for field_name in ("cname", "requestId", ENDS_AT):
             if isinstance(inputs.get(field_name), pulumi.Output) and await inputs[field_name].is_secret():
