@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def pause_garbage_collection() -> Iterator[None]:
     """Load modules in the block without searching them for garbage: what they define stays until the process ends.
 
-    The search took a fifth of the time of loading them. `gc.freeze` would also save the search at the end of the
+    The search took a quarter of the time of loading them. `gc.freeze` would also save the search at the end of the
     process, but it would hide the objects of other providers from it, and the thread pool from `widen_pool`.
     """
     was_enabled = gc.isenabled()
