@@ -398,6 +398,20 @@ def test_a_wrong_password_is_an_error_without_it(database_server: Server) -> Non
     assert "check user and password" in str(raised.value)
 
 
+@pytest.mark.parametrize("port", [2800, 5328, 5708], ids=str)
+def test_a_refused_connection_gets_its_own_advice_whatever_digits_its_port_has(port: int) -> None:
+    """The digits of some SQLSTATEs are in these ports."""
+    with pytest.raises(JournalError, match=rf"port {port} failed: Connection refused") as raised:
+        Journal(at(f"postgresql://rtcai28:{PASSWORD}@127.0.0.1:{port}/journal_57014"))
+    assert "check that the server runs and can be reached" in str(raised.value)
+
+
+def test_an_unknown_database_gets_its_own_advice(database_server: Server) -> None:
+    with pytest.raises(JournalError, match="does not exist") as raised:
+        Journal(at(database_server.url().replace("/postgres?", "/other?")))
+    assert "create the database, or correct its name" in str(raised.value)
+
+
 def test_a_parameter_that_libpq_does_not_know_is_an_error_without_the_password(database_server: Server) -> None:
     with pytest.raises(JournalError, match="is not valid") as raised:
         Journal(at(database_server.url(sslmoode="require")))

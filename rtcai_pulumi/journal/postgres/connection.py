@@ -200,25 +200,35 @@ def database_error(url: DatabaseUrl, error: Exception) -> JournalError:
     )
 
 
-_ADVICE: Final = (
-    (("28", "authentication failed", "no password supplied"), "check user and password: RTCAI_JOURNAL, PGPASSWORD"),
-    (("42501", "42P01"), 'grant the rights that docs/operations.md lists under "A team\'s journal"'),
-    (("3D000", '" does not exist'), "create the database, or correct its name in RTCAI_JOURNAL"),
-    (("53300", "too many clients", "connection slots"), "allow more connections (max_connections): a run needs three"),
-    (
-        ("55P03", "57014"),
-        "another session blocks the journal, or the server is busy (see pg_stat_activity); run the command again",
-    ),
+_ACCESS: Final = "check user and password: RTCAI_JOURNAL, PGPASSWORD"
+_DATABASE: Final = "create the database, or correct its name in RTCAI_JOURNAL"
+_SLOTS: Final = "allow more connections (max_connections): a run needs three"
+_REACH: Final = "check that the server runs and can be reached (`rtcai doctor`), then run the command again"
+_RIGHTS: Final = 'grant the rights that docs/operations.md lists under "A team\'s journal"'
+_BUSY: Final = "another session blocks the journal, or the server is busy (see pg_stat_activity); run the command again"
+_ADVICE_BY_STATE: Final = {
+    "28": _ACCESS,
+    "42501": _RIGHTS,
+    "42P01": _RIGHTS,
+    "3D000": _DATABASE,
+    "53300": _SLOTS,
+    "55P03": _BUSY,
+    "57014": _BUSY,
+    "08": _REACH,
+    "57": _REACH,
+}
+"""What to do about an error, by the beginning of its SQLSTATE."""
+_ADVICE_BY_TEXT: Final = (
+    (("authentication failed", "no password supplied", 'FATAL: role "'), _ACCESS),
+    (('" does not exist',), _DATABASE),
+    (("too many clients", "connection slots"), _SLOTS),
     (("certificate", "SSL was required", "does not support SSL"), "check sslmode and sslrootcert in RTCAI_JOURNAL"),
-    (("08", "57"), "check that the server runs and can be reached (`rtcai doctor`), then run the command again"),
 )
-"""What to do about an error, by the beginning of its SQLSTATE or by a part of its text."""
-_UNREACHABLE: Final = "08"
-"""The class of SQLSTATE of a connection that fails; the driver gives such an error no SQLSTATE."""
+"""What to do about a failed connection, to whose error the driver gives no SQLSTATE, by a part of its text."""
 
 
 def _advice_for(state: str, text: str) -> str:
-    for signs, advice in _ADVICE:
-        if any((state or _UNREACHABLE).startswith(sign) or sign in text for sign in signs):
-            return advice
-    return "run the command again; if it fails again, see docs/operations.md"
+    if state:
+        found = (advice for start, advice in _ADVICE_BY_STATE.items() if state.startswith(start))
+        return next(found, "run the command again; if it fails again, see docs/operations.md")
+    return next((advice for parts, advice in _ADVICE_BY_TEXT if any(part in text for part in parts)), _REACH)
