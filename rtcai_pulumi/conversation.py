@@ -178,11 +178,13 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
             owner_of(_KIND.type_, name, opts), name, inputs, opts, options, type_="RealtimeConversation", check=check
         )
         add_conversation(name, inputs.get("cname"), opts)
-        warn_of_shared_room(name, inputs.get("cname"), opts)
+        if "cname" in inputs:
+            inputs["cname"] = warn_of_shared_room(name, inputs["cname"], opts)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
         # The owner comes first, and is a plain text that needs no mark.
         marked = _mark_names({"owner": None, **properties, **inputs})
-        super().__init__(ConversationProvider(), name, {**marked, "owner": owner}, options.opts)
+        marked["owner"] = owner
+        super().__init__(ConversationProvider(), name, marked, options.opts)
         wait_for_registration(self, marked)
 
     def translate_input_property(self, prop: str) -> str:

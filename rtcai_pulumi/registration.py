@@ -22,6 +22,7 @@ from rtcai_pulumi.config.problems import TWO_AGENTS, Problem, path_of
 from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
 from rtcai_pulumi.config.values import UNKNOWN, Location, as_data, is_not_null, map_nested
 from rtcai_pulumi.options import ResolvedOptions, foreign_transforms, watch_transforms
+from rtcai_pulumi.outputs import output_of
 from rtcai_pulumi.stack.owner import NO_ORGANIZATION, program_owner
 from rtcai_pulumi.stack.project import project_in
 
@@ -113,7 +114,7 @@ def delay_registration(
         return await owner()
 
     # One output and not several that depend on each other: each costs time for each resource.
-    return pulumi.Output.from_input(delayed_owner())
+    return output_of(delayed_owner())
 
 
 def _check_name(name: str) -> list[Problem]:
@@ -216,15 +217,19 @@ def add_conversation(name: str, cname: Any, opts: pulumi.ResourceOptions | None)
         _this_run().conversations.append((_names_of(name, opts), cname))
 
 
-def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
-    """Warn, as soon as the room's name is known, if another conversation of the program is in the same room."""
-    if not isinstance(cname, str | pulumi.Output):
-        return  # a wrong type is reported by check
+def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> Any:
+    """Warn, as soon as the room's name is known, if another conversation of the program is in the same room.
+
+    Returns:
+        The name of the room, as an input of the conversation.
+    """
     run, token = _this_run(), object()
-    if isinstance(cname, str):
-        _warn_of_shared_room(run, cname, token, _label(name, opts))
-    else:
-        cname.apply(lambda room: _warn_of_shared_room(run, room, token, _label(name, opts)))
+
+    def warn(room: Any) -> Any:
+        _warn_of_shared_room(run, room, token, _label(name, opts))
+        return room
+
+    return cname.apply(warn) if isinstance(cname, pulumi.Output) else warn(cname)
 
 
 def _may_be_same(room: object, other: object) -> bool:

@@ -106,9 +106,9 @@ class Room(Resource, module="rtcai", name="Room"):
         if options.hidden:
             inputs["options"] = options.hidden
         owner = owner_of(_KIND.type_, name, opts)
-        inputs["owner"] = delay_registration(owner, name, inputs, opts, options, type_="Room", check=check_room)
+        delayed = delay_registration(owner, name, inputs, opts, options, type_="Room", check=check_room)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
-        all_properties = {"owner": None, **properties, **inputs}
+        all_properties = {"owner": delayed, **properties, **inputs}
         super().__init__(RoomProvider(), name, all_properties, options.opts)
         wait_for_registration(self, all_properties)
 

@@ -13,27 +13,34 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import pulumi
+from pulumi.dynamic.dynamic import PROVIDER_KEY
 from pulumi.runtime.settings import SETTINGS
 
+from rtcai_pulumi.config.values import walk
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
 _waits: WeakKeyDictionary[asyncio.AbstractEventLoop, _Wait] = WeakKeyDictionary()
 
 
-def wait_for_registration(resource: pulumi.Resource, properties: Iterable[str]) -> None:
+def wait_for_registration(resource: pulumi.Resource, properties: Mapping[str, Any]) -> None:
     """Have the SDK wait until a resource is registered, and not for each of its outputs.
 
     Args:
         resource: the resource, right after the SDK's constructor.
-        properties: the names of the outputs that the SDK has made; a subclass may have outputs of its own.
+        properties: its inputs, and None for what it only returns. The SDK has made an output for each; a subclass may
+            have outputs of its own. The registration waits for the outputs among the inputs, so each must be made for
+            this resource alone.
 
     Without an event loop, or with an SDK that waits in another way, nothing happens: the SDK then waits as it does.
     """
     try:
         loop, outputs = asyncio.get_running_loop(), SETTINGS.outputs
         attributes = vars(resource)
-        made = [attributes[name]._data for name in ("urn", "id", *properties) if name in attributes]
+        made = [attributes[name] for name in ("urn", "id", PROVIDER_KEY, *properties) if name in attributes]
+        awaited = [item for _, item in walk(properties) if isinstance(item, pulumi.Output)]
+        data = [output._data for output in (*made, *awaited)]
     except (RuntimeError, AttributeError):
         return
     wait = _waits.get(loop)
@@ -41,7 +48,7 @@ def wait_for_registration(resource: pulumi.Resource, properties: Iterable[str]) 
         wait = _waits[loop] = _Wait()
     wait.registrations.append(resource.urn)
     with SETTINGS.lock:
-        outputs.difference_update(made)
+        outputs.difference_update(data)
 
 
 class _Wait:

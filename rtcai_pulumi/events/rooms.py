@@ -20,6 +20,7 @@ from rtcai_pulumi.events.model import DEFAULT_NAME, NO_ROOMS, Event, is_address
 from rtcai_pulumi.events.readme import ReadmeRow, render_readme
 from rtcai_pulumi.events.secrets import Reference
 from rtcai_pulumi.events.validation import Plan, RoomPlan, plan_event
+from rtcai_pulumi.outputs import join_outputs
 from rtcai_pulumi.registration import normalize_end_input, refuse_component
 from rtcai_pulumi.room import Room
 
@@ -87,17 +88,15 @@ class EventRooms(pulumi.ComponentResource):
         if not problems and not plan.rooms:
             pulumi.warn(f"event {name} {NO_ROOMS}")
         tasks: Any = {key: conversation.id for key, conversation in self.conversations.items()}
-        self.tasks = Output.from_input(tasks)
-        ends = Output.from_input({key: conversation.ends_at for key, conversation in self.conversations.items()})
-        links = Output.from_input({room.key: room.link for room in plan.rooms})
-        names = Output.from_input({key: conversation.cname for key, conversation in self.conversations.items()})
-        self.readme = Output.all(self.tasks, names, links, ends).apply(
+        self.tasks = join_outputs(tasks)
+        links = {room.key: Output.from_input(room.link) if _is_output(room.link) else room.link for room in plan.rooms}
+        rows = [
+            [key, conversation.cname, conversation.id, links[key], conversation.ends_at]
+            for key, conversation in self.conversations.items()
+        ]
+        self.readme = join_outputs(rows).apply(
             lambda known: render_readme(
-                name,
-                [
-                    ReadmeRow(key, known[1][key], task, _link(known[2].get(key)), known[3].get(key))
-                    for key, task in known[0].items()
-                ],
+                name, [ReadmeRow(key, cname, task, _link(link), end) for key, cname, task, link, end in known]
             )
         )
         self.register_outputs({"tasks": self.tasks, "readme": self.readme})

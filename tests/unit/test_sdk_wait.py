@@ -19,7 +19,7 @@ class Declared:
         resource: Any = self
         self._resolve_urn, self.urn = resource_output(resource)
         self._resolve_task, self.task_id = resource_output(resource)
-        wait_for_registration(resource, ["task_id"])
+        wait_for_registration(resource, {"task_id": None})
 
     async def register(self, error: Exception | None = None) -> None:
         for resolve in (self._resolve_urn, self._resolve_task):
@@ -102,7 +102,7 @@ def test_an_output_of_a_subclass_is_still_waited_for() -> None:
     async def program() -> None:
         declared: Any = Declared()
         declared.note = pulumi.Output.from_input("note")
-        wait_for_registration(declared, ["task_id"])
+        wait_for_registration(declared, {"task_id": None})
         assert declared.note._data in outputs()
         await declared.register()
         await asyncio.gather(*outputs())
@@ -124,5 +124,19 @@ def test_after_a_failure_the_next_resource_has_a_wait_of_its_own() -> None:
         await later.register()
         await asyncio.gather(*waited_for)
         await other.register()
+
+    asyncio.run(program())
+
+
+def test_an_input_that_only_the_registration_needs_is_not_waited_for() -> None:
+    async def program() -> None:
+        before = outputs()
+        owner = pulumi.Output.from_input("owner")
+        declared: Any = Declared()
+        wait_for_registration(declared, {"task_id": None, "owner": {"of": owner}})
+        assert owner._data not in outputs() - before
+        waited_for = outputs() - before
+        await declared.register()
+        await end_of(waited_for)
 
     asyncio.run(program())
