@@ -157,8 +157,8 @@ class Journal(JournalReader):
                 that of an earlier run, with another program.
             ends_at: when the agent is to end, also as the program configures it now.
         """
-        changes = "handed = ?, kept = ?, ends_at = ? WHERE trace_id = ?"
-        self._change(record.trace_id, changes, (True, kept, ends_at, record.trace_id))
+        statement = "UPDATE records SET changed_at = ?, handed = ?, kept = ?, ends_at = ? WHERE trace_id = ?"
+        self._write(statement, _now(), True, kept, ends_at, record.trace_id)
 
     def claim(self, task: str, *, owner: str, kept: KeepReason, ends_at: str = "") -> None:
         """Write that the engine has a task, ``{cid}/{taskId}``, in its state: the task's owner, whether to retain it,

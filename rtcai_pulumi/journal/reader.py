@@ -190,5 +190,10 @@ class ReadOnlyJournal(JournalReader):
 def record_of_row(row: tuple[Any, ...]) -> Record:
     """The record in a row of `SELECT_RECORDS`."""
     values = dict(zip(COLUMNS, row, strict=True))
-    flags = {name: bool(values[name]) for name in ("handed", "stored")}
-    return Record(**{**values, **flags, "state": RecordState(values["state"]), "kept": KeepReason(values["kept"])})
+    for name, convert in _CONVERSIONS:
+        values[name] = convert(values[name])
+    return Record(**values)
+
+
+_CONVERSIONS: Final = (("state", RecordState), ("kept", KeepReason), ("handed", bool), ("stored", bool))
+"""The columns that a storage does not return in the form of the record's fields."""

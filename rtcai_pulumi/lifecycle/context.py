@@ -130,7 +130,7 @@ class Run:
 
         return report_wait
 
-    def require_still_wanted(self, trace_id: str) -> None:
+    def require_still_wanted(self, record: Record) -> None:
         """Stop a create that no engine waits for; called immediately before its first byte is sent.
 
         Raises:
@@ -138,24 +138,20 @@ class Run:
             Interrupted: the run was interrupted.
             JournalError: the journal cannot be read, or does not show the other processes that this one runs.
         """
-        self.journal.require_registration()
-        record = self.journal.record(trace_id)
+        journal, facts = self.journal, Facts(room=record.cname, trace_id=record.trace_id)
+        journal.require_registration()
         if self.stopping():
-            raise _interrupted_before_start(Facts(room=record.cname if record else None, trace_id=trace_id))
-        engine_lives = self.engine_lives()
-        is_allowed = may_send(record, process=self.journal.process, engine_lives=engine_lives)
-        if not is_allowed or (record is not None and self.is_superseded(record)):
+            raise _interrupted_before_start(facts)
+        engine_lives, process = self.engine_lives(), journal.process
+        # In one query, and last: what another process writes after it can no longer be noticed.
+        records = journal.records(record.owner) if record.owner else filter(None, [journal.record(record.trace_id)])
+        of_owner = {each.trace_id: each for each in records}
+        is_allowed = may_send(of_owner.get(record.trace_id), process=process, engine_lives=engine_lives)
+        if not is_allowed or is_superseded(of_owner.values(), process=process):
             reason, advice = explain_take_over(engine_lives=engine_lives)
-            facts = Facts(room=record.cname if record else None, trace_id=trace_id)
             raise TakenOver(f"The agent was not started: {reason}.", facts, advice)
-        if record is not None and record.owner:
-            self._require_no_close(record)
-
-    def _require_no_close(self, record: Record) -> None:
-        """Refuse to start an agent while a later process stops the old one: two agents would run for a moment."""
-        if is_being_closed(self.journal.records(record.owner), process=self.journal.process):
+        if is_being_closed(of_owner.values(), process=process):  # two agents would run for a moment
             message = "The agent was not started: another command is stopping the old agent of this resource."
-            facts = Facts(room=record.cname, trace_id=record.trace_id)
             raise TakenOver(message, facts, "run `pulumi up` again; it starts the agent")
 
     def is_superseded(self, record: Record) -> bool:

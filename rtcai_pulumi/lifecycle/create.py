@@ -222,7 +222,7 @@ def _start_agent(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Re
 
     def before_sending() -> None:
         require_time_left("The agent", agent.cname, agent.ends_at, run.now())  # a wait for the room may be long
-        run.require_still_wanted(record.trace_id)  # the last step before the request: nothing may come between
+        run.require_still_wanted(record)  # the last step before the request: nothing may come between
 
     def attempt() -> tuple[int, str]:
         task = client.create_task(body, trace_id=record.trace_id, before_sending=before_sending)

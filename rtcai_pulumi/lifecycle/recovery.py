@@ -231,7 +231,7 @@ def _repeat_create(record: Record, agent: DesiredAgent, run: Run) -> Record | No
 
     def attempt() -> tuple[int, str]:
         task = client.create_task(
-            body, trace_id=record.trace_id, before_sending=lambda: run.require_still_wanted(record.trace_id)
+            body, trace_id=record.trace_id, before_sending=lambda: run.require_still_wanted(record)
         )
         return task.cid, task.task_id
 

@@ -123,37 +123,29 @@ class FileStorage:
                 raise journal_error(self._path, error) from None
 
     def _write_batch(self, batch: Sequence[_Write]) -> list[list[Result] | Exception]:
-        """Write what several threads request in one transaction, with one wait for the disk."""
-        outcomes: list[list[Result] | Exception]
+        """Write what several threads request in one transaction, with one wait for the disk.
+
+        If one of the writes fails, each is written in a transaction of its own: the others must not fail with it.
+        """
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            outcomes = [self._write_separately(write) for write in batch]
+            return self._write_together(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                return [journal_error(self._path, error)]
+            return [outcome for write in batch for outcome in self._write_batch([write])]
+
+    def _write_together(self, batch: Sequence[_Write]) -> list[list[Result] | Exception]:
+        """Write all, or nothing. Each statement of SQL takes time, so a single one has no transaction around it."""
+        if [len(write) for write in batch] == [1]:
+            return [[self._run(batch[0][0])]]
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            results: list[list[Result] | Exception] = [[self._run(statement) for statement in write] for write in batch]
             self._database.execute("COMMIT")
-        except sqlite3.Error as error:
+        finally:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
-            outcomes = [error] * len(batch)
-        return [
-            journal_error(self._path, outcome) if isinstance(outcome, Exception) else outcome for outcome in outcomes
-        ]
-
-    def _write_separately(self, write: _Write) -> list[Result] | Exception:
-        """Write what one thread requests; if it fails, the other writes of the same transaction are not undone.
-
-        Every exception is returned: a value that SQLite cannot store has its own kind of error, and the waiting thread
-        must receive it.
-        """
-        self._database.execute("SAVEPOINT work")
-        outcome: list[Result] | Exception
-        try:
-            outcome = [self._run(statement) for statement in write]
-        except Exception as error:
-            if not self._database.in_transaction:
-                raise  # SQLite has rolled back the whole transaction, for example because the disk is full
-            self._database.execute("ROLLBACK TO work")
-            outcome = error
-        self._database.execute("RELEASE work")
-        return outcome
+        return results
 
     def _run(self, statement: Statement) -> Result:
         cursor = self._database.execute(*statement)

@@ -131,7 +131,9 @@ def test_an_agent_that_is_closing_is_closed_before_another_starts(runs: Runs) ->
     look = run.journal.records
     (stale,) = look(OWNER)
     assert earlier.begin_close(stale)  # after this run has read the record
-    run.journal.records = lambda owner=None: [stale]  # type: ignore[method-assign]
+    read_before = [[stale]]
+    read = lambda owner=None: read_before.pop() if read_before else look(owner)  # noqa: E731
+    run.journal.records = read  # type: ignore[method-assign]
     assert create(OWNED, run).id == "7/new"
     assert service.calls == ["close", "create"]
 
