@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,6 +75,8 @@ class Block(BaseModel, metaclass=_BlockMeta):
     field that this block already has is rejected here."""
 
     @classmethod
-    def wire_names(cls) -> dict[str, str]:
+    @cache
+    def wire_names(cls) -> Mapping[str, str]:
         """The field names in the request, each with its name in Python; without `extra`, which is never sent itself."""
-        return {field.alias or name: name for name, field in cls.model_fields.items() if name != "extra"}
+        names = {field.alias or name: name for name, field in cls.model_fields.items() if name != "extra"}
+        return MappingProxyType(names)

@@ -18,7 +18,10 @@ _MARKS: Final = (" on an output", "<pulumi.output.")
 
 def is_output_text(value: Any) -> bool:
     """Whether a value is a text that was made from an Output."""
-    return isinstance(value, str) and any(mark in value.lower() for mark in _MARKS)
+    if not isinstance(value, str):
+        return False
+    text = value.lower()
+    return any(mark in text for mark in _MARKS)
 
 
 def find_output_texts(value: Any) -> Iterator[Location]:

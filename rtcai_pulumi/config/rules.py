@@ -140,7 +140,7 @@ def _check_interrupt_words(inputs: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _check_extras(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """A field that the model has must be set there and not in `extra`, so it is validated and compared."""
-    top = Conversation.wire_names() | {"taskType": "", "data": ""}
+    top = {**Conversation.wire_names(), "taskType": "", "data": ""}
     yield from _check_extra(inputs.get("extra"), "extra", top)
     yield from _check_inner_extras(inputs, Data, "")
 
@@ -228,4 +228,8 @@ def _check_value(value: Any) -> str | None:
 
 def _has_lone_surrogate(text: str) -> bool:
     """Whether a text has a surrogate without its other half; UTF-8 cannot encode that."""
-    return any("\ud800" <= char <= "\udfff" for char in text)
+    return _LONE_SURROGATE.search(text) is not None
+
+
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""Python joins the halves of a pair when it decodes a text, so every surrogate in it is alone."""
