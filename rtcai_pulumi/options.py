@@ -10,7 +10,9 @@ transform of our own reads the resulting options.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakSet
 
 import pulumi
 from pulumi import ResourceOptions, ResourceTransformArgs, ResourceTransformResult
@@ -34,7 +36,7 @@ _UNSUPPORTED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ResourceKind:
     """What the functions of this module need to know about a resource class."""
 
@@ -58,6 +60,7 @@ class WireName(str):
     __slots__ = ()
 
 
+@lru_cache(maxsize=1024)
 def wire_name(path: str, kind: ResourceKind) -> str:
     """The path of a property with the names in the request; a path that is not valid is returned unchanged."""
     try:
@@ -103,8 +106,27 @@ def resolve_options(opts: ResourceOptions | None, kind: ResourceKind) -> Resolve
     resolved.hidden |= _read_error_hook(opts)
     if resolved.opts.replace_on_changes:
         resolved.hidden["replaceOnChanges"] = list(resolved.opts.replace_on_changes)
-    resolved.may_change = opts.parent is not None or bool(opts.transforms or _transformations(opts))
+    inherits = opts.parent is not None and opts.parent not in _leave_options
+    resolved.may_change = inherits or bool(opts.transforms or _transformations(opts))
     return resolved
+
+
+_leave_options: Final[WeakSet[pulumi.Resource]] = WeakSet()
+"""Components from which their children inherit no option."""
+
+
+def note_component(component: pulumi.Resource, opts: ResourceOptions | None) -> None:
+    """Note a component of this package: if it has no options that its children inherit, theirs need not be read again.
+
+    The engine calls a transform for each child, and each call takes time.
+
+    Args:
+        component: the component, before its children are declared.
+        opts: its options as the program gives them.
+    """
+    given = {name for name, value in vars(opts).items() if value is not None} if opts else set()
+    if given <= {"depends_on"}:
+        _leave_options.add(component)
 
 
 def _transformations(opts: ResourceOptions) -> list[Any]:

@@ -20,6 +20,7 @@ from rtcai_pulumi.events.model import DEFAULT_NAME, NO_ROOMS, Event, is_address
 from rtcai_pulumi.events.readme import ReadmeRow, render_readme
 from rtcai_pulumi.events.secrets import Reference
 from rtcai_pulumi.events.validation import Plan, RoomPlan, plan_event
+from rtcai_pulumi.options import note_component
 from rtcai_pulumi.outputs import join_outputs
 from rtcai_pulumi.registration import normalize_end_input, refuse_component
 from rtcai_pulumi.room import Room
@@ -79,6 +80,7 @@ class EventRooms(pulumi.ComponentResource):
         # deleted.
         props = {"event": refuse_component(problems)} if problems else None
         super().__init__("rtcai:index:EventRooms", name, props, opts)
+        note_component(self, opts)
         # Children inherit protect, retain_on_delete and deleted_with from a component, but not depends_on.
         inherited = ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None)
         self.conversations = {

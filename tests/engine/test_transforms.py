@@ -211,16 +211,37 @@ def test_a_secret_part_makes_its_whole_output_a_secret(stack: Stack, emulator: E
     assert "CANARY" not in json.dumps([resource.get("outputs") for resource in resources])
 
 
-def test_the_options_of_many_rooms_are_read_by_one_transform(stack: Stack, emulator: Emulator) -> None:
+@pytest.mark.parametrize(("opts", "servers"), [("protect=False", 1), ("depends_on=[]", 0)])
+def test_the_options_of_many_rooms_are_read_by_one_transform_or_by_none_if_nothing_changes_them(
+    stack: Stack, emulator: Emulator, opts: str, servers: int
+) -> None:
     stack.program(
         PROGRAM.format(opts="", prompt="one", before="from pulumi.runtime import _callbacks")
-        + """
-event = EventRooms("event", {"agent": DATA, "rooms": {f"room-{number}": {} for number in range(12)}})
-event.tasks.apply(lambda _: pulumi.log.info(f"{len(_callbacks._CallbackServicer._servicers)} server of callbacks"))
+        + f"""
+rooms = {{f"room-{{number}}": {{}} for number in range(12)}}
+event = EventRooms("event", {{"agent": DATA, "rooms": rooms}}, opts=pulumi.ResourceOptions({opts}))
+event.tasks.apply(lambda _: pulumi.log.info(f"{{len(_callbacks._CallbackServicer._servicers)}} servers of callbacks"))
 """
     )
-    assert "1 server of callbacks" in stack.up().succeeded().output
+    assert f"{servers} servers of callbacks" in stack.up().succeeded().output
     assert len(live(emulator)) == 12
+
+
+def test_a_transform_of_the_stack_counts_for_the_rooms_of_an_event_without_options(
+    stack: Stack, emulator: Emulator
+) -> None:
+    before = "pulumi.runtime.register_resource_transform(lambda args: changed(args))"
+    stack.program(
+        PROGRAM.format(opts="retain_on_delete=True", prompt="one", before="")
+        + f"""
+{before}
+EventRooms("event", {{"agent": DATA, "rooms": {{"main": {{}}}}}})
+"""
+    )
+    stack.up().succeeded()
+    assert [each["inputs"]["options"] for each in stack.conversations().values()] == [{"retainOnDelete": True}]
+    stack.destroy().succeeded()
+    assert len(live(emulator)) == 1
 
 
 def test_a_transform_that_is_registered_in_the_middle_of_a_program_counts_for_what_follows(
