@@ -29,7 +29,7 @@ from rtcai_pulumi.registration import (
     require_text_and_options,
     warn_of_shared_room,
 )
-from rtcai_pulumi.sdk_wait import wait_for_registration
+from rtcai_pulumi.sdk_wait import continue_output, wait_for_registration
 
 _OUTPUT_ONLY = {
     "cid": "cid",
@@ -299,7 +299,7 @@ def _mark_names(value: Any) -> Any:
     This is a recursion of its own, because it changes the keys.
     """
     if isinstance(value, Output):
-        return value.apply(_mark_names)
+        return continue_output(value, _mark_names)
     if isinstance(value, Mapping):
         return {WireName(key) if isinstance(key, str) else key: _mark_names(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -106,13 +106,13 @@ def resolve_options(opts: ResourceOptions | None, kind: ResourceKind) -> Resolve
     resolved.hidden |= _read_error_hook(opts)
     if resolved.opts.replace_on_changes:
         resolved.hidden["replaceOnChanges"] = list(resolved.opts.replace_on_changes)
-    inherits = opts.parent is not None and opts.parent not in _leave_options
+    inherits = opts.parent is not None and opts.parent not in _without_inherited
     resolved.may_change = inherits or bool(opts.transforms or _transformations(opts))
     return resolved
 
 
-_leave_options: Final[WeakSet[pulumi.Resource]] = WeakSet()
-"""Components from which their children inherit no option."""
+_without_inherited: Final[WeakSet[pulumi.Resource]] = WeakSet()
+"""Components whose children inherit no option."""
 
 
 def note_component(component: pulumi.Resource, opts: ResourceOptions | None) -> None:
@@ -126,7 +126,7 @@ def note_component(component: pulumi.Resource, opts: ResourceOptions | None) -> 
     """
     given = {name for name, value in vars(opts).items() if value is not None} if opts else set()
     if given <= {"depends_on"}:
-        _leave_options.add(component)
+        _without_inherited.add(component)
 
 
 def _transformations(opts: ResourceOptions) -> list[Any]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pulumi import UNKNOWN, Output
 
 from rtcai_pulumi.config.values import map_nested, walk
+from rtcai_pulumi.sdk_wait import stop_waiting_for
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from pulumi import Resource
 
@@ -34,7 +35,9 @@ def join_outputs(value: Any) -> Output[Any]:
     Args:
         value: objects and lists; the values of its outputs contain no other outputs.
     """
-    joined = asyncio.ensure_future(_join(value))
+    outputs = [item for _, item in walk(value) if isinstance(item, Output)]
+    stop_waiting_for(outputs)
+    joined = asyncio.ensure_future(_join(value, outputs))
     resources, known_value, is_known, is_secret = (_Part(joined, name) for name in _Joined.__slots__)
     return Output(resources, known_value, is_known, is_secret)
 
@@ -49,9 +52,9 @@ class _Joined:
     is_secret: bool = False
 
 
-async def _join(value: Any) -> _Joined:
+async def _join(value: Any, outputs: Iterable[Output[Any]]) -> _Joined:
     joined, values = _Joined(), dict[int, Any]()
-    for output in [item for _, item in walk(value) if isinstance(item, Output)]:
+    for output in outputs:
         is_known = await output.is_known()
         values[id(output)] = await output.future() if is_known else UNKNOWN
         joined.resources |= await output.resources()

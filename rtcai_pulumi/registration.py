@@ -23,6 +23,7 @@ from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
 from rtcai_pulumi.config.values import UNKNOWN, Location, as_data, is_not_null, map_nested
 from rtcai_pulumi.options import ResolvedOptions, foreign_transforms, watch_transforms
 from rtcai_pulumi.outputs import output_of
+from rtcai_pulumi.sdk_wait import continue_output
 from rtcai_pulumi.stack.owner import NO_ORGANIZATION, program_owner
 from rtcai_pulumi.stack.project import project_in
 
@@ -229,7 +230,7 @@ def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | No
         _warn_of_shared_room(run, room, token, _label(name, opts))
         return room
 
-    return cname.apply(warn) if isinstance(cname, pulumi.Output) else warn(cname)
+    return continue_output(cname, warn) if isinstance(cname, pulumi.Output) else warn(cname)
 
 
 def _may_be_same(room: object, other: object) -> bool:

@@ -9,6 +9,7 @@ process. This module has the SDK wait for one output instead, which has a value 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,7 +20,7 @@ from pulumi.runtime.settings import SETTINGS
 from rtcai_pulumi.config.values import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _waits: WeakKeyDictionary[asyncio.AbstractEventLoop, _Wait] = WeakKeyDictionary()
 
@@ -30,8 +31,8 @@ def wait_for_registration(resource: pulumi.Resource, properties: Mapping[str, An
     Args:
         resource: the resource, right after the SDK's constructor.
         properties: its inputs, and None for what it only returns. The SDK has made an output for each; a subclass may
-            have outputs of its own. The registration waits for the outputs among the inputs, so each must be made for
-            this resource alone.
+            have outputs of its own. The registration reads the outputs among the inputs, so each must be made for this
+            resource alone. If a transformation drops one, nobody reads it.
 
     Without an event loop, or with an SDK that waits in another way, nothing happens: the SDK then waits as it does.
     """
@@ -49,6 +50,27 @@ def wait_for_registration(resource: pulumi.Resource, properties: Mapping[str, An
     wait.registrations.append(resource.urn)
     with SETTINGS.lock:
         outputs.difference_update(data)
+
+
+def stop_waiting_for(outputs: Iterable[pulumi.Output[Any]]) -> None:
+    """Have the SDK not wait for outputs for which another output waits; an error of theirs is its error.
+
+    With an SDK that waits in another way, nothing happens.
+    """
+    with suppress(AttributeError), SETTINGS.lock:
+        SETTINGS.outputs.difference_update([output._data for output in outputs])
+
+
+def continue_output(output: pulumi.Output[Any], change: Callable[[Any], Any]) -> pulumi.Output[Any]:
+    """`apply` for an output that only its result needs. An older SDK would wait for both.
+
+    Args:
+        output: an output that this package has made.
+        change: makes the new value from its value.
+    """
+    result = output.apply(change)
+    stop_waiting_for([output])
+    return result
 
 
 class _Wait:

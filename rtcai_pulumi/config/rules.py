@@ -232,4 +232,4 @@ def _has_lone_surrogate(text: str) -> bool:
 
 
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-"""Python joins the halves of a pair when it decodes a text, so every surrogate in it is alone."""
+"""UTF-8 can encode no surrogate, alone or in a pair."""

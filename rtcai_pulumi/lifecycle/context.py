@@ -140,12 +140,13 @@ class Run:
         """
         journal, facts = self.journal, Facts(room=record.cname, trace_id=record.trace_id)
         journal.require_registration()
-        if self.stopping():
-            raise _interrupted_before_start(facts)
         engine_lives, process = self.engine_lives(), journal.process
-        # In one query, and last: what another process writes after it can no longer be noticed.
+        # In one query: what another process writes after it can no longer be noticed.
         records = journal.records(record.owner) if record.owner else filter(None, [journal.record(record.trace_id)])
         of_owner = {each.trace_id: each for each in records}
+        engine_lives = engine_lives and self.engine_lives()  # the query may have waited for a database that restarts
+        if self.stopping():
+            raise _interrupted_before_start(facts)
         is_allowed = may_send(of_owner.get(record.trace_id), process=process, engine_lives=engine_lives)
         if not is_allowed or is_superseded(of_owner.values(), process=process):
             reason, advice = explain_take_over(engine_lives=engine_lives)

@@ -22,6 +22,7 @@ from rtcai_pulumi.journal.record import RecordState
 from rtcai_pulumi.journal.storage import Waits
 from rtcai_pulumi.journal.stores import journal_exists, open_read_only
 from rtcai_pulumi.service.errors import JournalError
+from tests.network import free_port
 from tests.postgres.proxy import COMMIT, Proxy
 from tests.postgres.server import PASSWORD, Server, running_server
 from tests.unit.journal.records import a_record, lines, writer
@@ -398,12 +399,24 @@ def test_a_wrong_password_is_an_error_without_it(database_server: Server) -> Non
     assert "check user and password" in str(raised.value)
 
 
-@pytest.mark.parametrize("port", [2800, 5328, 5708], ids=str)
-def test_a_refused_connection_gets_its_own_advice_whatever_digits_its_port_has(port: int) -> None:
-    """The digits of some SQLSTATEs are in these ports."""
-    with pytest.raises(JournalError, match=rf"port {port} failed: Connection refused") as raised:
-        Journal(at(f"postgresql://rtcai28:{PASSWORD}@127.0.0.1:{port}/journal_57014"))
-    assert "check that the server runs and can be reached" in str(raised.value)
+@pytest.mark.parametrize(
+    ("failure", "advice"),
+    [
+        ('connection to server at "127.0.0.1", port 5328 failed: Connection refused', "check that the server runs"),
+        ('connection to server at "db57014", port 42501 failed: timeout expired', "check that the server runs"),
+        ('connection to server at "db" failed: FATAL:  role "rtcai28" does not exist', "check user and password"),
+        ('connection to server at "db" failed: FATAL:  database "team28" does not exist', "create the database"),
+    ],
+)
+def test_digits_of_a_port_or_a_name_do_not_decide_the_advice(failure: str, advice: str) -> None:
+    """The digits of some SQLSTATEs are in these texts; the driver gives a failed connection no SQLSTATE."""
+    url = at("postgresql://rtcai28@db:5328/team28")
+    assert f"to do: {advice}" in str(connection.database_error(url, psycopg.OperationalError(failure)))
+
+
+def test_a_refused_connection_gets_the_advice_to_check_the_server() -> None:
+    with pytest.raises(JournalError, match="to do: check that the server runs and can be reached"):
+        Journal(at(f"postgresql://rtcai:{PASSWORD}@127.0.0.1:{free_port()}/postgres"))
 
 
 def test_an_unknown_database_gets_its_own_advice(database_server: Server) -> None:

@@ -39,7 +39,8 @@ CONVERSATIONS = """
         RealtimeConversation(f"host-{number}", cname=Room(f"room-{number}", cname=f"r-{number}").cname, agent=agent)
 """
 EVENT = """
-    rooms = {str(number): {"cname": f"r-{number}"} for number in numbers}
+    link = pulumi.Output.from_input("https://example.org")
+    rooms = {str(number): {"cname": f"r-{number}", "link": link} for number in numbers}
     EventRooms("host", {"agent": {"agent": {"agentId": "a", "userId": "u"}}, "createRooms": True, "rooms": rooms})
 """
 

@@ -245,6 +245,15 @@ def _create_for_this_user_only(path: Path) -> None:
         os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether another process has blocked the journal for longer than a write waits."""
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+
+
+_PRIMARY_CODE: Final = 0xFF
+"""The bits of an extended error code of SQLite that are its primary code."""
+
+
 def journal_error(path: Path, error: Exception) -> JournalError:
     """The error of a journal that fails; if one of its files belongs to another user, the error names that file."""
     advice = (

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rtcai_pulumi.journal.batches import Batches
-from rtcai_pulumi.journal.sqlite.schema import journal_error, open_locks, open_reader, open_writer
+from rtcai_pulumi.journal.sqlite.schema import is_busy, journal_error, open_locks, open_reader, open_writer
 from rtcai_pulumi.journal.storage import Result, Row, Statement
 from rtcai_pulumi.service.errors import JournalError
 
@@ -125,13 +125,16 @@ class FileStorage:
     def _write_batch(self, batch: Sequence[_Write]) -> list[list[Result] | Exception]:
         """Write what several threads request in one transaction, with one wait for the disk.
 
-        If one of the writes fails, each is written in a transaction of its own: the others must not fail with it.
+        If one of the writes fails, each is written in a transaction of its own: the others must not fail with it. If
+        another process blocks the journal, each would wait as long again, so all fail.
         """
         try:
             return self._write_together(batch)
         except Exception as error:
-            if len(batch) == 1:
-                return [journal_error(self._path, error)]
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")  # if this fails, it ends the thread, and every later write fails
+            if len(batch) == 1 or is_busy(error):
+                return [journal_error(self._path, error)] * len(batch)
             return [outcome for write in batch for outcome in self._write_batch([write])]
 
     def _write_together(self, batch: Sequence[_Write]) -> list[list[Result] | Exception]:
@@ -139,12 +142,8 @@ class FileStorage:
         if [len(write) for write in batch] == [1]:
             return [[self._run(batch[0][0])]]
         self._database.execute("BEGIN IMMEDIATE")
-        try:
-            results: list[list[Result] | Exception] = [[self._run(statement) for statement in write] for write in batch]
-            self._database.execute("COMMIT")
-        finally:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
+        results: list[list[Result] | Exception] = [[self._run(statement) for statement in write] for write in batch]
+        self._database.execute("COMMIT")
         return results
 
     def _run(self, statement: Statement) -> Result:

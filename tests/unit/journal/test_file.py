@@ -200,3 +200,73 @@ def test_a_number_whose_lock_is_held_is_not_drawn_though_an_older_file_was_put_b
     finally:
         process.kill()
         process.communicate()
+
+
+class Scripted:
+    """A connection to the journal's file, of which some statements fail."""
+
+    def __init__(self, database: sqlite3.Connection, *failing: str) -> None:
+        self._database, self._failing = database, failing
+        self.statements: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        self.statements.append(sql.split(maxsplit=1)[0])
+        if sql in self._failing:
+            message = "disk I/O error"
+            raise sqlite3.OperationalError(message)
+        return self._database.execute(sql, *values)
+
+
+def scripted(journal: Journal, *failing: str) -> tuple[Any, Scripted]:
+    storage: Any = journal._storage
+    database = storage._database = Scripted(storage._database, *failing)
+    return storage, database
+
+
+def draw(number: int) -> Statement:
+    return Statement("INSERT INTO processes (number) VALUES (?)", (number,))
+
+
+def drawn(storage: Any) -> set[int]:
+    return {row[0] for row in storage.read(Statement("SELECT number FROM processes WHERE number >= 1000"))}
+
+
+def test_while_another_process_blocks_the_file_all_that_wait_fail_after_one_wait(journal: Journal, path: Path) -> None:
+    storage, database = scripted(journal)
+    database.execute("PRAGMA busy_timeout = 200")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        outcomes = storage._write_batch([[draw(1000)], [draw(2000)]])
+        assert ["database is locked" in str(outcome) for outcome in outcomes] == [True, True]
+        assert database.statements.count("BEGIN") == 1
+        other.execute("ROLLBACK")
+    assert journal.add(a_record(journal)) == journal.record("t-1")
+
+
+def test_a_write_that_fails_does_not_fail_the_others_of_its_batch(journal: Journal) -> None:
+    storage: Any = journal._storage
+    outcomes = storage._write_batch([[draw(1000)], [draw(1000)], [draw(2000), draw(3000)], [draw(4000), draw(2000)]])
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, True, False, True]
+    assert drawn(storage) == {1000, 2000, 3000}
+
+
+def test_a_commit_that_fails_leaves_nothing_written_and_the_journal_usable(journal: Journal) -> None:
+    storage, database = scripted(journal, "COMMIT")
+    outcomes = storage._write_batch([[draw(1000), draw(2000)]])
+    assert ["disk I/O error" in str(outcome) for outcome in outcomes] == [True]
+    assert not database.in_transaction
+    assert drawn(storage) == set()
+    assert journal.add(a_record(journal)) == journal.record("t-1")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_after_a_rollback_that_fails_every_later_write_fails(journal: Journal) -> None:
+    """A later write would otherwise be a part of the transaction that nobody commits."""
+    storage, _ = scripted(journal, "COMMIT", "ROLLBACK")
+    with pytest.raises(JournalError):
+        storage.write(draw(1000), draw(2000))
+    with pytest.raises(JournalError, match="an earlier write failed"):
+        journal.add(a_record(journal))
