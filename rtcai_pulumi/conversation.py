@@ -27,7 +27,6 @@ from rtcai_pulumi.registration import (
     owner_of,
     possible_roommates,
     require_text_and_options,
-    warn_of_shared_room,
 )
 from rtcai_pulumi.sdk_wait import continue_output, wait_for_registration
 
@@ -177,9 +176,8 @@ class RealtimeConversation(Resource, module="rtcai", name="RealtimeConversation"
         owner = delay_registration(
             owner_of(_KIND.type_, name, opts), name, inputs, opts, options, type_="RealtimeConversation", check=check
         )
-        add_conversation(name, inputs.get("cname"), opts)
         if "cname" in inputs:
-            inputs["cname"] = warn_of_shared_room(name, inputs["cname"], opts)
+            inputs["cname"] = add_conversation(name, inputs["cname"], opts)
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
         # The owner comes first, and is a plain text that needs no mark.
         marked = _mark_names({"owner": None, **properties, **inputs})

@@ -212,19 +212,17 @@ def possible_roommates(name: str, cname: Any) -> pulumi.Output[list[str]]:
     return pulumi.Output.from_input(names())
 
 
-def add_conversation(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> None:
-    """Add a conversation to those of the program, among which `possible_roommates` looks."""
-    if isinstance(cname, str | pulumi.Output):  # a wrong type is reported by check
-        _this_run().conversations.append((_names_of(name, opts), cname))
+def add_conversation(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> Any:
+    """Add a conversation to those of the program, among which `possible_roommates` looks.
 
-
-def warn_of_shared_room(name: str, cname: Any, opts: pulumi.ResourceOptions | None) -> Any:
-    """Warn, as soon as the room's name is known, if another conversation of the program is in the same room.
+    As soon as the room's name is known, a warning says if another conversation of the program is in the same room.
 
     Returns:
         The name of the room, as an input of the conversation.
     """
     run, token = _this_run(), object()
+    if isinstance(cname, str | pulumi.Output):  # a wrong type is reported by check
+        run.conversations.append((_names_of(name, opts), cname))
 
     def warn(room: Any) -> Any:
         _warn_of_shared_room(run, room, token, _label(name, opts))
