@@ -437,9 +437,8 @@ def test_an_agent_that_can_be_neither_recorded_nor_stopped_is_named(
 
 
 def test_an_agent_whose_engine_is_gone_is_closed_immediately(runs: Runs) -> None:
-    lives = iter([True, False, False])
     service = Service(create=created(), close=CLOSED)
-    run = runs.next(service, engine_lives=lambda: next(lives))
+    run = runs.next(service, engine_lives=lambda: not service.calls)  # it ends while the create is sent
     with pytest.raises(TakenOver, match="stopped immediately after it had started"):
         create(OWNED, run)
     assert service.calls == ["create", "close"]
