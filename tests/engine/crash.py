@@ -188,9 +188,16 @@ def kill_all(processes: Iterable[int]) -> None:
 
 
 def end_session(session: int) -> None:
-    """End the processes that a killed run left, by process id."""
+    """End all processes of a run at the same moment, by process id.
+
+    They are stopped first: if the plugin ended before the engine, the engine would report that and unlock the stack.
+    """
     processes = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-    kill_all(process for process in processes if session_of(process) == session)
+    of_session = [process for process in processes if session_of(process) == session]
+    for process in of_session:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGSTOP)
+    kill_all(of_session)
 
 
 @contextmanager
