@@ -105,10 +105,11 @@ class Room(Resource, module="rtcai", name="Room"):
             options.hidden["formerOwners"] = former
         if options.hidden:
             inputs["options"] = options.hidden
-        owner = owner_of(_KIND.type_, name, opts)
-        delayed = delay_registration(owner, name, inputs, opts, options, type_="Room", check=check_room)
+        owner = delay_registration(
+            owner_of(_KIND.type_, name, opts), name, inputs, opts, options, type_="Room", check=check_room
+        )
         # The SDK waits for the inputs one after the other: if the owner fails the run, it has not read the others.
-        all_properties = {"owner": delayed, **properties, **inputs}
+        all_properties = {"owner": owner, **properties, **inputs}
         super().__init__(RoomProvider(), name, all_properties, options.opts)
         wait_for_registration(self, all_properties)
 

@@ -2,23 +2,14 @@
 
 import asyncio
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime.settings import SETTINGS
 
 from rtcai_pulumi.outputs import join_outputs, output_of
 
-
-@pytest.fixture(autouse=True)
-def no_outputs() -> Iterator[None]:
-    """Nothing for which the SDK would wait in another test."""
-    before = set(SETTINGS.outputs)
-    yield
-    SETTINGS.outputs.clear()
-    SETTINGS.outputs.update(before)
+pytestmark = pytest.mark.usefixtures("no_outputs")
 
 
 async def facts(output: pulumi.Output[Any]) -> tuple[Any, bool, bool, set[Any]]:

@@ -1,7 +1,6 @@
 """The wait at the end of a program: what it needs of the SDK is there, in the oldest and in the newest release."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -10,6 +9,8 @@ from pulumi.runtime.resource import resource_output
 from pulumi.runtime.settings import SETTINGS
 
 from rtcai_pulumi.sdk_wait import wait_for_registration
+
+pytestmark = pytest.mark.usefixtures("no_outputs")
 
 
 class Declared:
@@ -41,14 +42,6 @@ async def end_of(waited_for: set[Any]) -> None:
     """Wait for outputs as the SDK does, and until the SDK has removed them from those it waits for."""
     await asyncio.gather(*waited_for)
     await asyncio.sleep(0)
-
-
-@pytest.fixture(autouse=True)
-def no_outputs() -> Iterator[None]:
-    before = outputs()
-    yield
-    SETTINGS.outputs.clear()
-    SETTINGS.outputs.update(before)
 
 
 def test_the_sdk_waits_for_one_output_until_everything_is_registered() -> None:
