@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -31,6 +33,25 @@ def program(tts: str = "", more: str = "", opts: str = "", rooms: Sequence[str] 
     options = f", opts=pulumi.ResourceOptions({opts})"
     texts = [one_room(cname=name, tts=tts, more=options).replace('"host"', f'"{name}"') for name in rooms]
     return "import pulumi\n" + "".join(texts) + more
+
+
+GATED = """
+import asyncio, pathlib, pulumi
+
+async def opened():
+    while not pathlib.Path({gate!r}).exists():
+        await asyncio.sleep(0.05)
+
+def declare(_):
+{block}
+
+pulumi.Output.from_input(opened()).apply(declare)
+"""
+
+
+def declared_later(text: str, gate: Path) -> str:
+    """A program that runs a text when a file exists: its resources come after others, on a slow machine as well."""
+    return GATED.format(gate=str(gate), block=indent(text, "    "))
 
 
 @contextmanager
@@ -72,28 +93,36 @@ def test_a_refused_create_silences_only_its_room(
     emulator.fault("create", "answer", code=611, cname="keynote")
     with ThreadPoolExecutor() as pool:
         with held(emulator, "close", OTHERS):
-            up = pool.submit(stack.up, "--skip-preview", *options)
-            until(
-                lambda: calls(emulator).count("create") == len(ROOMS) + 1 and len(closes(emulator)) == len(ROOMS),
-                PATIENCE,
-            )
+            # Each room is between its two steps when the create is refused.
+            with held(emulator, "close", ["keynote"]):
+                up = pool.submit(stack.up, "--skip-preview", *options)
+                until(lambda: len(closes(emulator)) == len(ROOMS), PATIENCE)
+            until(lambda: calls(emulator).count("create") == len(ROOMS) + 1, PATIENCE)
         run: Run = up.result().failed()
     assert rooms(emulator) == OTHERS, run.output
-    assert all(task != before[cname] for cname, task in agents(emulator).items())
+    assert all(task != before[cname] for cname, task in agents(emulator).items()), run.output
     assert "it waits for the new agents of: lobby, stage, workshop" in run.output
     stack.up().succeeded()
     assert overlaps(emulator) == []
     assert_settled(stack, emulator, ROOMS)
 
 
-def test_an_agent_whose_turn_comes_after_a_failure_keeps_running(stack: Stack, emulator: Emulator) -> None:
+def test_an_agent_whose_turn_comes_after_a_failure_keeps_running(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
     before = start_all(stack, emulator)
-    stack.program(program(tts=", speed=2"))
+    gate = tmp_path / "gate"
+    others = declared_later(program(tts=", speed=2", rooms=OTHERS), gate)
+    stack.program(program(tts=", speed=2", rooms=["keynote"]) + others)
     emulator.fault("create", "answer", code=611, cname="keynote")
     holds = {cname: emulator.hold("close", cname=cname) for cname in OTHERS}
     command = ["up", "--yes", "--skip-preview", "--parallel", "3"]
     with running(stack, command) as (process, output):
-        until(lambda: calls(emulator).count("create") == len(ROOMS) + 1 and len(closes(emulator)) == 3, PATIENCE)
+        with held(emulator, "close", ["keynote"]):
+            until(lambda: len(closes(emulator)) == 1, PATIENCE)
+            gate.touch()
+            until(lambda: len(closes(emulator)) == 3, PATIENCE)
+        until(lambda: calls(emulator).count("create") == len(ROOMS) + 1, PATIENCE)
         first, second = (name for name in OTHERS if re.search(f"{name} deleting original", output.text))
         holds[first].release()
         (third,) = set(OTHERS) - {first, second}
@@ -131,6 +160,7 @@ def test_errors_that_wait_do_not_take_the_threads_of_what_they_wait_for(stack: S
     # A room whose turn came after the first failure keeps its agent.
     assert {room: task for room, task in after.items() if room != good}.items() <= before.items()
     assert "have no agent now" not in run.output
+    emulator.clear_faults()  # a room whose turn came after the first failure was not created again
     stack.up().succeeded()
     assert_settled(stack, emulator, sorted([*bad, good]))
 
@@ -168,17 +198,20 @@ def test_an_agent_that_depends_on_the_failed_one_is_not_waited_for_long(stack: S
     assert_settled(stack, emulator, ["keynote", "lobby"])
 
 
-def test_a_new_room_whose_end_has_passed_silences_no_other(stack: Stack, emulator: Emulator) -> None:
+def test_a_new_room_whose_end_has_passed_silences_no_other(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
     start_all(stack, emulator)
+    gate = tmp_path / "gate"
     late = one_room(cname="late", more=f", ends_at={in_hours(-1)!r}").replace('"host"', '"late"')
-    stack.program(program(tts=", speed=2", more=late))
-    with ThreadPoolExecutor() as pool:
+    stack.program(program(tts=", speed=2", more=declared_later(late, gate)))
+    with running(stack, ["up", "--yes", "--skip-preview"]) as (process, output):
         with held(emulator, "close", ROOMS):
-            up = pool.submit(stack.up, "--skip-preview")
             until(lambda: len(closes(emulator)) == len(ROOMS), PATIENCE)
-        run: Run = up.result().failed()
-    assert "endsAt" in run.output
-    assert rooms(emulator) == ROOMS, run.output
+            gate.touch()
+            output.wait_for("it waits for the new agents of")
+        assert process.wait(60) != 0
+        text = output.ended()
+    assert "endsAt" in text
+    assert rooms(emulator) == ROOMS, text
     assert "late" not in agents(emulator)
 
 

@@ -101,6 +101,8 @@ if command == "destroy":
     sys.exit("error: the reason")
 """
 OF_THE_AUTOMATION_API = {"PULUMI_AUTOMATION_API", "PULUMI_DEBUG_COMMANDS", "PULUMI_SKIP_UPDATE_CHECK"}
+OF_READLINE = {"LINES", "COLUMNS"}
+"""Set by a library that pytest loads, past `os.environ`."""
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_the_commands_get_nothing_of_the_users_environment(stack: Stack, monkeyp
     called = calls_of(stack)
     assert [call[-1] for call, _ in called] == ["version", "dev", "dev", "about"]
     for _, environment in called:
-        seen = {name: value for name, value in environment.items() if name not in OF_THE_AUTOMATION_API}
+        seen = {name: value for name, value in environment.items() if name not in OF_THE_AUTOMATION_API | OF_READLINE}
         assert seen == stack.environment
 
 

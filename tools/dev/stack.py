@@ -197,6 +197,8 @@ def _is_process(pid: int) -> bool:
         return False
     except PermissionError:
         return True  # it belongs to another user
-    # A killed process that its parent has not collected yet has no command line.
-    line = Path(f"/proc/{pid}/cmdline")
-    return not line.exists() or bool(line.read_bytes())
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return True  # this system has no /proc
+    return state not in "ZX"  # a killed process that its parent has not collected yet is one of these
