@@ -216,8 +216,9 @@ class PluginProcess:
             if self._journal is not None:
                 return self._journal
             if self._reader is None:
-                from rtcai_pulumi.journal.location import Location, journal_location  # noqa: PLC0415  as above
-                from rtcai_pulumi.journal.stores import open_read_only  # noqa: PLC0415  as above
+                with pause_garbage_collection():
+                    from rtcai_pulumi.journal.location import Location, journal_location  # noqa: PLC0415  as above
+                    from rtcai_pulumi.journal.stores import open_read_only  # noqa: PLC0415  as above
 
                 location: Location
                 try:

@@ -1,6 +1,7 @@
 """Loading modules that stay: Python searches for garbage again afterwards, and the plugin finds its thread pool."""
 
 import gc
+import json
 import subprocess
 import sys
 import threading
@@ -21,6 +22,19 @@ print(pool._max_workers)
 """
 
 
+DECLARE = """
+import gc
+import pulumi.dynamic
+
+generations = []
+gc.callbacks.append(lambda _, about: generations.append(about["generation"]))
+from rtcai_pulumi import RealtimeConversation
+from rtcai_pulumi.config.validation import check
+check({"cname": "keynote"})
+print(generations)
+"""
+
+
 @pytest.fixture(autouse=True)
 def collection() -> Iterator[None]:
     yield
@@ -30,6 +44,11 @@ def collection() -> Iterator[None]:
 def test_a_configured_provider_has_widened_the_pool_that_called_it() -> None:
     done = subprocess.run([sys.executable, "-c", CONFIGURE], capture_output=True, text=True, check=True)
     assert int(done.stdout) == 32
+
+
+def test_a_program_that_imports_the_package_does_not_search_the_whole_sdk_for_garbage() -> None:
+    done = subprocess.run([sys.executable, "-c", DECLARE], capture_output=True, text=True, check=True)
+    assert max(json.loads(done.stdout), default=0) < 2
 
 
 def test_nothing_is_searched_in_the_block() -> None:
