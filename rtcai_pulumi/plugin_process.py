@@ -10,7 +10,6 @@ offers no API for the following, so this module uses the SDK's main module, with
 - The pool has four threads; it is widened to `RTCAI_CONCURRENCY`.
 """
 
-import gc
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -306,13 +306,24 @@ def widen_pool(places: int, debug: Callable[[str], None]) -> ThreadPoolExecutor 
     Returns:
         The pool; None if it cannot be found.
     """
-    thread = threading.current_thread()
-    for candidate in gc.get_objects():
-        if isinstance(candidate, ThreadPoolExecutor) and thread in getattr(candidate, "_threads", ()):
-            candidate._max_workers = max(places, getattr(candidate, "_max_workers", 0))
-            _start_threads(candidate, places)
-            return candidate
-    debug("rtcai: the plugin's thread pool was not found; four calls run at a time")
+    pool = _pool_of_this_thread()
+    if pool is None:
+        debug("rtcai: the plugin's thread pool was not found; four calls run at a time")
+        return None
+    pool._max_workers = max(places, getattr(pool, "_max_workers", 0))
+    _start_threads(pool, places)
+    return pool
+
+
+def _pool_of_this_thread() -> ThreadPoolExecutor | None:
+    """The pool to which this thread belongs: the thread's outermost function has a weak reference to it."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        for value in frame.f_locals.values():
+            pool = value() if isinstance(value, weakref.ref) else None
+            if isinstance(pool, ThreadPoolExecutor) and threading.current_thread() in getattr(pool, "_threads", ()):
+                return pool
+        frame = frame.f_back
     return None
 
 

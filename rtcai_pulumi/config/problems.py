@@ -22,7 +22,7 @@ from rtcai_pulumi.config.conversation import Conversation
 from rtcai_pulumi.config.output_text import REASON, find_output_texts
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import nested_blocks
-from rtcai_pulumi.module_loading import pause_garbage_collection
+from rtcai_pulumi.module_loading import keep_what_is_loaded
 
 NULL: Final = "must not be null; leave it out"
 TWO_AGENTS: Final = "Two agents in one room talk to each other."
@@ -74,7 +74,7 @@ def check_fields(inputs: Mapping[str, Any], root: type[Block] = Conversation) ->
     problems = [Problem(path_of(location), REASON) for location in find_output_texts(inputs)]
     if not root.__pydantic_complete__:
         # Not every release of pydantic lets two threads build at the same time.
-        with _building, _without_plugins(), pause_garbage_collection():
+        with _building, _without_plugins(), keep_what_is_loaded():
             root.model_rebuild()
     try:
         root.model_validate(dict(inputs))
