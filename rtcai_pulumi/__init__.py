@@ -10,7 +10,7 @@ with which a program declares resources, and a program that declares single room
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rtcai_pulumi.module_loading import keep_what_is_loaded
+from rtcai_pulumi.module_loading import pause_garbage_collection
 
 if TYPE_CHECKING:
     from rtcai_pulumi.config.blocks import Agent, AgentParam, Asr, Llm, Pipeline, RealTimeParam, Role, Tts
@@ -104,7 +104,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    with keep_what_is_loaded():
+    with pause_garbage_collection():
         value = globals()[name] = getattr(import_module(_HOMES.get(name, _ERRORS)), name)
     return value
 

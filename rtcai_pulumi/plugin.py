@@ -46,7 +46,7 @@ from rtcai_pulumi.lifecycle.room import (
     update_room,
 )
 from rtcai_pulumi.lifecycle.update import update
-from rtcai_pulumi.module_loading import keep_what_is_loaded
+from rtcai_pulumi.module_loading import pause_garbage_collection
 from rtcai_pulumi.plugin_process import (
     Engine,
     add_thread,
@@ -170,7 +170,7 @@ class PluginProcess:
         """The one client of this process, created at the first request."""
         with self._opening:
             if self._client is None:
-                with keep_what_is_loaded():
+                with pause_garbage_collection():
                     from rtcai_pulumi.service.client import Client  # noqa: PLC0415  a run without changes needs no HTTP
 
                 self._client = Client(self._settings())
@@ -187,7 +187,7 @@ class PluginProcess:
 
     def _open_new_journal(self) -> Journal:
         """Open the journal; if this fails, the other calls of this run refer to its error."""
-        with keep_what_is_loaded():
+        with pause_garbage_collection():
             from rtcai_pulumi.journal.journal import Journal  # noqa: PLC0415  a run without changes needs no database
             from rtcai_pulumi.journal.location import journal_location  # noqa: PLC0415  as above
             from rtcai_pulumi.journal.storage import Waits  # noqa: PLC0415  as above
@@ -216,7 +216,7 @@ class PluginProcess:
             if self._journal is not None:
                 return self._journal
             if self._reader is None:
-                with keep_what_is_loaded():
+                with pause_garbage_collection():
                     from rtcai_pulumi.journal.location import Location, journal_location  # noqa: PLC0415  as above
                     from rtcai_pulumi.journal.stores import open_read_only  # noqa: PLC0415  as above
 

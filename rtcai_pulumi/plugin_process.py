@@ -316,7 +316,7 @@ def widen_pool(places: int, debug: Callable[[str], None]) -> ThreadPoolExecutor 
 
 
 def _pool_of_this_thread() -> ThreadPoolExecutor | None:
-    """The pool to which this thread belongs: the thread's outermost function has a weak reference to it."""
+    """The pool to which this thread belongs: the function that runs the pool's calls has a weak reference to it."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         for value in frame.f_locals.values():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi.dynamic import ResourceProvider
 
-from rtcai_pulumi.module_loading import keep_what_is_loaded
+from rtcai_pulumi.module_loading import pause_garbage_collection
 
 if TYPE_CHECKING:
     from pulumi.dynamic import CheckResult, ConfigureRequest, CreateResult, DiffResult, ReadResult, UpdateResult
@@ -56,7 +56,7 @@ class _DynamicProvider(ResourceProvider):
         """The one process. It resolves its settings at the first request, because a preview needs none."""
         with _DynamicProvider._configuring:
             if _DynamicProvider._process is None:
-                with keep_what_is_loaded():
+                with pause_garbage_collection():
                     from rtcai_pulumi.plugin import PluginProcess  # noqa: PLC0415  a program only names the class
 
                 _DynamicProvider._process = PluginProcess(req.config.get)

@@ -5,9 +5,7 @@ the limits, and the nearest valid value.
 """
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, get_args
@@ -22,7 +20,7 @@ from rtcai_pulumi.config.conversation import Conversation
 from rtcai_pulumi.config.output_text import REASON, find_output_texts
 from rtcai_pulumi.config.values import UNKNOWN
 from rtcai_pulumi.config.wire import nested_blocks
-from rtcai_pulumi.module_loading import keep_what_is_loaded
+from rtcai_pulumi.module_loading import pause_garbage_collection
 
 NULL: Final = "must not be null; leave it out"
 TWO_AGENTS: Final = "Two agents in one room talk to each other."
@@ -65,8 +63,6 @@ class Problem:
 
 
 _building: Final = Lock()
-_PLUGINS: Final = "PYDANTIC_DISABLE_PLUGINS"
-"""Pydantic reads this variable whenever it builds a model; there is no parameter for it."""
 
 
 def check_fields(inputs: Mapping[str, Any], root: type[Block] = Conversation) -> list[Problem]:
@@ -74,7 +70,7 @@ def check_fields(inputs: Mapping[str, Any], root: type[Block] = Conversation) ->
     problems = [Problem(path_of(location), REASON) for location in find_output_texts(inputs)]
     if not root.__pydantic_complete__:
         # Not every release of pydantic lets two threads build at the same time.
-        with _building, _without_plugins(), keep_what_is_loaded():
+        with _building, pause_garbage_collection():
             root.model_rebuild()
     try:
         root.model_validate(dict(inputs))
@@ -88,24 +84,6 @@ def check_fields(inputs: Mapping[str, Any], root: type[Block] = Conversation) ->
         ]
         problems += [problem for problem in others if problem.path not in known]
     return list(dict.fromkeys(problems))
-
-
-@contextmanager
-def _without_plugins() -> Iterator[None]:
-    """Build models in the block that no plugin of pydantic observes.
-
-    A plugin that traces validations would show the values, and a value may be a secret. Also, to find its plugins
-    pydantic reads the metadata of all installed packages, in the program and in the plugin process of each command.
-    """
-    before = os.environ.get(_PLUGINS)
-    os.environ[_PLUGINS] = "__all__"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_PLUGINS]
-        else:
-            os.environ[_PLUGINS] = before
 
 
 def path_of(location: Iterable[str | int]) -> str:

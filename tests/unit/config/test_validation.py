@@ -1,8 +1,6 @@
 import math
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,36 +218,3 @@ print(len(found), any(found))
 def test_the_first_checks_of_a_process_may_come_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "32 False"
-
-
-PLUGIN = """
-class Plugin:
-    def new_schema_validator(self, schema, schema_type, *arguments):
-        print(schema_type.__name__)
-        return None, None, None
-
-plugin = Plugin()
-"""
-
-
-def test_no_plugin_of_pydantic_sees_the_values(tmp_path: Path) -> None:
-    """Tracers of validations are such plugins. The program's own models keep theirs."""
-    info = tmp_path / "tracer-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Name: tracer\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[pydantic]\ntracer = tracer:plugin\n")
-    (tmp_path / "tracer.py").write_text(PLUGIN)
-    program = """
-import sys
-from pydantic import BaseModel
-from rtcai_pulumi.config.validation import check
-assert "tts.speed" in [problem.path for problem in check({"cname": "keynote", "tts": {"speed": 9}})]
-assert "tracer" not in sys.modules
-class Own(BaseModel):
-    name: str
-"""
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (run.returncode, run.stdout) == (0, "Own\n"), run.stderr
