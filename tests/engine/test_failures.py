@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from textwrap import indent
@@ -14,7 +13,7 @@ from tests.cli.test_ls import in_hours
 from tests.emulator.raw import until
 from tests.engine.crash import PATIENCE, running
 from tests.engine.service import calls, live, overlaps, rooms
-from tests.engine.stack import Run, Stack
+from tests.engine.stack import Stack
 from tests.engine.test_crashes import assert_settled
 from tests.engine.test_sequences import URN
 from tests.engine.test_up import one_room
@@ -26,6 +25,7 @@ pytestmark = [
 
 ROOMS = ["keynote", "lobby", "stage", "workshop"]
 OTHERS = ROOMS[1:]
+UP = ["up", "--yes", "--skip-preview"]
 
 
 def program(tts: str = "", more: str = "", opts: str = "", rooms: Sequence[str] = ROOMS) -> str:
@@ -91,17 +91,16 @@ def test_a_refused_create_silences_only_its_room(
     before = start_all(stack, emulator)
     stack.program(after)
     emulator.fault("create", "answer", code=611, cname="keynote")
-    with ThreadPoolExecutor() as pool:
+    with running(stack, [*UP, *options]) as (process, output):
         with held(emulator, "close", OTHERS):
             # Each room is between its two steps when the create is refused.
             with held(emulator, "close", ["keynote"]):
-                up = pool.submit(stack.up, "--skip-preview", *options)
                 until(lambda: len(closes(emulator)) == len(ROOMS), PATIENCE)
-            until(lambda: calls(emulator).count("create") == len(ROOMS) + 1, PATIENCE)
-        run: Run = up.result().failed()
-    assert rooms(emulator) == OTHERS, run.output
-    assert all(task != before[cname] for cname, task in agents(emulator).items()), run.output
-    assert "it waits for the new agents of: lobby, stage, workshop" in run.output
+            output.wait_for("it waits for the new agents of: lobby, stage, workshop")
+        assert process.wait(60) != 0
+        text = output.ended()
+    assert rooms(emulator) == OTHERS, text
+    assert all(task != before[cname] for cname, task in agents(emulator).items()), text
     stack.up().succeeded()
     assert overlaps(emulator) == []
     assert_settled(stack, emulator, ROOMS)
@@ -116,13 +115,13 @@ def test_an_agent_whose_turn_comes_after_a_failure_keeps_running(
     stack.program(program(tts=", speed=2", rooms=["keynote"]) + others)
     emulator.fault("create", "answer", code=611, cname="keynote")
     holds = {cname: emulator.hold("close", cname=cname) for cname in OTHERS}
-    command = ["up", "--yes", "--skip-preview", "--parallel", "3"]
-    with running(stack, command) as (process, output):
+    with running(stack, [*UP, "--parallel", "3"]) as (process, output):
         with held(emulator, "close", ["keynote"]):
             until(lambda: len(closes(emulator)) == 1, PATIENCE)
             gate.touch()
             until(lambda: len(closes(emulator)) == 3, PATIENCE)
-        until(lambda: calls(emulator).count("create") == len(ROOMS) + 1, PATIENCE)
+            output.wait_for(f"({'|'.join(OTHERS)}) deleting original", times=2)
+        output.wait_for("it waits for the new agents of")
         first, second = (name for name in OTHERS if re.search(f"{name} deleting original", output.text))
         holds[first].release()
         (third,) = set(OTHERS) - {first, second}
@@ -150,16 +149,20 @@ def test_errors_that_wait_do_not_take_the_threads_of_what_they_wait_for(stack: S
     stack.program(program(rooms=[*bad, good], tts=", speed=2"))
     for cname in bad:
         emulator.fault("create", "answer", code=611, cname=cname)
-    with ThreadPoolExecutor() as pool:
+    stack.environment["RTCAI_CONCURRENCY"] = "2"
+    with running(stack, UP) as (process, output):
         with held(emulator, "close", [good]):
-            up = pool.submit(stack.up, "--skip-preview", RTCAI_CONCURRENCY="2")
-            until(lambda: calls(emulator).count("create") > len(before), PATIENCE)
-        run: Run = up.result().failed()
+            with held(emulator, "close", bad):
+                output.wait_for("deleting original", times=4)
+                until(lambda: len(closes(emulator)) == 2, PATIENCE)
+            output.wait_for("it waits for the new agents of")
+        assert process.wait(60) != 0
+        text = output.ended()
     after = agents(emulator)
-    assert good in after, run.output
+    assert good in after, text
     # A room whose turn came after the first failure keeps its agent.
     assert {room: task for room, task in after.items() if room != good}.items() <= before.items()
-    assert "have no agent now" not in run.output
+    assert "have no agent now" not in text
     emulator.clear_faults()  # a room whose turn came after the first failure was not created again
     stack.up().succeeded()
     assert_settled(stack, emulator, sorted([*bad, good]))
@@ -203,7 +206,7 @@ def test_a_new_room_whose_end_has_passed_silences_no_other(stack: Stack, emulato
     gate = tmp_path / "gate"
     late = one_room(cname="late", more=f", ends_at={in_hours(-1)!r}").replace('"host"', '"late"')
     stack.program(program(tts=", speed=2", more=declared_later(late, gate)))
-    with running(stack, ["up", "--yes", "--skip-preview"]) as (process, output):
+    with running(stack, UP) as (process, output):
         with held(emulator, "close", ROOMS):
             until(lambda: len(closes(emulator)) == len(ROOMS), PATIENCE)
             gate.touch()

@@ -102,7 +102,7 @@ if command == "destroy":
 """
 OF_THE_AUTOMATION_API = {"PULUMI_AUTOMATION_API", "PULUMI_DEBUG_COMMANDS", "PULUMI_SKIP_UPDATE_CHECK"}
 OF_READLINE = {"LINES", "COLUMNS"}
-"""Set by a library that pytest loads, past `os.environ`."""
+"""Set by a library that pytest loads, without changing `os.environ`."""
 
 
 @pytest.fixture

@@ -200,5 +200,5 @@ def _is_process(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except OSError:
-        return True  # this system has no /proc
+        return not Path("/proc").exists()  # it has just ended, or this system has no such folder
     return state not in "ZX"  # a killed process that its parent has not collected yet is one of these

@@ -82,7 +82,7 @@ def _fail() -> None:
 def _hide_pool() -> None:
     from rtcai_pulumi import plugin_process
 
-    plugin_process._pool_of_this_thread = lambda: None  # as with an SDK that has changed
+    plugin_process._pool_of_this_thread = lambda: None  # as if the pool had changed
 
 
 def _move_clock(seconds: float) -> None:
