@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import FrameType, FunctionType
 from typing import Any, Final
 
 import grpc
@@ -243,15 +243,16 @@ _cancel_listeners: Final[list[tuple[Callable[[], None], FunctionType]]] = []
 def is_serving() -> bool:
     """Whether any thread runs an operation of any dynamic provider of this process."""
     codes = {method.__code__ for method in vars(_servicer()).values() if isinstance(method, FunctionType)}
-    return any(_is_within(frame, codes) for frame in sys._current_frames().values())
+    return any(
+        frame.f_code in codes for innermost in sys._current_frames().values() for frame in _calls_around(innermost)
+    )
 
 
-def _is_within(frame: FrameType | None, codes: set[CodeType]) -> bool:
+def _calls_around(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame, its caller, and so on."""
     while frame is not None:
-        if frame.f_code in codes:
-            return True
+        yield frame
         frame = frame.f_back
-    return False
 
 
 def request_of_call() -> Any:
@@ -259,11 +260,9 @@ def request_of_call() -> Any:
 
     It has data that the SDK does not pass to a provider, such as the time-out of ``custom_timeouts``.
     """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    for frame in _calls_around(sys._getframe(1)):
         if "request" in frame.f_locals and isinstance(frame.f_locals.get("self"), _servicer()):
             return frame.f_locals["request"]
-        frame = frame.f_back
     return None
 
 
@@ -317,13 +316,11 @@ def widen_pool(places: int, debug: Callable[[str], None]) -> ThreadPoolExecutor 
 
 def _pool_of_this_thread() -> ThreadPoolExecutor | None:
     """The pool to which this thread belongs: the function that runs the pool's calls has a weak reference to it."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    for frame in _calls_around(sys._getframe(1)):
         for value in frame.f_locals.values():
             pool = value() if isinstance(value, weakref.ref) else None
             if isinstance(pool, ThreadPoolExecutor) and threading.current_thread() in getattr(pool, "_threads", ()):
                 return pool
-        frame = frame.f_back
     return None
 
 
