@@ -140,19 +140,25 @@ def test_an_agent_whose_turn_comes_after_a_failure_keeps_running(
     assert_settled(stack, emulator, ROOMS)
 
 
-def test_errors_that_wait_do_not_take_the_threads_of_what_they_wait_for(stack: Stack, emulator: Emulator) -> None:
+def test_errors_that_wait_do_not_take_the_threads_of_what_they_wait_for(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
     """There are more failures than threads: the plugin process has at least four."""
     bad, good = [f"bad-{number}" for number in range(5)], "good"
     stack.program(program(rooms=[*bad, good]))
     stack.up().succeeded()
     before = agents(emulator)
-    stack.program(program(rooms=[*bad, good], tts=", speed=2"))
+    gate = tmp_path / "gate"
+    later = declared_later(program(rooms=bad, tts=", speed=2"), gate)
+    stack.program(program(rooms=[good], tts=", speed=2") + later)
     for cname in bad:
         emulator.fault("create", "answer", code=611, cname=cname)
     stack.environment["RTCAI_CONCURRENCY"] = "2"
     with running(stack, UP) as (process, output):
         with held(emulator, "close", [good]):
+            until(lambda: len(closes(emulator)) == 1, PATIENCE)
             with held(emulator, "close", bad):
+                gate.touch()
                 output.wait_for("deleting original", times=4)
                 until(lambda: len(closes(emulator)) == 2, PATIENCE)
             output.wait_for("it waits for the new agents of")
