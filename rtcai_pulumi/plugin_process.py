@@ -66,7 +66,7 @@ class Cli:
         if self.process is None:
             return None
         try:
-            state, *_, began = _process_state(self.process)
+            state, *_, began = process_state(self.process)
         except (FileNotFoundError, ProcessLookupError):
             return False
         except (OSError, ValueError):
@@ -99,17 +99,17 @@ def cli() -> Cli:
     process = os.getppid()
     try:
         while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
-            process = int(_process_state(process)[1])
+            process = int(process_state(process)[1])
         arguments = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
         of_process = Path(f"/proc/{process}")
-        began = _process_state(process)[2]
+        began = process_state(process)[2]
         folder, executable = (of_process / "cwd").readlink(), str((of_process / "exe").readlink())
         return Cli(folder, executable, tuple(arguments), process, began)
     except (OSError, ValueError):
         return Cli(Path.cwd(), shutil.which("pulumi"))
 
 
-def _process_state(process: int) -> tuple[str, str, str]:
+def process_state(process: int) -> tuple[str, str, str]:
     """A process's state, parent id and start time; raises OSError or ValueError without ``/proc``."""
     # This is asked before each request, and `Path.read_text` takes four times as long.
     file = os.open(f"/proc/{process}/stat", os.O_RDONLY)

@@ -1,6 +1,7 @@
 """A room that fails in the middle of an `up` silences no other room."""
 
 import re
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from rtcai_pulumi.emulator import Emulator
 from tests.cli.test_ls import in_hours
 from tests.emulator.raw import until
-from tests.engine.crash import PATIENCE, running
+from tests.engine.crash import PATIENCE, Output, running
 from tests.engine.service import calls, live, overlaps, rooms
 from tests.engine.stack import Stack
 from tests.engine.test_crashes import assert_settled
@@ -71,6 +72,11 @@ def agents(emulator: Emulator) -> dict[str, str]:
     return {task["cname"]: task["taskId"] for task in live(emulator)}
 
 
+def output_of_failure(process: subprocess.Popen[str], output: Output) -> str:
+    assert process.wait(60) != 0
+    return output.ended()
+
+
 def start_all(stack: Stack, emulator: Emulator) -> dict[str, str]:
     stack.program(program())
     stack.up().succeeded()
@@ -97,8 +103,7 @@ def test_a_refused_create_silences_only_its_room(
             with held(emulator, "close", ["keynote"]):
                 until(lambda: len(closes(emulator)) == len(ROOMS), PATIENCE)
             output.wait_for("it waits for the new agents of: lobby, stage, workshop")
-        assert process.wait(60) != 0
-        text = output.ended()
+        text = output_of_failure(process, output)
     assert rooms(emulator) == OTHERS, text
     assert all(task != before[cname] for cname, task in agents(emulator).items()), text
     stack.up().succeeded()
@@ -128,8 +133,7 @@ def test_an_agent_whose_turn_comes_after_a_failure_keeps_running(
         output.wait_for(f"{third} deleting original")
         for hold in holds.values():
             hold.release()
-        assert process.wait(60) != 0
-        text = output.ended()
+        text = output_of_failure(process, output)
     after = agents(emulator)
     assert after.keys() == set(OTHERS)
     assert after[third] == before[third], text
@@ -162,8 +166,7 @@ def test_errors_that_wait_do_not_take_the_threads_of_what_they_wait_for(
                 output.wait_for("deleting original", times=4)
                 until(lambda: len(closes(emulator)) == 2, PATIENCE)
             output.wait_for("it waits for the new agents of")
-        assert process.wait(60) != 0
-        text = output.ended()
+        text = output_of_failure(process, output)
     after = agents(emulator)
     assert good in after, text
     # A room whose turn came after the first failure keeps its agent.
@@ -217,8 +220,7 @@ def test_a_new_room_whose_end_has_passed_silences_no_other(stack: Stack, emulato
             until(lambda: len(closes(emulator)) == len(ROOMS), PATIENCE)
             gate.touch()
             output.wait_for("it waits for the new agents of")
-        assert process.wait(60) != 0
-        text = output.ended()
+        text = output_of_failure(process, output)
     assert "endsAt" in text
     assert rooms(emulator) == ROOMS, text
     assert "late" not in agents(emulator)

@@ -19,6 +19,7 @@ from rtcai_pulumi.journal.location import journal_location
 from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.maintenance.agents import AgentLine, list_agents
 from rtcai_pulumi.maintenance.records import open_journal
+from rtcai_pulumi.plugin_process import process_state
 from rtcai_pulumi.service.settings import resolve
 from tools.setup import ROOT, wait_for_others
 
@@ -198,7 +199,7 @@ def _is_process(pid: int) -> bool:
     except PermissionError:
         return True  # it belongs to another user
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        state, *_ = process_state(pid)
     except OSError:
         return not Path("/proc").exists()  # it has just ended, or this system has no such folder
     return state not in "ZX"  # a killed process that its parent has not collected yet is one of these
