@@ -12,8 +12,10 @@ REASON: Final = (
     "contains the text of an Output instead of its value; build the string with pulumi.Output.format(…), "
     "pulumi.Output.concat(…) or .apply(…)"
 )
-_MARKS: Final = (" on an output", "<pulumi.output.")
-"""Parts of the result of ``str()`` and ``repr()`` of an Output, in lower case: a program may have changed the case."""
+_MARKS: Final = ("calling __str__ on an output", "<pulumi.output.")
+"""Parts of the result of ``str()`` and ``repr()`` of an Output that no prompt contains by chance. In lower case: a
+program may have changed the case.
+"""
 
 
 def is_output_text(value: Any) -> bool:

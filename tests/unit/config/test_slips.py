@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +75,18 @@ def test_a_text_made_from_an_output_is_reported_with_its_path(text: str) -> None
     }
     assert set(found.values()) == {REASON}
     assert problems(llm={"customPromptKeyWord": {text: "x"}}) == {"llm.customPromptKeyWord": REASON}
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Never comment on an output of another team's demo.", "Say why __str__ on an output[T] is wrong."]
+)
+def test_a_prompt_about_outputs_is_taken(prompt: str) -> None:
+    assert problems(llm={"customPrompt": prompt}) == {}
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.title])
+def test_a_text_made_from_an_output_is_found_in_another_case(change: Callable[[str], str]) -> None:
+    assert problems(requestId=f"for {change(TEXT)}") == {"requestId": REASON}
 
 
 @pytest.mark.parametrize(
