@@ -13,7 +13,6 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import pulumi
-import pulumi.runtime
 from pulumi.runtime.resource import all_aliases
 
 from rtcai_pulumi.config.end_time import ENDS_AT, normalize_end_time
@@ -23,7 +22,7 @@ from rtcai_pulumi.config.rules import TOO_DEEP, find_unsendable
 from rtcai_pulumi.config.values import UNKNOWN, Location, as_data, is_not_null, map_nested
 from rtcai_pulumi.options import ResolvedOptions, foreign_transforms, watch_transforms
 from rtcai_pulumi.outputs import output_of
-from rtcai_pulumi.sdk_wait import continue_output
+from rtcai_pulumi.sdk_wait import RunIdentity, continue_output
 from rtcai_pulumi.stack.owner import NO_ORGANIZATION, program_owner
 from rtcai_pulumi.stack.project import project_in
 
@@ -36,7 +35,7 @@ class InvalidProgram(pulumi.RunError):
 class _Run:
     """The shared data of the conversations of one run."""
 
-    stack: pulumi.Resource | None
+    identity: RunIdentity = field(default_factory=RunIdentity.read)
     rooms: dict[str, tuple[object, str]] = field(default_factory=dict)
     """The first conversation of each room: a token that identifies it, and its label."""
     conversations: list[tuple[list[str], object]] = field(default_factory=list)
@@ -70,7 +69,7 @@ class _Run:
         self.problems += len(self.unreported) - known
 
 
-# By the event loop that runs the program: the Automation API and unit tests run many programs in one process.
+# The latest run of each event loop: the Automation API and unit tests run many programs in one process.
 _runs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Run] = WeakKeyDictionary()
 
 
@@ -311,14 +310,13 @@ def _read_owners() -> Callable[[str], str]:
 
 
 def _this_run() -> _Run:
-    stack = pulumi.runtime.get_root_resource()
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        return _Run(stack)
+        return _Run()
     run = _runs.get(loop)
-    if run is None or run.stack is not stack:
-        run = _runs[loop] = _Run(stack)
+    if run is None or not run.identity.is_current():
+        run = _runs[loop] = _Run()
     return run
 
 

@@ -1,4 +1,4 @@
-"""Keeps the wait at the end of a program short.
+"""Keeps the wait at the end of a program short, and tells the runs of several programs apart.
 
 When a program has declared everything, Pulumi's SDK waits for all outputs of all resources together, and starts again
 whenever one of them has a value. A conversation has more than twenty outputs, which get their values together, so the
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
 import pulumi
 from pulumi.dynamic.dynamic import PROVIDER_KEY
-from pulumi.runtime.settings import SETTINGS
+from pulumi.runtime.settings import SETTINGS, get_monitor, get_root_resource
 
 from rtcai_pulumi.config.values import walk
 
@@ -23,6 +24,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _waits: WeakKeyDictionary[asyncio.AbstractEventLoop, _Wait] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunIdentity:
+    """Distinguishes runs of programs that share an event loop.
+
+    Unit tests with `pulumi.runtime.test` share the event loop and the root stack, and often the mocks. The SDK starts
+    each of them with a new list of calls.
+    """
+
+    stack: pulumi.Resource | None
+    monitor: object
+    calls: object
+    """None with an SDK that keeps its calls elsewhere."""
+
+    @classmethod
+    def read(cls) -> Self:
+        """Return the identity of the run that declares resources now."""
+        calls = getattr(getattr(SETTINGS, "rpc_manager", None), "rpcs", None)
+        return cls(get_root_resource(), get_monitor(), calls)
+
+    def is_current(self) -> bool:
+        """Whether this is still the run that declares resources."""
+        now = RunIdentity.read()  # compared by identity, because an empty list equals any other
+        return self.stack is now.stack and self.monitor is now.monitor and self.calls is now.calls
 
 
 def wait_for_registration(resource: pulumi.Resource, properties: Mapping[str, Any]) -> None:
@@ -45,7 +71,7 @@ def wait_for_registration(resource: pulumi.Resource, properties: Mapping[str, An
     except (RuntimeError, AttributeError):
         return
     wait = _waits.get(loop)
-    if wait is None or wait.is_over:
+    if wait is None or wait.is_over or not wait.run.is_current():
         wait = _waits[loop] = _Wait()
     wait.registrations.append(resource.urn)
     with SETTINGS.lock:
@@ -77,6 +103,7 @@ class _Wait:
     """One output for many resources; an error of a registration is its error."""
 
     def __init__(self) -> None:
+        self.run = RunIdentity.read()
         self.registrations: list[pulumi.Output[Any]] = []
         self.is_over = False
         waiting: Any = self._wait()
