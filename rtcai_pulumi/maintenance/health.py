@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import yaml  # Pulumi itself depends on it
+import yaml  # Pulumi itself depends on it, and on semver
+from semver import Version
 
 from rtcai_pulumi.maintenance.finding import (
     PROCESS_SECONDS,
@@ -22,6 +23,7 @@ from rtcai_pulumi.maintenance.finding import (
 from rtcai_pulumi.maintenance.journal_checks import check_journal, check_journal_location
 from rtcai_pulumi.maintenance.service_checks import ServiceChecks
 from rtcai_pulumi.service.errors import RtcAiError
+from rtcai_pulumi.stack import OLDEST_CLI
 from rtcai_pulumi.stack.plugin_python import plugin_python
 
 if TYPE_CHECKING:
@@ -86,8 +88,22 @@ def _check_cli(env: Mapping[str, str]) -> Finding:
     if pulumi is None:
         return report_failure(check, "`pulumi` is not on PATH", "install the Pulumi CLI")
     return _run_command(
-        check, [pulumi, "version"], env, lambda output: f"{output} ({pulumi})", "reinstall the Pulumi CLI"
+        check, [pulumi, "version"], env, lambda output: _judge_cli(check, output, pulumi), "reinstall the Pulumi CLI"
     )
+
+
+def _judge_cli(check: str, output: str, pulumi: str) -> Finding:
+    """Compare the version with the oldest one that is supported."""
+    detail = f"{output} ({pulumi})"
+    try:
+        is_too_old = Version.parse(output.removeprefix("v")) < OLDEST_CLI
+    except ValueError:
+        return report_pass(check, detail)  # a build of the user's own may have any name
+    if is_too_old:
+        return report_failure(
+            check, f"{detail} is older than {OLDEST_CLI}", f"update the Pulumi CLI to {OLDEST_CLI} or newer"
+        )
+    return report_pass(check, detail)
 
 
 def _check_plugin(env: Mapping[str, str]) -> Finding:
@@ -107,7 +123,7 @@ def _check_plugin(env: Mapping[str, str]) -> Finding:
         check,
         command,
         env,
-        lambda output: f"{output} ({python.executable}; {python.reason})",
+        lambda output: report_pass(check, f"{output} ({python.executable}; {python.reason})"),
         advice,
         folder=python.folder,
         context=f" ({python.reason})",
@@ -118,13 +134,13 @@ def _run_command(
     check: str,
     command: list[str],
     env: Mapping[str, str],
-    describe: Callable[[str], str],
+    judge: Callable[[str], Finding],
     advice: str,
     *,
     folder: Path | None = None,
     context: str = "",
 ) -> Finding:
-    """Run a command. If it fails, the detail is the last line of its errors, and `context`."""
+    """Run a command and judge its output. If it fails, the detail is the last line of its errors, and `context`."""
     try:
         process = subprocess.run(  # noqa: S603  this Python, or the CLI on PATH
             command,
@@ -142,4 +158,4 @@ def _run_command(
         lines = process.stderr.strip().splitlines()
         reason = lines[-1] if lines else f"exit code {process.returncode}"
         return report_failure(check, f"{reason}{context}", advice)
-    return report_pass(check, describe(process.stdout.strip()))
+    return judge(process.stdout.strip())

@@ -13,7 +13,8 @@ from rtcai_pulumi.journal.journal import Journal
 from rtcai_pulumi.journal.record import KeepReason, RecordState
 from rtcai_pulumi.journal.storage import Statement
 from rtcai_pulumi.maintenance import health
-from rtcai_pulumi.maintenance.finding import report_pass
+from rtcai_pulumi.maintenance.finding import Finding, Verdict, report_pass
+from rtcai_pulumi.stack import OLDEST_CLI
 from tests.cli.journals import note
 from tests.cli.service import Service
 from tests.cli.test_ls import in_hours
@@ -135,6 +136,35 @@ def test_a_plugin_that_cannot_be_imported(service: Service, tmp_path: Path) -> N
 def test_no_cli(service: Service) -> None:
     run = service.run("doctor", "--json", PATH="/nowhere")
     assert find_failures({finding["check"]: finding for finding in json.loads(run.stdout)}) == ["Pulumi CLI"]
+
+
+@pytest.mark.parametrize("version", ["v3.215.9", "v3.190.0-dev.0", "3.9.0", "v2.25.2"])
+def test_a_cli_that_is_too_old(tmp_path: Path, version: str) -> None:
+    finding = check_cli(tmp_path, version)
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail.startswith(f"{version} (")
+    assert finding.detail.endswith(f") is older than {OLDEST_CLI}")
+    assert finding.advice == f"update the Pulumi CLI to {OLDEST_CLI} or newer"
+
+
+@pytest.mark.parametrize(
+    "version", [f"v{OLDEST_CLI}", "v3.274.1", "v3.300.0-alpha.5", "v10.0.0", "a build of our own", ""]
+)
+def test_any_other_cli_passes(tmp_path: Path, version: str) -> None:
+    assert check_cli(tmp_path, version).verdict is Verdict.PASSED
+
+
+def test_the_oldest_cli_is_the_one_that_the_readme_requires() -> None:
+    row = f"| Pulumi CLI (engine) | {OLDEST_CLI.removesuffix('.0')} or newer |"
+    assert row in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def check_cli(folder: Path, version: str) -> Finding:
+    """The finding about a `pulumi` that prints this version."""
+    pulumi = folder / "pulumi"
+    pulumi.write_text(f"#!/bin/sh\necho '{version}'\n", encoding="utf-8")
+    pulumi.chmod(0o755)
+    return health._check_cli({"PATH": str(folder)})
 
 
 def test_a_corrupt_journal(service: Service) -> None:

@@ -17,14 +17,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from rtcai_pulumi.stack import OLDEST_CLI
 from tools.setup import ROOT, wait_for_others
 
 HERE = Path(__file__).resolve().parent
 NEWEST = "3.274.1"
 """The CLI that is installed if PATH has none."""
-OLDEST = "3.216.0"
-"""The oldest CLI on PATH that is supported; `make test-engines` tests it."""
-FOLDERS = {NEWEST: "engine", OLDEST: "engine-oldest"}
+FOLDERS = {NEWEST: "engine", OLDEST_CLI: "engine-oldest"}
 """The folder whose go.mod pins a version."""
 INSTALL_GO = "install Go 1.26 or newer (https://go.dev/dl)"
 _SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
@@ -41,7 +40,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help="the folder that gets bin/ (.tools, or .tools/oldest)")
     parser.add_argument("--oldest", action="store_true", help="the oldest supported engine; not from PATH")
     options = parser.parse_args()
-    engine, default = (OLDEST, ".tools/oldest") if options.oldest else (NEWEST, ".tools")
+    engine, default = (OLDEST_CLI, ".tools/oldest") if options.oldest else (NEWEST, ".tools")
     folder: Path = (options.into or ROOT / default).resolve()
     with wait_for_others(folder / "install.lock"):
         if not _is_present(engine, folder / "bin") and not _install_from_any_source(engine, folder):
@@ -55,7 +54,7 @@ def _is_present(engine: str, target: Path) -> bool:
     """Return whether `target` has the CLI or, unless it is the oldest one, PATH has one that can be used."""
     if (target / _PINS).exists() and (target / _PINS).read_text() == _digest_pins(engine):
         return True
-    if engine == OLDEST:
+    if engine == OLDEST_CLI:
         return False
     os.environ["PATH"] = os.pathsep.join(each for each in os.get_exec_path() if Path(each).resolve() != target)
     for program in ("pulumi", "pulumi-language-python"):
@@ -67,7 +66,7 @@ def _is_present(engine: str, target: Path) -> bool:
     from semver import VersionInfo  # noqa: PLC0415  as said above
 
     try:
-        PulumiCommand(version=VersionInfo.parse(OLDEST))
+        PulumiCommand(version=VersionInfo.parse(OLDEST_CLI))
     except (OSError, subprocess.CalledProcessError, InvalidVersionError) as error:
         print(f"setup: the pulumi on PATH cannot be used: {error}", flush=True)
         return False
