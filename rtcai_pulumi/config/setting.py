@@ -1,8 +1,9 @@
 """The type of one field: a plain value, an ``Output`` of another resource, or nothing.
 
-A field is declared once, as ``Setting[T]``. Type checkers and editors read it as everything that a Pulumi program may
-pass. At run time it is only ``T``, which pydantic validates once the engine has resolved all outputs. Pulumi is
-imported for type checkers only, so the layers below the provider can use these models without importing it.
+A field is declared once, as ``Setting[T]``, or as ``KnownSetting[T]`` if it must not be an output. Type checkers and
+editors read it as everything that a Pulumi program may pass. At run time it is only ``T``, which pydantic validates
+once the engine has resolved all outputs. Pulumi is imported for type checkers only, so the layers below the provider
+can use these models without importing it.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
@@ -19,6 +20,8 @@ T = TypeVar("T")
 if TYPE_CHECKING:
     Setting = Union[T, "Output[T]", "Awaitable[T]", None]  # noqa: UP007  a generic alias cannot be written with |
     BlockSetting = Union[T, "Output[T]", "Mapping[str, Any]", "Output[Mapping[str, Any]]", None]  # noqa: UP007  as above
+    KnownSetting = Union[T, None]  # noqa: UP007  as above
+    KnownBlockSetting = Union[T, "Mapping[str, Any]", None]  # noqa: UP007  as above
 else:
 
     class Setting:
@@ -28,7 +31,7 @@ else:
             """Return the type to validate."""
             return item
 
-    BlockSetting = Setting
+    BlockSetting = KnownSetting = KnownBlockSetting = Setting
 
 
 def _to_whole_number(value: object) -> object:

@@ -67,6 +67,8 @@ class EventPart:
     places: dict[str, Location] = field(default_factory=dict)
     """Location in the event of each path in the agent; for a prompt, the location of the field that names its file."""
     mistakes: list[EventProblem] = field(default_factory=list)
+    is_refused: bool = False
+    """Whether it is something else than an object, so its fields are not known. Null has none."""
 
     def contains(self, path: str) -> bool:
         """Whether the part itself contains a path."""
@@ -97,6 +99,7 @@ def read_part(raw: Any, location: Location, source: EventSource, is_output: IsOu
     """
     part = EventPart(location)
     if not isinstance(raw, Mapping):
+        part.is_refused = raw is not None
         return part
     part.data = _Reader(part, source, may_remove=may_remove).read_object(raw, (), location)
     fields = to_known(part.data, is_output, null=UNKNOWN if may_remove else None)

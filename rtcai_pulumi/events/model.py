@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from rtcai_pulumi.config.block import Block
 from rtcai_pulumi.config.conversation import AgentSettings, RoomName, TaskName
 from rtcai_pulumi.config.end_time import EndTime
-from rtcai_pulumi.config.setting import BlockSetting, Setting
+from rtcai_pulumi.config.setting import KnownBlockSetting, KnownSetting, Setting
 
 KEY_PATTERN: Final = r"^[^\s:/|\u0000-\u001f\u007f]+$"
 """Part of a resource's name. Colons and slashes would break its URN, a vertical bar the table of the README."""
@@ -59,7 +59,7 @@ class EventRoom(Block):
 
     cname: Setting[RoomName] = Field(default=None)
     """Name of the room, 1 to 64 bytes of UTF-8. Default: `Event.room_prefix` and the room's key."""
-    agent: BlockSetting[AgentSettings] = Field(default=None)
+    agent: KnownBlockSetting[AgentSettings] = Field(default=None)
     """Changes to the event's agent in this room. Objects are merged, lists and all other values replace, and null
     removes a field of the default agent.
     """
@@ -76,13 +76,13 @@ class EventRoom(Block):
 class Event(Block):
     """An event: rooms with an AI agent in each."""
 
-    name: Setting[_Name] = Field(default=None)
+    name: KnownSetting[_Name] = Field(default=None)
     """Name of the event: one word. All resource names start with it, so another name starts every agent again. Default
     ``"event"``.
     """
     room_prefix: Setting[str] = Field(default="")
     """Prefix of the rooms' names, before each room's key. Default empty."""
-    create_rooms: Setting[bool] = Field(default=False)
+    create_rooms: KnownSetting[bool] = Field(default=False)
     """Whether the rooms are opened and ended together with their agents: a `Room` for each. It is then an error if a
     room of that name is already open. Default false: a room is opened by whoever joins first.
     """
@@ -95,7 +95,7 @@ class Event(Block):
     """The link for joining a room: an address with ``{cname}`` as the placeholder for the room's name. Shown in the
     stack's README.
     """
-    agent: BlockSetting[AgentSettings] = Field(default=None)
+    agent: KnownBlockSetting[AgentSettings] = Field(default=None)
     """The agent of every room, except for the changes in the room."""
-    rooms: Setting[Mapping[str, BlockSetting[EventRoom]]] = Field()
+    rooms: KnownSetting[Mapping[str, KnownBlockSetting[EventRoom]]] = Field()
     """The rooms by key. A key is one word and becomes part of the names of the room's resources. Required."""

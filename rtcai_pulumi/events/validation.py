@@ -32,7 +32,13 @@ _NO_OUTPUT: Final = f"must not be an Output: {_ROOMS_ARE_KNOWN}"
 _DECIDES_RESOURCES: Final = (
     "must not be an Output: it decides which resources the program declares, so it must be known while the program runs"
 )
+_IS_MERGED: Final = (
+    "must not be an Output, because the blocks of the event and of each room are merged while the program runs; pass "
+    'each block as an Output, for example llm=ref.require_output("agent")["llm"]'
+)
 _SOME_ROOM: Final = "room"
+_OF_THE_ROOM: Final = frozenset({"cname", "adopt"})
+"""Inputs of a room's conversation that are not fields of its agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +149,16 @@ class _Planner:
     def _read_agent(self, owner: Mapping[str, Any], location: Location, *, may_remove: bool) -> EventPart:
         raw, location = owner.get("agent"), (*location, "agent")
         if "agent" in owner and not isinstance(raw, Mapping):
-            self._report(location, NULL if raw is None else _NOT_AN_OBJECT)
+            self._report(location, self._refuse_agent(raw))
         part = read_part(raw, location, self._source, self._is_output, may_remove=may_remove)
         for mistake in part.mistakes:
             self._add(mistake)
         return part
+
+    def _refuse_agent(self, raw: Any) -> str:
+        if self._is_output(raw):
+            return _IS_MERGED
+        return NULL if raw is None else _NOT_AN_OBJECT
 
     def _check_fields(self, data: Mapping[str, Any], model: type[Block], location: Location, later: set[str]) -> None:
         """Check the fields of the event itself, or of a room; fields in `later` are checked separately."""
@@ -183,9 +194,13 @@ class _Planner:
         alone = {**_select_known(to_known(default.data, self._is_output)), "cname": _SOME_ROOM}
         by_default = set(check(alone))
         by_room = [(room, check(to_known(room.inputs, self._is_output))) for room in plans]
+        # Without a part that was refused, an agent seems to lack what that part may contain.
+        is_known = {room.key: not (default.is_refused or room.part.is_refused) for room in plans}
         for room, problems in by_room:
             for problem in problems:
-                everywhere = all(problem in others for _, others in by_room)
+                if not is_known[room.key] and problem.path not in _OF_THE_ROOM:
+                    continue
+                everywhere = all(problem in others for other, others in by_room if is_known[other.key])
                 self._report_agent_problem(
                     problem, room, default, is_default=problem in by_default, everywhere=everywhere
                 )
@@ -196,7 +211,7 @@ class _Planner:
         path = problem.path
         if path == ENDS_AT:
             return  # the field of the event or of the room that has it was checked already
-        if path in {"cname", "adopt"}:
+        if path in _OF_THE_ROOM:
             self._report(("rooms", room.key, path), problem.reason)
         elif is_default and not room.part.contains(path) and (default.contains(path) or everywhere):
             self._add(self._source.problem_at(default.find_location(path), problem.reason, default.to_event_path(path)))

@@ -258,6 +258,10 @@ BLOCKS = {"asr": {"asrVendor": 6}, "llm": {"llmVendor": 1}, "tts": {"ttsVendor":
                 'EventRooms("event", {"agent": BLOCKS, "rooms": {f"{out(1)}": {}}})',
                 "rooms: has a key that is an Output, or was made from one",
             ),
+            (
+                'EventRooms("event", {"agent": out(BLOCKS), "rooms": {"a": {"agent": {"llm": {"temperature": 0.2}}}}})',
+                "agent: must not be an Output, because the blocks of the event and of each room are merged",
+            ),
         ],
         often=3,
     ),

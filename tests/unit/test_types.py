@@ -8,6 +8,7 @@ import mypy.api
 PROGRAM = """
 import pulumi
 from rtcai_pulumi import Agent, Asr, Llm, Pipeline, RealTimeParam, RealtimeConversation, Role, Tts
+from rtcai_pulumi.events import AgentSettings, Event, EventRoom
 
 config = pulumi.Config()
 words: list[str] = ["stop"]
@@ -21,6 +22,8 @@ Pipeline(interrupt_words=output(words))
 Tts(ignore_bracket_text_set=(1, 2), language="Chinese", speed=None)
 host = RealtimeConversation("a", cname=output("r"), asr={"asrVendor": 6}, llm=output(Llm()), tts=output({"x": 1}))
 pulumi.export("task", host.task_id.apply(str.upper))
+Event(agent=AgentSettings(llm=output(Llm())), rooms={"a": EventRoom(agent={"pipeline": None}), "b": {}})
+Event(agent={}, rooms={"a": EventRoom(cname=output("a"), agent=AgentSettings(llm=output({"role": 1})))})
 
 Asr(asr_vendor="six")  # wrong: arg-type
 Asr(asr_vender=6)  # wrong: call-arg
@@ -32,6 +35,12 @@ RealtimeConversation("c", cname="r", replace_strategy="never")  # wrong: arg-typ
 RealtimeConversation("d", cname="r", asrr={})  # wrong: arg-type
 RealtimeConversation("e")  # wrong: call-arg
 host.taskid  # wrong: attr-defined
+Event(agent=output(AgentSettings()), rooms={})  # wrong: arg-type
+EventRoom(agent=output({"pipeline": None}))  # wrong: arg-type
+Event(rooms=output({"a": {}}))  # wrong: arg-type
+Event(rooms={"a": output(EventRoom())})  # wrong: dict-item
+Event(rooms={}, name=output("a"))  # wrong: arg-type
+Event(rooms={}, create_rooms=output(True))  # wrong: arg-type
 """
 
 
