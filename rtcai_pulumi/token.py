@@ -24,6 +24,11 @@ def room_token(cname: Input[str], uid: Input[int], *, ttl: Input[int] = TTL_DEFA
     It is made again in each run, and is valid from then on: an export of it differs in each `pulumi up`. It requires an
     AppSecret; in a preview without credentials its value is unknown.
 
+    The credentials come from the environment of the process that runs the program, else from the stack's configuration.
+    An inline program of the Automation API runs in the calling process; the ``env_vars`` of its workspace reach only
+    the CLI and the plugin. So put its credentials into the stack's configuration (``rtcai:appKey``,
+    ``rtcai:appSecret``): the program and the plugin both read it, if the environment does not set them.
+
     Args:
         cname: the room's name; empty for any room.
         uid: the user's number, 0 to 2^64 - 1.
