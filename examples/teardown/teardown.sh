@@ -12,8 +12,18 @@ if [ "$swept" != 0 ]; then
     echo "teardown: agents of $stack may be left; see above" >&2
     exit "$swept"
 fi
-left=$(rtcai ls --stack "$stack" --json | python3 -c 'import json, sys
-print(sum(agent["mark"] is not None for agent in json.load(sys.stdin)))')
+# `ls` lists every agent of the journal, and agents of other stacks may be marked too: retained or refused.
+left=$(rtcai ls --stack "$stack" --json | python3 -c '
+import json, re, sys
+*path, stack = sys.argv[1].split("/")
+in_file = re.search(r"^name:\s*[\"\x27]?([^\"\x27\s]+)", open("Pulumi.yaml", encoding="utf-8").read(), re.MULTILINE)
+project = path[1] if len(path) == 2 else in_file and in_file[1]
+of_this_stack = {"in state", "unclaimed", "only in state"}
+print(sum(
+    agent["mark"] in of_this_stack
+    or agent["mark"] is not None and agent["stack"] == stack and agent["project"] == project
+    for agent in json.load(sys.stdin)
+))' "$stack")
 if [ "$left" != 0 ]; then
     echo "teardown: $left agents of $stack may be left; see: rtcai ls --stack $stack" >&2
     exit 1

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
@@ -13,6 +14,10 @@ import yaml
 
 from rtcai_pulumi.cli.commands.sweep_over import STOPPED_SOME
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.journal.journal import Journal
+from rtcai_pulumi.journal.record import KeepReason
+from rtcai_pulumi.stack.owner import owner_prefix
+from tests.cli.journals import note, urn
 from tests.engine.crash import HOOK
 from tests.engine.service import bodies, live, rooms
 from tests.engine.stack import PROJECT, TYPE, Run, Stack
@@ -214,8 +219,26 @@ def test_teardown(stack: Stack, emulator: Emulator) -> None:
     (lost, _) = [resource["urn"] for resource in resources if resource["type"] == TYPE]
     stack.pulumi("state", "delete", lost, "--yes").succeeded()
     assert len(live(emulator)) == 2
+    # Agents that other stacks have retained.
+    retain(stack, urn(stack="other", project="teardown"))
+    retain(stack, urn(stack="dev", project="rooms"))
     assert "teardown: no agent of dev is left" in example.run(teardown).succeeded().output
     assert live(emulator) == []
+
+
+def test_teardown_of_a_stack_that_has_retained_an_agent(stack: Stack) -> None:
+    example = Example(stack, "teardown")
+    retain(stack, urn(stack="dev", project="teardown"))
+    retain(stack, urn(stack="other", project="teardown"))
+    for name in ("dev", "organization/teardown/dev"):
+        assert f"teardown: 1 agents of {name} may be left" in example.run(f"./teardown.sh {name}").failed().output
+
+
+def retain(stack: Stack, of: str) -> None:
+    """Have the journal know an agent that a stack in the same backend has retained."""
+    prefix = owner_prefix(stack.environment, None)
+    with Journal(stack.folder / "journal.db") as journal:
+        note(journal, f"7/{uuid4().hex}", of=of, prefix=prefix, kept=KeepReason.RETAINED)
 
 
 @pytest.mark.everyday
