@@ -37,6 +37,8 @@ class Forge:
         self.workflow: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
         self.groups: dict[str, Lock] = {}
         self.runs = 0
+        self.machine = folder
+        """The runner that was started last."""
         self.secrets: dict[str, str] = {}
         git("init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
         git("clone", "--quiet", str(self.origin), str(self.work))
@@ -59,16 +61,21 @@ class Forge:
         git("push", "--quiet", "origin", "main", cwd=self.work)
         return git("rev-parse", "HEAD", cwd=self.work).strip()
 
-    def script(self, step: str) -> str:
-        """The command of a workflow step."""
-        steps = self.workflow["jobs"]["agents"]["steps"]
-        (found,) = [each["run"] for each in steps if each.get("name") == step]
-        return str(found).partition(" |")[0]
+    def step(self, name: str) -> dict[str, Any]:
+        (found,) = [each for each in self.workflow["jobs"]["agents"]["steps"] if each.get("name") == name]
+        return dict(found)
+
+    def command(self, step: str) -> list[str]:
+        """The command line with which GitHub runs a step: it sets pipefail only for a shell that the workflow names."""
+        named = self.workflow.get("defaults", {}).get("run", {}).get("shell")
+        assert named in {"bash", None}
+        options = ["-e"] if named is None else ["--noprofile", "--norc", "-eo", "pipefail"]
+        return ["bash", *options, "-c", self.step(step)["run"]]
 
     def runner(self, commit: str) -> tuple[Path, dict[str, str]]:
         """A fresh machine: a checkout, and the cached journal."""
         self.runs += 1
-        machine = self.origin.parent / f"runner-{self.runs}"
+        self.machine = machine = self.origin.parent / f"runner-{self.runs}"
         git("clone", "--quiet", str(self.origin), str(machine))
         git("checkout", "--quiet", commit, cwd=machine)
         if self.cache.exists():
@@ -89,7 +96,7 @@ class Forge:
         with self.groups.setdefault(concurrency["group"], Lock()):
             machine, env = self.runner(commit)
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", self.script(step)],
+                self.command(step),
                 cwd=machine,
                 env={**env, **environment},
                 stdout=subprocess.PIPE,
@@ -108,7 +115,7 @@ class Forge:
         machine, env = self.runner(commit)
         with emulator.hold("create", at="worked", times=None) as hold:
             process = subprocess.Popen(
-                ["bash", "-c", self.script("Up")],
+                self.command("Up"),
                 cwd=machine,
                 env=env,
                 stdout=subprocess.DEVNULL,
@@ -165,6 +172,17 @@ def test_the_pipeline_from_a_commit_to_its_end(forge: Forge, emulator: Emulator)
     forge.run("Up").succeeded()
     assert live(emulator) == []
     forge.run("Destroy").succeeded()
+
+
+@pytest.mark.everyday
+def test_a_preview_that_fails_fails_its_step_and_is_in_the_comment(forge: Forge, emulator: Emulator) -> None:
+    mistaken = forge.commit("Mistake", EVENT.replace("workshop: {}", "workshop: {agent: {tts: {speed: 9}}}"))
+    forge.run("Preview", mistaken).failed()
+    assert "rooms.workshop.agent.tts.speed: out of range" in (forge.machine / "preview.txt").read_text("utf-8")
+    assert emulator.requests() == []
+    # A step runs after a failed one only if its condition calls a function of the job's status.
+    assert "!cancelled()" in forge.step("Comment")["if"]
+    assert forge.step("Preview")["id"] == "preview"
 
 
 @pytest.mark.everyday
