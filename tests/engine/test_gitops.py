@@ -15,9 +15,10 @@ import pytest
 import yaml
 
 from rtcai_pulumi.emulator import Emulator
+from rtcai_pulumi.stack.plugin_python import plugin_python
 from tests.engine.crash import end_session, plugins_of
 from tests.engine.service import calls, live, rooms
-from tests.engine.stack import PROJECT, Run, Stack
+from tests.engine.stack import PROJECT, Run, Stack, search_path
 from tests.postgres.server import Server
 
 pytestmark = pytest.mark.full("a pipeline takes ten or more runs of the engine")
@@ -44,9 +45,6 @@ class Forge:
         git("clone", "--quiet", str(self.origin), str(self.work))
         git("checkout", "--quiet", "-b", "main", cwd=self.work)
         shutil.copytree(EXAMPLE, self.work, dirs_exist_ok=True)
-        project = self.work / "Pulumi.yaml"
-        environment = str(Path(sys.executable).parents[1])
-        project.write_text(project.read_text(encoding="utf-8").replace("../../.venv", environment), encoding="utf-8")
         self.commit("Begin")
 
     def commit(self, message: str, event: str | None = EVENT) -> str:
@@ -286,6 +284,14 @@ def test_the_workflow_is_valid_and_starts_only_scripts_that_are_there() -> None:
     scripts = [step["run"].split()[0] for step in steps if step.get("run", "").startswith("ci/")]
     assert scripts == ["ci/preview.sh", "ci/up.sh", "ci/drift.sh", "ci/destroy.sh"]
     assert all(os.access(EXAMPLE / script, os.X_OK) for script in scripts)
+
+
+@pytest.mark.everyday
+def test_its_folder_is_a_repository_of_its_own(tmp_path: Path) -> None:
+    folder = shutil.copytree(EXAMPLE, tmp_path / "agents")
+    python = plugin_python({"PATH": search_path()}, folder)
+    assert python.executable is not None
+    assert Path(python.executable).parent == Path(sys.executable).parent
 
 
 @pytest.mark.everyday
