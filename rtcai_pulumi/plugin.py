@@ -50,9 +50,7 @@ from rtcai_pulumi.module_loading import pause_garbage_collection
 from rtcai_pulumi.plugin_process import (
     Engine,
     add_thread,
-    cli,
     engine_address,
-    exported_state,
     on_cancel,
     print_without_frames,
     request_of_call,
@@ -62,6 +60,7 @@ from rtcai_pulumi.service.errors import JournalError, SettingsError
 from rtcai_pulumi.service.printable import printable
 from rtcai_pulumi.service.retry import Retrier, limit_time
 from rtcai_pulumi.service.settings import concurrency_of, how_to_set, missing_credentials, resolve
+from rtcai_pulumi.stack.command import cli, exported_state
 from rtcai_pulumi.stack.owner import resolve_place, split_owner
 from rtcai_pulumi.stack.project import project_folder, project_in
 from rtcai_pulumi.stack.state import stack_state

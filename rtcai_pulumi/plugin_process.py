@@ -10,11 +10,8 @@ offers no API for the following, so this module uses the SDK's main module, with
 - The pool has four threads; it is widened to `RTCAI_CONCURRENCY`.
 """
 
-import json
 import os
-import shutil
 import socket
-import subprocess
 import sys
 import threading
 import traceback
@@ -22,8 +19,6 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType, FunctionType
 from typing import Any, Final
 
@@ -35,110 +30,12 @@ from rtcai_pulumi.service.errors import RtcAiError
 
 _WATCH_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 2.0
-_EXPORT_SECONDS: Final = 60.0
-_LONGEST_STAT: Final = 4096
-"""Bytes that are read of ``/proc/{id}/stat``, which has less than half of that."""
 
 
 def engine_address(arguments: Sequence[str]) -> tuple[str, int] | None:
     """Host and port of the engine, from the plugin's arguments; None if the arguments do not have them."""
     host, _, port = (arguments[1] if len(arguments) > 1 else "").rpartition(":")
     return (host, int(port)) if host and port.isdecimal() else None
-
-
-@dataclass(frozen=True, slots=True)
-class Cli:
-    """The CLI command that started this plugin process."""
-
-    folder: Path
-    """Its working folder; for an inline program of the Automation API this is not the folder of this process."""
-    executable: str | None = None
-    """The path of the CLI."""
-    arguments: tuple[str, ...] = ()
-    """The command-line arguments; empty if the operating system does not show them."""
-    process: int | None = None
-    """The id of its process, which is also the engine's process."""
-    began: str = ""
-    """The start time of that process, in the system's units: after it ends, another process may get its id."""
-
-    def runs(self) -> bool | None:
-        """Whether it still runs; None if the operating system does not say."""
-        if self.process is None:
-            return None
-        try:
-            state, *_, began = process_state(self.process)
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        except (OSError, ValueError):
-            return None
-        return state not in "ZX" and began == self.began
-
-    @property
-    def destroys_all(self) -> bool:
-        """Whether every resource of the stack is deleted: it is a destroy that excludes nothing."""
-        flags = {argument.partition("=")[0] for argument in self.arguments}
-        return bool(flags & _DESTROY) and not flags & _EXCLUDES
-
-    @property
-    def ends_at_error(self) -> bool | None:
-        """Whether an error of a resource ends the run; None if this is not known."""
-        if not self.arguments:
-            return None
-        given = [each for each in self.arguments if each.partition("=")[0] == "--continue-on-error"]
-        value = given[-1].partition("=")[2] or "true" if given else os.environ.get("PULUMI_CONTINUE_ON_ERROR", "")
-        return value.lower() not in _TRUE
-
-
-_TRUE: Final = {"1", "t", "true"}
-_DESTROY: Final = {"destroy", "down", "dn"}
-_EXCLUDES: Final = {"--target", "-t", "--exclude", "-x", "--exclude-protected", "--preview-only"}
-
-
-def cli() -> Cli:
-    """The command that started this process; if the operating system does not show it, as much as is known."""
-    process = os.getppid()
-    try:
-        while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
-            process = int(process_state(process)[1])
-        arguments = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
-        of_process = Path(f"/proc/{process}")
-        began = process_state(process)[2]
-        folder, executable = (of_process / "cwd").readlink(), str((of_process / "exe").readlink())
-        return Cli(folder, executable, tuple(arguments), process, began)
-    except (OSError, ValueError):
-        return Cli(Path.cwd(), shutil.which("pulumi"))
-
-
-def process_state(process: int) -> tuple[str, str, str]:
-    """A process's state, parent id and start time; raises OSError or ValueError without ``/proc``."""
-    # This is asked before each request, and `Path.read_text` takes four times as long.
-    file = os.open(f"/proc/{process}/stat", os.O_RDONLY)
-    try:
-        fields = os.read(file, _LONGEST_STAT).decode(errors="replace").rpartition(")")[2].split()
-    finally:
-        os.close(file)
-    return fields[0], fields[1], fields[19]
-
-
-def exported_state(command: Cli, stack: str) -> Any:
-    """The state of a stack as of its last checkpoint, read with the CLI; None if it cannot be read.
-
-    The engine passes single resources to a provider, and some resources not at all. Reading the state takes no lock.
-    """
-    if command.executable is None:
-        return None
-    try:
-        result = subprocess.run(  # noqa: S603  the CLI that runs this very command
-            [command.executable, "stack", "export", "--stack", stack, "--non-interactive"],
-            cwd=command.folder,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_EXPORT_SECONDS,
-            check=False,
-        )
-        return json.loads(result.stdout) if result.returncode == 0 else None
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
 
 
 class Engine:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.plugin_process import Cli, Engine, widen_pool
+from rtcai_pulumi.plugin_process import Engine, widen_pool
+from rtcai_pulumi.stack.command import Cli
 
 SECONDS = 10
 
@@ -78,6 +79,11 @@ def test_whether_an_error_ends_the_run(
 ) -> None:
     monkeypatch.setenv("PULUMI_CONTINUE_ON_ERROR", variable)
     assert Cli(Path(), arguments=arguments).ends_at_error is ends
+
+
+def test_an_option_in_the_environment_says_that_no_error_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_OPTION_CONTINUE_ON_ERROR", "true")
+    assert Cli(Path(), arguments=("up",)).ends_at_error is False
 
 
 def test_an_engine_lives_as_long_as_its_process() -> None:

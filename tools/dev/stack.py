@@ -19,8 +19,8 @@ from rtcai_pulumi.journal.location import journal_location
 from rtcai_pulumi.maintenance import CommandError
 from rtcai_pulumi.maintenance.agents import AgentLine, list_agents
 from rtcai_pulumi.maintenance.records import open_journal
-from rtcai_pulumi.plugin_process import process_state
 from rtcai_pulumi.service.settings import resolve
+from rtcai_pulumi.stack.command import process_state
 from tools.setup import ROOT, wait_for_others
 
 BIN = ROOT / ".venv" / "bin"

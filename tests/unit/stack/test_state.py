@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rtcai_pulumi.plugin_process import Cli
+from rtcai_pulumi.stack.command import Cli
 from rtcai_pulumi.stack.state import stack_state
 
 AGENT = "pulumi-python:dynamic/rtcai:RealtimeConversation"
@@ -52,6 +52,10 @@ def test_an_empty_stack_has_nothing() -> None:
         ("destroy --target urn", False),
         ("destroy --target=urn", False),
         ("destroy -t urn", False),
+        ("destroy -yt urn", False),
+        ("destroy -turn", False),
+        ("destroy -yx=urn", False),
+        ("destroy -sprotest -Ctx -mtext", True),
         ("destroy --exclude urn", False),
         ("destroy --exclude-protected", False),
         ("up --yes", False),
@@ -60,3 +64,31 @@ def test_an_empty_stack_has_nothing() -> None:
 )
 def test_a_destroy_that_leaves_nothing_out_takes_all(tmp_path: Any, typed: str, all_go: bool) -> None:
     assert Cli(tmp_path, None, tuple(typed.split())).destroys_all is all_go
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "all_go"),
+    [("TARGET", "urn", False), ("EXCLUDE_PROTECTED", "true", False), ("PREVIEW_ONLY", "false", True)],
+)
+def test_a_destroy_may_leave_something_out_by_its_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, variable: str, value: str, all_go: bool
+) -> None:
+    monkeypatch.setenv(f"PULUMI_OPTION_{variable}", value)
+    assert Cli(tmp_path, None, ("destroy", "--yes")).destroys_all is all_go
+
+
+@pytest.mark.parametrize(
+    ("typed", "options"),
+    [
+        ("up --yes", []),
+        ("up --stack acme/rooms/dev --yes", ["--stack", "acme/rooms/dev"]),
+        ("up -ys dev --stack=acme/dev", ["--stack", "acme/dev"]),
+        ("up -sdev", ["--stack", "dev"]),
+        ("", ["--stack", "test"]),
+    ],
+)
+def test_the_state_is_read_of_the_stack_that_the_command_works_on(
+    tmp_path: Any, typed: str, options: list[str]
+) -> None:
+    """A stack's name alone would mean the stack of the user's own organization."""
+    assert Cli(tmp_path, None, tuple(typed.split())).select_stack("test") == options

@@ -1,0 +1,172 @@
+"""The CLI command that started this plugin process: its arguments, its folder and its process; and its stack's state.
+
+The engine passes only single resources to a provider. But it is a part of the CLI's process, and that process is found
+above the shell which starts the plugin.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_EXPORT_SECONDS: Final = 60.0
+_LONGEST_STAT: Final = 4096
+"""Bytes that are read of ``/proc/{id}/stat``, which has less than half of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cli:
+    """The CLI command that started this plugin process."""
+
+    folder: Path
+    """Its working folder; for an inline program of the Automation API this is not the folder of this process."""
+    executable: str | None = None
+    """The path of the CLI."""
+    arguments: tuple[str, ...] = ()
+    """The command-line arguments; empty if the operating system does not show them."""
+    process: int | None = None
+    """The id of its process, which is also the engine's process."""
+    began: str = ""
+    """The start time of that process, in the system's units: after it ends, another process may get its id."""
+
+    def runs(self) -> bool | None:
+        """Whether it still runs; None if the operating system does not say."""
+        if self.process is None:
+            return None
+        try:
+            state, *_, began = process_state(self.process)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        except (OSError, ValueError):
+            return None
+        return state not in "ZX" and began == self.began
+
+    @property
+    def destroys_all(self) -> bool:
+        """Whether every resource of the stack is deleted: it is a destroy that excludes nothing."""
+        is_destroy = not _DESTROY.isdisjoint(self.arguments)
+        given = {flag.name for flag in _read_flags(self.arguments)}
+        return is_destroy and given.isdisjoint(_EXCLUDES) and not any(map(_is_set, _EXCLUDES))
+
+    @property
+    def ends_at_error(self) -> bool | None:
+        """Whether an error of a resource ends the run; None if this is not known."""
+        if not self.arguments:
+            return None
+        given = [flag for flag in _read_flags(self.arguments) if flag.name == _CONTINUE]
+        if given:
+            return given[-1].attached in _FALSE
+        return not _is_set(_CONTINUE) and os.environ.get("PULUMI_CONTINUE_ON_ERROR", "").lower() not in _TRUE
+
+    def select_stack(self, name: str) -> list[str]:
+        """Options with which another command works on the stack that this command works on.
+
+        Only this command knows the stack's organization. Without an option, the CLI takes the selected stack, as it did
+        for this command.
+
+        Args:
+            name: the stack's name, for a command whose arguments are not known.
+        """
+        if not self.arguments:
+            return ["--stack", name]
+        given = [flag for flag in _read_flags(self.arguments) if flag.name == "stack"]
+        return ["--stack", given[-1].value] if given else []
+
+
+_TRUE: Final = {"1", "t", "true"}
+_FALSE: Final = {"0", "f", "false", "F", "FALSE", "False"}
+_DESTROY: Final = {"destroy", "down", "dn"}
+_CONTINUE: Final = "continue-on-error"
+_EXCLUDES: Final = ("target", "exclude", "exclude-protected", "preview-only")
+_LETTERS: Final = {"s": "stack", "t": "target", "x": "exclude"}
+_LETTERS_WITH_VALUE: Final = frozenset("Ccmpsvtx")
+"""What follows one of these in an argument is its value, as in `-Cfolder`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    """One flag of a command, under its long name if it matters here."""
+
+    name: str
+    attached: str | None
+    """Its value in the same argument."""
+    following: str
+    """The next argument, which is the value of a flag that needs one and has none attached."""
+
+    @property
+    def value(self) -> str:
+        return self.following if self.attached is None else self.attached
+
+
+def _read_flags(arguments: Sequence[str]) -> Iterator[_Flag]:
+    """The flags of a command, as the CLI reads them: `--target=URN`, `-t URN`, `-tURN`, or `-yt URN` for two flags."""
+    for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
+        if argument.startswith("--"):
+            name, equals, value = argument[2:].partition("=")
+            yield _Flag(name, value if equals else None, following)
+        elif argument.startswith("-"):
+            for place, letter in enumerate(argument[1:], start=2):
+                rest = argument[place:]
+                if letter in _LETTERS_WITH_VALUE:
+                    yield _Flag(_LETTERS.get(letter, letter), rest.removeprefix("=") if rest else None, following)
+                    break
+
+
+def _is_set(flag: str) -> bool:
+    """Whether a flag is set by its environment variable, as each flag of the CLI can be."""
+    return os.environ.get(f"PULUMI_OPTION_{flag.upper().replace('-', '_')}", "") not in {"", *_FALSE}
+
+
+def cli() -> Cli:
+    """The command that started this process; if the operating system does not show it, as much as is known."""
+    process = os.getppid()
+    try:
+        while Path(f"/proc/{process}/comm").read_text(encoding="utf-8").strip() != "pulumi":  # a script starts this one
+            process = int(process_state(process)[1])
+        arguments = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
+        of_process = Path(f"/proc/{process}")
+        began = process_state(process)[2]
+        folder, executable = (of_process / "cwd").readlink(), str((of_process / "exe").readlink())
+        return Cli(folder, executable, tuple(arguments), process, began)
+    except (OSError, ValueError):
+        return Cli(Path.cwd(), shutil.which("pulumi"))
+
+
+def process_state(process: int) -> tuple[str, str, str]:
+    """A process's state, parent id and start time; raises OSError or ValueError without ``/proc``."""
+    # This is asked before each request, and `Path.read_text` takes four times as long.
+    file = os.open(f"/proc/{process}/stat", os.O_RDONLY)
+    try:
+        fields = os.read(file, _LONGEST_STAT).decode(errors="replace").rpartition(")")[2].split()
+    finally:
+        os.close(file)
+    return fields[0], fields[1], fields[19]
+
+
+def exported_state(command: Cli, stack: str) -> Any:
+    """The state of the stack as of its last checkpoint, read with the CLI; None if it cannot be read.
+
+    The engine passes single resources to a provider, and some resources not at all. Reading the state takes no lock.
+
+    Args:
+        command: the command that works on the stack.
+        stack: the stack's name.
+    """
+    if command.executable is None:
+        return None
+    try:
+        result = subprocess.run(  # noqa: S603  the CLI that runs this very command
+            [command.executable, "stack", "export", *command.select_stack(stack), "--non-interactive"],
+            cwd=command.folder,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_EXPORT_SECONDS,
+            check=False,
+        )
+        return json.loads(result.stdout) if result.returncode == 0 else None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
