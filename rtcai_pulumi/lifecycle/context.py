@@ -85,6 +85,8 @@ class Run:
     earlier runs that a call took over and could not recover. An error hook may have the engine repeat that call."""
     tasks_to_keep: set[str] = field(default_factory=set)
     """Tasks that stay after this run, as ``{cid}/{taskId}``: `diff` found them unchanged, or `create` started them."""
+    newly_adopted: set[str] = field(default_factory=set)
+    """Tasks that this run has adopted and that the journal did not know, as ``{cid}/{taskId}``."""
     gone_tasks: set[str] = field(default_factory=set)
     """Tasks that `read` found gone, as ``{cid}/{taskId}``. `read` must not write this, because previews call it too."""
     tasks_missing_from_state: set[str] = field(default_factory=set)
@@ -159,6 +161,11 @@ class Run:
         """Whether a later run has an agent of the same owner, or has requested one."""
         records = self.journal.records(record.owner) if record.owner else []
         return is_superseded(records, process=self.journal.process)
+
+    def find_holder(self, task: str, owner: str) -> str | None:
+        """The URN under which the state of an owner's stack has a task; None if it does not, or cannot be read."""
+        state = self.state(owner) if owner else None
+        return next((agent.urn for agent in (state.agents if state else ()) if agent.task == task), None)
 
     def is_room_gone(self, record: Record) -> bool:
         """Whether a task's room, and so the task, is definitely gone; if there is any doubt, the result is False."""

@@ -54,6 +54,11 @@ def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Reco
         if other is not None:
             _warn_of_ignored_adopt(str(task), urn_of(other.owner) or "another resource", agent, run)
         return None
+    # On a machine whose journal does not know it, and if the engine does not pass the old resource (`--replace`).
+    if not records and (holder := run.find_holder(str(task), agent.owner)) is not None:
+        if holder != urn_of(agent.owner):
+            _warn_of_ignored_adopt(str(task), holder, agent, run)
+        return None
     reference, cname = TaskReference.parse(str(task)), agent.cname
     facts = Facts(room=cname, cid=reference.cid, task=reference.task_id)
     advice = "set adopt to a task that runs in this room, or remove adopt to start a new agent"
@@ -71,6 +76,7 @@ def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Reco
     # In one write: the next run would send a create for a record without a task, which would start a second agent.
     record = Record.for_create(agent, run.client.settings, run.journal.process, new_id)
     adopted = replace(record, state=RecordState.OPEN, cid=reference.cid, task_id=reference.task_id, handed=True)
+    run.newly_adopted.add(str(task))
     return run.journal.add(adopted)
 
 
@@ -80,8 +86,8 @@ def _warn_of_ignored_adopt(task: str, urn: str, agent: DesiredAgent, run: Run) -
     A change of `adopt` alone changes nothing, so the resource must be replaced to adopt the task later.
     """
     run.report(
-        f"warning: room {agent.cname}: adopt is ignored and a new agent is started, because the journal lists task "
-        f"{task} for {urn}. If `rtcai ls` still lists that task after this run, and no program declares {urn} any "
+        f"warning: room {agent.cname}: adopt is ignored and a new agent is started, because task {task} belongs to "
+        f"{urn}. If `rtcai ls` still lists that task after this run, and no program declares {urn} any "
         f"more, two agents are running. Stop the old one with `rtcai close {task}`; or keep the old one: run "
         f"`rtcai release {task}`, then `pulumi up --replace {quote(urn_of(agent.owner))}`."
     )

@@ -29,6 +29,8 @@ def delete(resource_id: str, outputs: Mapping[str, Any], run: Run) -> None:
         OtherAccount: the settings name another AppKey or endpoint than the task was started with.
         RtcAiError: an agent may still be in the room; the state must be kept.
     """
+    if resource_id in run.newly_adopted:
+        return  # the engine replaces the resource that has adopted it before, and the new one has the same agent
     agent, journal = DesiredAgent(outputs), run.journal
     records = journal.records_of_task(resource_id)
     if not is_closed(records, resource_id):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rtcai_pulumi.config.problems import TWO_AGENTS
 from rtcai_pulumi.config.wire import create_body
 from rtcai_pulumi.journal.owner import urn_of
-from rtcai_pulumi.journal.record import Record, RecordState
+from rtcai_pulumi.journal.record import Record, RecordState, keep_reason_of
 from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.lifecycle.recovery_rules import Step, is_closed, is_leftover, is_over, is_replaced_elsewhere
@@ -27,19 +27,22 @@ from rtcai_pulumi.service.errors import (
 from rtcai_pulumi.service.retry import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable, Sequence
 
     from rtcai_pulumi.config.canonical import DesiredAgent
     from rtcai_pulumi.lifecycle.context import Run
 
 
-def recover(steps: Iterable[tuple[Record, Step]], agent: DesiredAgent, run: Run) -> Record | None:
+def recover(
+    steps: Iterable[tuple[Record, Step]], agent: DesiredAgent, run: Run, *, task_to_keep: str = ""
+) -> Record | None:
     """Recover each record; if another process still works on one, wait until it has finished.
 
     Args:
         steps: the records, and the step for each, as `recovery_rules` returned them.
         agent: the current configuration. A create that is sent again under its old trace id needs a whole body.
         run: the service and the journal.
+        task_to_keep: the task that the engine knows and keeps, as ``{cid}/{taskId}``.
 
     Returns:
         The record whose response serves as the response of the current create; None if a new request is needed.
@@ -57,7 +60,7 @@ def recover(steps: Iterable[tuple[Record, Step]], agent: DesiredAgent, run: Run)
         # If this fails, a repeated call must find the record, although it is ours now.
         run.unrecovered.add(owned.trace_id)
         try:
-            reusable = _recover_one(owned, step, agent, run) or reusable
+            reusable = _recover_one(owned, step, agent, run, task_to_keep) or reusable
         except OtherAccount as error:
             command = f"rtcai release {owned.task}" if owned.task else f"rtcai forget {owned.trace_id}"
             advice = f"{error.advice}; if this agent cannot be running any more, remove its record with `{command}`"
@@ -85,7 +88,7 @@ def close_last(steps: Iterable[tuple[Record, Step]], run: Run) -> None:
 
 
 def filter_by_state(
-    steps: Iterable[tuple[Record, Step]], owners: Collection[str], cname: str, run: Run
+    steps: Iterable[tuple[Record, Step]], owners: Sequence[str], cname: str, run: Run
 ) -> list[tuple[Record, Step]]:
     """Select the steps that belong to this resource, by the state of the stack; the other tasks no longer belong to it.
 
@@ -95,23 +98,31 @@ def filter_by_state(
     decide between these cases: in the same room two agents would talk to each other, so the old one is closed; in
     another room it is left alone.
 
+    A program may keep an alias after the resource was renamed, and give the former name to another resource. The engine
+    looks for a resource under its own name first. So if the state has that one, its aliases mean nothing any more.
+
     Args:
         steps: the steps that `recovery_rules.steps_before_create` returned.
-        owners: the names of the resource that is created: its own, and its aliases.
+        owners: the names of the resource that is created: its own, then its aliases.
         cname: its room.
         run: the state, and the journal.
     """
+    own, *former = owners
     steps = list(steps)
-    if not any(_is_returned(record) for record, _ in steps):
+    if not any(_is_returned(record) or record.owner in former for record, _ in steps):
         return steps
-    state = run.state(next(iter(owners)))
+    state = run.state(own)
     holders = {agent.task: agent.urn for agent in state.agents} if state else {}
     urns = {urn_of(owner) for owner in owners}
+    if urn_of(own) in holders.values():
+        steps, urns = [(record, step) for record, step in steps if record.owner not in former], {urn_of(own)}
     selected = []
     for record, step in steps:
         holder = holders.get(str(record.task))
         if not _is_returned(record) or holder in urns:
             selected.append((record, step))
+        elif record.owner in former and record.task in run.tasks_to_keep:
+            continue  # another resource of this run has that name and the task
         elif holder is not None or (record.stored and record.cname != cname):
             run.journal.disown(record)
             _warn_of_another(record, holder, cname, run, is_state_known=state is not None)
@@ -141,13 +152,19 @@ def _warn_of_another(record: Record, holder: str | None, cname: str, run: Run, *
         )
 
 
-def _recover_one(record: Record, step: Step, agent: DesiredAgent, run: Run) -> Record | None:
+def _recover_one(record: Record, step: Step, agent: DesiredAgent, run: Run, task_to_keep: str) -> Record | None:
     """Recover one record that this process now owns; returns the record if its response is kept."""
     if record.state is not RecordState.ASKED:
         close_leftover(record, run)
         return None
     answered = _repeat_create(record, agent, run)
-    return answered if answered is not None and _keeps_response(answered, step, run) else None
+    if answered is None:
+        return None
+    if answered.task == task_to_keep:
+        # The journal is older than the state, as after a machine died before it had saved the newest copy.
+        run.journal.record_return(answered, kept=keep_reason_of(agent.inputs), ends_at=agent.ends_at)
+        return None
+    return answered if _keeps_response(answered, step, agent, run) else None
 
 
 def close_leftover(record: Record, run: Run) -> None:
@@ -192,15 +209,24 @@ def _take_over(record: Record, run: Run) -> Record | None:
     return None
 
 
-def _keeps_response(answered: Record, step: Step, run: Run) -> bool:
-    """Whether the response serves as the response of the current create; if not, the task is closed."""
-    task = str(answered.task)
-    others = [other for other in run.journal.records(answered.owner) if other.trace_id != answered.trace_id]
+def _keeps_response(answered: Record, step: Step, agent: DesiredAgent, run: Run) -> bool:
+    """Whether the response serves as the response of the current create; if not, the task is closed.
+
+    If the journal is older than the state, the request was repeated before, and the state has its task.
+    """
+    task, journal = str(answered.task), run.journal
+    others = [other for other in journal.records(answered.owner) if other.trace_id != answered.trace_id]
     # The service may have repeated the response of a task that was closed since, or whose room has ended.
     if is_closed(others, task):
-        run.journal.record_close(task)
+        journal.record_close(task)
         return False
-    if step is Step.REPEAT_AND_KEEP and not is_over(others, task) and not run.is_room_gone(answered):
+    holder = run.find_holder(task, answered.owner)
+    if holder is not None and holder not in {urn_of(answered.owner), urn_of(agent.owner)}:
+        journal.disown(answered)
+        return False
+    # If the state has it under this name, the engine is just replacing it.
+    is_kept = step is Step.REPEAT_AND_KEEP and holder is None and not is_over(others, task)
+    if is_kept and not run.is_room_gone(answered):
         return True
     close_task(answered, run)
     return False

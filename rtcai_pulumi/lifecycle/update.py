@@ -43,7 +43,7 @@ def update(resource_id: str, olds: Mapping[str, Any], news: Mapping[str, Any], r
     steps = steps_next_to_task(
         journal.records(owner), process=journal.process, unrecovered=run.unrecovered, task=resource_id
     )
-    recover(steps, agent, run)
+    recover(steps, agent, run, task_to_keep=resource_id)
     outputs = {**news, **{name: olds[name] for name in (*ADDED_OUTPUTS, "roomEndpoint") if name in olds}}
     if continues:
         return outputs

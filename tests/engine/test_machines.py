@@ -1,6 +1,7 @@
 """Two machines, each with its own journal, deploy one stack in turn."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,3 +131,41 @@ def test_a_refused_login_or_rate_is_still_an_error(stack: Stack, emulator: Emula
     emulator.clear_faults()
     stack.up(**first).succeeded()
     assert "2 unchanged" in stack.up(**first).succeeded().output
+
+
+@pytest.mark.shows("safety journal-older")
+@pytest.mark.parametrize("arguments", [[], ["--replace", URN]], ids=["unchanged", "replaced"])
+def test_a_journal_that_is_older_than_the_state_does_not_stop_the_agent(
+    stack: Stack, emulator: Emulator, arguments: list[str]
+) -> None:
+    """As on CI machines that are thrown away, if one of them died before it had saved the journal."""
+    emulator.change_settings(dedup="replay")
+    first, second = machine(stack, "first"), machine(stack, "second")
+    stack.program(one_room())
+    emulator.fault("create", "reset", work=True)
+    stack.up(**first).failed()
+    shutil.copy(first["RTCAI_JOURNAL"], second["RTCAI_JOURNAL"])
+    stack.up(**first).succeeded()
+    (agent,) = live(emulator)
+    stack.up(*arguments, **second).succeeded()
+    assert rooms(emulator) == ["keynote"]
+    assert (live(emulator) == [agent]) is not bool(arguments)
+    assert "2 unchanged" in stack.up("--refresh", **second).succeeded().output
+    stack.destroy(**second).succeeded()
+    assert live(emulator) == []
+
+
+@pytest.mark.shows("safety adopt-elsewhere")
+def test_a_replacement_on_another_machine_does_not_adopt_again(stack: Stack, emulator: Emulator) -> None:
+    first, second, third = (machine(stack, name) for name in ("first", "second", "third"))
+    stack.program(one_room())
+    stack.up(**first).succeeded()
+    stack.pulumi("state", "delete", URN, "--yes").succeeded()
+    (agent,) = live(emulator)
+    stack.program(one_room(more=f", adopt='{agent['cid']}/{agent['taskId']}'"))
+    stack.up(**second).succeeded()
+    assert live(emulator) == [agent]
+    stack.up("--replace", URN, **third).succeeded()
+    assert rooms(emulator) == ["keynote"]
+    assert live(emulator) != [agent]
+    assert "2 unchanged" in stack.up("--refresh", **third).succeeded().output

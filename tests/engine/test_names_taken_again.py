@@ -39,6 +39,30 @@ def test_a_new_agent_may_have_the_name_that_another_had_in_state(stack: Stack, e
     assert_settled(stack, emulator, ["elsewhere", "keynote"])
 
 
+@pytest.mark.shows("safety alias-stays")
+def test_an_alias_that_stays_in_the_program_means_nothing_once_another_agent_has_its_name(
+    stack: Stack, emulator: Emulator
+) -> None:
+    def program(speed: float = 1) -> str:
+        aliases = ", opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name='host')])"
+        return "import pulumi\n" + one_room(tts=f", speed={speed}", more=aliases).replace('"host"', '"mod"')
+
+    stack.program(one_room(tts=", speed=1"))
+    stack.up().succeeded()
+    stack.program(program())
+    stack.up().succeeded()
+    assert calls(emulator) == ["create"]
+    stack.program(program() + agents(host="elsewhere"))
+    stack.up().succeeded()
+    (other,) = (task for task in live(emulator) if task["cname"] == "elsewhere")
+    stack.program(program(speed=2) + agents(host="elsewhere"))
+    assert "1 replaced" in stack.up().succeeded().output
+    stack.up("--replace", URN.replace("::host", "::mod")).succeeded()
+    assert calls(emulator) == ["create", "create", "close", "create", "close", "create"]
+    assert other in live(emulator)
+    assert_settled(stack, emulator, ["elsewhere", "keynote"])
+
+
 def test_a_new_agent_may_have_the_name_of_one_that_another_stack_has_now(stack: Stack, emulator: Emulator) -> None:
     stack.program(agents(host="keynote"))
     stack.up().succeeded()

@@ -197,7 +197,7 @@ def test_a_retained_agent_that_is_still_declared_is_not_adopted_twice(
     else:
         stack.program(RETAINED + adopting)
     run = stack.up().succeeded()
-    assert f"adopt is ignored and a new agent is started, because the journal lists task {task} for {URN}" in run.output
+    assert f"adopt is ignored and a new agent is started, because task {task} belongs to {URN}" in run.output
     in_state = [one["outputs"]["taskId"] for one in stack.conversations().values()]
     assert sorted(in_state) == sorted(each["taskId"] for each in live(emulator))
     stack.program(RETAINED)

@@ -7,10 +7,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rtcai_pulumi.journal.journal import Journal
-from rtcai_pulumi.journal.record import KeepReason, Record, RecordState
+from rtcai_pulumi.journal.owner import urn_of
+from rtcai_pulumi.journal.record import KeepReason, Record, RecordState, StackState, StateAgent
+from rtcai_pulumi.lifecycle.context import Run
 from rtcai_pulumi.lifecycle.create import create
 from rtcai_pulumi.lifecycle.delete import delete
 from rtcai_pulumi.lifecycle.diff import diff
+from rtcai_pulumi.lifecycle.update import update
 from rtcai_pulumi.service.errors import (
     AnswerLost,
     DuplicateRequest,
@@ -175,6 +178,52 @@ def test_an_old_agent_that_cannot_be_closed_does_not_fail_the_create(runs: Runs)
     assert "the old agent (task 7/old) could not be stopped yet" in runs.reports[-1]
 
 
+FORMER = "backend:urn:pulumi:dev::rooms::type::moderator"
+RENAMED = {**OWNED, "options": {"formerOwners": [FORMER]}}
+
+
+def with_state(run: Run, **tasks: str) -> Run:
+    """A run whose stack has these tasks of room 7, by their names in the program."""
+    of_type = urn_of(OWNER).rpartition("::")[0]
+    agents = [StateAgent(task=f"7/{task}", urn=f"{of_type}::{name}", outputs={}) for name, task in tasks.items()]
+    run.state = lambda _: StackState(agents=agents)
+    return run
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_former_name_that_another_resource_has_now_is_left_alone(runs: Runs, is_lost: bool) -> None:
+    """The program has kept the alias, and the engine does not use it, because the state has the own name."""
+    create(OWNED, runs.next(Service(create=created("old"))))
+    other = {**parameters(cname="another"), "owner": FORMER}
+    if is_lost:
+        lose(runs, other)
+    else:
+        create(other, runs.next(Service(create=created("theirs"))))
+    service = Service(create=created("new"), close=CLOSED)
+    run = with_state(runs.next(service), host="old", moderator="theirs")
+    assert create(RENAMED, run).id == "7/new"
+    assert [body["taskId"] for body in service.bodies if "taskId" in body] == ["old"]
+    (record,) = run.journal.records(FORMER)
+    assert record.state is (RecordState.ASKED if is_lost else RecordState.OPEN)
+
+
+def test_a_resource_that_is_replaced_while_it_is_renamed_stops_its_agent(runs: Runs) -> None:
+    create({**OWNED, "owner": FORMER}, runs.next(Service(create=created("old"))))
+    service = Service(create=created("new"), close=CLOSED)
+    assert create(RENAMED, with_state(runs.next(service), moderator="old")).id == "7/new"
+    assert service.calls == ["close", "create"]
+
+
+def test_an_agent_that_this_run_has_found_unchanged_is_not_stopped_under_a_former_name(runs: Runs) -> None:
+    """If the state cannot be read, nothing else tells that another resource has that name now."""
+    create({**OWNED, "owner": FORMER}, runs.next(Service(create=created("theirs"))))
+    service = Service(create=created("new"))
+    run = runs.next(service)
+    run.tasks_to_keep.add("7/theirs")
+    create(RENAMED, run)
+    assert service.calls == ["create"]
+
+
 def test_an_agent_of_another_owner_is_left_alone(runs: Runs) -> None:
     create(OWNED, runs.next(Service(create=created("old"))))
     service = Service(create=created("new"))
@@ -252,6 +301,35 @@ def test_a_response_with_a_task_closed_since_is_not_kept(runs: Runs) -> None:
     run.journal.record_close("7/found")
     service = Service(create=[created("found"), created("new")])
     assert create(OWNED, runs.next(service)).id == "7/new"
+
+
+def test_an_older_journal_does_not_stop_the_agent_that_the_engine_has(runs: Runs) -> None:
+    """The request was repeated before, and its answer is in the state; the journal with that was lost."""
+    lose(runs, OWNED)
+    service = Service(create=created("found"))
+    run = with_state(runs.next(service), host="found")
+    outputs = {**OWNED, "appKey": "the-key", "endpoint": "http://service.test"}
+    assert diff("7/found", outputs, OWNED, run).needs_recovery
+    update("7/found", outputs, OWNED, run)
+    assert service.calls == ["create"]
+    assert not diff("7/found", outputs, OWNED, runs.next(Service())).needs_recovery
+
+
+def test_a_replacement_with_an_older_journal_starts_another_agent(runs: Runs) -> None:
+    """With the task of the old agent, the engine would stop the new one when it deletes the old one."""
+    lose(runs, OWNED)
+    service = Service(create=[created("found"), created("new")], close=CLOSED)
+    run = with_state(runs.next(service), host="found")
+    assert create(OWNED, run).id == "7/new"
+    delete("7/found", OWNED, run)
+    assert service.calls == ["create", "close", "create"]
+
+
+def test_a_response_that_another_resource_has_is_left_alone(runs: Runs) -> None:
+    lose(runs, OWNED)
+    service = Service(create=[created("found"), created("new")])
+    assert create(OWNED, with_state(runs.next(service), moderator="found")).id == "7/new"
+    assert service.calls == ["create", "create"]
 
 
 def test_a_duplicate_without_its_task_fails_the_create(runs: Runs) -> None:
@@ -538,7 +616,7 @@ def test_a_task_of_another_resource_is_not_adopted_with_a_warning(runs: Runs) ->
     assert create({**OWNED, "adopt": "7/theirs"}, runs.next(service)).id == "7/mine"
     assert service.calls == ["create"]
     (warning,) = runs.reports
-    assert "adopt is ignored and a new agent is started, because the journal lists task 7/theirs for" in warning
+    assert "adopt is ignored and a new agent is started, because task 7/theirs belongs to " in warning
     assert "or keep the old one: run `rtcai release 7/theirs`, then `pulumi up --replace " in warning
 
 
@@ -549,6 +627,30 @@ def test_a_task_adopted_according_to_the_state_is_not_adopted_again(runs: Runs) 
     diff("7/later", outputs, {**parameters(cname="elsewhere"), "adopt": "7/by-hand"}, run)
     assert create({**OWNED, "adopt": "7/by-hand"}, run).id == "7/new"
     assert service.calls == ["create"]
+
+
+def test_a_task_in_the_state_is_not_adopted_again_by_a_journal_that_does_not_know_it(runs: Runs) -> None:
+    service = Service(create=created("new"))
+    assert create({**OWNED, "adopt": "7/by-hand"}, with_state(runs.next(service), host="by-hand")).id == "7/new"
+    assert service.calls == ["create"]
+    assert runs.reports == []
+
+
+def test_a_task_that_the_state_has_for_another_resource_is_not_adopted_with_a_warning(runs: Runs) -> None:
+    service = Service(create=created("new"))
+    create({**OWNED, "adopt": "7/by-hand"}, with_state(runs.next(service), moderator="by-hand"))
+    assert service.calls == ["create"]
+    (warning,) = runs.reports
+    assert "because task 7/by-hand belongs to urn:pulumi:dev::rooms::type::moderator." in warning
+
+
+def test_an_agent_that_was_adopted_again_is_not_stopped_with_the_old_resource(runs: Runs) -> None:
+    """On another machine, if the state cannot be read."""
+    service = Service(rooms=reply(code=200, cid=7, cname="keynote"))
+    run = runs.next(service)
+    made = create({**OWNED, "adopt": "7/by-hand"}, run)
+    delete(made.id, made.outputs, run)
+    assert service.calls == ["rooms"]
 
 
 def test_every_other_agent_in_the_room_is_named(runs: Runs) -> None:
