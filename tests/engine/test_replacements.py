@@ -100,6 +100,18 @@ def test_into_another_room_the_new_agent_starts_first(stack: Stack, emulator: Em
     assert_settled(stack, emulator, ["elsewhere"])
 
 
+def test_with_delete_before_replace_the_old_agent_stops_first_also_if_the_room_changes(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """As two agents need it that exchange their rooms."""
+    stack.program(program(delete_before_replace=True))
+    stack.up().succeeded()
+    stack.program(program(delete_before_replace=True).replace("keynote", "elsewhere"))
+    stack.up().succeeded()
+    assert calls(emulator) == ["create", *STOP_FIRST]
+    assert_settled(stack, emulator, ["elsewhere"])
+
+
 @pytest.mark.parametrize("cause", some_of(["taint", "--replace", "trigger"]))
 def test_an_agent_that_is_renamed_and_replaced_in_one_run_stops_first(
     stack: Stack, emulator: Emulator, cause: str
