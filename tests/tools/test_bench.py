@@ -113,7 +113,7 @@ def test_the_page_of_operations_has_a_place_for_the_results(root: Path, tmp_path
 @pytest.mark.full("it runs the engine forty times")
 def test_it_measures_every_step_of_every_way(root: Path, tmp_path: Path, environ: dict[str, str]) -> None:
     (tmp_path / "operations.md").write_text(PAGE, encoding="utf-8")
-    ways = ["floor", "ours", "event", "raw"]
+    ways = ["floor", "bare", "ours", "event", "raw"]
     options = ["--parts", "rooms", "--rooms", "2", "4", "--rounds", "1", "--write", str(tmp_path), "--ways", *ways]
     done = subprocess.run(
         [sys.executable, "-m", "tools.bench", *options],

@@ -30,17 +30,17 @@ class FloorProvider(ResourceProvider):
         return CreateResult(CONVERSATION["id"], {**CONVERSATION["outputs"], **props})
 
 
-class FloorRoom(Resource, module="bench", name="FloorRoom"):
-    """A room that nobody starts."""
+class BenchRoom(Resource, module="bench", name="Room"):
+    """A room with all properties of a conversation."""
 
-    def __init__(self, name: str, inputs: dict[str, Any]) -> None:
-        super().__init__(FloorProvider(), name, {**dict.fromkeys(CONVERSATION["names"]), **inputs})
+    def __init__(self, provider: ResourceProvider, name: str, inputs: dict[str, Any]) -> None:
+        super().__init__(provider, name, {**dict.fromkeys(CONVERSATION["names"]), **inputs})
 
 
-def declare_rooms() -> None:
+def declare_rooms(provider: ResourceProvider) -> None:
     """Declare BENCH_ROOMS rooms; the first one has the greeting BENCH_GREETING."""
     for number in range(int(os.environ["BENCH_ROOMS"])):
-        inputs = {**CONVERSATION["inputs"], "cname": f"floor-{number}"}
+        inputs = {**CONVERSATION["inputs"], "cname": f"{os.environ['BENCH_STACK']}-{number}"}
         if number == 0:
             inputs["pipeline"] = {**inputs["pipeline"], "welcomeMessage": os.environ["BENCH_GREETING"]}
-        FloorRoom(f"room-{number}", inputs)
+        BenchRoom(provider, f"room-{number}", inputs)

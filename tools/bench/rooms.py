@@ -31,6 +31,8 @@ _BY_TOFU: Final = {
 }
 WAYS: Final[Mapping[str, Mapping[str, str]]] = {
     "floor": _BY_PULUMI,
+    # Without a change it does what the floor does.
+    "bare": {step: _BY_PULUMI[step] for step in ("up", "destroy")},
     "ours": _BY_PULUMI,
     "event": _BY_PULUMI,
     # A script has no state, so it cannot find out what is unchanged.
@@ -41,7 +43,12 @@ WAYS: Final[Mapping[str, Mapping[str, str]]] = {
 _HOST_DIED: Final = "failed to discover package requirements"
 """An old language host sometimes crashes at its start; nothing has happened then, so the command is repeated."""
 PROGRAMS: Final = {
-    "floor": "from tools.bench.floor import declare_rooms\ndeclare_rooms()\n",
+    "floor": "from tools.bench.floor import FloorProvider, declare_rooms\ndeclare_rooms(FloorProvider())\n",
+    "bare": """
+from tools.bench.bare import BareProvider
+from tools.bench.floor import declare_rooms
+declare_rooms(BareProvider())
+""",
     "ours": """
 import os
 from rtcai_pulumi import Asr, Llm, Pipeline, RealtimeConversation, Role, Tts
