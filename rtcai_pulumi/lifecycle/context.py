@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from rtcai_pulumi.journal.record import Record, RecordState, StackState
+from rtcai_pulumi.journal.record import Record, RecordState, StackState, StateAgent
 from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.recovery_rules import is_being_closed, is_superseded, may_send
 from rtcai_pulumi.service.errors import (
@@ -162,10 +162,10 @@ class Run:
         records = self.journal.records(record.owner) if record.owner else []
         return is_superseded(records, process=self.journal.process)
 
-    def find_holder(self, task: str, owner: str) -> str | None:
-        """The URN under which the state of an owner's stack has a task; None if it does not, or cannot be read."""
+    def find_in_state(self, task: str, owner: str) -> StateAgent | None:
+        """A task in the state of an owner's stack; None if the state does not have it, or cannot be read."""
         state = self.state(owner) if owner else None
-        return next((agent.urn for agent in (state.agents if state else ()) if agent.task == task), None)
+        return next((agent for agent in (state.agents if state else ()) if agent.task == task), None)
 
     def is_room_gone(self, record: Record) -> bool:
         """Whether a task's room, and so the task, is definitely gone; if there is any doubt, the result is False."""

@@ -15,7 +15,7 @@ from rtcai_pulumi.config.conversation import former_owners, roommates, starts_fi
 from rtcai_pulumi.config.problems import TWO_AGENTS
 from rtcai_pulumi.config.task import TaskReference
 from rtcai_pulumi.journal.owner import is_same_stack, name_of, urn_of
-from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, keep_reason_of
+from rtcai_pulumi.journal.record import NOBODY, KeepReason, Record, RecordState, StateAgent, keep_reason_of
 from rtcai_pulumi.lifecycle.account import require_account
 from rtcai_pulumi.lifecycle.close import close_task
 from rtcai_pulumi.lifecycle.end_time import may_start, report_end, require_time_left
@@ -54,10 +54,10 @@ def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Reco
         if other is not None:
             _warn_of_ignored_adopt(str(task), urn_of(other.owner) or "another resource", agent, run)
         return None
-    # On a machine whose journal does not know it, and if the engine does not pass the old resource (`--replace`).
-    if not records and (holder := run.find_holder(str(task), agent.owner)) is not None:
-        if holder != urn_of(agent.owner):
-            _warn_of_ignored_adopt(str(task), holder, agent, run)
+    if not records and (holder := run.find_in_state(str(task), agent.owner)) and not _is_given_up(holder, agent):
+        # Another machine's journal knows it. With `--replace`, the engine does not pass the old resource.
+        if holder.urn not in map(urn_of, _owners_of(agent)):
+            _warn_of_ignored_adopt(str(task), holder.urn, agent, run)
         return None
     reference, cname = TaskReference.parse(str(task)), agent.cname
     facts = Facts(room=cname, cid=reference.cid, task=reference.task_id)
@@ -76,8 +76,9 @@ def adopt_task(agent: DesiredAgent, run: Run, new_id: Callable[[], str]) -> Reco
     # In one write: the next run would send a create for a record without a task, which would start a second agent.
     record = Record.for_create(agent, run.client.settings, run.journal.process, new_id)
     adopted = replace(record, state=RecordState.OPEN, cid=reference.cid, task_id=reference.task_id, handed=True)
+    adopted = run.journal.add(adopted)
     run.newly_adopted.add(str(task))
-    return run.journal.add(adopted)
+    return adopted
 
 
 def _warn_of_ignored_adopt(task: str, urn: str, agent: DesiredAgent, run: Run) -> None:
@@ -96,6 +97,17 @@ def _warn_of_ignored_adopt(task: str, urn: str, agent: DesiredAgent, run: Run) -
 def _is_declared(retained: Record, agent: DesiredAgent) -> bool:
     """Whether the program still declares a retained agent's resource, for which `diff` may not have been called yet."""
     return is_same_stack(retained.owner, agent.owner) and name_of(retained.owner) in roommates(agent.inputs)
+
+
+def _is_given_up(holder: StateAgent, agent: DesiredAgent) -> bool:
+    """Whether an agent in the state is retained, and its resource is not in the program any more."""
+    name = name_of(holder.urn)
+    return keep_reason_of(holder.outputs) is KeepReason.RETAINED and name not in roommates(agent.inputs)
+
+
+def _owners_of(agent: DesiredAgent) -> list[str]:
+    """The names of an agent's resource: its own, then its aliases, of which one may be its own name."""
+    return list(dict.fromkeys([agent.owner, *former_owners(agent.inputs)]))
 
 
 ADDED_OUTPUTS: Final = ("requestId", "cid", "taskId", "traceId", "createdAt", "appKey", "endpoint", "mode")
@@ -171,7 +183,7 @@ def _require_time_left(agent: DesiredAgent, run: Run) -> None:
     """
     if agent.owner and not may_start(agent.ends_at, run.now()):
         journal = run.journal
-        records = [record for each in (agent.owner, *former_owners(agent.inputs)) for record in journal.records(each)]
+        records = [record for each in _owners_of(agent) for record in journal.records(each)]
         recover(steps_after_delete(records, process=journal.process, unrecovered=run.unrecovered), agent, run)
     require_time_left("The agent", agent.cname, agent.ends_at, run.now())
 
@@ -203,7 +215,7 @@ def _find_leftovers(agent: DesiredAgent, run: Run) -> list[tuple[Record, Step]]:
         OtherAccount: a task was started with another account: it could not be closed once the new agent runs.
     """
     journal = run.journal
-    owners = [agent.owner, *former_owners(agent.inputs)]
+    owners = _owners_of(agent)
     steps = steps_before_create(
         [record for each in owners for record in journal.records(each)],
         process=journal.process,

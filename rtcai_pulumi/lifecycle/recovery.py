@@ -99,7 +99,7 @@ def filter_by_state(
     another room it is left alone.
 
     A program may keep an alias after the resource was renamed, and give the former name to another resource. The engine
-    looks for a resource under its own name first. So if the state has that one, its aliases mean nothing any more.
+    looks for a resource under its own name first. So if the state has both names, they are two resources.
 
     Args:
         steps: the steps that `recovery_rules.steps_before_create` returned.
@@ -113,9 +113,10 @@ def filter_by_state(
         return steps
     state = run.state(own)
     holders = {agent.task: agent.urn for agent in state.agents} if state else {}
-    urns = {urn_of(owner) for owner in owners}
-    if urn_of(own) in holders.values():
-        steps, urns = [(record, step) for record, step in steps if record.owner not in former], {urn_of(own)}
+    names = set(holders.values())
+    others = {owner for owner in former if urn_of(owner) in names} if urn_of(own) in names else set()
+    steps = [(record, step) for record, step in steps if record.owner not in others]
+    urns = {urn_of(owner) for owner in owners if owner not in others}
     selected = []
     for record, step in steps:
         holder = holders.get(str(record.task))
@@ -220,8 +221,8 @@ def _keeps_response(answered: Record, step: Step, agent: DesiredAgent, run: Run)
     if is_closed(others, task):
         journal.record_close(task)
         return False
-    holder = run.find_holder(task, answered.owner)
-    if holder is not None and holder not in {urn_of(answered.owner), urn_of(agent.owner)}:
+    holder = run.find_in_state(task, answered.owner)
+    if holder is not None and holder.urn not in {urn_of(answered.owner), urn_of(agent.owner)}:
         journal.disown(answered)
         return False
     # If the state has it under this name, the engine is just replacing it.

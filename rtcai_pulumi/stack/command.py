@@ -48,33 +48,26 @@ class Cli:
     @property
     def destroys_all(self) -> bool:
         """Whether every resource of the stack is deleted: it is a destroy that excludes nothing."""
-        is_destroy = not _DESTROY.isdisjoint(self.arguments)
-        given = {flag.name for flag in _read_flags(self.arguments)}
-        return is_destroy and given.isdisjoint(_EXCLUDES) and not any(map(_is_set, _EXCLUDES))
+        verb, flags = _read(self.arguments)
+        return verb in _DESTROY and flags.keys().isdisjoint(_EXCLUDES) and not any(map(_is_set, _EXCLUDES))
 
     @property
     def ends_at_error(self) -> bool | None:
         """Whether an error of a resource ends the run; None if this is not known."""
         if not self.arguments:
             return None
-        given = [flag for flag in _read_flags(self.arguments) if flag.name == _CONTINUE]
-        if given:
-            return given[-1].attached in _FALSE
+        _, flags = _read(self.arguments)
+        if _CONTINUE in flags:
+            return flags[_CONTINUE] in _FALSE
         return not _is_set(_CONTINUE) and os.environ.get("PULUMI_CONTINUE_ON_ERROR", "").lower() not in _TRUE
 
-    def select_stack(self, name: str) -> list[str]:
-        """Options with which another command works on the stack that this command works on.
+    def select_stack(self) -> list[str]:
+        """The options with which another command works on the stack that this command works on.
 
-        Only this command knows the stack's organization. Without an option, the CLI takes the selected stack, as it did
-        for this command.
-
-        Args:
-            name: the stack's name, for a command whose arguments are not known.
+        Only this command knows the stack's organization. Without an option, the CLI takes the selected stack.
         """
-        if not self.arguments:
-            return ["--stack", name]
-        given = [flag for flag in _read_flags(self.arguments) if flag.name == "stack"]
-        return ["--stack", given[-1].value] if given else []
+        _, flags = _read(self.arguments)
+        return ["--stack", flags["stack"]] if flags.get("stack") else []
 
 
 _TRUE: Final = {"1", "t", "true"}
@@ -83,37 +76,46 @@ _DESTROY: Final = {"destroy", "down", "dn"}
 _CONTINUE: Final = "continue-on-error"
 _EXCLUDES: Final = ("target", "exclude", "exclude-protected", "preview-only")
 _LETTERS: Final = {"s": "stack", "t": "target", "x": "exclude"}
-_LETTERS_WITH_VALUE: Final = frozenset("Ccmpsvtx")
-"""What follows one of these in an argument is its value, as in `-Cfolder`."""
+_WITH_VALUE: Final = frozenset(
+    {*"Ccmpsvtx", "color", "config", "config-file", "cwd", "exclude", "message", "parallel", "profiling", "stack"}
+    | {"target", "tracing", "verbose"}
+)
+"""Flags whose value may be the next argument: those that come before the verb, and those whose value is a free text."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Flag:
-    """One flag of a command, under its long name if it matters here."""
+def _read(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The verb of a command, and its flags with the last value of each, as the CLI reads them.
 
-    name: str
-    attached: str | None
-    """Its value in the same argument."""
-    following: str
-    """The next argument, which is the value of a flag that needs one and has none attached."""
-
-    @property
-    def value(self) -> str:
-        return self.following if self.attached is None else self.attached
-
-
-def _read_flags(arguments: Sequence[str]) -> Iterator[_Flag]:
-    """The flags of a command, as the CLI reads them: `--target=URN`, `-t URN`, `-tURN`, or `-yt URN` for two flags."""
-    for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
+    The CLI accepts `--target=URN`, `--target URN`, `-t URN`, `-tURN`, and `-yt URN` for `-y -t URN`. The flags that matter
+    have their long names here.
+    """
+    verb, flags = "", dict[str, str]()
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            break
         if argument.startswith("--"):
             name, equals, value = argument[2:].partition("=")
-            yield _Flag(name, value if equals else None, following)
+            flags[name] = value if equals or name not in _WITH_VALUE else next(rest, "")
         elif argument.startswith("-"):
-            for place, letter in enumerate(argument[1:], start=2):
-                rest = argument[place:]
-                if letter in _LETTERS_WITH_VALUE:
-                    yield _Flag(_LETTERS.get(letter, letter), rest.removeprefix("=") if rest else None, following)
-                    break
+            flags |= _read_letters(argument[1:], rest)
+        else:
+            verb = verb or argument
+    return verb, flags
+
+
+def _read_letters(letters: str, following: Iterator[str]) -> dict[str, str]:
+    """The flags of one argument with a single hyphen; the value of the last one may be in the next argument."""
+    flags = {}
+    for place, letter in enumerate(letters, start=1):
+        attached = letters[place:]
+        if letter in _WITH_VALUE:
+            flags[_LETTERS.get(letter, letter)] = attached.removeprefix("=") or next(following, "")
+            break
+        flags[letter] = attached[1:] if attached.startswith("=") else ""
+        if attached.startswith("="):
+            break
+    return flags
 
 
 def _is_set(flag: str) -> bool:
@@ -147,20 +149,42 @@ def process_state(process: int) -> tuple[str, str, str]:
     return fields[0], fields[1], fields[19]
 
 
-def exported_state(command: Cli, stack: str) -> Any:
-    """The state of the stack as of its last checkpoint, read with the CLI; None if it cannot be read.
+def exported_state(command: Cli, stack: str, project: str) -> Any:
+    """The state of a stack as of its last checkpoint, read with the CLI; None if it cannot be read.
 
     The engine passes single resources to a provider, and some resources not at all. Reading the state takes no lock.
 
     Args:
         command: the command that works on the stack.
         stack: the stack's name.
+        project: the name of its project.
     """
+    prefix = f"urn:pulumi:{stack}::{project}::"
+    # A user may have chosen the stack at a prompt, or another terminal may have selected another one since.
+    export, urns = None, []
+    for options in dict.fromkeys([tuple(command.select_stack()), ("--stack", stack)]):
+        export = _export(command, options)
+        urns = _urns_in(export)
+        if urns and all(urn.startswith(prefix) for urn in urns):
+            return export
+    return None if urns else export
+
+
+def _urns_in(export: Any) -> list[str]:
+    """The URNs of all resources of an export; none if it is not an export."""
+    try:
+        return [str(each["urn"]) for each in export["deployment"].get("resources") or []]
+    except (AttributeError, KeyError, TypeError):
+        return []
+
+
+def _export(command: Cli, options: Sequence[str]) -> Any:
+    """The output of `pulumi stack export`, parsed; None if it failed."""
     if command.executable is None:
         return None
     try:
         result = subprocess.run(  # noqa: S603  the CLI that runs this very command
-            [command.executable, "stack", "export", *command.select_stack(stack), "--non-interactive"],
+            [command.executable, "stack", "export", *options, "--non-interactive"],
             cwd=command.folder,
             capture_output=True,
             stdin=subprocess.DEVNULL,

@@ -207,6 +207,24 @@ def test_a_former_name_that_another_resource_has_now_is_left_alone(runs: Runs, i
     assert record.state is (RecordState.ASKED if is_lost else RecordState.OPEN)
 
 
+def test_an_alias_that_is_the_own_name_changes_nothing(runs: Runs) -> None:
+    """As after a resource was renamed back, or with one list of aliases for all resources."""
+    create(OWNED, runs.next(Service(create=created("old"))))
+    service = Service(create=created("new"), close=CLOSED)
+    inputs = {**OWNED, "options": {"formerOwners": [OWNER, FORMER]}}
+    create(inputs, with_state(runs.next(service), host="old"))
+    assert service.calls == ["close", "create"]
+
+
+def test_what_a_killed_run_left_under_a_former_name_is_recovered_if_nothing_else_has_that_name(runs: Runs) -> None:
+    lose(runs, {**OWNED, "owner": FORMER})
+    create(OWNED, runs.next(Service(create=created("old"))))
+    service = Service(create=[created("lost"), created("new")], close=CLOSED)
+    run = with_state(runs.next(service), host="old")
+    assert create({**RENAMED, "tts": {"ttsVendor": 6, "speed": 2}}, run).id == "7/new"
+    assert {body["taskId"] for body in service.bodies if "taskId" in body} == {"lost", "old"}
+
+
 def test_a_resource_that_is_replaced_while_it_is_renamed_stops_its_agent(runs: Runs) -> None:
     create({**OWNED, "owner": FORMER}, runs.next(Service(create=created("old"))))
     service = Service(create=created("new"), close=CLOSED)
@@ -642,6 +660,14 @@ def test_a_task_that_the_state_has_for_another_resource_is_not_adopted_with_a_wa
     assert service.calls == ["create"]
     (warning,) = runs.reports
     assert "because task 7/by-hand belongs to urn:pulumi:dev::rooms::type::moderator." in warning
+
+
+def test_a_retained_agent_is_adopted_in_the_run_that_removes_its_resource(runs: Runs) -> None:
+    service = Service(rooms=reply(code=200, cid=7, cname="keynote"))
+    run = runs.next(service)
+    retained = StateAgent(task="7/kept", urn=urn_of(FORMER), outputs={"options": {"retainOnDelete": True}})
+    run.state = lambda _: StackState(agents=[retained])
+    assert create({**OWNED, "adopt": "7/kept"}, run).id == "7/kept"
 
 
 def test_an_agent_that_was_adopted_again_is_not_stopped_with_the_old_resource(runs: Runs) -> None:

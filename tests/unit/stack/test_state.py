@@ -1,10 +1,12 @@
 """What an exported stack contains about agents and rooms."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rtcai_pulumi.stack.command import Cli
+from rtcai_pulumi.stack.command import Cli, exported_state
 from rtcai_pulumi.stack.state import stack_state
 
 AGENT = "pulumi-python:dynamic/rtcai:RealtimeConversation"
@@ -56,6 +58,10 @@ def test_an_empty_stack_has_nothing() -> None:
         ("destroy -turn", False),
         ("destroy -yx=urn", False),
         ("destroy -sprotest -Ctx -mtext", True),
+        ("destroy -y=true -r=true", True),
+        ("destroy --yes -m -test --color -text", True),
+        ("--color never destroy -f", True),
+        ("up -s destroy", False),
         ("destroy --exclude urn", False),
         ("destroy --exclude-protected", False),
         ("up --yes", False),
@@ -84,11 +90,46 @@ def test_a_destroy_may_leave_something_out_by_its_environment(
         ("up --stack acme/rooms/dev --yes", ["--stack", "acme/rooms/dev"]),
         ("up -ys dev --stack=acme/dev", ["--stack", "acme/dev"]),
         ("up -sdev", ["--stack", "dev"]),
-        ("", ["--stack", "test"]),
+        ("", []),
     ],
 )
 def test_the_state_is_read_of_the_stack_that_the_command_works_on(
     tmp_path: Any, typed: str, options: list[str]
 ) -> None:
     """A stack's name alone would mean the stack of the user's own organization."""
-    assert Cli(tmp_path, None, tuple(typed.split())).select_stack("test") == options
+    assert Cli(tmp_path, None, tuple(typed.split())).select_stack() == options
+
+
+PREFIX = "urn:pulumi:test::rooms::"
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ({"": [f"{PREFIX}own"]}, "own"),
+        ({"": [f"{PREFIX}own"], "test": [f"{PREFIX}namesake"]}, "own"),
+        ({"": None, "test": [f"{PREFIX}named"]}, "named"),
+        ({"": ["urn:pulumi:other::rooms::x"], "test": [f"{PREFIX}named"]}, "named"),
+        ({"": ["urn:pulumi:other::rooms::x"], "test": ["urn:pulumi:test::other::x"]}, None),
+        ({"": ["urn:pulumi:other::rooms::x"], "test": None}, None),
+    ],
+    ids=["selected", "selected before named", "chosen at a prompt", "another was selected", "another project", "gone"],
+)
+def test_the_state_is_that_of_the_stack(
+    tmp_path: Path, answers: dict[str, list[str] | None], found: str | None
+) -> None:
+    """The program stands in for the CLI: what it knows is the selected stack, and stacks by name."""
+    exports = {
+        name: urns and {"deployment": {"resources": [{"urn": urn} for urn in urns]}} for name, urns in answers.items()
+    }
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text(
+        f"#!{sys.executable}\nimport json, sys\n"
+        "name = sys.argv[sys.argv.index('--stack') + 1] if '--stack' in sys.argv else ''\n"
+        f"export = {exports!r}.get(name)\n"
+        "print(json.dumps(export))\n"
+        "sys.exit(export is None)\n"
+    )
+    pulumi.chmod(0o755)
+    export = exported_state(Cli(tmp_path, str(pulumi), ("up",)), "test", "rooms")
+    assert (export and export["deployment"]["resources"][0]["urn"].removeprefix(PREFIX)) == found
