@@ -86,7 +86,7 @@ _WITH_VALUE: Final = frozenset(
 def _read(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
     """The verb of a command, and its flags with the last value of each, as the CLI reads them.
 
-    The CLI accepts `--target=URN`, `--target URN`, `-t URN`, `-tURN`, and `-yt URN` for `-y -t URN`. The flags that matter
+    The CLI accepts `--target=URN`, `--target URN`, `-t URN`, `-tURN`, and `-yt URN` for `-y -t URN`. Flags that matter
     have their long names here.
     """
     verb, flags = "", dict[str, str]()

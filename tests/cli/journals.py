@@ -47,6 +47,7 @@ def note(
     digest: str = "0",
     ends_at: str = "",
     kept: KeepReason = KeepReason.NO,
+    stored: bool = False,
 ) -> Record:
     """Write what a run knew about a task. Without a task, its create was never answered."""
     cid, _, task_id = (task or "").partition("/")
@@ -65,6 +66,7 @@ def note(
         task_id=task_id or None,
         ends_at=ends_at,
         kept=kept,
+        stored=stored,
     )
     return journal.add(record)
 

@@ -237,8 +237,12 @@ def test_teardown_of_a_stack_that_has_retained_an_agent(stack: Stack) -> None:
 def retain(stack: Stack, of: str) -> None:
     """Have the journal know an agent that a stack in the same backend has retained."""
     prefix = owner_prefix(stack.environment, None)
+    task, env = f"7/{uuid4().hex}", stack.environment
     with Journal(stack.folder / "journal.db") as journal:
-        note(journal, f"7/{uuid4().hex}", of=of, prefix=prefix, kept=KeepReason.RETAINED)
+        note(
+            journal, task, of=of, prefix=prefix, kept=KeepReason.RETAINED, stored=True,
+            url=env["RTCAI_ENDPOINT"], app_key=env["RTCAI_APP_KEY"],
+        )  # fmt: skip
 
 
 @pytest.mark.everyday
