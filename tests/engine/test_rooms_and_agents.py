@@ -165,6 +165,19 @@ def test_a_targeted_destroy_leaves_the_room_of_a_known_agent_open(stack: Stack, 
     assert calls(emulator) == ["create"]
 
 
+@pytest.mark.shows("promise 6")
+def test_a_target_in_any_spelling_leaves_the_other_agents_alone(stack: Stack, emulator: Emulator) -> None:
+    emulator.change_settings(start_seconds=3600)
+    stack.program(hall() + host())
+    stack.up().succeeded()
+    before = running(emulator)
+    stack.pulumi("destroy", "-yft", URN)
+    stack.pulumi("destroy", "-yf", PULUMI_OPTION_TARGET=URN)
+    assert running(emulator) == before
+    assert list(opened(emulator)) == ["hall"]
+    assert list(stack.conversations()) == ["host"]
+
+
 @pytest.mark.parametrize("way", some_of(["destroyed", "removed", "removed one after the other"]))
 def test_force_does_not_end_a_room_with_a_retained_agent(
     stack: Stack, emulator: Emulator, counting: str, way: str
