@@ -61,7 +61,6 @@ from rtcai_pulumi.service.printable import printable
 from rtcai_pulumi.service.retry import Retrier, limit_time
 from rtcai_pulumi.service.settings import concurrency_of, how_to_set, missing_credentials, resolve
 from rtcai_pulumi.stack.command import cli, exported_state
-from rtcai_pulumi.stack.export import stack_of
 from rtcai_pulumi.stack.owner import resolve_place, split_owner
 from rtcai_pulumi.stack.project import project_folder, project_in
 from rtcai_pulumi.stack.state import stack_state
@@ -145,9 +144,8 @@ class PluginProcess:
         """The stack's state, read once; None if it cannot be read."""
         with self._reading_state:
             if not self._state:
-                stack = stack_of(urn_of(owner))
-                export = exported_state(self._cli, stack.stack, stack.project) if stack else None
-                self._state.append(stack_state(export))
+                urn = urn_of(owner)
+                self._state.append(stack_state(exported_state(self._cli, urn)) if urn else None)
             return self._state[0]
 
     def _is_cancelled(self) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rtcai_pulumi.journal.owner import stack_part_of
+
 _EXPORT_SECONDS: Final = 60.0
 _LONGEST_STAT: Final = 4096
 """Bytes that are read of ``/proc/{id}/stat``, which has less than half of that."""
@@ -58,7 +60,7 @@ class Cli:
             return None
         _, flags = _read(self.arguments)
         if _CONTINUE in flags:
-            return flags[_CONTINUE] in _FALSE
+            return flags[_CONTINUE].lower() in _FALSE
         return not _is_set(_CONTINUE) and os.environ.get("PULUMI_CONTINUE_ON_ERROR", "").lower() not in _TRUE
 
     def select_stack(self) -> list[str]:
@@ -71,7 +73,7 @@ class Cli:
 
 
 _TRUE: Final = {"1", "t", "true"}
-_FALSE: Final = {"0", "f", "false", "F", "FALSE", "False"}
+_FALSE: Final = {"0", "f", "false"}
 _DESTROY: Final = {"destroy", "down", "dn"}
 _CONTINUE: Final = "continue-on-error"
 _EXCLUDES: Final = ("target", "exclude", "exclude-protected", "preview-only")
@@ -112,7 +114,7 @@ def _read_letters(letters: str, following: Iterator[str]) -> dict[str, str]:
         if letter in _WITH_VALUE:
             flags[_LETTERS.get(letter, letter)] = attached.removeprefix("=") or next(following, "")
             break
-        flags[letter] = attached[1:] if attached.startswith("=") else ""
+        flags[letter] = ""
         if attached.startswith("="):
             break
     return flags
@@ -120,7 +122,7 @@ def _read_letters(letters: str, following: Iterator[str]) -> dict[str, str]:
 
 def _is_set(flag: str) -> bool:
     """Whether a flag is set by its environment variable, as each flag of the CLI can be."""
-    return os.environ.get(f"PULUMI_OPTION_{flag.upper().replace('-', '_')}", "") not in {"", *_FALSE}
+    return os.environ.get(f"PULUMI_OPTION_{flag.upper().replace('-', '_')}", "").lower() not in {"", *_FALSE}
 
 
 def cli() -> Cli:
@@ -149,17 +151,17 @@ def process_state(process: int) -> tuple[str, str, str]:
     return fields[0], fields[1], fields[19]
 
 
-def exported_state(command: Cli, stack: str, project: str) -> Any:
+def exported_state(command: Cli, urn: str) -> Any:
     """The state of a stack as of its last checkpoint, read with the CLI; None if it cannot be read.
 
     The engine passes single resources to a provider, and some resources not at all. Reading the state takes no lock.
 
     Args:
         command: the command that works on the stack.
-        stack: the stack's name.
-        project: the name of its project.
+        urn: the URN of a resource of the stack.
     """
-    prefix = f"urn:pulumi:{stack}::{project}::"
+    prefix = f"{stack_part_of(urn)}::"
+    stack = urn.partition("::")[0].rpartition(":")[2]
     # A user may have chosen the stack at a prompt, or another terminal may have selected another one since.
     export, urns = None, []
     for options in dict.fromkeys([tuple(command.select_stack()), ("--stack", stack)]):

@@ -238,11 +238,9 @@ def retain(stack: Stack, of: str) -> None:
     """Have the journal know an agent that a stack in the same backend has retained."""
     prefix = owner_prefix(stack.environment, None)
     task, env = f"7/{uuid4().hex}", stack.environment
+    url, app_key, kept = env["RTCAI_ENDPOINT"], env["RTCAI_APP_KEY"], KeepReason.RETAINED
     with Journal(stack.folder / "journal.db") as journal:
-        note(
-            journal, task, of=of, prefix=prefix, kept=KeepReason.RETAINED, stored=True,
-            url=env["RTCAI_ENDPOINT"], app_key=env["RTCAI_APP_KEY"],
-        )  # fmt: skip
+        note(journal, task, of=of, prefix=prefix, kept=kept, stored=True, url=url, app_key=app_key)
 
 
 @pytest.mark.everyday

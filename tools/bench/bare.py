@@ -31,10 +31,9 @@ class BareProvider(FloorProvider):
 
 def _send(verb: str, body: dict[str, Any]) -> dict[str, Any]:
     """Send a signed request through a transport of this thread, the cheapest way that httpx has."""
-    # Only the plugin needs it, and it takes long to load.
-    import httpx  # noqa: PLC0415
+    import httpx  # noqa: PLC0415  only the plugin needs it, and it takes long to load
 
-    from tools.bench.raw import sign_headers  # noqa: PLC0415
+    from tools.bench.raw import sign_headers  # noqa: PLC0415  it imports httpx, too
 
     if not hasattr(_THREAD, "transport"):
         _THREAD.transport = httpx.HTTPTransport(verify=False)

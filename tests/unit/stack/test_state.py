@@ -131,5 +131,5 @@ def test_the_state_is_that_of_the_stack(
         "sys.exit(export is None)\n"
     )
     pulumi.chmod(0o755)
-    export = exported_state(Cli(tmp_path, str(pulumi), ("up",)), "test", "rooms")
+    export = exported_state(Cli(tmp_path, str(pulumi), ("up",)), f"{PREFIX}type::name")
     assert (export and export["deployment"]["resources"][0]["urn"].removeprefix(PREFIX)) == found
